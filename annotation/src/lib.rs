@@ -1,0 +1,11 @@
+//! Ink as values: what is drawn, on which frame, in which order. Knows no network, no clock, no people, no GStreamer;
+//! time comes in as [`time::CaptureTime`]. Rules are numbered in `SPEC.md`.
+
+pub mod id;
+pub mod time;
+
+/// The wire, generated from `ink.proto`.
+#[allow(missing_debug_implementations, unreachable_pub, clippy::all)]
+pub mod wire {
+    include!(concat!(env!("OUT_DIR"), "/shirube.ink.v1.rs"));
+}
