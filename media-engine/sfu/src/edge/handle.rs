@@ -1,0 +1,198 @@
+//! The server's end of the queues to and from the media thread.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError};
+
+use annotation::id::FeedId;
+use bytes::Bytes;
+use link::id::{CaseId, LayerId};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::api::{Channel, FeedPacket, Grants, Limits, OfferError, PeerId, PeerKind, SendError, SfuEvent};
+
+/// How the media thread is set up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SfuConfig {
+    /// The one UDP port for everybody. Port 0 takes a free one.
+    pub udp: SocketAddr,
+    /// Addresses offered beside 127.0.0.1. Empty: the machine's own address on its way out, if it has one.
+    pub advertise: Vec<IpAddr>,
+    pub limits: Limits,
+}
+
+impl Default for SfuConfig {
+    fn default() -> Self {
+        SfuConfig { udp: SocketAddr::from(([0, 0, 0, 0], 8444)), advertise: Vec::new(), limits: Limits::default() }
+    }
+}
+
+/// Why the media thread did not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    #[error("UDP {0} is already in use: end the program that uses it, or choose another media port")]
+    PortBusy(SocketAddr),
+    #[error("UDP {0} cannot be opened")]
+    Bind(SocketAddr, #[source] std::io::Error),
+    #[error("the media thread cannot be set up")]
+    Setup(#[source] std::io::Error),
+    #[error("the certificate for DTLS cannot be made: {0}")]
+    Certificate(String),
+}
+
+/// Events from the media thread. `recv().await` in any runtime, `blocking_recv()` without one.
+pub type Events = mpsc::Receiver<SfuEvent>;
+
+#[derive(Debug)]
+pub(crate) enum Command {
+    Offer {
+        peer: PeerId,
+        case: CaseId,
+        kind: PeerKind,
+        grants: Grants,
+        sdp: String,
+        reply: oneshot::Sender<Result<String, OfferError>>,
+    },
+    Candidate {
+        peer: PeerId,
+        candidate: String,
+    },
+    Remove {
+        peer: PeerId,
+    },
+    Grants {
+        peer: PeerId,
+        grants: Grants,
+    },
+    Assign {
+        peer: PeerId,
+        slot: u8,
+        what: Option<(FeedId, LayerId)>,
+    },
+    Data {
+        peer: PeerId,
+        channel: Channel,
+        bytes: Bytes,
+    },
+    Feed(FeedPacket),
+    ForgetFeed {
+        case: CaseId,
+        feed: FeedId,
+    },
+    Stop,
+}
+
+/// A hand on the media thread. Cheap to clone; the thread ends when the last one is dropped. Every call returns at once
+/// except `offer`, which awaits the answer. Policy of the queue: drop newest, counted, and said in the result.
+#[derive(Debug, Clone)]
+pub struct SfuHandle {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) queue: SyncSender<Command>,
+    pub(crate) waker: Arc<mio::Waker>,
+    /// A wake is under way; more are not needed until the thread has looked.
+    pub(crate) woken: Arc<AtomicBool>,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) local: SocketAddr,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let _ = self.queue.try_send(Command::Stop);
+        let _ = self.waker.wake();
+    }
+}
+
+impl SfuHandle {
+    /// The UDP port in use.
+    pub fn port(&self) -> u16 {
+        self.inner.local.port()
+    }
+
+    /// Commands that found the queue full since the start.
+    pub fn dropped(&self) -> u64 {
+        self.inner.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Answers a peer's offer; makes the peer if it is new. A later offer of the same peer restarts its ICE.
+    /// The answer holds all candidates of ours.
+    pub async fn offer(
+        &self,
+        peer: PeerId,
+        case: CaseId,
+        kind: PeerKind,
+        grants: Grants,
+        sdp: String,
+    ) -> Result<String, OfferError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Command::Offer { peer, case, kind, grants, sdp, reply }).map_err(|e| match e {
+            SendError::Full => OfferError::Busy,
+            SendError::Stopped => OfferError::Stopped,
+        })?;
+        answer.await.map_err(|_| OfferError::Stopped)?
+    }
+
+    /// A candidate of the peer's, as in `a=candidate:` with or without the `a=`. Nonsense is ignored and counted.
+    pub fn add_candidate(&self, peer: PeerId, candidate: String) -> Result<(), SendError> {
+        self.send(Command::Candidate { peer, candidate })
+    }
+
+    pub fn remove(&self, peer: PeerId) -> Result<(), SendError> {
+        self.send(Command::Remove { peer })
+    }
+
+    pub fn set_grants(&self, peer: PeerId, grants: Grants) -> Result<(), SendError> {
+        self.send(Command::Grants { peer, grants })
+    }
+
+    /// Chooses what a page sees in a video slot, 0 to 4. `None`: nothing.
+    pub fn assign(&self, peer: PeerId, slot: u8, what: Option<(FeedId, LayerId)>) -> Result<(), SendError> {
+        self.send(Command::Assign { peer, slot, what })
+    }
+
+    /// Sends one message. Before the channel is open, or when the peer's buffer is full: dropped and counted on `ink`, `eph`
+    /// and `vit`; on `ctl` held back up to a bound, past which the peer is closed with `Overrun`.
+    pub fn send_data(&self, peer: PeerId, channel: Channel, bytes: Bytes) -> Result<(), SendError> {
+        self.send(Command::Data { peer, channel, bytes })
+    }
+
+    pub fn feed_rtp(&self, packet: FeedPacket) -> Result<(), SendError> {
+        self.send(Command::Feed(packet))
+    }
+
+    /// The feed is gone. Assignments to it stay and wake when it returns.
+    pub fn forget_feed(&self, case: CaseId, feed: FeedId) -> Result<(), SendError> {
+        self.send(Command::ForgetFeed { case, feed })
+    }
+
+    /// Ends the media thread and closes every peer.
+    pub fn stop(&self) -> Result<(), SendError> {
+        self.send(Command::Stop)
+    }
+
+    fn send(&self, command: Command) -> Result<(), SendError> {
+        match self.inner.queue.try_send(command) {
+            Ok(()) => {
+                if !self.inner.woken.swap(true, Ordering::AcqRel) {
+                    let _ = self.inner.waker.wake();
+                }
+                Ok(())
+            }
+            Err(TrySendError::Full(_)) => {
+                self.inner.dropped.fetch_add(1, Ordering::Relaxed);
+                Err(SendError::Full)
+            }
+            Err(TrySendError::Disconnected(_)) => Err(SendError::Stopped),
+        }
+    }
+}
+
+/// Opens the socket and starts the media thread.
+pub fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError> {
+    crate::edge::run_loop::start(config)
+}
