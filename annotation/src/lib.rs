@@ -1,7 +1,12 @@
 //! Ink as values: what is drawn, on which frame, in which order. Knows no network, no clock, no people, no GStreamer;
 //! time comes in as [`time::CaptureTime`]. Rules are numbered in `SPEC.md`.
 
+pub mod fuzz;
 pub mod id;
+pub mod op;
+pub mod points;
+pub mod sequencer;
+pub mod sheet;
 pub mod time;
 
 /// The wire, generated from `ink.proto`.
@@ -9,3 +14,6 @@ pub mod time;
 pub mod wire {
     include!(concat!(env!("OUT_DIR"), "/shirube.ink.v1.rs"));
 }
+
+/// Version of `InkPacket` and `Snapshot`.
+pub const INK_VERSION: u32 = 1;

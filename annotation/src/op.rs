@@ -1,0 +1,116 @@
+//! What one op may look like, before anybody asks who sent it.
+
+use crate::id::{Author, Epoch, FeedId};
+use crate::points::{self, PointsError};
+use crate::wire::{self, op::Body};
+
+/// Longest line width: 1/32 of the picture's width.
+pub const WIDTH_MAX: u32 = 512;
+/// Longest encoded op: 4,096 points of at most 7 bytes each, and its frame.
+pub const OP_BYTES_MAX: usize = 32 * 1024;
+
+/// Why an op or a live stroke will never be taken. `code` is stable and travels to the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    #[error("the op names another author or page than its sender")]
+    NotYours,
+    #[error("this person may not draw")]
+    MayNotDraw,
+    #[error("only the operating room may do this")]
+    RoomOnly,
+    #[error("the op has no content that this version knows")]
+    Empty,
+    #[error("the stroke has no points")]
+    NoPoints,
+    #[error("the points cannot be read: {0}")]
+    Points(PointsError),
+    #[error("the line width is not within 1..={WIDTH_MAX}")]
+    Width,
+    #[error("the stroke names no frame")]
+    NoFrame,
+    #[error("the frame named was not shown with this feed in it")]
+    FrameMismatch,
+    #[error("the stroke number was used already")]
+    StrokeKnown,
+    #[error("there is no such stroke of this author")]
+    NoSuchStroke,
+    #[error("the op is longer than {OP_BYTES_MAX} bytes")]
+    TooLong,
+}
+
+impl Fault {
+    /// Stable code for the wire and the texts.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Fault::NotYours => "ink.not-yours",
+            Fault::MayNotDraw => "ink.may-not-draw",
+            Fault::RoomOnly => "ink.room-only",
+            Fault::Empty => "ink.empty",
+            Fault::NoPoints => "ink.no-points",
+            Fault::Points(_) => "ink.points",
+            Fault::Width => "ink.width",
+            Fault::NoFrame => "ink.no-frame",
+            Fault::FrameMismatch => "ink.frame-mismatch",
+            Fault::StrokeKnown => "ink.stroke-known",
+            Fault::NoSuchStroke => "ink.no-such-stroke",
+            Fault::TooLong => "ink.too-long",
+        }
+    }
+}
+
+/// (author, epoch, number): one pen-down. Ordered, so that it can be a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StrokeId {
+    pub author: Author,
+    pub epoch: Epoch,
+    pub number: u32,
+}
+
+impl From<&wire::StrokeKey> for StrokeId {
+    fn from(key: &wire::StrokeKey) -> Self {
+        StrokeId { author: Author(key.author), epoch: Epoch(key.epoch), number: key.number }
+    }
+}
+
+impl From<StrokeId> for wire::StrokeKey {
+    fn from(id: StrokeId) -> Self {
+        wire::StrokeKey { author: id.author.0, epoch: id.epoch.0, number: id.number }
+    }
+}
+
+/// True when the frame names a feed and a capture time.
+pub fn check_frame(frame: Option<&wire::FrameRef>) -> Result<&wire::FrameRef, Fault> {
+    let frame = frame.ok_or(Fault::NoFrame)?;
+    if frame.capture == 0 || FeedId::parse(&frame.feed).is_err() || FeedId::parse(&frame.program).is_err() {
+        return Err(Fault::NoFrame);
+    }
+    Ok(frame)
+}
+
+/// Checks what an op says of itself (AN4): key, body, points, width, frame. Says nothing about rights or order.
+pub fn check(op: &wire::Op) -> Result<(), Fault> {
+    if prost::Message::encoded_len(op) > OP_BYTES_MAX {
+        return Err(Fault::TooLong);
+    }
+    let own = |key: Option<&wire::StrokeKey>| match key {
+        Some(k) if k.author == op.author => Ok(StrokeId::from(k)),
+        _ => Err(Fault::NotYours),
+    };
+    match op.body.as_ref().ok_or(Fault::Empty)? {
+        Body::Stroke(s) => {
+            if own(s.key.as_ref())?.epoch != Epoch(op.epoch) {
+                return Err(Fault::NotYours);
+            }
+            if !(1..=WIDTH_MAX).contains(&s.width) {
+                return Err(Fault::Width);
+            }
+            check_frame(s.frame.as_ref())?;
+            let points = points::decode(s.points.as_ref().ok_or(Fault::NoPoints)?).map_err(Fault::Points)?;
+            if points.is_empty() { Err(Fault::NoPoints) } else { Ok(()) }
+        }
+        // An earlier page of the same author may have drawn it.
+        Body::Undo(u) => own(u.stroke.as_ref()).map(|_| ()),
+        Body::ClearAll(_) | Body::InkOff(_) => Ok(()),
+    }
+}

@@ -1,0 +1,187 @@
+//! One order for all ink of a case. Op key (author, epoch, seq): only the next is taken, old ones are acknowledged again,
+//! gaps wait for the client's repeat. The log is never edited; an op that is refused keeps its place as a void, so that its
+//! author's numbering goes on, also after a restart. Rules AN1–AN12 in `SPEC.md`.
+
+use std::collections::BTreeMap;
+
+use crate::id::{Author, Epoch, Order};
+use crate::op::{self, Fault, StrokeId};
+use crate::sheet::Sheets;
+use crate::time::CaptureTime;
+use crate::wire::{self, op::Body};
+
+/// What a page may do with ink. The server knows; the wire never says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InkRights {
+    pub author: Author,
+    pub may_draw: bool,
+    /// The operating room: may clear, and switch ink off.
+    pub is_room: bool,
+}
+
+/// What became of an op.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Taken; to be stored, then acknowledged. With a fault it was taken as a void: refused for ever, in its place.
+    Taken(wire::OrderedOp, Option<Fault>),
+    /// Known already. Acknowledge again once durable.
+    Known,
+    /// An earlier op is missing; the client's repeat brings it.
+    Gap,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Head {
+    taken: u32,
+    durable: u32,
+}
+
+/// Puts ops in order. Holds the log in memory, ascending, and the sheets it amounts to.
+#[derive(Debug, Default)]
+pub struct Sequencer {
+    heads: BTreeMap<(Author, Epoch), Head>,
+    log: Vec<wire::OrderedOp>,
+    durable: Order,
+    sheets: Sheets,
+    known_strokes: BTreeMap<StrokeId, Order>,
+}
+
+impl Sequencer {
+    /// From the store: every op so far, ascending from 1 without a gap, all durable.
+    pub fn new(stored: Vec<wire::OrderedOp>) -> Self {
+        let mut sequencer = Sequencer::default();
+        for ordered in stored {
+            sequencer.append(ordered);
+        }
+        sequencer.handle_durable(Order(sequencer.log.len() as u64));
+        sequencer
+    }
+
+    /// Takes one op of a page. `now`: case timeline. `frame_fits`: whether the frame it names was shown with that feed in it;
+    /// `None` when the frame has left the ring (AN9).
+    pub fn handle_op(
+        &mut self,
+        rights: InkRights,
+        page: Epoch,
+        mut op: wire::Op,
+        frame_fits: impl FnOnce(&wire::FrameRef) -> Option<bool>,
+        now: CaptureTime,
+    ) -> Verdict {
+        let head = self.heads.get(&(rights.author, page)).copied().unwrap_or_default();
+        if op.seq <= head.taken {
+            return Verdict::Known;
+        }
+        if op.seq != head.taken + 1 {
+            return Verdict::Gap;
+        }
+        let fault = self.judge(rights, page, &mut op, frame_fits, now).err();
+        let op = match fault {
+            None => op,
+            Some(_) => wire::Op { author: rights.author.0, epoch: page.0, seq: op.seq, at: now.0, body: None },
+        };
+        let ordered = wire::OrderedOp { order: self.log.len() as u64 + 1, received: now.0, op: Some(op) };
+        self.append(ordered.clone());
+        Verdict::Taken(ordered, fault)
+    }
+
+    /// Everything up to `up_to` is on disk.
+    pub fn handle_durable(&mut self, up_to: Order) {
+        let from = self.durable.0 as usize;
+        let to = (up_to.0 as usize).min(self.log.len());
+        for ordered in self.log.get(from..to).unwrap_or_default() {
+            if let Some(op) = &ordered.op {
+                let head = self.heads.entry((Author(op.author), Epoch(op.epoch))).or_default();
+                head.durable = head.durable.max(op.seq);
+            }
+        }
+        self.durable = self.durable.max(Order(to as u64));
+    }
+
+    /// Newest durable order.
+    pub fn durable(&self) -> Order {
+        self.durable
+    }
+
+    /// Newest durable sequence number of a page; 0 before its first.
+    pub fn durable_seq(&self, author: Author, page: Epoch) -> u32 {
+        self.heads.get(&(author, page)).map_or(0, |h| h.durable)
+    }
+
+    /// Durable ops above `after`, ascending.
+    pub fn durable_after(&self, after: Order) -> &[wire::OrderedOp] {
+        self.log.get((after.0 as usize).min(self.durable.0 as usize)..self.durable.0 as usize).unwrap_or_default()
+    }
+
+    /// The ink with every op taken so far, durable or not.
+    pub fn sheets(&self) -> &Sheets {
+        &self.sheets
+    }
+
+    fn append(&mut self, ordered: wire::OrderedOp) {
+        if let Some(op) = &ordered.op {
+            let head = self.heads.entry((Author(op.author), Epoch(op.epoch))).or_default();
+            head.taken = head.taken.max(op.seq);
+            if let Some(Body::Stroke(s)) = &op.body
+                && let Some(key) = &s.key
+            {
+                self.known_strokes.insert(key.into(), Order(ordered.order));
+            }
+        }
+        let applied = self.sheets.handle_op(&ordered);
+        debug_assert!(applied.is_ok(), "the log has a gap: {applied:?}");
+        self.log.push(ordered);
+    }
+
+    fn judge(
+        &self,
+        rights: InkRights,
+        page: Epoch,
+        op: &mut wire::Op,
+        frame_fits: impl FnOnce(&wire::FrameRef) -> Option<bool>,
+        now: CaptureTime,
+    ) -> Result<(), Fault> {
+        if op.author != rights.author.0 || op.epoch != page.0 {
+            return Err(Fault::NotYours);
+        }
+        op::check(op)?;
+        op.at = op.at.min(now.0);
+        match op.body.as_mut().ok_or(Fault::Empty)? {
+            Body::Stroke(stroke) => {
+                if !rights.may_draw {
+                    return Err(Fault::MayNotDraw);
+                }
+                let key = stroke.key.as_ref().ok_or(Fault::NotYours)?;
+                if self.known_strokes.contains_key(&key.into()) {
+                    return Err(Fault::StrokeKnown);
+                }
+                // A clock ahead must not make ink that *clear* cannot reach (AN6).
+                stroke.began = stroke.began.min(now.0);
+                let frame = stroke.frame.as_mut().ok_or(Fault::NoFrame)?;
+                match frame_fits(frame) {
+                    Some(true) => frame.mapping_as_told = false,
+                    Some(false) => return Err(Fault::FrameMismatch),
+                    None => frame.mapping_as_told = true,
+                }
+                Ok(())
+            }
+            Body::Undo(undo) => {
+                let key = undo.stroke.as_ref().ok_or(Fault::NotYours)?;
+                if self.known_strokes.contains_key(&key.into()) { Ok(()) } else { Err(Fault::NoSuchStroke) }
+            }
+            Body::ClearAll(clear) => {
+                if !rights.is_room {
+                    return Err(Fault::RoomOnly);
+                }
+                clear.up_to = clear.up_to.min(now.0);
+                Ok(())
+            }
+            Body::InkOff(_) => {
+                if rights.is_room {
+                    Ok(())
+                } else {
+                    Err(Fault::RoomOnly)
+                }
+            }
+        }
+    }
+}

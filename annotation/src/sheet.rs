@@ -1,0 +1,107 @@
+//! The ink of a case as everybody must see it: ordered ops in, strokes out. Server, engine, room and review all apply the
+//! same ops in the same order and so hold the same sheets; [`Sheets::state_hash`] says whether they do.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+
+use crate::id::{FeedId, Order};
+use crate::op::StrokeId;
+use crate::time::CaptureTime;
+use crate::wire::{self, op::Body};
+
+/// All ink of one case, by stroke. A sheet is the ink of one surface: [`Sheets::sheet`].
+#[derive(Debug, Clone, Default)]
+pub struct Sheets {
+    applied: Order,
+    strokes: BTreeMap<StrokeId, wire::StrokeCommit>,
+    undone: BTreeSet<StrokeId>,
+    /// Every stroke begun at or before this is gone, whenever its commit arrives.
+    cleared_up_to: CaptureTime,
+    off: bool,
+}
+
+/// An op that is not the next one. Ours, never the peer's: the caller must apply in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("op {got} was applied after {applied}")]
+pub struct OutOfOrder {
+    pub got: u64,
+    pub applied: u64,
+}
+
+impl Sheets {
+    /// Applies the next op. An op already applied is ignored (AN7).
+    pub fn handle_op(&mut self, ordered: &wire::OrderedOp) -> Result<(), OutOfOrder> {
+        if ordered.order <= self.applied.0 {
+            return Ok(());
+        }
+        if ordered.order != self.applied.0 + 1 {
+            return Err(OutOfOrder { got: ordered.order, applied: self.applied.0 });
+        }
+        self.applied = Order(ordered.order);
+        match ordered.op.as_ref().and_then(|op| op.body.as_ref()) {
+            Some(Body::Stroke(s)) => {
+                if let Some(key) = &s.key
+                    && s.began > self.cleared_up_to.0
+                {
+                    self.strokes.insert(key.into(), s.clone());
+                }
+            }
+            Some(Body::Undo(u)) => {
+                if let Some(key) = &u.stroke {
+                    self.strokes.remove(&key.into());
+                    self.undone.insert(key.into());
+                }
+            }
+            Some(Body::ClearAll(c)) => {
+                self.cleared_up_to = self.cleared_up_to.max(CaptureTime(c.up_to));
+                let up_to = self.cleared_up_to.0;
+                self.strokes.retain(|_, s| s.began > up_to);
+            }
+            Some(Body::InkOff(i)) => self.off = i.off,
+            None => {} // void: an op that was refused keeps its place, nothing else
+        }
+        Ok(())
+    }
+
+    pub fn applied(&self) -> Order {
+        self.applied
+    }
+
+    pub fn is_off(&self) -> bool {
+        self.off
+    }
+
+    pub fn cleared_up_to(&self) -> CaptureTime {
+        self.cleared_up_to
+    }
+
+    /// The strokes of one surface, oldest key first.
+    pub fn sheet<'a>(&'a self, feed: &'a FeedId) -> impl Iterator<Item = (&'a StrokeId, &'a wire::StrokeCommit)> {
+        self.strokes.iter().filter(move |(_, s)| s.frame.as_ref().is_some_and(|f| f.feed == feed.as_str()))
+    }
+
+    pub fn strokes(&self) -> impl Iterator<Item = (&StrokeId, &wire::StrokeCommit)> {
+        self.strokes.iter()
+    }
+
+    pub fn has_stroke(&self, id: &StrokeId) -> bool {
+        self.strokes.contains_key(id)
+    }
+
+    /// FNV-1a 64 over what is shown: equal hashes on two replicas at the same order mean equal ink.
+    pub fn state_hash(&self) -> u64 {
+        let mut hash = 0xcbf2_9ce4_8422_2325u64;
+        let mut eat = |bytes: &[u8]| {
+            for b in bytes {
+                hash = (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3);
+            }
+        };
+        eat(&self.applied.0.to_le_bytes());
+        eat(&self.cleared_up_to.0.to_le_bytes());
+        eat(&[u8::from(self.off)]);
+        for stroke in self.strokes.values() {
+            eat(&prost::Message::encode_to_vec(stroke));
+        }
+        hash
+    }
+}
