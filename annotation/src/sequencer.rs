@@ -23,7 +23,7 @@ pub struct InkRights {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     /// Taken; to be stored, then acknowledged. With a fault it was taken as a void: refused for ever, in its place.
-    Taken(wire::OrderedOp, Option<Fault>),
+    Taken(Box<wire::OrderedOp>, Option<Fault>),
     /// Known already. Acknowledge again once durable.
     Known,
     /// An earlier op is missing; the client's repeat brings it.
@@ -81,7 +81,7 @@ impl Sequencer {
         };
         let ordered = wire::OrderedOp { order: self.log.len() as u64 + 1, received: now.0, op: Some(op) };
         self.append(ordered.clone());
-        Verdict::Taken(ordered, fault)
+        Verdict::Taken(Box::new(ordered), fault)
     }
 
     /// Everything up to `up_to` is on disk.

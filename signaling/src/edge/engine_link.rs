@@ -1,0 +1,393 @@
+//! The server's end of the link to rooms' engines: two Unix sockets in a folder of mode 0700. An engine dials *control*,
+//! says Hello, gets a link id, dials *media* and names that id in its first record. Control messages become [`LinkEvent`]s;
+//! RTP goes straight to the forwarding core. Many engines, one per case.
+//!
+//! Queues: events 1,024 (a frame index or health that does not fit is dropped, newest first, and counted; the others wait),
+//! commands 64 an engine (newest dropped: the next WantLayers replaces it, a keyframe is asked again).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use annotation::id::FeedId;
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
+use bytes::{Bytes, BytesMut};
+use link::control::{ControlError, take_message, write_message};
+use link::frame::FrameIndex;
+use link::id::{CaseId, LayerId};
+use link::record::take_record;
+use link::wire::{self, Health, Hello, HelloAck, ToEngine, ToServer, to_engine, to_server};
+use sfu::{FeedPacket, Moment, SfuHandle, VideoCodec};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::clock::Timeline;
+
+/// An engine pings the clock every second; three missing mean that it is gone.
+const SILENT_AFTER: Duration = Duration::from_secs(3);
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+const EVENTS: usize = 1_024;
+const COMMANDS: usize = 64;
+/// Most engines at once; a room's PC has one.
+const LINKS_MAX: usize = 64;
+
+/// What engines tell the server.
+#[derive(Debug)]
+pub enum LinkEvent {
+    Up { case: CaseId, hello: Hello },
+    Frame { case: CaseId, index: FrameIndex },
+    Health { case: CaseId, health: Health },
+    Refused { code: String, message: String },
+    Down { case: CaseId, reason: String },
+}
+
+#[derive(Debug)]
+struct Link {
+    case: CaseId,
+    commands: mpsc::Sender<ToEngine>,
+    /// SSRC -> what it carries.
+    layers: BTreeMap<u32, (FeedId, LayerId, VideoCodec)>,
+    media_taken: bool,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    events_dropped: AtomicU64,
+    rtp_dropped: AtomicU64,
+    rtp_unknown: AtomicU64,
+}
+
+#[derive(Debug, Clone)]
+struct Shared {
+    links: Arc<Mutex<BTreeMap<String, Link>>>,
+    counters: Arc<Counters>,
+    events: mpsc::Sender<LinkEvent>,
+    timeline: Timeline,
+    sfu: SfuHandle,
+}
+
+/// Listens until dropped.
+#[derive(Debug)]
+pub struct LinkServer {
+    control: PathBuf,
+    media: PathBuf,
+    shared: Shared,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// Tells engines what to do; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct LinkCommands(Shared);
+
+impl LinkServer {
+    /// Binds `control.sock` and `media.sock` in `dir`, which is made with mode 0700. Sockets left by a server that died are
+    /// replaced.
+    pub fn bind(dir: &Path, timeline: Timeline, sfu: SfuHandle) -> io::Result<(LinkServer, mpsc::Receiver<LinkEvent>)> {
+        fs::create_dir_all(dir)?;
+        fs::set_permissions(dir, fs::Permissions::from_mode(0o700))?;
+        let (control, media) = (dir.join("control.sock"), dir.join("media.sock"));
+        for path in [&control, &media] {
+            match fs::remove_file(path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        let control_listener = UnixListener::bind(&control)?;
+        let media_listener = UnixListener::bind(&media)?;
+        let (events, receiver) = mpsc::channel(EVENTS);
+        let shared = Shared { links: Arc::default(), counters: Arc::default(), events, timeline, sfu };
+        let tasks = vec![
+            tokio::spawn(accept(
+                control_listener,
+                shared.clone(),
+                |stream, shared| async move { run_control(stream, shared).await },
+            )),
+            tokio::spawn(accept(media_listener, shared.clone(), |stream, shared| async move { run_media(stream, shared).await })),
+        ];
+        Ok((LinkServer { control, media, shared, tasks }, receiver))
+    }
+
+    pub fn commands(&self) -> LinkCommands {
+        LinkCommands(self.shared.clone())
+    }
+
+    pub fn control_path(&self) -> &Path {
+        &self.control
+    }
+
+    pub fn media_path(&self) -> &Path {
+        &self.media
+    }
+}
+
+impl Drop for LinkServer {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for path in [&self.control, &self.media] {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+impl LinkCommands {
+    /// Exactly these layers are to be encoded.
+    pub fn want(&self, case: &CaseId, layers: &[(FeedId, LayerId)]) {
+        let layers = layers.iter().map(|(feed, layer)| layer_ref(feed, *layer)).collect();
+        self.send(case, to_engine::Body::Want(wire::WantLayers { layers }));
+    }
+
+    pub fn keyframe(&self, case: &CaseId, feed: &FeedId, layer: LayerId) {
+        self.send(case, to_engine::Body::Keyframe(wire::Keyframe { layer: Some(layer_ref(feed, layer)) }));
+    }
+
+    pub fn bitrate(&self, case: &CaseId, feed: &FeedId, layer: LayerId, bps: u32) {
+        self.send(case, to_engine::Body::Bitrate(wire::Bitrate { layer: Some(layer_ref(feed, layer)), bps }));
+    }
+
+    /// (events dropped, RTP dropped at a busy core, RTP of an unknown SSRC), since start.
+    pub fn dropped(&self) -> (u64, u64, u64) {
+        let c = &self.0.counters;
+        (c.events_dropped.load(Ordering::Relaxed), c.rtp_dropped.load(Ordering::Relaxed), c.rtp_unknown.load(Ordering::Relaxed))
+    }
+
+    fn send(&self, case: &CaseId, body: to_engine::Body) {
+        let links = lock(&self.0.links);
+        for link in links.values().filter(|l| l.case == *case) {
+            let _ = link.commands.try_send(ToEngine { body: Some(body.clone()) });
+        }
+    }
+}
+
+async fn accept<F, Fut>(listener: UnixListener, shared: Shared, run: F)
+where
+    F: Fn(UnixStream, Shared) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => drop(tokio::spawn(run(stream, shared.clone()))),
+            Err(error) => {
+                tracing::warn!(%error, "the link socket does not accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn run_control(mut stream: UnixStream, shared: Shared) {
+    let mut buffer = BytesMut::with_capacity(4096);
+    let hello = match timeout(HELLO_WITHIN, next_message(&mut stream, &mut buffer)).await {
+        Ok(Ok(Some(ToServer { body: Some(to_server::Body::Hello(hello)) }))) => hello,
+        Ok(Ok(Some(ToServer { body: Some(to_server::Body::Refused(r)) }))) => {
+            let _ = shared.events.send(LinkEvent::Refused { code: r.code, message: r.message }).await;
+            return;
+        }
+        _ => return,
+    };
+    let (link_id, case, mut commands) = match register(&hello, &shared) {
+        Ok(registered) => registered,
+        Err((code, message)) => {
+            let refused = wire::Refused { code: code.into(), message };
+            let _ = write(&mut stream, &ToEngine { body: Some(to_engine::Body::Refused(refused)) }).await;
+            return;
+        }
+    };
+    let ack = HelloAck { version: link::LINK_VERSION, link_id: link_id.clone(), layers: hello.layers.clone() };
+    let feeds: Vec<String> = hello.layers.iter().map(|l| l.feed.clone()).collect();
+    let reason = match write(&mut stream, &ToEngine { body: Some(to_engine::Body::Hello(ack)) }).await {
+        Ok(()) => {
+            let _ = shared.events.send(LinkEvent::Up { case: case.clone(), hello }).await;
+            converse(stream, buffer, &case, &mut commands, &shared).await
+        }
+        Err(error) => error.to_string(),
+    };
+    lock(&shared.links).remove(&link_id);
+    for feed in feeds.iter().filter_map(|f| FeedId::parse(f).ok()) {
+        let _ = shared.sfu.forget_feed(case.clone(), feed);
+    }
+    let _ = shared.events.send(LinkEvent::Down { case, reason }).await;
+}
+
+/// Messages both ways until the link ends; returns why it ended.
+async fn converse(
+    stream: UnixStream,
+    mut buffer: BytesMut,
+    case: &CaseId,
+    commands: &mut mpsc::Receiver<ToEngine>,
+    shared: &Shared,
+) -> String {
+    let (mut reader, mut writer) = stream.into_split();
+    let mut heard = Instant::now();
+    loop {
+        // Cancel-safe: bytes read so far stay in `buffer`.
+        let message = loop {
+            match take_message::<ToServer>(&mut buffer) {
+                Ok(Some(message)) => break message,
+                Ok(None) => {}
+                Err(error) => return error.to_string(),
+            }
+            tokio::select! {
+                read = timeout_at(heard + SILENT_AFTER, reader.read_buf(&mut buffer)) => match read {
+                    Err(_) => return "the engine has been silent for 3 s".into(),
+                    Ok(Ok(0)) => return "the engine closed the link".into(),
+                    Ok(Err(error)) => return error.to_string(),
+                    Ok(Ok(_)) => {}
+                },
+                command = commands.recv() => {
+                    let Some(command) = command else { return "the server closed the link".into() };
+                    if let Err(error) = write(&mut writer, &command).await {
+                        return error.to_string();
+                    }
+                }
+            }
+        };
+        heard = Instant::now();
+        let event = match message.body {
+            Some(to_server::Body::Clock(ping)) => {
+                let t2 = shared.timeline.now();
+                let pong = wire::ClockPong { t1: ping.t1, t2: t2.0, t3: shared.timeline.now().0 };
+                if let Err(error) = write(&mut writer, &ToEngine { body: Some(to_engine::Body::Clock(pong)) }).await {
+                    return error.to_string();
+                }
+                continue;
+            }
+            Some(to_server::Body::Frame(index)) => LinkEvent::Frame { case: case.clone(), index },
+            Some(to_server::Body::Health(health)) => LinkEvent::Health { case: case.clone(), health },
+            Some(to_server::Body::Refused(r)) => {
+                let _ = shared.events.send(LinkEvent::Refused { code: r.code, message: r.message }).await;
+                continue;
+            }
+            Some(to_server::Body::Hello(_)) | None => continue,
+        };
+        if shared.events.try_send(event).is_err() {
+            shared.counters.events_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+async fn run_media(mut stream: UnixStream, shared: Shared) {
+    let mut buffer = BytesMut::with_capacity(256 * 1024);
+    let Ok(Some(first)) = timeout(HELLO_WITHIN, next_record(&mut stream, &mut buffer)).await else { return };
+    let link_id = String::from_utf8_lossy(&first).into_owned();
+    let (case, layers) = {
+        let mut links = lock(&shared.links);
+        let Some(link) = links.get_mut(&link_id).filter(|l| !l.media_taken) else {
+            tracing::warn!("a media connection named no link");
+            return;
+        };
+        link.media_taken = true;
+        (link.case.clone(), link.layers.clone())
+    };
+    while let Some(packet) = next_record(&mut stream, &mut buffer).await {
+        let Some((feed, layer, codec)) = ssrc_of(&packet).and_then(|ssrc| layers.get(&ssrc)) else {
+            shared.counters.rtp_unknown.fetch_add(1, Ordering::Relaxed);
+            continue;
+        };
+        let received: Moment = shared.timeline.moment();
+        let packet = FeedPacket { case: case.clone(), feed: feed.clone(), layer: *layer, codec: *codec, packet, received };
+        if shared.sfu.feed_rtp(packet).is_err() {
+            shared.counters.rtp_dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+type Registered = (String, CaseId, mpsc::Receiver<ToEngine>);
+
+fn register(hello: &Hello, shared: &Shared) -> Result<Registered, (&'static str, String)> {
+    if hello.version != link::LINK_VERSION {
+        let message = format!(
+            "the engine speaks link version {}, this server {}; install the same release",
+            hello.version,
+            link::LINK_VERSION
+        );
+        return Err(("link.version", message));
+    }
+    let case = CaseId::parse(&hello.case_id).map_err(|e| ("link.case", e.to_string()))?;
+    let mut layers = BTreeMap::new();
+    for info in &hello.layers {
+        let feed = FeedId::parse(&info.feed).map_err(|e| ("link.feed", e.to_string()))?;
+        let layer = LayerId::parse(&info.layer).ok_or(("link.layer", format!("{:?} is not a layer", info.layer)))?;
+        let codec = match info.codec.as_str() {
+            "H264" => VideoCodec::H264,
+            "VP8" => VideoCodec::Vp8,
+            other => return Err(("link.codec", format!("{other:?} is not a codec of this server"))),
+        };
+        if layers.insert(info.ssrc, (feed, layer, codec)).is_some() {
+            return Err(("link.ssrc", format!("SSRC {} names two layers", info.ssrc)));
+        }
+    }
+    let mut links = lock(&shared.links);
+    if links.values().any(|l| l.case == case) {
+        return Err(("link.case-taken", "another engine already serves this case; stop it first".into()));
+    }
+    if links.len() >= LINKS_MAX {
+        return Err(("link.full", format!("this server serves {LINKS_MAX} engines, the limit")));
+    }
+    let link_id = random_id().ok_or(("link.random", "the server's system gives no random numbers".to_owned()))?;
+    let (commands, receiver) = mpsc::channel(COMMANDS);
+    links.insert(link_id.clone(), Link { case: case.clone(), commands, layers, media_taken: false });
+    Ok((link_id, case, receiver))
+}
+
+/// 128 random bits in hex: who holds it holds the link.
+fn random_id() -> Option<String> {
+    let mut bytes = [0u8; 16];
+    SystemRandom::new().fill(&mut bytes).ok()?;
+    Some(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// SSRC of an RTP packet; `None` when it is none. Source: RFC 3550 §5.1.
+fn ssrc_of(packet: &[u8]) -> Option<u32> {
+    if packet.len() < 12 || packet[0] >> 6 != 2 {
+        return None;
+    }
+    packet.get(8..12).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes)
+}
+
+async fn next_message(stream: &mut UnixStream, buffer: &mut BytesMut) -> Result<Option<ToServer>, ControlError> {
+    loop {
+        if let Some(message) = take_message(buffer)? {
+            return Ok(Some(message));
+        }
+        match stream.read_buf(buffer).await {
+            Ok(0) | Err(_) => return Ok(None),
+            Ok(_) => {}
+        }
+    }
+}
+
+async fn next_record(stream: &mut UnixStream, buffer: &mut BytesMut) -> Option<Bytes> {
+    loop {
+        if let Some(record) = take_record(buffer) {
+            return Some(record);
+        }
+        match stream.read_buf(buffer).await {
+            Ok(0) | Err(_) => return None,
+            Ok(_) => {}
+        }
+    }
+}
+
+async fn write<W: tokio::io::AsyncWrite + Unpin>(writer: &mut W, message: &ToEngine) -> io::Result<()> {
+    let mut out = BytesMut::new();
+    write_message(&mut out, message);
+    writer.write_all(&out).await
+}
+
+fn layer_ref(feed: &FeedId, layer: LayerId) -> wire::LayerRef {
+    wire::LayerRef { feed: feed.to_string(), layer: layer.to_string() }
+}
+
+/// A panic while holding this lock leaves nothing half-done in it: each change is one insert or remove.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,147 @@
+//! Strokes still under a pen: collected without gaps, relayed to the other pages, replaced by their commit.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use annotation::id::Epoch;
+use annotation::op::{self, Fault, StrokeId};
+use annotation::points::{self, POINTS_MAX, Point};
+use annotation::time::CaptureTime;
+use annotation::wire::{self, LiveStroke};
+
+/// A stroke without news for this long is let go: its page is gone, or its commit came.
+const ABANDONED: Duration = Duration::from_secs(5);
+/// Most strokes at once under one page's pen: one, and its predecessors whose commit is on the way.
+const PER_PAGE_MAX: usize = 8;
+/// Points repeated to a page that has not said what it has: at 240 Hz and 60 packets/s four packets.
+const OVERLAP: usize = 16;
+
+#[derive(Debug)]
+struct Wet {
+    /// Key, tool, width, frame, began, lifted; its points are below.
+    head: LiveStroke,
+    points: Vec<Point>,
+    /// Killed by *clear*: still collected, never shown.
+    dead: bool,
+    /// What each page was sent, and what it confirmed.
+    sent: BTreeMap<Epoch, (usize, usize)>,
+    touched: CaptureTime,
+}
+
+/// All strokes under pens in one case.
+#[derive(Debug, Default)]
+pub(crate) struct WetStrokes {
+    strokes: BTreeMap<StrokeId, Wet>,
+}
+
+impl WetStrokes {
+    /// Takes points of a live stroke. Returns how many are known without a gap, to be confirmed to the author's page.
+    pub(crate) fn handle_points(&mut self, mut live: LiveStroke, cleared: CaptureTime, now: CaptureTime) -> Result<u32, Fault> {
+        let key = live.key.ok_or(Fault::NotYours)?;
+        let id = StrokeId::from(&key);
+        op::check_frame(live.frame.as_ref())?;
+        if !(1..=op::WIDTH_MAX).contains(&live.width) {
+            return Err(Fault::Width);
+        }
+        let first = live.first as usize;
+        let new = points::decode(&live.points.take().unwrap_or_default()).map_err(Fault::Points)?;
+        let of_page = self.strokes.keys().filter(|k| k.epoch == id.epoch).count();
+        if !self.strokes.contains_key(&id) && of_page >= PER_PAGE_MAX {
+            return Err(Fault::TooLong);
+        }
+        live.began = live.began.min(now.0); // AN6
+        let wet = self.strokes.entry(id).or_insert_with(|| Wet {
+            dead: live.began <= cleared.0,
+            head: LiveStroke { points: None, first: 0, ..live.clone() },
+            points: Vec::new(),
+            sent: BTreeMap::new(),
+            touched: now,
+        });
+        wet.touched = now;
+        // Beyond a gap nothing is taken; the page repeats from what was confirmed.
+        if first <= wet.points.len() {
+            let known = wet.points.len() - first;
+            let room = POINTS_MAX - wet.points.len();
+            wet.points.extend(new.into_iter().skip(known).take(room));
+            wet.head.lifted |= live.lifted;
+        }
+        Ok(wet.points.len() as u32)
+    }
+
+    /// What `page` should be sent of a stroke now; `None` when it has all or the stroke is not to be shown.
+    pub(crate) fn poll_relay(&mut self, page: Epoch, id: StrokeId) -> Option<LiveStroke> {
+        let wet = self.strokes.get_mut(&id).filter(|w| !w.dead)?;
+        let total = wet.points.len();
+        let (sent, seen) = wet.sent.get(&page).copied().unwrap_or_default();
+        let from = seen.max(sent.saturating_sub(OVERLAP)).min(total);
+        if from == total && !wet.head.lifted {
+            return None;
+        }
+        wet.sent.insert(page, (total, seen));
+        Some(piece(wet, from))
+    }
+
+    /// Everything shown now, for a page that just came.
+    pub(crate) fn all(&mut self, page: Epoch) -> Vec<LiveStroke> {
+        let mut out = Vec::new();
+        for (id, wet) in self.strokes.iter_mut().filter(|(id, w)| !w.dead && id.epoch != page) {
+            let _ = id;
+            wet.sent.insert(page, (wet.points.len(), 0));
+            out.push(piece(wet, 0));
+        }
+        out
+    }
+
+    pub(crate) fn handle_seen(&mut self, page: Epoch, id: StrokeId, have: u32) {
+        if let Some(wet) = self.strokes.get_mut(&id) {
+            let total = wet.points.len();
+            let entry = wet.sent.entry(page).or_default();
+            entry.1 = entry.1.max((have as usize).min(total));
+        }
+    }
+
+    pub(crate) fn handle_committed(&mut self, id: StrokeId) {
+        self.strokes.remove(&id);
+    }
+
+    pub(crate) fn handle_clear(&mut self, up_to: CaptureTime) {
+        for wet in self.strokes.values_mut().filter(|w| w.head.began <= up_to.0) {
+            wet.dead = true;
+        }
+    }
+
+    pub(crate) fn handle_leave(&mut self, page: Epoch, now: CaptureTime) {
+        for wet in self.strokes.values_mut() {
+            wet.sent.remove(&page);
+        }
+        for (_, wet) in self.strokes.iter_mut().filter(|(id, _)| id.epoch == page) {
+            wet.touched = now;
+        }
+    }
+
+    /// Lets abandoned strokes go; returns their last word for the pages: lifted, without points.
+    pub(crate) fn handle_timeout(&mut self, now: CaptureTime) -> Vec<LiveStroke> {
+        let gone: Vec<StrokeId> = self.strokes.iter().filter(|(_, w)| deadline(w) <= now).map(|(id, _)| *id).collect();
+        let mut out = Vec::new();
+        for id in gone {
+            if let Some(wet) = self.strokes.remove(&id)
+                && !wet.dead
+            {
+                out.push(LiveStroke { lifted: true, first: 0, points: Some(wire::Points::default()), ..wet.head });
+            }
+        }
+        out
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<CaptureTime> {
+        self.strokes.values().map(deadline).min()
+    }
+}
+
+fn deadline(wet: &Wet) -> CaptureTime {
+    wet.touched.saturating_add(ABANDONED)
+}
+
+fn piece(wet: &Wet, from: usize) -> LiveStroke {
+    LiveStroke { first: from as u32, points: Some(points::encode(&wet.points[from..])), ..wet.head.clone() }
+}
