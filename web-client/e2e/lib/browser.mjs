@@ -1,0 +1,86 @@
+// A real Chromium with a microphone that plays a tone of ours.
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { chromium } from "playwright-core";
+
+/** `toneHz`: what its microphone hears, in bursts. `language`: of the browser. */
+export async function openBrowser({ toneHz, language = "en-GB", viewport = { width: 1440, height: 900 } }) {
+  const wav = path.join(mkdtempSync(path.join(tmpdir(), "shirube-tone-")), "tone.wav");
+  writeFileSync(wav, tone(toneHz));
+  const browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+      "--disable-component-update", "--disable-sync", "--ignore-certificate-errors",
+      "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", `--use-file-for-fake-audio-capture=${wav}`,
+    ],
+  });
+  const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: language, viewport });
+  return { browser, context, close: () => browser.close() };
+}
+
+/** 48 kHz mono 16 bit: 0.6 s of tone, 0.2 s of silence, played over and over. */
+function tone(hz) {
+  const rate = 48_000;
+  const n = Math.round(rate * 0.8);
+  const out = Buffer.alloc(44 + n * 2);
+  out.write("RIFF", 0);
+  out.writeUInt32LE(36 + n * 2, 4);
+  out.write("WAVEfmt ", 8);
+  out.writeUInt32LE(16, 16);
+  out.writeUInt16LE(1, 20);
+  out.writeUInt16LE(1, 22);
+  out.writeUInt32LE(rate, 24);
+  out.writeUInt32LE(rate * 2, 28);
+  out.writeUInt16LE(2, 32);
+  out.writeUInt16LE(16, 34);
+  out.write("data", 36);
+  out.writeUInt32LE(n * 2, 40);
+  for (let i = 0; i < n; i++) {
+    const on = i < rate * 0.6;
+    out.writeInt16LE(on ? Math.round(9000 * Math.sin((2 * Math.PI * hz * i) / rate)) : 0, 44 + i * 2);
+  }
+  return out;
+}
+
+/** Strongest frequency, Hz, that comes out of the page's audio elements within `ms`; 0 when silent. */
+export function heardHz(page, ms = 1500) {
+  return page.evaluate(async (ms) => {
+    const context = new AudioContext();
+    await context.resume();
+    const analyser = context.createAnalyser();
+    analyser.fftSize = 8192;
+    for (const element of document.querySelectorAll("audio")) {
+      if (element.srcObject && !element.muted && !element.paused) context.createMediaStreamSource(element.srcObject).connect(analyser);
+    }
+    const bins = new Float32Array(analyser.frequencyBinCount);
+    const end = performance.now() + ms;
+    let best = { db: -60, hz: 0 };
+    while (performance.now() < end) {
+      await new Promise((r) => setTimeout(r, 60));
+      analyser.getFloatFrequencyData(bins);
+      for (let i = 4; i < bins.length; i++) {
+        if (bins[i] > best.db) best = { db: bins[i], hz: (i * context.sampleRate) / analyser.fftSize };
+      }
+    }
+    await context.close();
+    return best.hz;
+  }, ms);
+}
+
+/** Polls until `probe` gives something truthy; fails with what it last gave. */
+export async function until(probe, what, ms = 15_000) {
+  const end = Date.now() + ms;
+  let last;
+  for (;;) {
+    try {
+      last = await probe();
+      if (last) return last;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > end) throw new Error(`waited ${ms} ms for ${what}; last: ${last}`);
+    await new Promise((r) => setTimeout(r, 100));
+  }
+}
