@@ -1,11 +1,23 @@
 //! Forwarding: RTP in, RTP out to each viewer. Knows RTP through str0m; not GStreamer, not JSON, not people, not what the
 //! data channels say.
+//!
+//! [`Engine`] is the core, turned by hand. With the feature `edge`, [`start`] runs it on a thread of its own behind one UDP
+//! socket, and [`SfuHandle`] is the server's hand on it.
 
+mod adapter;
 mod api;
+mod case;
 #[cfg(feature = "edge")]
 mod edge;
+mod engine;
+mod peer;
+mod route;
 pub mod sdp_guard;
+mod timing;
+mod voice;
 
+pub use adapter::Transmit;
 pub use api::*;
 #[cfg(feature = "edge")]
 pub use edge::{Events, SfuConfig, SfuHandle, StartError, start};
+pub use engine::{Counters, Engine};

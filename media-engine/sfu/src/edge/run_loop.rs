@@ -1,7 +1,197 @@
-//! The media thread.
+//! The media thread: waits for a packet, a command or a deadline, turns the engine, sends what came out. It never awaits,
+//! never touches a disk, and holds no lock.
 
-use super::handle::{Events, SfuConfig, SfuHandle, StartError};
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::time::{Duration, Instant};
 
-pub(super) fn start(_config: SfuConfig) -> Result<(SfuHandle, Events), StartError> {
-    Err(StartError::Setup(std::io::ErrorKind::Unsupported.into()))
+use mio::{Interest, Poll, Token, Waker};
+use tokio::sync::mpsc;
+
+use super::clock;
+use super::handle::{Command, Events, Inner, SfuConfig, SfuHandle, StartError};
+use super::udp::Udp;
+use crate::api::{CoreConfig, SfuEvent};
+use crate::engine::Engine;
+
+/// Commands on their way here. 4 Mbit/s are 450 packets/s: room for a second of eight layers.
+const COMMANDS_MAX: usize = 4_096;
+/// Events on their way to the server.
+const EVENTS_MAX: usize = 8_192;
+/// Events that must not be lost, waiting for the server. It has stopped listening when these are full.
+const KEPT_MAX: usize = 65_536;
+/// Commands, and batches of datagrams, taken in one turn of the loop: neither starves the other, nor the deadlines.
+const COMMANDS_PER_TURN: usize = 512;
+const BATCHES_PER_TURN: usize = 16;
+/// How soon a full event queue is tried again.
+const RETRY: Duration = Duration::from_millis(5);
+
+const UDP: Token = Token(0);
+const WAKE: Token = Token(1);
+
+pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError> {
+    let mut udp = Udp::bind(config.udp)?;
+    let candidates = udp.candidates(&config.advertise);
+    let engine = Engine::new(CoreConfig { candidates, limits: config.limits }).map_err(StartError::Certificate)?;
+    let poll = Poll::new().map_err(StartError::Setup)?;
+    poll.registry().register(&mut udp.socket, UDP, Interest::READABLE | Interest::WRITABLE).map_err(StartError::Setup)?;
+    let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(StartError::Setup)?);
+    let (queue, commands) = sync_channel(COMMANDS_MAX);
+    let (events_in, events) = mpsc::channel(EVENTS_MAX);
+    let woken = Arc::new(AtomicBool::new(false));
+    let local = udp.local();
+    let run = RunLoop {
+        engine,
+        udp,
+        commands,
+        waker: waker.clone(),
+        woken: woken.clone(),
+        events: events_in,
+        kept: VecDeque::new(),
+        dropped: 0,
+    };
+    std::thread::Builder::new().name("media".into()).spawn(move || run.run(poll)).map_err(StartError::Setup)?;
+    let inner = Inner { queue, waker, woken, dropped: AtomicU64::new(0), local };
+    Ok((SfuHandle { inner: Arc::new(inner) }, events))
+}
+
+struct RunLoop {
+    engine: Engine,
+    udp: Udp,
+    commands: Receiver<Command>,
+    waker: Arc<Waker>,
+    woken: Arc<AtomicBool>,
+    events: mpsc::Sender<SfuEvent>,
+    kept: VecDeque<SfuEvent>,
+    dropped: u64,
+}
+
+impl RunLoop {
+    fn run(mut self, mut poll: Poll) {
+        let mut ready = mio::Events::with_capacity(16);
+        // Edge triggered: what was not read to the end is read again without being told.
+        let mut more = false;
+        loop {
+            let wait = if more { Some(Duration::ZERO) } else { self.wait(clock::now()) };
+            if let Err(e) = poll.poll(&mut ready, wait) {
+                if e.kind() == ErrorKind::Interrupted {
+                    continue;
+                }
+                tracing::error!(error = %e, "the media thread cannot wait for packets and ends");
+                return;
+            }
+            if ready.iter().any(|e| e.token() == UDP && e.is_writable()) {
+                self.udp.flush();
+            }
+            more = self.take_datagrams();
+            if !self.take_commands() {
+                self.pump();
+                return;
+            }
+            let now = clock::now();
+            if self.engine.poll_timeout().is_some_and(|at| at <= now) {
+                self.engine.handle_timeout(now);
+            }
+            self.pump();
+            if self.events.is_closed() {
+                return;
+            }
+        }
+    }
+
+    fn wait(&self, now: Instant) -> Option<Duration> {
+        let deadline = self.engine.poll_timeout().map(|at| at.saturating_duration_since(now));
+        if self.kept.is_empty() { deadline } else { Some(deadline.map_or(RETRY, |d| d.min(RETRY))) }
+    }
+
+    /// True: there may be more.
+    fn take_datagrams(&mut self) -> bool {
+        for _ in 0..BATCHES_PER_TURN {
+            let now = clock::now();
+            let engine = &mut self.engine;
+            let more = self.udp.receive(|source, destination, bytes| engine.handle_datagram(now, source, destination, bytes));
+            self.pump();
+            if !more {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// False: the server is gone.
+    fn take_commands(&mut self) -> bool {
+        self.woken.store(false, Ordering::Release);
+        for _ in 0..COMMANDS_PER_TURN {
+            match self.commands.try_recv() {
+                Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
+                    let now = clock::now();
+                    self.engine.remove_all(now);
+                    return false;
+                }
+                Ok(command) => self.handle(command),
+                Err(TryRecvError::Empty) => return true,
+            }
+            self.pump();
+        }
+        // The rest in the next turn, after the datagrams that came meanwhile.
+        let _ = self.waker.wake();
+        true
+    }
+
+    fn handle(&mut self, command: Command) {
+        let now = clock::now();
+        match command {
+            Command::Offer { peer, case, kind, grants, sdp, reply } => {
+                // A server that no longer waits for the answer is no error.
+                let _ = reply.send(self.engine.handle_offer(now, peer, case, kind, grants, &sdp));
+            }
+            Command::Candidate { peer, candidate } => self.engine.add_candidate(now, peer, &candidate),
+            Command::Remove { peer } => self.engine.remove(now, peer),
+            Command::Grants { peer, grants } => self.engine.set_grants(now, peer, grants),
+            Command::Assign { peer, slot, what } => self.engine.assign(now, peer, slot, what),
+            Command::Data { peer, channel, bytes } => self.engine.send_data(now, peer, channel, bytes),
+            Command::Feed(packet) => self.engine.handle_feed(now, &packet),
+            Command::ForgetFeed { case, feed } => self.engine.forget_feed(now, &case, &feed),
+            Command::Stop => {}
+        }
+    }
+
+    /// Sends everything that came out of the engine.
+    fn pump(&mut self) {
+        while let Some(transmit) = self.engine.poll_transmit() {
+            self.udp.send(transmit);
+        }
+        while let Some(event) = self.kept.pop_front() {
+            if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
+                self.kept.push_front(event);
+                break;
+            }
+        }
+        while let Some(event) = self.engine.poll_event() {
+            self.tell(event);
+        }
+    }
+
+    fn tell(&mut self, event: SfuEvent) {
+        let event = if self.kept.is_empty() {
+            match self.events.try_send(event) {
+                Err(mpsc::error::TrySendError::Full(event)) => event,
+                _ => return,
+            }
+        } else {
+            event
+        };
+        let lossy = matches!(event, SfuEvent::Data { .. } | SfuEvent::Stats { .. } | SfuEvent::Voice { .. });
+        if lossy || self.kept.len() >= KEPT_MAX {
+            self.dropped += 1;
+            if self.dropped.is_power_of_two() {
+                tracing::warn!(dropped = self.dropped, "the server does not take the media thread's events");
+            }
+        } else {
+            self.kept.push_back(event);
+        }
+    }
 }

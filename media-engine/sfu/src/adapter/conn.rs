@@ -1,0 +1,374 @@
+//! One connection: turned by hand, drained after each turn.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use annotation::time::CaptureTime;
+use bytes::Bytes;
+use str0m::change::SdpOffer;
+use str0m::channel::ChannelId;
+use str0m::format::Codec;
+use str0m::media::{MediaTime, Mid, Pt};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpWrite};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+use super::Transmit;
+use crate::api::{Channel, PeerId, PeerStats, VideoCodec};
+
+/// Outputs of one drain. More means that something turns in circles.
+const DRAIN_MAX: usize = 20_000;
+
+/// The ids str0m gave our four channels, in the order of [`Channel::ALL`].
+pub(super) type Channels = [Option<ChannelId>; 4];
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct VideoLine {
+    pub(super) mid: Mid,
+    pub(super) h264: Option<Pt>,
+    pub(super) vp8: Option<Pt>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct VoiceLine {
+    pub(super) mid: Mid,
+    pub(super) opus: Option<Pt>,
+    pub(super) red: Option<Pt>,
+}
+
+/// One voice packet from a peer.
+#[derive(Debug, Clone)]
+pub(crate) struct VoicePacket {
+    pub(crate) seq: u64,
+    pub(crate) timestamp: u32,
+    /// 0 loudest, -127 silence; `None` when the peer does not say.
+    pub(crate) dbov: Option<i8>,
+    pub(crate) activity: Option<bool>,
+    /// Redundant audio (RFC 2198).
+    pub(crate) red: bool,
+    pub(crate) payload: Arc<[u8]>,
+}
+
+/// What a connection tells.
+#[derive(Debug)]
+pub(crate) enum ConnEvent {
+    Connected,
+    /// The other side said goodbye.
+    Hangup,
+    KeyframeRequest {
+        slot: usize,
+    },
+    Voice(VoicePacket),
+    ChannelOpen(Channel),
+    Data {
+        channel: Channel,
+        bytes: Bytes,
+    },
+    Stats(PeerStats),
+}
+
+#[derive(Debug)]
+pub(crate) struct VideoWrite {
+    pub(crate) slot: usize,
+    pub(crate) codec: VideoCodec,
+    pub(crate) seq: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    pub(crate) capture: CaptureTime,
+    pub(crate) wallclock: Instant,
+    pub(crate) payload: Arc<[u8]>,
+}
+
+#[derive(Debug)]
+pub(crate) struct VoiceWrite {
+    pub(crate) slot: usize,
+    pub(crate) seq: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    pub(crate) dbov: Option<i8>,
+    pub(crate) activity: Option<bool>,
+    pub(crate) red: bool,
+    pub(crate) wallclock: Instant,
+    pub(crate) payload: Arc<[u8]>,
+}
+
+/// Where what comes out of a connection goes.
+#[derive(Debug)]
+pub(crate) struct Sink<'a> {
+    pub(crate) peer: PeerId,
+    pub(crate) transmits: &'a mut VecDeque<Transmit>,
+    pub(crate) events: &'a mut VecDeque<(PeerId, ConnEvent)>,
+}
+
+/// The connection is of no further use: the other side broke the protocol, or it turns in circles. The text is for logs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Spent(pub(crate) String);
+
+impl From<str0m::RtcError> for Spent {
+    fn from(e: str0m::RtcError) -> Self {
+        Spent(e.to_string())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Conn {
+    rtc: Rtc,
+    video: Vec<VideoLine>,
+    voice: Vec<VoiceLine>,
+    channels: Channels,
+    deadline: Instant,
+    connected: bool,
+    stats: StatsBook,
+    #[cfg(test)]
+    pub(crate) panics: bool,
+}
+
+impl Conn {
+    pub(super) fn new(now: Instant, rtc: Rtc, video: Vec<VideoLine>, voice: Vec<VoiceLine>, channels: Channels) -> Self {
+        let stats = StatsBook::default();
+        Conn {
+            rtc,
+            video,
+            voice,
+            channels,
+            deadline: now,
+            connected: false,
+            stats,
+            #[cfg(test)]
+            panics: false,
+        }
+    }
+
+    /// Answers a later offer of the same peer: an ICE restart.
+    pub(crate) fn answer_again(&mut self, sdp: &str, sink: &mut Sink<'_>) -> Result<String, Spent> {
+        let offer = SdpOffer::from_sdp_string(sdp).map_err(|e| Spent(e.to_string()))?;
+        let answer = self.rtc.sdp_api().accept_offer(offer)?;
+        self.drain(sink)?;
+        Ok(answer.to_sdp_string())
+    }
+
+    /// Our ICE user fragment: packets with it are for this connection.
+    pub(crate) fn ufrag(&mut self) -> String {
+        self.rtc.direct_api().local_ice_credentials().ufrag
+    }
+
+    pub(crate) fn add_candidate(&mut self, text: &str, sink: &mut Sink<'_>) -> Result<bool, Spent> {
+        // A name that only the peer's own network knows (mDNS) is no loss: its packets show where it is.
+        let Ok(candidate) = Candidate::from_sdp_string(text.trim_start_matches("a=")) else { return Ok(false) };
+        self.rtc.add_remote_candidate(candidate);
+        self.drain(sink)?;
+        Ok(true)
+    }
+
+    /// True when the datagram is a STUN message that proves knowledge of this connection's password.
+    pub(crate) fn proves_itself(&self, now: Instant, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool {
+        receive(source, destination, bytes).is_some_and(|r| self.rtc.accepts(&Input::Receive(now, r)))
+    }
+
+    /// A datagram for this connection. What is no packet of WebRTC's at all is ignored.
+    pub(crate) fn handle_datagram(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+        sink: &mut Sink<'_>,
+    ) -> Result<(), Spent> {
+        let Some(received) = receive(source, destination, bytes) else { return Ok(()) };
+        self.rtc.handle_input(Input::Receive(now, received))?;
+        self.drain(sink)
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant, sink: &mut Sink<'_>) -> Result<(), Spent> {
+        #[cfg(test)]
+        assert!(!self.panics, "a test asked for this panic");
+        self.rtc.handle_input(Input::Timeout(now))?;
+        self.drain(sink)
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Instant {
+        self.deadline
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// Queues one video packet; it leaves with the next [`Conn::handle_timeout`]. False: the peer did not take this codec.
+    pub(crate) fn write_video(&mut self, packet: VideoWrite, sink: &mut Sink<'_>) -> Result<bool, Spent> {
+        let Some(line) = self.video.get(packet.slot) else { return Ok(false) };
+        let pt = match packet.codec {
+            VideoCodec::H264 => line.h264,
+            VideoCodec::Vp8 => line.vp8,
+        };
+        let Some(pt) = pt else { return Ok(false) };
+        let zero = MediaTime::from_90khz(0);
+        let ext_vals = ExtensionValues {
+            // Shown as soon as decoded: the setting that matters most for age.
+            play_delay_min: Some(zero),
+            play_delay_max: Some(zero),
+            abs_capture_time: Some(AbsCaptureTime {
+                capture_time: SystemTime::UNIX_EPOCH + packet.capture.to_unix(),
+                clock_offset: None,
+            }),
+            ..Default::default()
+        };
+        let mut api = self.rtc.direct_api();
+        let Some(stream) = api.stream_tx_by_mid(line.mid, None) else { return Ok(false) };
+        let write = RtpWrite::new(pt, packet.seq.into(), packet.timestamp, packet.wallclock, packet.payload);
+        stream.write_rtp(write.marker(packet.marker).nackable(true).ext_vals(ext_vals));
+        self.drain(sink)?;
+        Ok(true)
+    }
+
+    /// As [`Conn::write_video`]. RED must only be written where [`Conn::takes_red`].
+    pub(crate) fn write_voice(&mut self, packet: VoiceWrite, sink: &mut Sink<'_>) -> Result<bool, Spent> {
+        let Some(line) = self.voice.get(packet.slot) else { return Ok(false) };
+        let Some(pt) = (if packet.red { line.red } else { line.opus }) else { return Ok(false) };
+        let ext_vals = ExtensionValues { audio_level: packet.dbov, voice_activity: packet.activity, ..Default::default() };
+        let mut api = self.rtc.direct_api();
+        let Some(stream) = api.stream_tx_by_mid(line.mid, None) else { return Ok(false) };
+        let write = RtpWrite::new(pt, packet.seq.into(), packet.timestamp, packet.wallclock, packet.payload);
+        stream.write_rtp(write.marker(packet.marker).ext_vals(ext_vals));
+        self.drain(sink)?;
+        Ok(true)
+    }
+
+    pub(crate) fn takes_red(&self, slot: usize) -> bool {
+        self.voice.get(slot).is_some_and(|l| l.red.is_some())
+    }
+
+    /// True when str0m took the message. False: not open, or more than `waiting_max` bytes already wait.
+    pub(crate) fn write_data(
+        &mut self,
+        channel: Channel,
+        bytes: &[u8],
+        waiting_max: usize,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, Spent> {
+        let Some(id) = self.channels[channel as usize] else { return Ok(false) };
+        let taken = match self.rtc.channel(id) {
+            Some(mut open) => open.buffered_amount() + bytes.len() <= waiting_max && open.write(true, bytes)?,
+            None => false,
+        };
+        self.drain(sink)?;
+        Ok(taken)
+    }
+
+    /// Says goodbye to the other side.
+    pub(crate) fn close(&mut self, now: Instant, sink: &mut Sink<'_>) -> Result<(), Spent> {
+        self.rtc.close()?;
+        self.drain(sink)?;
+        self.handle_timeout(now, sink)
+    }
+
+    fn drain(&mut self, sink: &mut Sink<'_>) -> Result<(), Spent> {
+        for _ in 0..DRAIN_MAX {
+            match self.rtc.poll_output()? {
+                Output::Timeout(at) => {
+                    self.deadline = at;
+                    return Ok(());
+                }
+                Output::Transmit(t) => sink.transmits.push_back(Transmit {
+                    source: t.source,
+                    destination: t.destination,
+                    contents: t.contents.into(),
+                }),
+                Output::Event(event) => {
+                    if let Some(event) = self.handle_event(event) {
+                        sink.events.push_back((sink.peer, event));
+                    }
+                }
+            }
+        }
+        Err(Spent(format!("more than {DRAIN_MAX} outputs of one input")))
+    }
+
+    fn handle_event(&mut self, event: Event) -> Option<ConnEvent> {
+        match event {
+            Event::Connected => {
+                self.connected = true;
+                Some(ConnEvent::Connected)
+            }
+            Event::Closed => Some(ConnEvent::Hangup),
+            Event::KeyframeRequest(request) => {
+                let slot = self.video.iter().position(|l| l.mid == request.mid)?;
+                Some(ConnEvent::KeyframeRequest { slot })
+            }
+            Event::RtpPacket(packet) => {
+                let pt = packet.header.payload_type;
+                let opus = self.rtc.codec_config().params().iter().find(|p| p.spec().codec == Codec::Opus)?;
+                let red = opus.red() == Some(pt);
+                if !red && opus.pt() != pt {
+                    return None;
+                }
+                Some(ConnEvent::Voice(VoicePacket {
+                    seq: *packet.seq_no,
+                    timestamp: packet.header.timestamp,
+                    dbov: packet.header.ext_vals.audio_level,
+                    activity: packet.header.ext_vals.voice_activity,
+                    red,
+                    payload: packet.payload,
+                }))
+            }
+            Event::ChannelOpen(id, _) => self.channel_of(id).map(ConnEvent::ChannelOpen),
+            Event::ChannelData(data) => {
+                let channel = self.channel_of(data.id)?;
+                Some(ConnEvent::Data { channel, bytes: data.data.into() })
+            }
+            Event::MediaEgressStats(media) => {
+                self.stats.egress.insert(media.mid.to_string(), (media.nacks, media.plis + media.firs));
+                if let Some(rtt) = media.rtt {
+                    self.stats.rtt = Some(rtt);
+                }
+                let told = media.loss.filter(|l| l.is_finite());
+                self.stats.loss = match (told, self.stats.loss) {
+                    (Some(a), Some(b)) => Some(a.max(b)),
+                    (a, b) => a.or(b),
+                };
+                self.stats.packets_out.insert(media.mid.to_string(), media.packets);
+                None
+            }
+            Event::MediaIngressStats(media) => {
+                self.stats.packets_in.insert(media.mid.to_string(), media.packets);
+                None
+            }
+            Event::PeerStats(peer) => {
+                let loss = self.stats.loss.take();
+                Some(ConnEvent::Stats(PeerStats {
+                    rtt: peer.rtt.or(self.stats.rtt),
+                    loss: loss.or(peer.egress_loss_fraction),
+                    packets_out: self.stats.packets_out.values().sum(),
+                    // str0m counts datagrams here, all of them.
+                    bytes_out: peer.peer_bytes_tx,
+                    packets_in: self.stats.packets_in.values().sum(),
+                    bytes_in: peer.peer_bytes_rx,
+                    nacks: self.stats.egress.values().map(|(n, _)| n).sum(),
+                    keyframes: self.stats.egress.values().map(|(_, k)| k).sum(),
+                    data_dropped: 0,
+                }))
+            }
+            _ => None,
+        }
+    }
+
+    fn channel_of(&self, id: ChannelId) -> Option<Channel> {
+        Channel::ALL.into_iter().find(|c| self.channels[*c as usize] == Some(id))
+    }
+}
+
+/// str0m tells figures per media line, then those of the peer.
+#[derive(Debug, Default)]
+struct StatsBook {
+    rtt: Option<Duration>,
+    loss: Option<f32>,
+    egress: BTreeMap<String, (u64, u64)>,
+    packets_out: BTreeMap<String, u64>,
+    packets_in: BTreeMap<String, u64>,
+}
+
+fn receive(source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Option<Receive<'_>> {
+    Some(Receive { proto: Protocol::Udp, source, destination, contents: bytes.try_into().ok()? })
+}

@@ -1,0 +1,62 @@
+//! The only place that knows str0m. One [`Conn`] is one WebRTC connection.
+//!
+//! **After every mutation a `Conn` is drained to its timeout before it returns**; what came out lies in the [`Sink`].
+//! Source: str0m README, single-mutation invariant.
+
+mod conn;
+mod setup;
+mod text;
+
+pub(crate) use conn::{Conn, ConnEvent, Sink, Spent, VideoWrite, VoicePacket, VoiceWrite};
+pub(crate) use setup::Setup;
+
+use std::net::SocketAddr;
+
+/// One datagram to send.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transmit {
+    /// Which of our addresses it leaves from.
+    pub source: SocketAddr,
+    pub destination: SocketAddr,
+    pub contents: Vec<u8>,
+}
+
+/// The user fragment a STUN binding request is addressed to; `None` for anything else. Claims nothing about who sent it.
+/// Source: RFC 8489 §5 (header), §14.3 (USERNAME); RFC 8445 §7.2.2 (ours comes first).
+pub(crate) fn stun_ufrag(datagram: &[u8]) -> Option<&str> {
+    const COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
+    if datagram.get(..2)? != [0x00, 0x01] || datagram.get(4..8)? != COOKIE {
+        return None;
+    }
+    let mut rest = datagram.get(20..)?;
+    // A handful of attributes at most comes before USERNAME.
+    for _ in 0..16 {
+        let kind = rest.get(..2)?;
+        let length = usize::from(u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?]));
+        let value = rest.get(4..4 + length)?;
+        if kind == [0x00, 0x06] {
+            return std::str::from_utf8(value).ok()?.split(':').next();
+        }
+        rest = rest.get(4 + length.next_multiple_of(4)..)?;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_fragment_of_a_binding_request_is_found_and_nothing_else_is_read() {
+        let mut request = vec![0, 1, 0, 16, 0x21, 0x12, 0xA4, 0x42];
+        request.extend([0; 12]);
+        request.extend([0x80, 0x22, 0, 1, 7, 0, 0, 0]); // another attribute first
+        request.extend([0, 6, 0, 9]);
+        request.extend(b"ours:them\0\0\0");
+        assert_eq!(stun_ufrag(&request), Some("ours"));
+        for cut in 0..request.len() - 3 {
+            assert_eq!(stun_ufrag(&request[..cut]), None, "cut at {cut}");
+        }
+        assert_eq!(stun_ufrag(&[0x80; 64]), None, "RTP");
+    }
+}

@@ -1,0 +1,127 @@
+//! What all connections share, and how one is made from an offer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::change::SdpOffer;
+use str0m::channel::{ChannelConfig, ChannelId, Reliability};
+use str0m::config::{CryptoProvider, DtlsCert};
+use str0m::format::Codec;
+use str0m::media::{Mid, Pt};
+use str0m::rtp::Extension;
+use str0m::{Candidate, Rtc};
+
+use super::conn::{Channels, Conn, VideoLine, VoiceLine};
+use super::text;
+use crate::api::{Channel, VideoCodec};
+use crate::sdp_guard::Shape;
+
+/// Packets kept per video slot for retransmission. 2 s at 450 packets/s (4 Mbit/s); payloads are shared, so a slot costs
+/// about 100 kB of headers.
+const RTX_PACKETS_MAX: usize = 1_000;
+/// A packet older than this is of no use to a live picture.
+const RTX_AGE_MAX: Duration = Duration::from_secs(1);
+/// Of what is sent in a second at most half may be retransmission. str0m's own 0.15 gives up at 15 % loss, just when
+/// repair matters; without a cap one lossy viewer could double the load without end.
+const RTX_RATIO_MAX: f32 = 0.5;
+/// Largest data channel message taken from a peer. A full ink packet is under 16 kB.
+const MESSAGE_BYTES_MAX: u32 = 64 * 1024;
+/// Bytes waiting in a peer's data channels together.
+const DATA_BUFFER_BYTES_MAX: usize = 256 * 1024;
+
+/// Crypto and the certificate for DTLS, made once and shared by all connections.
+#[derive(Debug, Clone)]
+pub(crate) struct Setup {
+    provider: Arc<CryptoProvider>,
+    certificate: DtlsCert,
+    candidates: Vec<SocketAddr>,
+}
+
+impl Setup {
+    pub(crate) fn new(candidates: Vec<SocketAddr>) -> Result<Self, String> {
+        let provider = Arc::new(str0m::crypto::from_feature_flags());
+        let certificate = provider.dtls_provider.generate_certificate().ok_or("the crypto provider makes none")?;
+        Ok(Setup { provider, certificate, candidates })
+    }
+
+    /// A connection that answers an offer which the guard let in, and the answer.
+    pub(crate) fn answer(&self, now: Instant, shape: &Shape, sdp: &str, one_msid: bool) -> Result<(Conn, String), String> {
+        let mut config = Rtc::builder()
+            .set_crypto_provider(self.provider.clone())
+            .set_dtls_cert(self.certificate.clone())
+            .set_ice_lite(true)
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .enable_opus(true, true)
+            // Neither is in str0m's own map. Ids are only a wish, the offer's count.
+            .set_extension(5, Extension::PlayoutDelay)
+            .set_extension(6, Extension::AbsoluteCaptureTime)
+            .set_stats_interval(Some(Duration::from_secs(1)))
+            .set_sctp_max_message_size(MESSAGE_BYTES_MAX)
+            .set_sctp_max_buffered_amount(DATA_BUFFER_BYTES_MAX);
+        // Constrained baseline first: what our encoder writes. Baseline for those who only say that.
+        config.codec_config().add_h264(108.into(), Some(109.into()), true, 0x42e01f);
+        config.codec_config().add_h264(127.into(), Some(121.into()), true, 0x42001f);
+        let mut rtc = config.enable_vp8(true).build(now);
+        for address in &self.candidates {
+            let candidate = Candidate::host(*address, "udp").map_err(|e| e.to_string())?;
+            rtc.add_local_candidate(candidate);
+        }
+        let offer = SdpOffer::from_sdp_string(sdp).map_err(|e| e.to_string())?;
+        let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| e.to_string())?;
+
+        let mut video = Vec::new();
+        for mid in &shape.video {
+            let mid = Mid::from(mid.as_str());
+            video.push(VideoLine { mid, h264: pt_of(&rtc, mid, VideoCodec::H264), vp8: pt_of(&rtc, mid, VideoCodec::Vp8) });
+            if let Some(stream) = rtc.direct_api().stream_tx_by_mid(mid, None) {
+                stream.set_rtx_cache(RTX_PACKETS_MAX, RTX_AGE_MAX, Some(RTX_RATIO_MAX));
+            }
+        }
+        let mut voice = Vec::new();
+        for mid in &shape.voice_in {
+            let mid = Mid::from(mid.as_str());
+            let offered = opus(&rtc, mid);
+            voice.push(VoiceLine { mid, opus: offered.map(|o| o.0), red: offered.and_then(|o| o.1) });
+        }
+        let channels: Channels = if shape.data { open_channels(&mut rtc) } else { [None; 4] };
+        let mut answer = answer.to_sdp_string();
+        if one_msid {
+            answer = text::silence_audio(&text::one_msid(&answer));
+        }
+        Ok((Conn::new(now, rtc, video, voice, channels), answer))
+    }
+}
+
+/// Both sides make the channels with the same ids; nothing is negotiated in band.
+fn open_channels(rtc: &mut Rtc) -> [Option<ChannelId>; 4] {
+    Channel::ALL.map(|channel| {
+        let reliability =
+            if channel.is_reliable() { Reliability::Reliable } else { Reliability::MaxRetransmits { retransmits: 0 } };
+        Some(rtc.direct_api().create_data_channel(ChannelConfig {
+            label: channel.label().to_owned(),
+            ordered: channel.is_reliable(),
+            reliability,
+            negotiated: Some(channel.id()),
+            protocol: String::new(),
+        }))
+    })
+}
+
+/// The payload type the peer wants this codec under.
+fn pt_of(rtc: &Rtc, mid: Mid, codec: VideoCodec) -> Option<Pt> {
+    let codec = match codec {
+        VideoCodec::H264 => Codec::H264,
+        VideoCodec::Vp8 => Codec::Vp8,
+    };
+    let wanted = rtc.media(mid)?.remote_pts();
+    // Configured order: constrained baseline before baseline.
+    rtc.codec_config().params().iter().find(|p| p.spec().codec == codec && wanted.contains(&p.pt())).map(|p| p.pt())
+}
+
+fn opus(rtc: &Rtc, mid: Mid) -> Option<(Pt, Option<Pt>)> {
+    let wanted = rtc.media(mid)?.remote_pts();
+    let params = rtc.codec_config().params();
+    params.iter().find(|p| p.spec().codec == Codec::Opus && wanted.contains(&p.pt())).map(|p| (p.pt(), p.red()))
+}

@@ -1,0 +1,105 @@
+//! What the core remembers of one case: who is in it, and the layers that feed it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use annotation::id::FeedId;
+use link::id::LayerId;
+
+use crate::api::{FeedPacket, PeerId, VideoCodec};
+use crate::route::codec::begins_keyframe;
+use crate::route::gop::{Gop, LayerPacket};
+use crate::route::keyframe::Asking;
+use crate::route::rtp::{self, Extender};
+use crate::timing::capture_of;
+
+/// Feeds and programs of a case, times three layers.
+pub(crate) const LAYERS_MAX: usize = 96;
+
+#[derive(Debug, Default)]
+pub(crate) struct Case {
+    pub(crate) peers: BTreeSet<PeerId>,
+    pub(crate) layers: BTreeMap<(FeedId, LayerId), Layer>,
+    /// When each speaker was last loud.
+    pub(crate) loud: BTreeMap<PeerId, Instant>,
+}
+
+impl Case {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.peers.is_empty() && self.layers.is_empty()
+    }
+}
+
+/// One layer of one feed.
+#[derive(Debug, Default)]
+pub(crate) struct Layer {
+    pub(crate) codec: VideoCodec,
+    pub(crate) asking: Asking,
+    pub(crate) gop: Gop,
+    /// (peer, slot) that show it, whether or not they have begun.
+    pub(crate) viewers: BTreeSet<(PeerId, u8)>,
+    ssrc: Option<u32>,
+    extender: Extender,
+}
+
+/// A packet of a layer, read.
+#[derive(Debug)]
+pub(crate) struct Ingested {
+    pub(crate) packet: LayerPacket,
+    /// The source began anew: numbers have no relation to those before. Viewers wait for a keyframe.
+    pub(crate) restarted: bool,
+}
+
+impl Layer {
+    /// Peers that show this layer, each counted once.
+    pub(crate) fn watchers(&self) -> usize {
+        self.viewers.iter().map(|(peer, _)| peer).collect::<BTreeSet<_>>().len()
+    }
+
+    /// Reads one packet. `None`: it is no RTP packet that can be forwarded.
+    pub(crate) fn ingest(&mut self, now: Instant, feed: &FeedPacket) -> Option<Ingested> {
+        let view = rtp::parse(&feed.packet)?;
+        let mut restarted = self.ssrc.is_some_and(|s| s != view.ssrc) || self.codec != feed.codec;
+        if restarted {
+            self.extender = Extender::default();
+        }
+        let seq = self.extender.extend(view.seq).or_else(|| {
+            restarted = true;
+            self.extender = Extender::default();
+            self.extender.extend(view.seq)
+        })?;
+        self.ssrc = Some(view.ssrc);
+        self.codec = feed.codec;
+        if restarted {
+            self.gop.clear();
+        }
+        let capture = capture_of(view.timestamp, feed.received.timeline);
+        let age = Duration::from_nanos(feed.received.timeline.minus_ns(capture).max(0) as u64);
+        // Never in the future: a sender report would then claim RTP time 0.
+        let wallclock = feed.received.at.min(now).checked_sub(age).unwrap_or(now);
+        let payload = &feed.packet[view.payload];
+        let packet = LayerPacket {
+            seq,
+            timestamp: view.timestamp,
+            marker: view.marker,
+            begins_keyframe: begins_keyframe(feed.codec, payload),
+            capture,
+            wallclock,
+            payload: Arc::from(payload),
+        };
+        if packet.begins_keyframe {
+            self.asking.satisfied();
+        }
+        self.gop.push(now, packet.clone());
+        Some(Ingested { packet, restarted })
+    }
+
+    /// The source is gone; what it sent is worth nothing to a joiner.
+    pub(crate) fn forget_source(&mut self) {
+        self.ssrc = None;
+        self.extender = Extender::default();
+        self.gop.clear();
+        self.asking = Asking::default();
+    }
+}

@@ -1,0 +1,195 @@
+//! What the server tells the core to do.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use annotation::id::FeedId;
+use bytes::Bytes;
+use link::id::{CaseId, LayerId};
+
+use super::Engine;
+use crate::adapter::Sink;
+use crate::api::{Channel, CloseReason, Grants, OfferError, PeerId, PeerKind};
+use crate::peer::Peer;
+use crate::sdp_guard;
+
+/// Bytes that may wait in a channel whose messages are worth nothing when late.
+const LOSSY_WAITING_MAX: usize = 32 * 1024;
+/// And in the reliable one; the rest waits with us, in order.
+const CTL_WAITING_MAX: usize = 128 * 1024;
+
+impl Engine {
+    /// Answers a peer's offer; makes the peer if it is new.
+    pub fn handle_offer(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        case: CaseId,
+        kind: PeerKind,
+        grants: Grants,
+        sdp: &str,
+    ) -> Result<String, OfferError> {
+        if matches!(kind, PeerKind::Whip { .. }) {
+            return Err(OfferError::Unsupported("publishing by WHIP"));
+        }
+        let shape = sdp_guard::check(sdp, &kind).map_err(OfferError::Sdp)?;
+        if self.peers.contains_key(&id) {
+            return self.answer_again(now, id, &case, &kind, grants, sdp);
+        }
+        if self.peers.len() >= self.limits.peers {
+            return Err(OfferError::ServerFull(self.limits.peers));
+        }
+        if self.cases.get(&case).is_some_and(|c| c.peers.len() >= self.limits.peers_per_case) {
+            return Err(OfferError::CaseFull(self.limits.peers_per_case));
+        }
+        let one_msid = matches!(kind, PeerKind::Whep { .. });
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            let (mut conn, answer) = self.setup.answer(now, &shape, sdp, one_msid)?;
+            let ufrag = conn.ufrag();
+            Ok::<_, String>((conn, ufrag, answer))
+        }));
+        let (conn, ufrag, answer) = match made {
+            Ok(made) => made.map_err(OfferError::Refused)?,
+            Err(_) => {
+                tracing::error!(peer = id.0, "answering an offer panicked; it is refused");
+                self.counters.faults += 1;
+                return Err(OfferError::Refused("it could not be read".into()));
+            }
+        };
+        let (videos, voices) = (shape.video.len(), shape.voice_in.len());
+        let peer = Peer::new(now, case.clone(), kind.clone(), grants, conn, ufrag.clone(), videos, voices);
+        self.by_ufrag.insert(ufrag, id);
+        self.peers.insert(id, peer);
+        self.cases.entry(case).or_default().peers.insert(id);
+        self.turn(now, id, |peer, sink| peer.conn.handle_timeout(now, sink));
+        if let PeerKind::Whep { feed, layer } = kind {
+            self.assign(now, id, 0, Some((feed, layer)));
+        }
+        self.settle(now);
+        if self.peers.contains_key(&id) { Ok(answer) } else { Err(OfferError::Refused("it could not be set up".into())) }
+    }
+
+    fn answer_again(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        case: &CaseId,
+        kind: &PeerKind,
+        grants: Grants,
+        sdp: &str,
+    ) -> Result<String, OfferError> {
+        let Some(peer) = self.peers.get(&id).filter(|p| p.case == *case && p.kind == *kind) else {
+            return Err(OfferError::Mismatch);
+        };
+        let old = peer.ufrag.clone();
+        let answered = self.turn(now, id, |peer, sink| {
+            let answer = peer.conn.answer_again(sdp, sink)?;
+            peer.ufrag = peer.conn.ufrag();
+            peer.heard = now;
+            Ok((answer, peer.ufrag.clone()))
+        });
+        let outcome = answered.ok_or_else(|| OfferError::Refused("it does not follow from the one before".into()));
+        let answer = outcome.map(|(answer, ufrag)| {
+            self.by_ufrag.remove(&old);
+            self.by_ufrag.insert(ufrag, id);
+            answer
+        });
+        self.set_grants(now, id, grants);
+        self.settle(now);
+        answer
+    }
+
+    /// A candidate of the peer's. It is not needed: a peer is found where its packets come from.
+    pub fn add_candidate(&mut self, now: Instant, id: PeerId, candidate: &str) {
+        // End-of-candidates is an empty text.
+        if candidate.is_empty() || candidate.len() > 512 {
+            return;
+        }
+        let known = self.turn(now, id, |peer, sink| peer.conn.add_candidate(candidate, sink));
+        if known == Some(false) {
+            self.counters.bad_candidates += 1;
+        }
+        self.settle(now);
+    }
+
+    pub fn remove(&mut self, now: Instant, id: PeerId) {
+        self.end_soon(id, CloseReason::Removed);
+        self.settle(now);
+    }
+
+    /// The house closes.
+    pub fn remove_all(&mut self, now: Instant) {
+        let ids: Vec<PeerId> = self.peers.keys().copied().collect();
+        for id in ids {
+            self.end_soon(id, CloseReason::Removed);
+        }
+        self.settle(now);
+    }
+
+    /// Replaces what a peer may do. What is taken away ends with this call.
+    pub fn set_grants(&mut self, now: Instant, id: PeerId, grants: Grants) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let before = std::mem::replace(&mut peer.grants, grants);
+        if before.see && !grants.see {
+            self.withdraw_all(id);
+        } else if !before.see && grants.see {
+            self.enroll_all(now, id);
+        }
+        if before.hear && !grants.hear {
+            self.hush(id);
+        }
+        if before.speak && !grants.speak {
+            self.silence(id);
+        }
+        self.settle(now);
+    }
+
+    /// Chooses what a peer sees in a video slot. A slot it does not have is ignored.
+    pub fn assign(&mut self, now: Instant, id: PeerId, slot: u8, what: Option<(FeedId, LayerId)>) {
+        let Some(video) = self.peers.get(&id).and_then(|p| p.video.get(usize::from(slot))) else { return };
+        if video.what != what {
+            self.withdraw(id, slot);
+            if let Some(video) = self.peers.get_mut(&id).and_then(|p| p.video.get_mut(usize::from(slot))) {
+                video.what = what;
+                video.refused = false;
+            }
+            self.enroll(now, id, slot);
+        }
+        self.settle(now);
+    }
+
+    /// Sends one message on a data channel. `ctl`: held back while it cannot leave, up to a bound; the others: dropped
+    /// (newest first) and counted.
+    pub fn send_data(&mut self, now: Instant, id: PeerId, channel: Channel, bytes: Bytes) {
+        if channel.is_reliable() {
+            let Some(peer) = self.peers.get_mut(&id) else { return };
+            if peer.hold_ctl(bytes) {
+                self.flush_ctl(now, id);
+            } else {
+                self.end_soon(id, CloseReason::Overrun);
+            }
+        } else {
+            let taken = self.turn(now, id, |peer, sink| peer.conn.write_data(channel, &bytes, LOSSY_WAITING_MAX, sink));
+            if let (Some(false), Some(peer)) = (taken, self.peers.get_mut(&id)) {
+                peer.data_dropped += 1;
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Sends what waits for `ctl`, as far as there is room.
+    pub(super) fn flush_ctl(&mut self, now: Instant, id: PeerId) {
+        if self.peers.get(&id).is_none_or(|p| p.next_ctl().is_none()) {
+            return;
+        }
+        self.turn(now, id, |peer: &mut Peer, sink: &mut Sink<'_>| {
+            while let Some(bytes) = peer.next_ctl().cloned() {
+                if !peer.conn.write_data(Channel::Ctl, &bytes, CTL_WAITING_MAX, sink)? {
+                    break;
+                }
+                peer.drop_ctl();
+            }
+            Ok(())
+        });
+    }
+}

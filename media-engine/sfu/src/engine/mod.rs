@@ -1,0 +1,282 @@
+//! The top machine: every case, every peer, turned by hand. No socket, no thread, no clock.
+//!
+//! Getters; `handle_*` (something arrived); commands; `poll_*` (something must leave). **After each `handle_*` or command,
+//! poll until `poll_transmit` and `poll_event` are empty, then wait until `poll_timeout`.**
+
+mod commands;
+mod pictures;
+mod voices;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use link::id::CaseId;
+
+use crate::adapter::{ConnEvent, Setup, Sink, Spent, Transmit, stun_ufrag};
+use crate::api::{CloseReason, CoreConfig, Limits, PeerId, SfuEvent};
+use crate::case::Case;
+use crate::peer::Peer;
+
+/// Turns in a row for one peer that says it is due again at once.
+const TURNS_MAX: usize = 4;
+/// A peer that is due again at once after [`TURNS_MAX`] waits this long: others come first.
+const BREATHER: Duration = Duration::from_millis(1);
+
+/// Things that should not happen, or should be rare, counted since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counters {
+    /// Datagrams from nobody we know.
+    pub strangers: u64,
+    /// Packets of a feed that could not be forwarded.
+    pub bad_packets: u64,
+    /// Packets of layers beyond the limit of a case.
+    pub layers_refused: u64,
+    /// Candidates that were none.
+    pub bad_candidates: u64,
+    /// Peers ended by a panic of ours.
+    pub faults: u64,
+}
+
+/// Forwarding for many cases. See the module's words for how to turn it.
+#[derive(Debug)]
+pub struct Engine {
+    setup: Setup,
+    limits: Limits,
+    peers: BTreeMap<PeerId, Peer>,
+    cases: BTreeMap<CaseId, Case>,
+    by_ufrag: HashMap<String, PeerId>,
+    by_address: HashMap<SocketAddr, PeerId>,
+    deadlines: BTreeSet<(Instant, PeerId)>,
+    transmits: VecDeque<Transmit>,
+    events: VecDeque<SfuEvent>,
+    /// What connections told, not yet acted on.
+    told: VecDeque<(PeerId, ConnEvent)>,
+    ending: Vec<(PeerId, CloseReason)>,
+    counters: Counters,
+}
+
+impl Engine {
+    /// Makes the certificate. Errors: the crypto provider makes none.
+    pub fn new(config: CoreConfig) -> Result<Self, String> {
+        Ok(Engine {
+            setup: Setup::new(config.candidates)?,
+            limits: config.limits,
+            peers: BTreeMap::new(),
+            cases: BTreeMap::new(),
+            by_ufrag: HashMap::new(),
+            by_address: HashMap::new(),
+            deadlines: BTreeSet::new(),
+            transmits: VecDeque::new(),
+            events: VecDeque::new(),
+            told: VecDeque::new(),
+            ending: Vec::new(),
+            counters: Counters::default(),
+        })
+    }
+
+    pub fn n_peers(&self) -> usize {
+        self.peers.len()
+    }
+
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// A datagram that came to `destination`, one of the candidates. From a stranger it does nothing: only a STUN request
+    /// that proves knowledge of a peer's password ties an address to that peer.
+    pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+        let peer = match stun_ufrag(bytes) {
+            Some(ufrag) => self.by_ufrag.get(ufrag).copied().filter(|id| self.prove(now, *id, source, destination, bytes)),
+            None => self.by_address.get(&source).copied(),
+        };
+        let Some(id) = peer else {
+            self.counters.strangers += 1;
+            return;
+        };
+        self.turn(now, id, |peer, sink| peer.conn.handle_datagram(now, source, destination, bytes, sink));
+        // An acknowledgement may have made room.
+        self.flush_ctl(now, id);
+        self.settle(now);
+    }
+
+    fn prove(&mut self, now: Instant, id: PeerId, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        let proof = catch_unwind(AssertUnwindSafe(|| peer.conn.proves_itself(now, source, destination, bytes)));
+        if !proof.unwrap_or(false) {
+            return false;
+        }
+        peer.heard = now;
+        if self.by_address.insert(source, id) != Some(id) || peer.addresses.back() != Some(&source) {
+            if let Some(forgotten) = peer.learn_address(source) {
+                self.by_address.remove(&forgotten);
+            }
+        }
+        true
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        // Each due peer once; who is due again meanwhile is found at the next call.
+        let due: Vec<PeerId> = self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
+        for id in due {
+            let Some(peer) = self.peers.get_mut(&id) else { continue };
+            if now >= peer.gives_up_at(&self.limits) {
+                let reason = if peer.conn.is_connected() { CloseReason::Silent } else { CloseReason::NeverConnected };
+                self.end_soon(id, reason);
+                continue;
+            }
+            if let Some(speaking) = peer.level.handle_timeout(now) {
+                self.events.push_back(SfuEvent::Voice { case: peer.case.clone(), peer: id, speaking });
+            }
+            self.turn(now, id, |peer, sink| peer.conn.handle_timeout(now, sink));
+            self.flush_ctl(now, id);
+        }
+        self.settle(now);
+    }
+
+    /// When `handle_timeout` is due. `None`: nobody is here.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.deadlines.first().map(|(at, _)| *at)
+    }
+
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.transmits.pop_front()
+    }
+
+    pub fn poll_event(&mut self) -> Option<SfuEvent> {
+        self.events.pop_front()
+    }
+
+    /// Turns one peer's connection and leaves it with nothing due. A panic or a broken protocol ends this peer alone.
+    /// `None` when it did, or there is no such peer.
+    fn turn<R>(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        what: impl FnOnce(&mut Peer, &mut Sink<'_>) -> Result<R, Spent>,
+    ) -> Option<R> {
+        let peer = self.peers.get_mut(&id).filter(|p| !p.ending)?;
+        let mut sink = Sink { peer: id, transmits: &mut self.transmits, events: &mut self.told };
+        // Unwind safety: after a panic the peer is not turned again, and the queues hold whole values only.
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            let result = what(peer, &mut sink)?;
+            for _ in 0..TURNS_MAX {
+                if peer.conn.poll_timeout() > now {
+                    break;
+                }
+                peer.conn.handle_timeout(now, &mut sink)?;
+            }
+            Ok::<R, Spent>(result)
+        }));
+        match outcome {
+            Ok(Ok(result)) => {
+                self.schedule(now, id);
+                Some(result)
+            }
+            Ok(Err(spent)) => {
+                tracing::debug!(peer = id.0, error = %spent.0, "a peer broke the protocol");
+                self.end_soon(id, CloseReason::Protocol);
+                None
+            }
+            Err(_) => {
+                tracing::error!(peer = id.0, "handling a peer panicked; it is ended");
+                self.counters.faults += 1;
+                self.end_soon(id, CloseReason::Fault);
+                None
+            }
+        }
+    }
+
+    fn schedule(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let mut at = peer.poll_timeout(&self.limits);
+        if at <= now {
+            at = now + BREATHER;
+        }
+        if peer.scheduled != Some(at) {
+            if let Some(old) = peer.scheduled.replace(at) {
+                self.deadlines.remove(&(old, id));
+            }
+            self.deadlines.insert((at, id));
+        }
+    }
+
+    fn end_soon(&mut self, id: PeerId, reason: CloseReason) {
+        if let Some(peer) = self.peers.get_mut(&id).filter(|p| !p.ending) {
+            peer.ending = true;
+            self.ending.push((id, reason));
+        }
+    }
+
+    /// Acts on what connections told until nothing is left. Ends, because an act on one peer's word only ever writes to
+    /// others, and writing makes nobody speak; what little it does make them say is bounded by the loop of `turn`.
+    fn settle(&mut self, now: Instant) {
+        loop {
+            while let Some((id, event)) = self.told.pop_front() {
+                self.handle_told(now, id, event);
+            }
+            let Some((id, reason)) = self.ending.pop() else { return };
+            self.end(now, id, reason);
+        }
+    }
+
+    fn handle_told(&mut self, now: Instant, id: PeerId, event: ConnEvent) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        match event {
+            ConnEvent::Connected => {
+                peer.heard = now;
+                self.events.push_back(SfuEvent::Connected { peer: id });
+                self.begin_all(now, id);
+            }
+            ConnEvent::Hangup => self.end_soon(id, CloseReason::Hangup),
+            ConnEvent::KeyframeRequest { slot } => self.handle_keyframe_request(now, id, slot),
+            ConnEvent::Voice(packet) => self.handle_voice(now, id, packet),
+            ConnEvent::ChannelOpen(channel) => {
+                self.events.push_back(SfuEvent::ChannelOpen { peer: id, channel });
+                self.flush_ctl(now, id);
+            }
+            ConnEvent::Data { channel, bytes } => {
+                self.events.push_back(SfuEvent::Data { peer: id, channel, bytes, at: now });
+            }
+            ConnEvent::Stats(mut stats) => {
+                stats.data_dropped = peer.data_dropped;
+                self.events.push_back(SfuEvent::Stats { peer: id, stats });
+            }
+        }
+    }
+
+    fn end(&mut self, now: Instant, id: PeerId, reason: CloseReason) {
+        self.withdraw_all(id);
+        self.silence(id);
+        self.hush(id);
+        let Some(mut peer) = self.peers.remove(&id) else { return };
+        if reason != CloseReason::Fault {
+            // So that a page notices at once. A connection that is beyond words just goes.
+            let mut sink = Sink { peer: id, transmits: &mut self.transmits, events: &mut self.told };
+            let _ = catch_unwind(AssertUnwindSafe(|| peer.conn.close(now, &mut sink)));
+        }
+        if let Some(at) = peer.scheduled {
+            self.deadlines.remove(&(at, id));
+        }
+        self.by_ufrag.remove(&peer.ufrag);
+        for address in &peer.addresses {
+            if self.by_address.get(address) == Some(&id) {
+                self.by_address.remove(address);
+            }
+        }
+        if let Some(case) = self.cases.get_mut(&peer.case) {
+            case.peers.remove(&id);
+            case.loud.remove(&id);
+            if case.is_empty() {
+                self.cases.remove(&peer.case);
+            }
+        }
+        tracing::debug!(peer = id.0, case = %peer.case, reason = reason.code(), "closed");
+        self.events.push_back(SfuEvent::Closed { peer: id, case: peer.case, reason });
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,217 @@
+//! From the layers of a case to the video slots of its peers.
+
+use std::time::Instant;
+
+use annotation::id::FeedId;
+use link::id::{CaseId, LayerId};
+
+use super::Engine;
+use crate::adapter::VideoWrite;
+use crate::api::{FeedPacket, PeerId, SfuEvent, VideoCodec};
+use crate::case::LAYERS_MAX;
+use crate::route::gop::LayerPacket;
+
+impl Engine {
+    /// One packet of a layer, to all who watch it.
+    pub fn handle_feed(&mut self, now: Instant, feed: &FeedPacket) {
+        let case = self.cases.entry(feed.case.clone()).or_default();
+        let key = (feed.feed.clone(), feed.layer);
+        if case.layers.len() >= LAYERS_MAX && !case.layers.contains_key(&key) {
+            self.counters.layers_refused += 1;
+            return;
+        }
+        let layer = case.layers.entry(key.clone()).or_default();
+        let Some(ingested) = layer.ingest(now, feed) else {
+            self.counters.bad_packets += 1;
+            return;
+        };
+        // Taken out while they are served: nothing below changes who watches, ends wait for `settle`.
+        let viewers = std::mem::take(&mut layer.viewers);
+        let mut waiting = false;
+        for (peer, slot) in &viewers {
+            waiting |= self.forward(now, *peer, *slot, feed.codec, &ingested.packet, ingested.restarted);
+        }
+        if let Some(layer) = self.cases.get_mut(&feed.case).and_then(|c| c.layers.get_mut(&key)) {
+            layer.viewers = viewers;
+            let ask = if waiting { layer.asking.want(now) } else { layer.asking.due(now) };
+            if ask {
+                self.events.push_back(keyframe_wanted(&feed.case, &key));
+            }
+        }
+        self.settle(now);
+    }
+
+    /// The source of a feed is gone. Who watches it goes on waiting and sees it again when it returns.
+    pub fn forget_feed(&mut self, now: Instant, case: &CaseId, feed: &FeedId) {
+        let Some(known) = self.cases.get_mut(case) else { return };
+        for ((id, _), layer) in &mut known.layers {
+            if id == feed {
+                layer.forget_source();
+                for (peer, slot) in &layer.viewers {
+                    if let Some(video) = self.peers.get_mut(peer).and_then(|p| p.video.get_mut(usize::from(*slot))) {
+                        video.seq.stop();
+                    }
+                }
+            }
+        }
+        known.layers.retain(|(id, _), layer| id != feed || !layer.viewers.is_empty());
+        if known.is_empty() {
+            self.cases.remove(case);
+        }
+        self.settle(now);
+    }
+
+    /// One packet into one slot. True: the slot waits for a keyframe.
+    fn forward(&mut self, now: Instant, id: PeerId, slot: u8, codec: VideoCodec, packet: &LayerPacket, restarted: bool) -> bool {
+        let Some(peer) = self.peers.get_mut(&id) else { return false };
+        if !peer.conn.is_connected() || peer.ending {
+            return false;
+        }
+        let Some(video) = peer.video.get_mut(usize::from(slot)) else { return false };
+        if restarted {
+            video.seq.stop();
+        }
+        if !video.seq.is_running() {
+            if !packet.begins_keyframe || !video.may_begin(packet.capture) {
+                return !video.refused;
+            }
+            video.seq.begin(packet.seq);
+        }
+        self.write(now, id, slot, codec, std::slice::from_ref(packet));
+        false
+    }
+
+    /// Writes packets into a slot that has begun, in one turn.
+    fn write(&mut self, now: Instant, id: PeerId, slot: u8, codec: VideoCodec, packets: &[LayerPacket]) {
+        let taken = self.turn(now, id, |peer, sink| {
+            let index = usize::from(slot);
+            let mut taken = true;
+            for packet in packets {
+                let Some(seq) = peer.video.get_mut(index).and_then(|v| v.seq.rewrite(packet.seq)) else { continue };
+                let write = VideoWrite {
+                    slot: index,
+                    codec,
+                    seq,
+                    timestamp: packet.timestamp,
+                    marker: packet.marker,
+                    capture: packet.capture,
+                    wallclock: packet.wallclock,
+                    payload: packet.payload.clone(),
+                };
+                taken &= peer.conn.write_video(write, sink)?;
+                if let Some(video) = peer.video.get_mut(index) {
+                    video.newest = video.newest.max(Some(packet.capture));
+                }
+            }
+            peer.conn.handle_timeout(now, sink)?;
+            Ok(taken)
+        });
+        if taken == Some(false) {
+            if let Some(video) = self.peers.get_mut(&id).and_then(|p| p.video.get_mut(usize::from(slot))) {
+                video.seq.stop();
+                if !std::mem::replace(&mut video.refused, true) {
+                    tracing::warn!(peer = id.0, slot, ?codec, "the peer cannot decode what it is to be shown");
+                }
+            }
+        }
+    }
+
+    /// The peer asked for a keyframe by PLI or FIR.
+    pub(super) fn handle_keyframe_request(&mut self, now: Instant, id: PeerId, slot: usize) {
+        let Some(peer) = self.peers.get(&id) else { return };
+        let Some(what) = peer.video.get(slot).and_then(|v| v.what.clone()) else { return };
+        if !peer.grants.see {
+            return;
+        }
+        let case = peer.case.clone();
+        self.want_keyframe(now, &case, &what);
+    }
+
+    fn want_keyframe(&mut self, now: Instant, case: &CaseId, what: &(FeedId, LayerId)) {
+        let Some(layer) = self.cases.get_mut(case).and_then(|c| c.layers.get_mut(what)) else { return };
+        if layer.asking.want(now) {
+            self.events.push_back(keyframe_wanted(case, what));
+        }
+    }
+
+    /// Counts a slot among those who watch its layer, if it shows one and the peer may see, and begins it.
+    pub(super) fn enroll(&mut self, now: Instant, id: PeerId, slot: u8) {
+        let Some(peer) = self.peers.get(&id).filter(|p| p.grants.see) else { return };
+        let Some(what) = peer.video.get(usize::from(slot)).and_then(|v| v.what.clone()) else { return };
+        let case = peer.case.clone();
+        let layers = &mut self.cases.entry(case.clone()).or_default().layers;
+        if layers.len() >= LAYERS_MAX && !layers.contains_key(&what) {
+            self.counters.layers_refused += 1;
+            return;
+        }
+        let layer = layers.entry(what.clone()).or_default();
+        let before = layer.watchers();
+        layer.viewers.insert((id, slot));
+        let count = layer.watchers();
+        if count != before {
+            self.events.push_back(SfuEvent::Watchers { case, feed: what.0, layer: what.1, count });
+        }
+        self.begin(now, id, slot);
+    }
+
+    /// First picture for a slot: replayed when there is a young keyframe, else asked for.
+    fn begin(&mut self, now: Instant, id: PeerId, slot: u8) {
+        let Some(peer) = self.peers.get_mut(&id).filter(|p| p.grants.see && p.conn.is_connected()) else { return };
+        let case = peer.case.clone();
+        let Some(video) = peer.video.get_mut(usize::from(slot)).filter(|v| !v.seq.is_running()) else { return };
+        let Some(what) = video.what.clone() else { return };
+        let Some(layer) = self.cases.get(&case).and_then(|c| c.layers.get(&what)) else { return };
+        let replay = layer.gop.replay(now);
+        match replay.first() {
+            Some(first) if video.may_begin(first.capture) => {
+                video.seq.begin(first.seq);
+                let (packets, codec) = (replay.to_vec(), layer.codec);
+                self.write(now, id, slot, codec, &packets);
+            }
+            _ => self.want_keyframe(now, &case, &what),
+        }
+    }
+
+    pub(super) fn begin_all(&mut self, now: Instant, id: PeerId) {
+        for slot in 0..self.n_slots(id) {
+            self.begin(now, id, slot);
+        }
+    }
+
+    pub(super) fn enroll_all(&mut self, now: Instant, id: PeerId) {
+        for slot in 0..self.n_slots(id) {
+            self.enroll(now, id, slot);
+        }
+    }
+
+    pub(super) fn withdraw_all(&mut self, id: PeerId) {
+        for slot in 0..self.n_slots(id) {
+            self.withdraw(id, slot);
+        }
+    }
+
+    fn n_slots(&self, id: PeerId) -> u8 {
+        self.peers.get(&id).map_or(0, |p| p.video.len() as u8)
+    }
+
+    /// The slot shows nothing from now on. What it was to show stays noted.
+    pub(super) fn withdraw(&mut self, id: PeerId, slot: u8) {
+        let Some(peer) = self.peers.get_mut(&id) else { return };
+        let Some(video) = peer.video.get_mut(usize::from(slot)) else { return };
+        video.seq.stop();
+        let Some(what) = video.what.clone() else { return };
+        let Some(case) = self.cases.get_mut(&peer.case) else { return };
+        let Some(layer) = case.layers.get_mut(&what) else { return };
+        let before = layer.watchers();
+        layer.viewers.remove(&(id, slot));
+        let count = layer.watchers();
+        if count != before {
+            let case = peer.case.clone();
+            self.events.push_back(SfuEvent::Watchers { case, feed: what.0, layer: what.1, count });
+        }
+    }
+}
+
+fn keyframe_wanted(case: &CaseId, what: &(FeedId, LayerId)) -> SfuEvent {
+    SfuEvent::KeyframeWanted { case: case.clone(), feed: what.0.clone(), layer: what.1 }
+}

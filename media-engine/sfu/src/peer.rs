@@ -1,0 +1,138 @@
+//! What the core remembers of one peer.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use annotation::id::FeedId;
+use annotation::time::CaptureTime;
+use bytes::Bytes;
+use link::id::{CaseId, LayerId};
+
+use crate::adapter::Conn;
+use crate::api::{Grants, Limits, PeerKind};
+use crate::route::rewrite::SeqRewrite;
+use crate::voice::levels::Level;
+use crate::voice::slots::VoiceSlots;
+
+/// Addresses a peer may use at once: several networks, each with a moving NAT.
+const ADDRESSES_MAX: usize = 8;
+/// Messages and bytes held for `ctl` while it is not open or is full. Past either the peer is too slow to serve.
+const CTL_MESSAGES_MAX: usize = 256;
+const CTL_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// One video slot.
+#[derive(Debug, Default)]
+pub(crate) struct VideoSlot {
+    /// What it is to show, whether or not it may now.
+    pub(crate) what: Option<(FeedId, LayerId)>,
+    pub(crate) seq: SeqRewrite,
+    /// Capture time of the newest packet sent: what comes next must be later.
+    pub(crate) newest: Option<CaptureTime>,
+    /// The peer cannot decode what it was given; said once.
+    pub(crate) refused: bool,
+}
+
+impl VideoSlot {
+    pub(crate) fn may_begin(&self, capture: CaptureTime) -> bool {
+        self.newest.is_none_or(|newest| capture > newest)
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) case: CaseId,
+    pub(crate) kind: PeerKind,
+    pub(crate) grants: Grants,
+    pub(crate) conn: Conn,
+    pub(crate) ufrag: String,
+    pub(crate) addresses: VecDeque<SocketAddr>,
+    pub(crate) made: Instant,
+    /// Last packet that proved who sent it.
+    pub(crate) heard: Instant,
+    pub(crate) video: Vec<VideoSlot>,
+    pub(crate) voice: VoiceSlots,
+    pub(crate) level: Level,
+    pub(crate) data_dropped: u64,
+    /// Ends at the next settling; must not be turned again.
+    pub(crate) ending: bool,
+    /// Its entry in the engine's deadlines.
+    pub(crate) scheduled: Option<Instant>,
+    ctl: VecDeque<Bytes>,
+    ctl_bytes: usize,
+}
+
+impl Peer {
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn new(
+        now: Instant,
+        case: CaseId,
+        kind: PeerKind,
+        grants: Grants,
+        conn: Conn,
+        ufrag: String,
+        videos: usize,
+        voices: usize,
+    ) -> Self {
+        Peer {
+            case,
+            kind,
+            grants,
+            conn,
+            ufrag,
+            addresses: VecDeque::new(),
+            made: now,
+            heard: now,
+            video: (0..videos).map(|_| VideoSlot::default()).collect(),
+            voice: VoiceSlots::new(voices),
+            level: Level::default(),
+            data_dropped: 0,
+            ending: false,
+            scheduled: None,
+            ctl: VecDeque::new(),
+            ctl_bytes: 0,
+        }
+    }
+
+    /// Remembers an address that proved itself. Returns the one forgotten for it.
+    pub(crate) fn learn_address(&mut self, address: SocketAddr) -> Option<SocketAddr> {
+        if let Some(at) = self.addresses.iter().position(|a| *a == address) {
+            // Newest last.
+            self.addresses.remove(at);
+        }
+        self.addresses.push_back(address);
+        if self.addresses.len() > ADDRESSES_MAX { self.addresses.pop_front() } else { None }
+    }
+
+    /// When this peer is given up if nothing more is heard.
+    pub(crate) fn gives_up_at(&self, limits: &Limits) -> Instant {
+        if self.conn.is_connected() { self.heard + limits.silent_after } else { self.made + limits.connect_within }
+    }
+
+    /// When it must be turned next.
+    pub(crate) fn poll_timeout(&self, limits: &Limits) -> Instant {
+        let soonest = self.conn.poll_timeout().min(self.gives_up_at(limits));
+        self.level.poll_timeout().map_or(soonest, |at| at.min(soonest))
+    }
+
+    /// Holds a reliable message back. False: too much is waiting already.
+    #[must_use]
+    pub(crate) fn hold_ctl(&mut self, bytes: Bytes) -> bool {
+        if self.ctl.len() >= CTL_MESSAGES_MAX || self.ctl_bytes + bytes.len() > CTL_BYTES_MAX {
+            return false;
+        }
+        self.ctl_bytes += bytes.len();
+        self.ctl.push_back(bytes);
+        true
+    }
+
+    pub(crate) fn next_ctl(&self) -> Option<&Bytes> {
+        self.ctl.front()
+    }
+
+    pub(crate) fn drop_ctl(&mut self) {
+        if let Some(bytes) = self.ctl.pop_front() {
+            self.ctl_bytes -= bytes.len();
+        }
+    }
+}

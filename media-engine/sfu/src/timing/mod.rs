@@ -1,0 +1,43 @@
+//! RTP timestamps to capture times.
+
+use annotation::time::CaptureTime;
+
+/// Extends an RTP timestamp of ours (capture time x 90 kHz mod 2^32) to the capture time nearest to `near`, which must be
+/// within 6.6 h of it. The result maps back to exactly `rtp`.
+pub(crate) fn capture_of(rtp: u32, near: CaptureTime) -> CaptureTime {
+    let near_ticks = (u128::from(near.0) * 90_000) >> 32;
+    let ahead = rtp.wrapping_sub(near_ticks as u32) as i32;
+    let ticks = near_ticks.saturating_add_signed(i128::from(ahead));
+    // Rounded up, so that rounding down again gives the same tick.
+    let ntp = (ticks << 32).div_ceil(90_000);
+    CaptureTime(u64::try_from(ntp).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_timestamp_comes_back_to_its_own_capture_time() {
+        let now = CaptureTime::from_unix(Duration::from_secs(1_790_000_000));
+        for ms in [0u64, 1, 33, 500, 60_000, 6 * 3_600_000] {
+            for capture in [now.saturating_sub(Duration::from_millis(ms)), now.saturating_add(Duration::from_millis(ms))] {
+                let back = capture_of(capture.rtp_90khz(), now);
+                assert_eq!(back.rtp_90khz(), capture.rtp_90khz(), "{ms} ms");
+                assert!(back.minus_ns(capture).abs() <= 11_112, "{ms} ms: off by {} ns", back.minus_ns(capture));
+            }
+        }
+    }
+
+    #[test]
+    fn a_wrap_between_now_and_the_frame_is_seen() {
+        // Find an instant just after the 90 kHz clock wrapped.
+        let mut now = CaptureTime::from_unix(Duration::from_secs(1_790_000_000));
+        now = now.saturating_add(Duration::from_millis(u64::from(u32::MAX - now.rtp_90khz()) / 90 + 20));
+        assert!(now.rtp_90khz() < 90_000);
+        let before = now.saturating_sub(Duration::from_millis(100));
+        assert!(before.rtp_90khz() > now.rtp_90khz());
+        assert!(capture_of(before.rtp_90khz(), now).minus_ns(before).abs() <= 11_112);
+    }
+}
