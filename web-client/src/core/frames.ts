@@ -1,0 +1,124 @@
+// Which frame is on the glass, and what is in it: the ring of frame indices, the log of frames shown, and the mapping of a
+// program pixel to a point of a feed. Pure; times come in.
+import type { FrameEntry, FrameIndex } from '../gen/frame_pb';
+import type { Point } from './points';
+import type { PerfMs } from './units';
+import { PICTURE_WIDTH } from './units';
+
+/** 30 s at 60 frames/s, and a little. About 0.5 kB each: 1 MB. Policy: drop_oldest. */
+export const RING_LENGTH = 2_048;
+
+/** a minus b of two 90 kHz timestamps that wrap at 2^32; positive when a is later. */
+export function rtpMinus(a: number, b: number): number {
+  return (a - b) | 0;
+}
+
+/** Frame indices by RTP timestamp, as they come on `eph` (each up to three times) or on the socket. */
+export class FrameRing {
+  private byTs = new Map<number, FrameIndex>();
+  private order: number[] = [];
+  newest: FrameIndex | null = null;
+
+  /** False: known already. */
+  handleFrame(frame: FrameIndex): boolean {
+    if (this.byTs.has(frame.rtpTs)) return false;
+    this.byTs.set(frame.rtpTs, frame);
+    this.order.push(frame.rtpTs);
+    if (this.order.length > RING_LENGTH) {
+      const oldest = this.order.shift();
+      if (oldest !== undefined) this.byTs.delete(oldest);
+    }
+    if (this.newest === null || rtpMinus(frame.rtpTs, this.newest.rtpTs) > 0) this.newest = frame;
+    return true;
+  }
+
+  at(rtpTs: number): FrameIndex | null {
+    return this.byTs.get(rtpTs) ?? null;
+  }
+
+  get size(): number { return this.byTs.size; }
+}
+
+/** One frame that was on the glass. `shown`: when the browser handed it to its compositor; `until`: when the next was. */
+export interface ShownFrame { readonly rtpTs: number; readonly shown: PerfMs; until: PerfMs | null }
+
+/** 4 s at 60 frames/s: far more than a pen event or an age ever looks back. Policy: drop_oldest. */
+const SHOWN_LENGTH = 256;
+
+/** The frames shown, newest last. */
+export class ShownLog {
+  private log: ShownFrame[] = [];
+
+  handleShown(rtpTs: number, shown: PerfMs): void {
+    const last = this.log.at(-1);
+    if (last?.rtpTs === rtpTs) return;
+    if (last) last.until = shown;
+    this.log.push({ rtpTs, shown, until: null });
+    if (this.log.length > SHOWN_LENGTH) this.log.shift();
+  }
+
+  /** The last frame presented at or before `time`: what the hand saw. */
+  at(time: PerfMs): ShownFrame | null {
+    for (let i = this.log.length - 1; i >= 0; i -= 1) {
+      const one = this.log[i];
+      if (one && one.shown <= time) return one;
+    }
+    return this.log[0] ?? null;
+  }
+
+  /** Frames that were on the glass at any time in [from, to], newest last. */
+  during(from: PerfMs, to: PerfMs): ShownFrame[] {
+    return this.log.filter((f) => f.shown <= to && (f.until === null || f.until >= from));
+  }
+
+  get last(): ShownFrame | null { return this.log.at(-1) ?? null; }
+}
+
+/** How far back a pen may fall when the index of the very frame shown was lost: 200 ms. The op names the frame it used. */
+const FALL_BACK_TICKS = 18_000;
+
+/** The index of the frame shown at `time`, or of the nearest earlier one shown within 200 ms. */
+export function frameSeen(ring: FrameRing, log: ShownLog, time: PerfMs): FrameIndex | null {
+  const seen = log.at(time);
+  if (!seen) return null;
+  const exact = ring.at(seen.rtpTs);
+  if (exact) return exact;
+  const earlier = log.during((seen.shown - 250) as PerfMs, seen.shown);
+  for (let i = earlier.length - 1; i >= 0; i -= 1) {
+    const one = earlier[i];
+    if (!one) continue;
+    const frame = ring.at(one.rtpTs);
+    if (frame && rtpMinus(seen.rtpTs, one.rtpTs) <= FALL_BACK_TICKS) return frame;
+  }
+  return null;
+}
+
+/** The topmost entry at a program pixel: entries lie back to front. */
+export function entryAt(frame: FrameIndex, x: number, y: number): FrameEntry | null {
+  for (let i = frame.entries.length - 1; i >= 0; i -= 1) {
+    const entry = frame.entries[i];
+    const r = entry?.rect;
+    if (entry && r && r.w > 0 && r.h > 0 && x >= r.x && y >= r.y && x < r.x + r.w && y < r.y + r.h) return entry;
+  }
+  return null;
+}
+
+/** Program pixel to the feed's own picture: 1/16384 of the rectangle's WIDTH on both axes. Null outside the rectangle. */
+export function toFeed(entry: FrameEntry, x: number, y: number, pressure: number): Point | null {
+  const r = entry.rect;
+  if (!r || r.w === 0 || x < r.x || y < r.y || x >= r.x + r.w || y >= r.y + r.h) return null;
+  return {
+    x: Math.round(((x - r.x) / r.w) * PICTURE_WIDTH),
+    y: Math.round(((y - r.y) / r.w) * PICTURE_WIDTH),
+    pressure: Math.max(0, Math.min(255, Math.round(pressure * 255))),
+  };
+}
+
+/** Where a picture of `width` x `height` lies inside a box when it is contained, never cropped. All in the box's pixels. */
+export function containRect(boxW: number, boxH: number, width: number, height: number): { x: number; y: number; w: number; h: number } {
+  if (width <= 0 || height <= 0 || boxW <= 0 || boxH <= 0) return { x: 0, y: 0, w: boxW, h: boxH };
+  const scale = Math.min(boxW / width, boxH / height);
+  const w = width * scale;
+  const h = height * scale;
+  return { x: (boxW - w) / 2, y: (boxH - h) / 2, w, h };
+}

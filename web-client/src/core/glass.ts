@@ -1,0 +1,100 @@
+// What is on the glass, read from the frames shown and their indices: for each rectangle its feed, state and age, and the
+// look that follows. A picture that is not known to live never looks alive.
+import type { FrameIndex, Rect } from '../gen/frame_pb';
+import { FeedState } from '../gen/frame_pb';
+import type { FrameRing, ShownLog } from './frames';
+import type { Flow } from './stall';
+import type { CaptureNtp, PerfMs } from './units';
+import { ntpMinusNs } from './units';
+
+/** Ages are the worst of this window. */
+export const AGE_WINDOW_MS = 500;
+/** A capture this far in the future of a steered clock is no rounding: the age is not known. */
+const FUTURE_TOLERANCE_MS = 20;
+
+/** The one state a picture shows; the graver wins. */
+export type Look = 'live' | 'xoff' | 'stale' | 'lost' | 'stalled' | 'unknown' | 'waiting';
+
+export interface RectReading {
+  readonly feed: string;
+  readonly rect: Rect;
+  readonly state: FeedState;
+  /** Worst age over the window, ms; null = not known. Grows while the picture stands. */
+  readonly ageMs: number | null;
+}
+
+export interface GlassReading {
+  readonly frame: FrameIndex;
+  readonly rects: readonly RectReading[];
+  readonly uncertaintyMs: number;
+}
+
+export interface GlassClock {
+  toTimeline(t: PerfMs): CaptureNtp | null;
+  uncertaintyMs(): number | null;
+}
+
+/**
+ * Reads the glass at `now`. Null until a frame is shown whose index is known. The age of a feed is the worst in the last
+ * 500 ms of (end of showing, or now) - capture, on the case timeline: what a person looking in that time had before the eyes.
+ */
+export function readGlass(ring: FrameRing, log: ShownLog, clock: GlassClock, now: PerfMs): GlassReading | null {
+  const shown = log.during((now - AGE_WINDOW_MS) as PerfMs, now);
+  let frame: FrameIndex | null = null;
+  for (let i = shown.length - 1; i >= 0 && frame === null; i -= 1) frame = ring.at(shown[i]?.rtpTs ?? -1);
+  if (frame === null) return null;
+  const worst = new Map<string, number | null>();
+  for (const one of shown) {
+    const index = ring.at(one.rtpTs);
+    const end = clock.toTimeline(one.until !== null && one.until < now ? one.until : now);
+    for (const entry of index?.entries ?? []) {
+      const age = end === null || entry.capture === 0n ? null : Number(ntpMinusNs(end, entry.capture)) / 1e6;
+      const known = age === null || age < -FUTURE_TOLERANCE_MS ? null : Math.max(0, age);
+      const before = worst.get(entry.feed);
+      if (known !== null) worst.set(entry.feed, Math.max(before ?? 0, known));
+      else if (before === undefined) worst.set(entry.feed, null);
+    }
+  }
+  const rects: RectReading[] = [];
+  for (const entry of frame.entries) {
+    if (!entry.rect) continue;
+    rects.push({ feed: entry.feed, rect: entry.rect, state: entry.state, ageMs: worst.get(entry.feed) ?? null });
+  }
+  return { frame, rects, uncertaintyMs: clock.uncertaintyMs() ?? 0 };
+}
+
+export interface LookInput {
+  readonly flow: Flow;
+  /** The server is heard and says that the room's compositor is gone: then it is the source, not the link. */
+  readonly sourceGone: boolean;
+  /** Null: no index is known for what is shown. */
+  readonly state: FeedState | null;
+  readonly ageKnown: boolean;
+}
+
+/** Curtain > link > source > stale > X-ray off > live. Not knowing is a look of its own, never *live*. */
+export function lookOf({ flow, sourceGone, state, ageKnown }: LookInput): Look {
+  if (flow !== 'flowing' && sourceGone) return 'lost';
+  if (flow === 'waiting') return 'waiting';
+  if (flow === 'stalled') return 'stalled';
+  switch (state) {
+    case FeedState.LOST: return 'lost';
+    case FeedState.STALE: return 'stale';
+    case FeedState.XRAY_OFF: return 'xoff';
+    case FeedState.LIVE: return ageKnown ? 'live' : 'unknown';
+    case FeedState.UNSPECIFIED:
+    case null: return 'unknown';
+    default: return unreachable(state);
+  }
+}
+
+/** Ink hides itself when its feed is late or its place is not known; on a frozen last frame it stays, as part of it. */
+export function inkShows(look: Look): boolean {
+  return look === 'live' || look === 'xoff' || look === 'lost' || look === 'stalled' || look === 'unknown';
+}
+
+function unreachable(value: never): Look {
+  // A state of a later server: not known here, so never alive.
+  void value;
+  return 'unknown';
+}

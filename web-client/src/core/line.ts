@@ -1,0 +1,75 @@
+// Whether the line to the server is there, and what to do about it. Sans-IO: `now` comes in, actions come out.
+import type { PerfMs } from './units';
+
+/** Silence after which a probe is sent, and after which the line counts as lost (shown and spoken within 1 s). */
+export const PROBE_MS = 400;
+export const LOST_MS = 950;
+
+/** Any message from the server, on any path, is a sign of life. */
+export class LineWatch {
+  private heard: PerfMs | null = null;
+  private probedFor: PerfMs | null = null;
+
+  handleHeard(now: PerfMs): void { this.heard = now; }
+
+  /** True once for each silence: send a ping now, so that a quiet line is told from a dead one in time. */
+  pollProbe(now: PerfMs): boolean {
+    if (this.heard === null || now - this.heard < PROBE_MS || this.probedFor === this.heard) return false;
+    this.probedFor = this.heard;
+    return true;
+  }
+
+  /** Since when the line is lost; null while it is there or was never there. */
+  lostSince(now: PerfMs): PerfMs | null {
+    return this.heard !== null && now - this.heard >= LOST_MS ? this.heard : null;
+  }
+
+  get everHeard(): boolean { return this.heard !== null; }
+}
+
+/** Waits between attempts: 0.25 s doubling to 2 s. */
+export class Backoff {
+  private next = 250;
+  delayMs(): number {
+    const now = this.next;
+    this.next = Math.min(2_000, this.next * 2);
+    return now;
+  }
+  handleSuccess(): void { this.next = 250; }
+}
+
+/** Time given to an offer before it is made anew, and silence of an established path before it counts as gone. */
+export const OFFER_MS = 5_000;
+export const MEDIA_SILENT_MS = 2_500;
+
+/** When to make the media path anew. Signs of life: a frame shown or a message on a data channel. */
+export class MediaWatch {
+  private startedAt: PerfMs | null = null;
+  private alive: PerfMs | null = null;
+  private ended = false;
+
+  handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; }
+  handleAlive(now: PerfMs): void { this.alive = now; }
+  handleEnd(): void { this.ended = true; }
+
+  /** True when the path should be made anew. `serverHeard`: signalling works, so an attempt can succeed. */
+  pollRestart(now: PerfMs, serverHeard: boolean): boolean {
+    if (!serverHeard) return false;
+    if (this.startedAt === null) return true;
+    if (this.ended) return now - this.startedAt >= 250;
+    if (now - this.startedAt < OFFER_MS) return this.alive !== null && now - this.alive >= MEDIA_SILENT_MS;
+    return now - (this.alive ?? this.startedAt) >= MEDIA_SILENT_MS;
+  }
+
+  isAlive(now: PerfMs): boolean { return this.alive !== null && now - this.alive < MEDIA_SILENT_MS; }
+}
+
+/** Says once that the line is lost and once that it is back; never repeats itself. */
+export class LineVoice {
+  private saidLost = false;
+  handleLine(lost: boolean): 'lost' | 'back' | null {
+    if (lost === this.saidLost) return null;
+    this.saidLost = lost;
+    return lost ? 'lost' : 'back';
+  }
+}

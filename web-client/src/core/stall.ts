@@ -1,0 +1,30 @@
+// Whether the picture still moves. Driven by a timer of the viewer's own, because the video's callback stops when the line does.
+import type { PerfMs } from './units';
+
+/** No new frame for this long: the link to this viewer has stalled. */
+export const STALL_MS = 500;
+/** Before the first frame a viewer waits; after this long it says that no picture comes. */
+export const FIRST_FRAME_MS = 4_000;
+
+/** waiting: no frame yet · flowing · stalled: there was a frame, or there should have been one by now. */
+export type Flow = 'waiting' | 'flowing' | 'stalled';
+
+export class StallWatch {
+  private lastFrame: PerfMs | null = null;
+  constructor(private readonly since: PerfMs) {}
+
+  handleFrame(now: PerfMs): void { this.lastFrame = now; }
+
+  flow(now: PerfMs): Flow {
+    if (this.lastFrame === null) return now - this.since >= FIRST_FRAME_MS ? 'stalled' : 'waiting';
+    return now - this.lastFrame >= STALL_MS ? 'stalled' : 'flowing';
+  }
+
+  /** When `flow` changes next if nothing arrives; null when it will not. */
+  pollTimeout(now: PerfMs): PerfMs | null {
+    const at = this.lastFrame === null ? this.since + FIRST_FRAME_MS : this.lastFrame + STALL_MS;
+    return at > now ? (at as PerfMs) : null;
+  }
+
+  get everFlowed(): boolean { return this.lastFrame !== null; }
+}

@@ -1,0 +1,81 @@
+// What the screens show, in signals. Written by the client at the edge, read by screens and stage; no DOM, no clock.
+import { computed, signal } from '@preact/signals-core';
+import type { CaseInfo, Person, Welcome } from '../gen/signal_pb';
+import type { Language, Texts } from '../i18n';
+import { CATALOGUE } from '../i18n';
+import type { Screen } from './protocol';
+
+/** opening: no answer yet · open · lost: was open, reconnecting · over: refused for good or ended. */
+export type Phase = 'opening' | 'open' | 'lost' | 'over';
+
+/** A sentence of trouble: which text, and where it came from. */
+export type FailureKey = Extract<keyof Texts, `fail_${string}`>;
+export interface Failure {
+  readonly key: FailureKey;
+  /** The server's own sentence, where it sent one. */
+  readonly said: { readonly ja: string; readonly en: string } | null;
+  /** Stable code, shown small at the end. */
+  readonly reference: string | null;
+}
+
+/** A sentence in the side column, with its one act. */
+export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_unreachable' | 'fail_media';
+
+/** idle: not asked · asking · ready: allowed, not sending · sending · refused · none: no device. */
+export type MicrophoneState = 'idle' | 'asking' | 'ready' | 'sending' | 'refused' | 'none';
+
+export class Store {
+  readonly language = signal<Language>('ja');
+  readonly texts = computed<Texts>(() => CATALOGUE[this.language.value]);
+  readonly phase = signal<Phase>('opening');
+  readonly failure = signal<Failure | null>(null);
+  readonly screen = signal<Screen | null>(null);
+  readonly welcome = signal<Welcome | null>(null);
+  readonly caseInfo = signal<CaseInfo | null>(null);
+  readonly people = signal<readonly Person[]>([]);
+  /** Authors whose media path was up once on this page and is not now. */
+  readonly lostPeople = signal<ReadonlySet<number>>(new Set());
+  readonly voiceOpen = signal(false);
+  readonly remoteMuted = signal(false);
+  readonly engineUp = signal(true);
+  readonly microphone = signal<MicrophoneState>('idle');
+  readonly notices = signal<readonly NoticeKey[]>([]);
+  readonly endedAtMs = signal<number | null>(null);
+  /** Seconds that the line is lost, whole; null while it is there. */
+  readonly lineLostSeconds = signal<number | null>(null);
+  /** Unix ms of the case timeline, at each full second; null while not known. */
+  readonly caseTimeMs = signal<number | null>(null);
+  readonly inkOnGlass = signal(false);
+  readonly inkOff = signal(false);
+  readonly inkFallback = signal(false);
+  readonly inkUnsent = signal(0);
+  readonly clearedAtMs = signal<number | null>(null);
+  readonly me = computed<Person | null>(() => this.people.value.find((p) => p.author === this.welcome.value?.author) ?? null);
+
+  notice(key: NoticeKey, on: boolean): void {
+    const has = this.notices.value.includes(key);
+    if (on && !has) this.notices.value = [...this.notices.value, key];
+    if (!on && has) this.notices.value = this.notices.value.filter((k) => k !== key);
+  }
+
+  /** The list of who is present, and who of them was lost since. */
+  handlePeople(people: readonly Person[], own: number): void {
+    const before = new Map(this.people.value.map((p) => [p.author, p]));
+    const lost = new Set(this.lostPeople.value);
+    for (const p of people) {
+      if (p.author === own || p.media) lost.delete(p.author);
+      else if (before.get(p.author)?.media) lost.add(p.author);
+    }
+    this.people.value = people;
+    this.lostPeople.value = lost;
+  }
+}
+
+/** The failure behind a stable code of the server. */
+export function failureOf(code: string, said: { ja: string; en: string } | null): Failure {
+  const key: FailureKey = code.startsWith('auth.link.expired') ? 'fail_link_expired'
+    : code.startsWith('auth.link') || code.startsWith('auth.token') ? 'fail_link_invalid'
+    : code.startsWith('case.ended') ? 'fail_ended'
+    : code.includes('version') ? 'fail_version' : 'fail_refused';
+  return { key, said: said && (said.ja || said.en) ? said : null, reference: code || null };
+}

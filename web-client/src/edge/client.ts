@@ -1,0 +1,539 @@
+// The page's top machine at the edge: carries bytes, time and frames between the cores, the server and the store. Decides
+// nothing that a core can decide.
+import { create } from '@bufbuild/protobuf';
+import { CaseClock } from '../core/clock';
+import { FrameRing, ShownLog } from '../core/frames';
+import { InkClient } from '../core/ink/client';
+import { Backoff, LineVoice, LineWatch, MediaWatch } from '../core/line';
+import { clientBytes, ephPingBytes, inkBytes, parseCtl, parseEph, parseInk, parseServer, screenOf, SIGNAL_VERSION } from '../core/protocol';
+import type { CHANNEL } from '../core/protocol';
+import type { Flow } from '../core/stall';
+import { StallWatch } from '../core/stall';
+import type { NoticeKey } from '../core/store';
+import { failureOf, Store } from '../core/store';
+import type { CaptureNtp, LocalNtp, PerfMs } from '../core/units';
+import { captureNtp, unixMsFromNtp } from '../core/units';
+import type { FrameIndex } from '../gen/frame_pb';
+import type { InkPacket } from '../gen/ink_pb';
+import type { CaseState, ClientMessage, ServerMessage, Welcome } from '../gen/signal_pb';
+import {
+  ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, MicrophoneSchema, OfferSchema, RemoteMuteSchema, VoiceOpenSchema,
+} from '../gen/signal_pb';
+import { perfNow, toLocalNtp } from './clock';
+import { askMicrophone } from './microphone';
+import type { MediaPath } from './peer';
+import { openPath } from './peer';
+import { openSession } from './session';
+import type { Socket } from './socket';
+import { openSocket } from './socket';
+import type { FrameShown } from './video_frames';
+import { say, Voices } from './voices';
+
+declare const __VERSION__: string;
+
+/** The client's heartbeat: half the pen's repeat at most, a tenth of the stall limit. */
+const TICK_MS = 50;
+/** A socket that does not open or answer for this long is given up. */
+const SOCKET_SILENT_MS = 4_000;
+const SOCKET_PING_MS = 1_500;
+const REPORT_MS = 1_000;
+/** The ink channel is missed after this long. */
+const INK_PATH_MS = 2_000;
+/** Offers without a picture before the network is suspected. */
+const MEDIA_TRIES = 3;
+
+/** The ways out of this machine, so that a page without a network can be put in their place. */
+export interface Ways {
+  openSession: typeof openSession;
+  openSocket: typeof openSocket;
+  openPath: typeof openPath;
+  askMicrophone: typeof askMicrophone;
+}
+export const WAYS: Ways = { openSession, openSocket, openPath, askMicrophone };
+
+/** What the stage wants to hear. */
+export interface StageEvents {
+  video(track: MediaStreamTrack): void;
+  tick(now: PerfMs): void;
+  /** Ink changed: repaint with the next animation frame. */
+  ink(): void;
+  /** Repaint before this returns. */
+  inkNow(): void;
+}
+
+export class Client {
+  readonly store = new Store();
+  readonly ring = new FrameRing();
+  readonly shown = new ShownLog();
+  readonly ink = new InkClient();
+  private readonly clock = new CaseClock();
+  private readonly line = new LineWatch();
+  private readonly lineVoice = new LineVoice();
+  private readonly media = new MediaWatch();
+  private readonly backoff = new Backoff();
+  private readonly voices = new Voices();
+  private stall = new StallWatch(perfNow());
+  private stage: StageEvents | null = null;
+  private id = '';
+  private resume = '';
+  private socket: Socket | null = null;
+  private socketSince: PerfMs | null = null;
+  private socketHeard: PerfMs | null = null;
+  private socketOpen = false;
+  private welcomed = false;
+  private connectAt: PerfMs | null = null;
+  private nextSocketPing = -Infinity;
+  private nextReport = -Infinity;
+  private path: MediaPath | null = null;
+  private offerId = 0;
+  private offers = 0;
+  private track: MediaStreamTrack | null = null;
+  private framesShown = 0;
+  private freezes = 0;
+  private wasStalled = false;
+  private rttMs: number | null = null;
+  private inkSeen = -1;
+  private inkPathGone: PerfMs | null = null;
+
+  constructor(private readonly ways: Ways = WAYS) {}
+
+  attach(stage: StageEvents): void {
+    this.stage = stage;
+    const track = this.videoTrack;
+    if (track) stage.video(track);
+  }
+  private videoTrack: MediaStreamTrack | null = null;
+
+  async start(): Promise<void> {
+    setInterval(() => this.tick(), TICK_MS);
+    for (;;) {
+      const opened = await this.ways.openSession();
+      if ('id' in opened) {
+        this.id = opened.id;
+        this.store.notice('fail_unreachable', false);
+        this.connect();
+        return;
+      }
+      if ('failure' in opened) {
+        this.store.failure.value = opened.failure;
+        this.store.phase.value = 'over';
+        return;
+      }
+      this.store.notice('fail_unreachable', true);
+      await new Promise((resolve) => setTimeout(resolve, this.backoff.delayMs()));
+    }
+  }
+
+  // ——— times ———
+
+  /** The case timeline at a moment of this page; null before the first exchange. */
+  toTimeline(t: PerfMs): CaptureNtp | null { return this.clock.toTimeline(toLocalNtp(t)); }
+  uncertaintyMs(): number | null {
+    const ns = this.clock.uncertaintyNs();
+    return ns === null ? null : Number(ns) / 1e6;
+  }
+  flow(now: PerfMs): Flow { return this.stall.flow(now); }
+  /** The server is heard, and says that the room's compositor is gone. */
+  sourceGone(): boolean {
+    return this.store.phase.value === 'open' && !this.store.engineUp.value && this.line.lostSince(perfNow()) === null;
+  }
+
+  handleFrameShown(frame: FrameShown): void {
+    const now = perfNow();
+    this.framesShown += 1;
+    this.stall.handleFrame(now);
+    this.media.handleAlive(now);
+    this.offers = 0;
+    this.store.notice('fail_media', false);
+    if (frame.rtpTs !== null) this.shown.handleShown(frame.rtpTs, frame.shown);
+    this.stage?.tick(now);
+  }
+
+  // ——— what people do ———
+
+  /** The room's clear: hidden before this returns, then said. */
+  clearInk(): void {
+    const now = perfNow();
+    const at = this.toTimeline(now) ?? captureNtp(toLocalNtp(now));
+    this.ink.clearAll(at, now);
+    this.stage?.inkNow();
+    this.store.clearedAtMs.value = unixMsFromNtp(at);
+    this.afterInk(now);
+  }
+
+  undo(): void { this.withTime((at, now) => this.ink.undo(at, now)); }
+  eraseMine(): void { this.withTime((at, now) => this.ink.eraseMine(at, now)); }
+
+  /** One press in the room: its microphone opens, and all hear each other. */
+  async startVoice(): Promise<void> {
+    this.voices.mute(this.store.remoteMuted.value);
+    const playing = this.voices.play();
+    const ready = await this.prepareMicrophone();
+    if (ready) await this.talk(true);
+    this.store.notice('fail_autoplay', !(await playing));
+    this.send({ case: 'voiceOpen', value: create(VoiceOpenSchema, { open: true }) });
+  }
+
+  /** Opens this page's microphone, or shuts it. */
+  async talk(on: boolean): Promise<void> {
+    if (on && !this.track && !(await this.prepareMicrophone())) return;
+    this.store.microphone.value = on ? 'sending' : this.track ? 'ready' : this.store.microphone.value;
+    this.send({ case: 'microphone', value: create(MicrophoneSchema, { on }) });
+    await this.path?.speak(on ? this.track : null);
+  }
+
+  muteRemote(muted: boolean): void {
+    this.store.remoteMuted.value = muted;
+    this.voices.mute(muted);
+    this.send({ case: 'remoteMute', value: create(RemoteMuteSchema, { muted }) });
+  }
+
+  async listen(): Promise<void> {
+    this.voices.mute(false);
+    this.store.notice('fail_autoplay', !(await this.voices.play()));
+  }
+
+  async prepareMicrophone(): Promise<boolean> {
+    if (this.track) return true;
+    this.store.microphone.value = 'asking';
+    const asked = await this.ways.askMicrophone();
+    this.store.notice('fail_microphone', 'refused' in asked && asked.refused === 'refused');
+    this.store.notice('fail_microphone_none', 'refused' in asked && asked.refused === 'none');
+    if ('refused' in asked) {
+      this.store.microphone.value = asked.refused;
+      return false;
+    }
+    this.track = asked.track;
+    this.track.onended = () => {
+      this.track = null;
+      this.store.microphone.value = 'refused';
+      this.store.notice('fail_microphone', true);
+      void this.path?.speak(null);
+    };
+    this.store.microphone.value = 'ready';
+    return true;
+  }
+
+  endCase(): void { this.send({ case: 'end', value: create(EndCaseSchema, { confirm: true }) }); }
+
+  /** Ink changed here or there: show it, and say what must be said. */
+  afterInk(now: PerfMs): void {
+    this.flushInk(now);
+    if (this.ink.sheet.revision === this.inkSeen) return;
+    this.inkSeen = this.ink.sheet.revision;
+    this.store.inkOff.value = this.ink.sheet.isOff;
+    this.store.inkOnGlass.value = this.ink.sheet.visible().length > 0;
+    this.stage?.ink();
+  }
+
+  /** One packet per animation frame while drawing; ops and repeats at once. */
+  flushInk(now: PerfMs): void {
+    for (const packet of this.ink.pollPackets(now)) this.sendInk(packet);
+  }
+
+  // ——— the heartbeat ———
+
+  private tick(): void {
+    const now = perfNow();
+    if (this.store.phase.value !== 'over') {
+      this.tickConnection(now);
+      this.tickClock(now);
+      this.tickLine(now);
+      this.tickMedia(now);
+      this.ink.handleTimeout(now);
+      this.afterInk(now);
+      this.store.inkUnsent.value = this.socketOpen ? 0 : this.ink.unacknowledged;
+      this.tickInkPath(now);
+      this.tickReport(now);
+    }
+    this.stage?.tick(now);
+  }
+
+  private tickConnection(now: PerfMs): void {
+    if (this.connectAt !== null && now >= this.connectAt) this.connect();
+    if (!this.socket || this.socketSince === null) return;
+    if (this.socketOpen && now >= this.nextSocketPing) {
+      this.nextSocketPing = now + SOCKET_PING_MS;
+      this.sendSocketPing(now);
+    }
+    const heard = this.socketHeard ?? this.socketSince;
+    // While the line is known to be lost there is nothing to wait for: a fresh attempt gets through first.
+    const patience = this.line.lostSince(now) === null ? SOCKET_SILENT_MS : SOCKET_SILENT_MS / 2;
+    if (now - heard >= patience) {
+      this.socket.close();
+      this.handleSocketClosed();
+    }
+  }
+
+  private tickClock(now: PerfMs): void {
+    if (this.welcomed && this.clock.pollPing(now)) this.sendPing(now);
+    const at = this.toTimeline(now);
+    const second = at === null ? null : Math.floor(unixMsFromNtp(at) / 1000) * 1000;
+    if (second !== this.store.caseTimeMs.value) this.store.caseTimeMs.value = second;
+  }
+
+  private tickLine(now: PerfMs): void {
+    if (this.line.pollProbe(now)) {
+      this.sendPing(now);
+      this.sendSocketPing(now);
+    }
+    const since = this.line.lostSince(now);
+    this.store.lineLostSeconds.value = since === null ? null : Math.floor((now - since) / 1000);
+    const said = this.lineVoice.handleLine(since !== null || (this.store.screen.value === 'room' && this.remoteLost()));
+    if (said) say(this.store.texts.value[said === 'lost' ? 'say_lost' : 'say_back'], this.store.language.value);
+  }
+
+  /** In the room: there were mentors with a picture, and none is left with one. */
+  private remoteLost(): boolean {
+    const { lostPeople, people } = this.store;
+    return lostPeople.value.size > 0 && !people.value.some((p) => p.media && p.author !== this.store.welcome.value?.author);
+  }
+
+  private tickMedia(now: PerfMs): void {
+    const stalled = this.flow(now) === 'stalled';
+    if (stalled && !this.wasStalled && this.stall.everFlowed) this.freezes += 1;
+    this.wasStalled = stalled;
+    const screen = this.store.screen.value;
+    if (!this.welcomed || screen === null || screen === 'vendor') return;
+    if (this.media.pollRestart(now, this.socketOpen && this.line.lostSince(now) === null)) this.openMedia(now);
+  }
+
+  /** Says when ink has to go by the socket; the first moments of a page are no news. */
+  private tickInkPath(now: PerfMs): void {
+    if (this.path?.isOpen('ink') || !this.welcomed) this.inkPathGone = null;
+    else this.inkPathGone ??= now;
+    this.store.inkFallback.value = this.inkPathGone !== null && now - this.inkPathGone >= INK_PATH_MS;
+  }
+
+  private tickReport(now: PerfMs): void {
+    if (!this.welcomed || now < this.nextReport) return;
+    this.nextReport = now + REPORT_MS;
+    void this.path?.rttMs().then((rtt) => { this.rttMs = rtt; }, () => undefined);
+    const last = this.shown.last;
+    const capture = last ? this.ring.at(last.rtpTs)?.entries[0]?.capture ?? 0n : 0n;
+    const at = this.toTimeline(now);
+    const ageMs = at === null || capture === 0n ? 0 : Number(at - capture) / 4_294_967.296;
+    this.send({
+      case: 'report',
+      value: create(ClientReportSchema, {
+        framesShown: this.framesShown, freezes: this.freezes, rttMs: this.rttMs ?? (this.uncertaintyMs() ?? 0) * 2, ageMs,
+        pictureStalled: document.visibilityState === 'visible' && this.flow(now) === 'stalled',
+      }),
+    });
+  }
+
+  // ——— the socket ———
+
+  private connect(): void {
+    this.connectAt = null;
+    this.socketSince = perfNow();
+    this.socketHeard = null;
+    this.socket = this.ways.openSocket(this.id, {
+      open: () => {
+        this.socketOpen = true;
+        this.socketHeard = perfNow();
+        this.send({ case: 'hello', value: create(ClientHelloSchema, { version: SIGNAL_VERSION, software: __VERSION__, resume: this.resume, language: this.store.language.value }) });
+      },
+      message: (bytes) => {
+        const now = perfNow();
+        this.socketHeard = now;
+        this.line.handleHeard(now);
+        const message = parseServer(bytes);
+        if (message) this.handleServer(message, now);
+        this.afterInk(perfNow());
+      },
+      close: () => this.handleSocketClosed(),
+    });
+  }
+
+  private handleSocketClosed(): void {
+    if (this.store.phase.value === 'over') return;
+    this.socket = null;
+    this.socketOpen = false;
+    this.welcomed = false;
+    if (this.store.phase.value === 'open') this.store.phase.value = 'lost';
+    if (this.store.welcome.value === null) this.store.notice('fail_unreachable', true);
+    this.connectAt = (perfNow() + this.backoff.delayMs()) as PerfMs;
+  }
+
+  private handleServer(message: ServerMessage, now: PerfMs): void {
+    const body = message.body;
+    switch (body.case) {
+      case 'welcome': return this.handleWelcome(body.value, now);
+      case 'answer':
+        if (body.value.id === this.offerId) void this.path?.answer(body.value.sdp);
+        return;
+      case 'people': return this.store.handlePeople(body.value.people, this.store.welcome.value?.author ?? 0);
+      case 'state': return this.handleCaseState(body.value);
+      case 'refused':
+        if (body.value.final) this.finish(failureOf(body.value.code, { ja: body.value.messageJa, en: body.value.messageEn }));
+        return;
+      case 'ink': return this.handleInk(body.value, now);
+      case 'snapshot': return this.ink.handleSnapshot(body.value, now);
+      case 'clock': return this.handlePong(body.value.t1, body.value.t2, body.value.t3, now);
+      case 'frame': return this.handleFrame(body.value);
+      case 'assign': // slot 0 is the program; single feeds come with their own stage
+      case 'voice': // who is in a voice slot; the list of who is present shows who speaks
+      case undefined: return;
+      default: return unreachable(body);
+    }
+  }
+
+  private handleWelcome(welcome: Welcome, now: PerfMs): void {
+    if (welcome.version !== SIGNAL_VERSION) return this.finish({ key: 'fail_version', said: null, reference: `signal.version.${welcome.version}` });
+    this.welcomed = true;
+    this.backoff.handleSuccess();
+    this.resume = welcome.resume;
+    this.store.notice('fail_unreachable', false);
+    this.store.welcome.value = welcome;
+    this.store.screen.value = screenOf(welcome.role);
+    if (welcome.caseInfo) this.store.caseInfo.value = welcome.caseInfo;
+    this.store.phase.value = 'open';
+    this.clock.handleConnection(now);
+    this.ink.handleWelcome(welcome.author, welcome.epoch);
+    if (welcome.caseInfo?.state === 'ended') return this.handleEnded(null);
+    const screen = this.store.screen.value;
+    if (screen === 'mentor' || screen === 'desk') {
+      if (welcome.maySpeak && this.store.microphone.value === 'idle') void this.prepareMicrophone().then(() => this.followVoice());
+    }
+    if (this.store.microphone.value === 'sending') this.send({ case: 'microphone', value: create(MicrophoneSchema, { on: true }) });
+    return undefined;
+  }
+
+  private handleCaseState(state: CaseState): void {
+    const opened = state.voiceOpen && !this.store.voiceOpen.value;
+    this.store.voiceOpen.value = state.voiceOpen;
+    this.store.engineUp.value = state.engineUp;
+    if (state.caseInfo) this.store.caseInfo.value = state.caseInfo;
+    this.store.remoteMuted.value = state.remoteMuted;
+    if (this.store.screen.value === 'room') this.voices.mute(state.remoteMuted || this.store.microphone.value === 'idle');
+    if (opened) this.followVoice();
+    if (state.caseInfo?.state === 'ended') this.handleEnded(state.at);
+  }
+
+  /** The room has opened voice: a remote page hears at once, and its microphone is on at once, and says so. */
+  private followVoice(): void {
+    if (!this.store.voiceOpen.value || this.store.screen.value === 'room') return;
+    void this.listen();
+    if (this.track && this.store.welcome.value?.maySpeak) void this.talk(true);
+  }
+
+  private handleEnded(at: bigint | null): void {
+    const now = at !== null && at !== 0n ? captureNtp(at) : this.toTimeline(perfNow());
+    this.store.endedAtMs.value = now === null ? null : unixMsFromNtp(now);
+    this.finish(null);
+  }
+
+  private finish(failure: Store['failure']['value']): void {
+    this.store.failure.value = failure;
+    this.store.phase.value = 'over';
+    this.track?.stop();
+    this.track = null;
+    this.store.microphone.value = 'idle';
+    this.path?.close();
+    this.path = null;
+    this.socket?.close();
+    this.socket = null;
+    this.socketOpen = false;
+    this.welcomed = false;
+  }
+
+  // ——— media and channels ———
+
+  private openMedia(now: PerfMs): void {
+    this.path?.close();
+    this.media.handleStart(now);
+    this.offers += 1;
+    if (this.offers > MEDIA_TRIES) this.store.notice('fail_media', true);
+    this.offerId += 1;
+    const id = this.offerId;
+    const mine = (): boolean => id === this.offerId;
+    this.path = this.ways.openPath({
+      offer: (sdp) => { if (mine()) this.send({ case: 'offer', value: create(OfferSchema, { id, sdp }) }); },
+      tracks: (video, voice) => {
+        if (!mine()) return;
+        this.videoTrack = video[0] ?? null;
+        if (video[0]) this.stage?.video(video[0]);
+        this.voices.handleTracks(voice);
+        if (this.store.voiceOpen.value && (this.store.screen.value !== 'room' || this.track)) void this.voices.play();
+        if (this.store.microphone.value === 'sending') void this.path?.speak(this.track);
+      },
+      channelOpen: (name) => {
+        if (!mine()) return;
+        if (name === 'ink') this.ink.handlePath();
+        if (name === 'eph') this.sendPing(perfNow());
+      },
+      channelMessage: (name, bytes) => { if (mine()) this.handleChannel(name, bytes, perfNow()); },
+      end: () => { if (mine()) this.media.handleEnd(); },
+    });
+  }
+
+  private handleChannel(name: keyof typeof CHANNEL, bytes: Uint8Array, now: PerfMs): void {
+    this.line.handleHeard(now);
+    this.media.handleAlive(now);
+    switch (name) {
+      case 'eph': {
+        const eph = parseEph(bytes);
+        for (const frame of eph?.frames ?? []) this.handleFrame(frame);
+        if (eph?.pong) this.handlePong(eph.pong.t1, eph.pong.t2, eph.pong.t3, now);
+        return;
+      }
+      case 'ink': {
+        const packet = parseInk(bytes);
+        if (packet) this.handleInk(packet, now);
+        this.afterInk(now);
+        return;
+      }
+      case 'ctl': {
+        const body = parseCtl(bytes)?.body;
+        if (body?.case === 'snapshot') this.ink.handleSnapshot(body.value, now);
+        if (body?.case === 'people') this.store.handlePeople(body.value.people, this.store.welcome.value?.author ?? 0);
+        if (body?.case === 'state') this.handleCaseState(body.value);
+        this.afterInk(now);
+        return;
+      }
+      case 'vit': return; // health of feeds: its panel comes with the vital signs
+    }
+  }
+
+  private handleFrame(frame: FrameIndex): void {
+    if (frame.program === 'program') this.ring.handleFrame(frame);
+  }
+
+  private handleInk(packet: InkPacket, now: PerfMs): void {
+    if (this.ink.handlePacket(packet, now).length > 0) this.store.notice('fail_ink_refused', true);
+  }
+
+  private handlePong(t1: bigint, t2: bigint, t3: bigint, now: PerfMs): void {
+    this.clock.handlePong(t1 as LocalNtp, t2 as CaptureNtp, t3 as CaptureNtp, toLocalNtp(now));
+  }
+
+  private sendInk(packet: InkPacket): void {
+    if (this.path?.isOpen('ink')) this.path.send('ink', inkBytes(packet));
+    else this.send({ case: 'ink', value: packet });
+  }
+
+  private sendPing(now: PerfMs): void {
+    if (this.path?.isOpen('eph')) this.path.send('eph', ephPingBytes(toLocalNtp(now)));
+    else this.sendSocketPing(now);
+  }
+
+  private sendSocketPing(now: PerfMs): void {
+    this.send({ case: 'clock', value: create(ClockPingSchema, { t1: toLocalNtp(now) }) });
+  }
+
+  private send(body: ClientMessage['body']): void {
+    if (this.socketOpen) this.socket?.send(clientBytes(body));
+  }
+
+  private withTime(act: (at: CaptureNtp, now: PerfMs) => void): void {
+    const now = perfNow();
+    const at = this.toTimeline(now);
+    if (at !== null) act(at, now);
+    this.afterInk(now);
+  }
+
+  dismiss(key: NoticeKey): void { this.store.notice(key, false); }
+}
+
+function unreachable(value: never): void { void value; }

@@ -1,0 +1,100 @@
+// The operating room's page: read at three metres, pressed with wet gloves. It never scrolls and never freezes.
+import type { JSX } from 'preact';
+import { useRef } from 'preact/hooks';
+import type { Client } from '../edge/client';
+import { clockText, Header, HoldButton, Icon, InkSigns, Notices, People, Telephone } from './parts';
+import { StageHost } from './stage_host';
+
+export function Room({ client }: { client: Client }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  return (
+    <div class="room" data-testid="room">
+      <Header client={client} room={true} />
+      <main><StageHost client={client} remote={false} draws={false} /></main>
+      <aside>
+        <People client={client} empty={t.people_nobody} />
+        <InkSigns client={client} />
+        <Notices client={client} />
+        <span class="fill" />
+        <Telephone client={client} />
+      </aside>
+      <footer>
+        <ClearButton client={client} />
+        <VoiceButton client={client} />
+        <MuteButton client={client} />
+        <span class="grow" />
+        <HoldButton client={client} onDone={() => { client.endCase(); }} />
+      </footer>
+    </div>
+  );
+}
+
+/** How long *cleared* stands after the press. */
+const CLEARED_MS = 3_000;
+
+/** Acts on press, not release, in the same frame. Filled only while ink is on the glass. */
+function ClearButton({ client }: { client: Client }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  const at = store.clearedAtMs.value;
+  const now = store.caseTimeMs.value;
+  const justNow = at !== null && (now === null || now - at < CLEARED_MS);
+  const note = store.inkUnsent.value > 0 && at !== null ? t.clear_waiting
+    : justNow ? `${t.clear_done} ${clockText(at, store.language.value, false, '')}`.trim() : t.clear_note;
+  const byPointer = useRef(false);
+  return (
+    <button class={`btn clear ${store.inkOnGlass.value ? 'pri' : ''}`} type="button" data-testid="clear"
+      onPointerDown={(e) => {
+        if (e.button !== 0) return;
+        byPointer.current = true;
+        client.clearInk();
+      }}
+      onClick={() => {
+        if (!byPointer.current) client.clearInk(); // by keyboard
+        byPointer.current = false;
+      }}>
+      <Icon name="eraser-fill" /><span><span>{t.clear}</span><small class="num">{note}</small></span>
+    </button>
+  );
+}
+
+function VoiceButton({ client }: { client: Client }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  const started = store.voiceOpen.value && store.microphone.value !== 'idle' && store.microphone.value !== 'asking';
+  const on = store.microphone.value === 'sending';
+  if (!started) {
+    return (
+      <button class="btn voice" type="button" data-testid="voice" data-voice="closed" onClick={oncePer400(() => { void client.startVoice(); })}>
+        <Icon name="chats-circle-bold" /><span><span>{t.voice_start}</span><small>{t.voice_start_note}</small></span>
+      </button>
+    );
+  }
+  return (
+    <button class={`btn voice ${on ? 'open' : ''}`} type="button" data-testid="voice" data-voice={on ? 'on' : 'off'} aria-pressed={on} onClick={oncePer400(() => { void client.talk(!on); })}>
+      <Icon name={on ? 'microphone-fill' : 'microphone-slash-bold'} /><span><span>{on ? t.voice_on : t.voice_mic_off}</span><small>{on ? t.voice_on_note : t.voice_mic_off_note}</small></span>
+    </button>
+  );
+}
+
+function MuteButton({ client }: { client: Client }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  const muted = store.remoteMuted.value;
+  return (
+    <button class={`btn ${muted ? 'on' : ''}`} type="button" data-testid="mute-remote" aria-pressed={muted} onClick={oncePer400(() => { client.muteRemote(!muted); })}>
+      <Icon name={muted ? 'speaker-slash-fill' : 'speaker-slash-bold'} /><span><span>{muted ? t.muted_remote : t.mute_remote}</span><small>{t.mute_remote_note}</small></span>
+    </button>
+  );
+}
+
+let lastTouch = -Infinity;
+/** A second touch within 400 ms is ignored: wet gloves. */
+function oncePer400(act: () => void): (e: Event) => void {
+  return (e) => {
+    if (e.timeStamp - lastTouch < 400) return;
+    lastTouch = e.timeStamp;
+    act();
+  };
+}

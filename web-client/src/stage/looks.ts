@@ -1,0 +1,33 @@
+// What a look says: icon, word, colour, and whether its tag is filled (act or beware), outlined or bare (as expected).
+import type { AgeKind } from '../core/age';
+import { formatAge } from '../core/age';
+import type { Look } from '../core/glass';
+import type { IconName } from '../gen/sprite';
+import type { Texts } from '../i18n';
+
+export interface LookWords {
+  readonly icon: IconName;
+  readonly word: keyof Texts;
+  readonly tag: string;
+  readonly plate: { readonly word: keyof Texts; readonly next: keyof Texts } | null;
+  readonly age: AgeKind;
+  /** How gravely a change to it is announced to a screen reader. */
+  readonly live: 'polite' | 'assertive';
+}
+
+export const LOOKS: Record<Look, LookWords> = {
+  live: { icon: 'circle-fill', word: 'look_live', tag: 'tag bare c-live', plate: null, age: 'live', live: 'polite' },
+  xoff: { icon: 'radioactive-bold', word: 'look_xoff', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
+  stale: { icon: 'hourglass-medium-bold', word: 'look_stale', tag: 'tag fill c-amber', plate: null, age: 'live', live: 'polite' },
+  lost: { icon: 'plugs-bold', word: 'look_lost', tag: 'tag fill c-orchid', plate: { word: 'look_lost_plate', next: 'look_lost_next' }, age: 'counting', live: 'assertive' },
+  stalled: { icon: 'wifi-slash-bold', word: 'look_stalled', tag: 'tag fill c-orchid', plate: { word: 'look_stalled_plate', next: 'look_stalled_next' }, age: 'counting', live: 'assertive' },
+  unknown: { icon: 'circle-dashed-bold', word: 'look_unknown', tag: 'tag c-low', plate: null, age: 'live', live: 'polite' },
+  waiting: { icon: 'circle-dashed-bold', word: 'look_waiting', tag: 'tag c-low', plate: { word: 'look_waiting_plate', next: 'look_waiting_next' }, age: 'live', live: 'polite' },
+};
+
+/** The parts of an age as they stand in a strip. Not known reads as a dash. */
+export function ageParts(look: Look, ageMs: number | null, uncertaintyMs: number, texts: Texts): { value: string; plusMinus: string; unit: string } {
+  const text = look === 'unknown' || look === 'waiting' ? null : formatAge(LOOKS[look].age, ageMs, uncertaintyMs);
+  if (!text) return { value: texts.age_none, plusMinus: '', unit: '' };
+  return { value: text.value, plusMinus: text.plusMinus ?? '', unit: texts[`age_${text.unit}`] };
+}

@@ -1,0 +1,257 @@
+// The stage: the program's picture with what must stand on and above it. Framework-free; parts are stacked by how often they
+// repaint. Back to front: picture, pattern of a dead state, ink, watermark, plates, strips.
+import { readGlass, inkShows, lookOf } from '../core/glass';
+import type { GlassClock, GlassReading, Look } from '../core/glass';
+import { frameSeen } from '../core/frames';
+import type { FrameRing, ShownLog } from '../core/frames';
+import type { FrameIndex } from '../gen/frame_pb';
+import type { InkClient } from '../core/ink/client';
+import type { Drawer } from '../core/ink/look';
+import type { PenSample } from '../core/ink/pen';
+import type { Flow } from '../core/stall';
+import type { CaptureNtp, PerfMs } from '../core/units';
+import type { Texts } from '../i18n';
+import { InkLayer } from './ink_layer';
+import type { Surface } from './ink_layer';
+import { LOOKS } from './looks';
+import { element, plate, Strip } from './strip';
+
+/** Ages are repainted twice a second, looks at once. */
+const AGE_PERIOD_MS = 500;
+/** A main feed that fills this share of the program is named by the strip above, so that its picture stays free. */
+const FILLS = 0.98;
+
+export interface StageContext {
+  readonly ring: FrameRing;
+  readonly log: ShownLog;
+  readonly clock: GlassClock;
+  readonly ink: InkClient;
+  texts(): Texts;
+  feedName(feed: string): string;
+  labelOf(author: number): string;
+  drawers(): readonly Drawer[];
+  /** What the viewer's name reads on the picture; null in the room. */
+  watermark(): string | null;
+  flow(now: PerfMs): Flow;
+  sourceGone(): boolean;
+}
+
+interface RectParts { readonly under: HTMLElement; readonly over: HTMLElement; readonly strip: Strip | null; look: Look | null; words: string }
+
+export class Stage {
+  readonly root = element('figure', 'feed big');
+  readonly glass = element('div', 'glass');
+  readonly video = element('video', 'picture');
+  private readonly under = element('div', 'layer under');
+  private readonly mark = element('div', 'wm');
+  private readonly over = element('div', 'layer over');
+  private readonly whole = element('div', 'whole');
+  private readonly strip = new Strip('figcaption', 'strip', 'program');
+  private readonly ink = new InkLayer();
+  private rects = new Map<string, RectParts>();
+  private shape = '';
+  private ratio = 16 / 9;
+  private wholeLook = '';
+  private marked = '';
+  private inkKey = '';
+  private nextAges = -Infinity;
+  private nextLabel: PerfMs | null = null;
+  private reading: GlassReading | null = null;
+  private looks = new Map<string, Look>();
+  private size = { w: 0, h: 0 };
+
+  constructor(private readonly context: StageContext) {
+    this.root.dataset['testid'] = 'stage';
+    this.glass.dataset['testid'] = 'glass';
+    this.video.dataset['testid'] = 'program-video';
+    this.video.muted = true;
+    this.video.autoplay = true;
+    this.video.playsInline = true;
+    this.video.disablePictureInPicture = true;
+    this.mark.setAttribute('aria-hidden', 'true');
+    this.glass.append(this.video, this.under, this.ink.dry, this.ink.wet, this.mark, this.over, this.whole);
+    this.root.append(this.strip.root, this.glass);
+  }
+
+  /** Fits the picture into the room there is, contained and never cropped. CSS px. */
+  fit(width: number, height: number): void {
+    this.size = { w: width, h: height };
+    const strip = this.strip.root.offsetHeight;
+    const w = Math.max(160, Math.floor(Math.min(width, (height - strip) * this.ratio)));
+    this.root.style.width = `${w}px`;
+    this.glass.style.height = `${Math.round(w / this.ratio)}px`;
+    this.nextAges = -Infinity;
+  }
+
+  /** The frame that was before the eyes at `time`. */
+  frameAt(time: PerfMs): FrameIndex | null {
+    return frameSeen(this.context.ring, this.context.log, time);
+  }
+
+  /** CSS px of the glass to program pixels. */
+  toProgram(x: number, y: number, pressure: number, frame: FrameIndex): PenSample {
+    const scale = frame.width / Math.max(1, this.glass.clientWidth);
+    return { x: x * scale, y: y * scale, pressure };
+  }
+
+  /** Everything but the picture itself. Called on frames shown, on a timer, and when ink or texts change. */
+  tick(now: PerfMs): void {
+    const { texts, flow, sourceGone } = { texts: this.context.texts(), flow: this.context.flow(now), sourceGone: this.context.sourceGone() };
+    const reading = readGlass(this.context.ring, this.context.log, this.context.clock, now) ?? this.held(now);
+    this.reading = reading;
+    const ages = now >= this.nextAges;
+    if (ages) this.nextAges = now + AGE_PERIOD_MS;
+    if (reading) this.layRects(reading.frame);
+
+    const main = reading?.rects[0] ?? null;
+    const look = lookOf({ flow, sourceGone, state: main?.state ?? null, ageKnown: main !== null && main.ageMs !== null });
+    const mainName = main && this.fills(main.rect) ? this.context.feedName(main.feed) : texts.program;
+    this.strip.update({ name: mainName, look, ageMs: main?.ageMs ?? null, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages);
+    const dead = flow !== 'flowing';
+    this.frameLook(dead || (main !== null && this.fills(main.rect)) ? look : main === null ? 'unknown' : 'live');
+    this.wholePlate(dead ? look : null, sourceGone, texts);
+
+    this.looks.clear();
+    for (const one of reading?.rects ?? []) {
+      const parts = this.rects.get(one.feed);
+      if (!parts) continue;
+      const own = lookOf({ flow, sourceGone, state: one.state, ageKnown: one.ageMs !== null });
+      this.looks.set(one.feed, own);
+      this.rectLook(parts, own, dead, texts);
+      parts.strip?.update({ name: this.context.feedName(one.feed), look: own, ageMs: one.ageMs, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages);
+    }
+    this.watermark();
+    // Ink depends on where the pictures lie and on how they are.
+    const inkKey = `${this.shape} ${[...this.looks].join(' ')} ${this.glass.clientWidth}`;
+    if (inkKey !== this.inkKey || (this.nextLabel !== null && now >= this.nextLabel)) {
+      this.inkKey = inkKey;
+      this.paint(now);
+    }
+  }
+
+  /** Repaints ink. Also called directly, in the same turn, when the room clears. */
+  paint(now: PerfMs): void {
+    const width = this.glass.clientWidth;
+    const height = this.glass.clientHeight;
+    this.ink.resize(width, height, globalThis.devicePixelRatio || 1);
+    const frame = this.reading?.frame;
+    this.nextLabel = this.ink.paint({
+      strokes: this.context.ink.sheet.visible(),
+      surfaces: frame ? this.surfaces(frame, width) : [],
+      drawers: this.context.drawers(),
+      labelOf: (author) => this.context.labelOf(author),
+      now,
+      scale: width / 1920,
+      labelPx: Math.max(12, parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.9),
+    });
+  }
+
+  private surfaces(frame: FrameIndex, width: number): Surface[] {
+    const scale = width / Math.max(1, frame.width);
+    const box = (r: { x: number; y: number; w: number; h: number }) => ({ x: r.x * scale, y: r.y * scale, w: r.w * scale, h: r.h * scale });
+    const out: Surface[] = [];
+    frame.entries.forEach((entry, i) => {
+      if (!entry.rect) return;
+      const front = frame.entries.slice(i + 1).flatMap((e) => (e.rect ? [box(e.rect)] : []));
+      const look = this.looks.get(entry.feed) ?? 'unknown';
+      out.push({ feed: entry.feed, box: box(entry.rect), front, inkShows: inkShows(look) });
+    });
+    return out;
+  }
+
+  /** After a stall longer than the window: the last reading, its ages still growing. */
+  private held(now: PerfMs): GlassReading | null {
+    const last = this.reading;
+    if (!last) return null;
+    const frame = this.context.ring.at(last.frame.rtpTs) ?? last.frame;
+    const at = this.context.clock.toTimeline(now);
+    return {
+      ...last,
+      rects: last.rects.map((r) => {
+        const capture = frame.entries.find((e) => e.feed === r.feed)?.capture ?? 0n;
+        return { ...r, ageMs: at === null || capture === 0n ? null : Math.max(0, Number(at - (capture as CaptureNtp)) / 4_294_967.296) };
+      }),
+    };
+  }
+
+  private fills(rect: { w: number; h: number }): boolean {
+    const frame = this.reading?.frame;
+    return frame !== undefined && rect.w >= frame.width * FILLS && rect.h >= frame.height * FILLS;
+  }
+
+  private layRects(frame: FrameIndex): void {
+    const shape = JSON.stringify([frame.width, frame.height, frame.layoutRev, frame.entries.map((e) => [e.feed, e.rect?.x, e.rect?.y, e.rect?.w, e.rect?.h])]);
+    if (shape === this.shape) return;
+    this.shape = shape;
+    if (frame.width > 0 && frame.height > 0 && this.ratio !== frame.width / frame.height) {
+      this.ratio = frame.width / frame.height;
+      this.fit(this.size.w, this.size.h);
+    }
+    this.rects.clear();
+    const percent = (part: number, whole: number): string => `${(part / Math.max(1, whole)) * 100}%`;
+    for (const entry of frame.entries) {
+      const r = entry.rect;
+      if (!r) continue;
+      const under = element('div', 'rect');
+      under.append(element('div', 'pat'));
+      const over = element('div', 'rect');
+      over.dataset['testid'] = `rect-${entry.feed}`;
+      for (const e of [under, over]) {
+        e.style.left = percent(r.x, frame.width);
+        e.style.top = percent(r.y, frame.height);
+        e.style.width = percent(r.w, frame.width);
+        e.style.height = percent(r.h, frame.height);
+      }
+      const strip = this.fills(r) ? null : new Strip('div', 'strip on', entry.feed);
+      if (strip) over.append(strip.root);
+      else this.strip.root.dataset['feed'] = entry.feed;
+      this.rects.set(entry.feed, { under, over, strip, look: null, words: '' });
+    }
+    const parts = [...this.rects.values()];
+    this.under.replaceChildren(...parts.map((p) => p.under));
+    this.over.replaceChildren(...parts.map((p) => p.over));
+    this.nextAges = -Infinity;
+  }
+
+  private rectLook(parts: RectParts, look: Look, wholeIsDead: boolean, texts: Texts): void {
+    const shown: Look = wholeIsDead ? 'live' : look; // a dead whole wears the pattern once, over everything
+    const words = LOOKS[shown].plate;
+    const said = words ? `${shown} ${texts[words.word]}` : '';
+    if (parts.look === shown && parts.words === said) return;
+    parts.look = shown;
+    parts.words = said;
+    parts.under.className = `rect is-${shown}`;
+    parts.over.querySelector('.plate')?.remove();
+    if (words) parts.over.append(plate(LOOKS[shown].icon, texts[words.word], texts[words.next]));
+    this.nextAges = -Infinity;
+  }
+
+  private frameLook(look: Look): void {
+    const name = `feed big is-${look}`;
+    if (this.root.className !== name) this.root.className = name;
+    this.root.dataset['look'] = look;
+  }
+
+  private wholePlate(look: Look | null, sourceGone: boolean, texts: Texts): void {
+    const words = look ? LOOKS[look].plate : null;
+    const said = look && words ? `${look} ${sourceGone} ${texts[words.word]}` : '';
+    if (said === this.wholeLook) return;
+    this.wholeLook = said;
+    this.whole.replaceChildren();
+    this.whole.className = look ? `whole is-${look}` : 'whole';
+    if (look && words) this.whole.append(element('div', 'pat'), plate(LOOKS[look].icon, texts[words.word], texts[sourceGone ? 'look_lost_engine' : words.next]));
+  }
+
+  private watermark(): void {
+    const text = this.context.watermark() ?? '';
+    if (text === this.marked) return;
+    this.marked = text;
+    const minute = Number(/(\d)$/.exec(text)?.[1] ?? 0);
+    this.mark.className = minute % 2 === 0 ? 'wm' : 'wm odd';
+    this.mark.replaceChildren(...(text ? Array.from({ length: 40 }, () => {
+      const one = element('span', '');
+      one.textContent = text;
+      return one;
+    }) : []));
+  }
+}

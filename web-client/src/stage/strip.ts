@@ -1,0 +1,79 @@
+// A strip above a picture, and a plate in the middle of a dead one. Written by hand: they change several times a second.
+import type { Look } from '../core/glass';
+import { iconElement } from '../design/icon';
+import type { IconName } from '../gen/sprite';
+import type { Texts } from '../i18n';
+import { ageParts, LOOKS } from './looks';
+
+export interface StripContent {
+  readonly name: string;
+  readonly look: Look;
+  readonly ageMs: number | null;
+  readonly uncertaintyMs: number;
+}
+
+const element = <K extends keyof HTMLElementTagNameMap>(tag: K, className: string): HTMLElementTagNameMap[K] => {
+  const e = document.createElement(tag);
+  e.className = className;
+  return e;
+};
+
+const write = (e: HTMLElement, text: string): void => { if (e.textContent !== text) e.textContent = text; };
+
+/** Name, state, age; the state is announced once when it changes, the numbers never. */
+export class Strip {
+  readonly root: HTMLElement;
+  private readonly name = element('span', 'nm');
+  private readonly tag = element('span', '');
+  private readonly age = element('span', 'age');
+  private readonly value = element('span', 'v');
+  private readonly plusMinus = element('small', '');
+  private readonly unit = element('small', '');
+  private tagged = '';
+
+  constructor(kind: 'figcaption' | 'div', className: string, feed: string) {
+    this.root = element(kind, className);
+    this.root.dataset['testid'] = `strip-${feed}`;
+    this.age.dataset['testid'] = `age-${feed}`;
+    this.tag.dataset['testid'] = `state-${feed}`;
+    this.age.setAttribute('aria-live', 'off');
+    this.age.append(this.value, this.plusMinus, this.unit);
+    this.root.append(this.name, this.tag, this.age);
+  }
+
+  /** `ages`: also repaint the age; otherwise only when the state changed. */
+  update(content: StripContent, texts: Texts, ages: boolean): void {
+    const words = LOOKS[content.look];
+    const tagged = `${content.look} ${texts[words.word]}`;
+    const changed = tagged !== this.tagged;
+    write(this.name, content.name);
+    if (changed) {
+      this.tagged = tagged;
+      this.tag.className = words.tag;
+      this.tag.setAttribute('aria-live', words.live);
+      const word = element('span', '');
+      word.textContent = texts[words.word];
+      this.tag.replaceChildren(iconElement(words.icon), word);
+      this.root.dataset['look'] = content.look;
+    }
+    if (!changed && !ages) return;
+    const age = ageParts(content.look, content.ageMs, content.uncertaintyMs, texts);
+    write(this.value, age.value);
+    write(this.plusMinus, age.plusMinus);
+    write(this.unit, age.unit);
+    this.age.setAttribute('aria-label', `${texts.age_label} ${age.value} ${age.unit}`);
+  }
+}
+
+/** Icon, word, one next step. */
+export function plate(icon: IconName, word: string, next: string): HTMLElement {
+  const root = element('div', 'plate');
+  const text = element('span', '');
+  text.textContent = word;
+  const small = element('small', '');
+  small.textContent = next;
+  root.append(iconElement(icon), text, small);
+  return root;
+}
+
+export { element };
