@@ -1,0 +1,178 @@
+//! The edge of [`super`]: a UDP proxy on loopback that puts a bad line between clients and the media port, and a TCP proxy
+//! beside it that follows the script's outages. One thread each; both end when dropped.
+
+use std::collections::BTreeMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::{Counts, Line, Phase, lines};
+
+/// Longest sleep of a loop that has nothing to do; bounds the added delay where packets arrive meanwhile.
+const TICK: Duration = Duration::from_millis(1);
+
+/// A running UDP proxy. Clients send to [`UdpProxy::address`].
+#[derive(Debug)]
+pub struct UdpProxy {
+    pub address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    counts: Arc<Mutex<(Counts, Counts)>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Client {
+    upstream: UdpSocket,
+    up: Line,
+    down: Line,
+}
+
+impl UdpProxy {
+    /// `start`: zero of the script's times. Every client address gets lines of its own, seeded by its order of arrival.
+    pub fn start(listen: SocketAddr, server: SocketAddr, seed: u64, script: Vec<Phase>, start: Instant) -> std::io::Result<Self> {
+        let socket = UdpSocket::bind(listen)?;
+        socket.set_nonblocking(true)?;
+        let address = socket.local_addr()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let counts = Arc::new(Mutex::new((Counts::default(), Counts::default())));
+        let (stopped, counted) = (stop.clone(), counts.clone());
+        let thread = std::thread::spawn(move || {
+            let mut clients: BTreeMap<SocketAddr, Client> = BTreeMap::new();
+            let mut buffer = vec![0u8; 65_536];
+            while !stopped.load(Ordering::Relaxed) {
+                let mut idle = true;
+                while let Ok((n, from)) = socket.recv_from(&mut buffer) {
+                    idle = false;
+                    if !clients.contains_key(&from) {
+                        let Ok(client) = connect(server, seed.wrapping_add(clients.len() as u64), &script) else { continue };
+                        clients.insert(from, client);
+                    }
+                    if let Some(client) = clients.get_mut(&from) {
+                        client.up.handle_packet(start.elapsed(), &buffer[..n]);
+                    }
+                }
+                for (address, client) in &mut clients {
+                    while let Ok(n) = client.upstream.recv(&mut buffer) {
+                        idle = false;
+                        client.down.handle_packet(start.elapsed(), &buffer[..n]);
+                    }
+                    let now = start.elapsed();
+                    while let Some(packet) = client.up.poll_packet(now) {
+                        let _ = client.upstream.send(&packet);
+                    }
+                    while let Some(packet) = client.down.poll_packet(now) {
+                        let _ = socket.send_to(&packet, address);
+                    }
+                }
+                if idle {
+                    *counted.lock().unwrap_or_else(PoisonError::into_inner) = sum(&clients);
+                    std::thread::sleep(TICK);
+                }
+            }
+        });
+        Ok(UdpProxy { address, stop, counts, thread: Some(thread) })
+    }
+
+    /// (up, down), all clients together.
+    pub fn counts(&self) -> (Counts, Counts) {
+        *self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for UdpProxy {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn connect(server: SocketAddr, seed: u64, script: &[Phase]) -> std::io::Result<Client> {
+    let upstream = UdpSocket::bind(("127.0.0.1", 0))?;
+    upstream.connect(server)?;
+    upstream.set_nonblocking(true)?;
+    let (up, down) = lines(seed, script);
+    Ok(Client { upstream, up, down })
+}
+
+fn sum(clients: &BTreeMap<SocketAddr, Client>) -> (Counts, Counts) {
+    let add = |a: Counts, b: Counts| Counts {
+        packets: a.packets + b.packets,
+        lost: a.lost + b.lost,
+        in_outage: a.in_outage + b.in_outage,
+        over_rate: a.over_rate + b.over_rate,
+        duplicated: a.duplicated + b.duplicated,
+        reordered: a.reordered + b.reordered,
+    };
+    clients.values().fold(Default::default(), |(up, down), c| (add(up, c.up.counts()), add(down, c.down.counts())))
+}
+
+/// A running TCP proxy: bytes pass, except while the script says `outage` for their direction; then they wait, as TCP's do.
+#[derive(Debug)]
+pub struct TcpProxy {
+    pub address: SocketAddr,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl TcpProxy {
+    pub fn start(listen: SocketAddr, server: SocketAddr, script: Vec<Phase>, start: Instant) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(listen)?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                let Ok((client, _)) = listener.accept() else {
+                    std::thread::sleep(TICK);
+                    continue;
+                };
+                let Ok(upstream) = TcpStream::connect(server) else { continue };
+                let _ = (client.set_nodelay(true), upstream.set_nodelay(true));
+                let (Ok(client_in), Ok(upstream_in)) = (client.try_clone(), upstream.try_clone()) else { continue };
+                let outages = |pick: fn(&Phase) -> bool| -> Vec<(Duration, bool)> {
+                    script.iter().map(|p| (Duration::from_millis(p.at_ms), pick(p))).collect()
+                };
+                pump(client_in, upstream, outages(|p| p.up.outage), start, stopped.clone());
+                pump(upstream_in, client, outages(|p| p.down.outage), start, stopped.clone());
+            }
+        });
+        Ok(TcpProxy { address, stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for TcpProxy {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn pump(mut from: TcpStream, mut to: TcpStream, outages: Vec<(Duration, bool)>, start: Instant, stop: Arc<AtomicBool>) {
+    std::thread::spawn(move || {
+        let _ = from.set_read_timeout(Some(Duration::from_millis(200)));
+        let mut buffer = vec![0u8; 65_536];
+        while !stop.load(Ordering::Relaxed) {
+            let n = match from.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
+                Err(_) => break,
+            };
+            let cut = |now: Duration| outages.iter().rev().find(|(at, _)| *at <= now).is_some_and(|(_, outage)| *outage);
+            while cut(start.elapsed()) && !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(TICK);
+            }
+            if to.write_all(&buffer[..n]).is_err() {
+                break;
+            }
+        }
+        let _ = (from.shutdown(std::net::Shutdown::Both), to.shutdown(std::net::Shutdown::Both));
+    });
+}
