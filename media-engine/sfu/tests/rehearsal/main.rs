@@ -1,0 +1,359 @@
+//! Rehearsal: the engine, pages made of str0m's client side, links that delay and lose, one virtual clock. Same seed, same run.
+
+mod viewer;
+mod world;
+
+use std::time::Duration;
+
+use sfu::{Channel, CloseReason, Grants, PeerKind, SfuEvent};
+use world::{ALL, World, case, feed, ms};
+
+#[test]
+fn late_joiner_gets_a_keyframe_within_one_rtt_of_asking() {
+    let mut world = World::new(1);
+    let first = world.page(ALL, ms(1));
+    world.show(first, 0, "program");
+    world.source("program");
+    world.run(ms(3_000));
+    assert!(world.viewer(first).pictures(0).len() > 50);
+    let asked = world.keyframes_asked("program");
+    // 30 ms each way. The last keyframe is long gone.
+    let late = world.page(ALL, ms(30));
+    world.show(late, 0, "program");
+    world.run(ms(2_000));
+    let connected = world.connected_at(late).expect("connected");
+    let shown = world.viewer(late).pictures(0);
+    let begin = shown.first().expect("a picture");
+    assert!(begin.keyframe, "the first packet is one to begin with");
+    let waited = begin.at.duration_since(connected);
+    assert!(waited <= ms(60), "asked at once, encoded within a frame, one way back: {waited:?}");
+    assert_eq!(world.keyframes_asked("program"), asked + 1);
+}
+
+#[test]
+fn a_joiner_just_after_a_keyframe_is_shown_that_one() {
+    let mut world = World::new(2);
+    let first = world.page(ALL, ms(1));
+    world.source("program");
+    world.run(ms(1_000));
+    world.show(first, 0, "program");
+    world.run(ms(200));
+    let asked = world.keyframes_asked("program");
+    let second = world.page(ALL, ms(1));
+    world.run(ms(100));
+    world.show(second, 0, "program");
+    world.run(ms(5));
+    let pictures = world.viewer(second).pictures(0);
+    assert!(pictures.first().is_some_and(|p| p.keyframe) && pictures.len() > 20, "{} packets at once", pictures.len());
+    assert_eq!(world.keyframes_asked("program"), asked, "nobody had to ask");
+    world.run(ms(1_000));
+    world.viewer(second).assert_unbroken(0);
+}
+
+#[test]
+fn pictures_carry_capture_time_and_are_shown_without_delay() {
+    let mut world = World::new(3);
+    let page = world.page(ALL, ms(1));
+    world.show(page, 0, "program");
+    world.source("program");
+    world.run(ms(1_000));
+    let pictures = world.viewer(page).pictures(0);
+    assert!(!pictures.is_empty());
+    for picture in &pictures {
+        assert_eq!(picture.playout_delay, Some((0, 0)));
+        let capture = picture.capture.expect("abs-capture-time");
+        assert!(capture.rtp_90khz().abs_diff(picture.timestamp) <= 1, "its capture time is its timestamp");
+        let age = world.timeline(picture.at).since(capture);
+        assert!(age >= world::ENCODING && age < world::ENCODING + ms(10), "{age:?}");
+    }
+}
+
+#[test]
+fn a_viewer_behind_loss_recovers_and_costs_the_other_no_keyframe() {
+    let mut world = World::new(4);
+    let clean = world.page(ALL, ms(5));
+    let lossy = world.page(ALL, ms(20));
+    for page in [clean, lossy] {
+        world.show(page, 0, "program");
+    }
+    world.source("program");
+    world.run(ms(1_000));
+    world.lose(lossy, 0.05);
+    let asked = world.keyframes_asked("program");
+    world.run(ms(10_000));
+    world.lose(lossy, 0.0);
+    world.run(ms(1_000));
+    assert!(world.lost(lossy) > 40, "the link did lose: {}", world.lost(lossy));
+    world.viewer(clean).assert_unbroken(0);
+    world.viewer(lossy).assert_unbroken(0);
+    assert_eq!(world.keyframes_asked("program"), asked);
+    let stats = world.stats(lossy).expect("told once a second");
+    assert!(stats.nacks > 0 && stats.packets_out > 500 && stats.rtt.is_some(), "{stats:?}");
+}
+
+#[test]
+fn the_first_packets_are_repaired_too() {
+    let mut world = World::new(5);
+    let page = world.page(ALL, ms(20));
+    world.run(ms(1_000));
+    world.show(page, 0, "program");
+    world.source("program");
+    world.lose(page, 0.2);
+    world.run(ms(2_000));
+    world.lose(page, 0.0);
+    world.run(ms(1_000));
+    let pictures = world.viewer(page).pictures(0);
+    let first = pictures.iter().map(|p| p.seq).min();
+    assert_eq!(first, Some(1), "even the very first number arrives");
+    world.viewer(page).assert_unbroken(0);
+}
+
+#[test]
+fn numbers_run_on_over_every_assignment_and_pictures_begin_at_keyframes() {
+    let mut world = World::new(6);
+    let page = world.page(ALL, ms(10));
+    world.source("program");
+    world.source("fluoro");
+    for what in [Some("program"), Some("fluoro"), None, Some("program"), Some("fluoro"), Some("program")] {
+        match what {
+            Some(name) => world.show(page, 0, name),
+            None => world.show_nothing(page, 0),
+        }
+        world.run(ms(700));
+    }
+    world.viewer(page).assert_unbroken(0);
+    let pictures = world.viewer(page).pictures(0);
+    let mut changes = 0;
+    for pair in pictures.windows(2) {
+        if pair[0].feed != pair[1].feed {
+            assert!(pair[1].keyframe, "a change begins at a keyframe");
+            assert!(pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32 > 0, "and later than what was shown");
+            changes += 1;
+        }
+    }
+    assert_eq!(changes, 4);
+    let between = pictures.iter().filter(|p| p.at > world.at(ms(1_450)) && p.at < world.at(ms(2_100))).count();
+    assert_eq!(between, 0, "an empty slot gets nothing");
+}
+
+#[test]
+fn a_source_that_begins_anew_is_shown_again_without_a_break_in_numbers() {
+    let mut world = World::new(7);
+    let page = world.page(ALL, ms(10));
+    world.show(page, 0, "program");
+    world.source("program");
+    world.run(ms(1_000));
+    world.engine.forget_feed(world.now, &case(), &feed("program"));
+    world.restart_source("program");
+    world.run(ms(1_000));
+    world.viewer(page).assert_unbroken(0);
+    assert!(world.viewer(page).pictures(0).last().is_some_and(|p| world.now.duration_since(p.at) < ms(50)));
+}
+
+#[test]
+fn a_storm_of_requests_is_two_keyframes_a_second() {
+    let mut world = World::new(8);
+    let pages = [world.page(ALL, ms(5)), world.page(ALL, ms(5)), world.page(ALL, ms(5))];
+    for page in pages {
+        world.show(page, 0, "program");
+    }
+    world.source("program");
+    world.run(ms(1_500));
+    let asked = world.keyframes_asked("program");
+    for _ in 0..40 {
+        for page in pages {
+            world.request_keyframe(page, 0);
+        }
+        world.run(ms(50));
+    }
+    let storm = world.keyframes_asked("program") - asked;
+    assert!((3..=5).contains(&storm), "{storm} in 2 s");
+}
+
+#[test]
+fn a_voice_reaches_those_who_may_hear_and_only_while_it_may_speak() {
+    let mut world = World::new(9);
+    let mentor = world.page(ALL, ms(20));
+    let room = world.page(ALL, ms(5));
+    let deaf = world.page(Grants { hear: false, ..ALL }, ms(5));
+    let muted = world.page(Grants { speak: false, ..ALL }, ms(5));
+    world.run(ms(1_000));
+    world.talk(mentor, -25);
+    world.talk(muted, -25);
+    world.run(ms(1_000));
+    let heard = world.viewer(room).voices();
+    assert!(heard.len() > 40, "{} packets", heard.len());
+    assert!(heard.iter().all(|v| v.from == mentor.0), "the muted one is not among them");
+    assert!(world.viewer(deaf).voices().is_empty());
+    assert!(world.viewer(mentor).voices().is_empty(), "nobody hears himself");
+    assert!(world.events.iter().any(|e| matches!(e, SfuEvent::Voice { peer, speaking: true, .. } if *peer == mentor)));
+    assert!(!world.events.iter().any(|e| matches!(e, SfuEvent::Voice { peer, .. } if *peer == muted)));
+    let slot =
+        |from| move |e: &SfuEvent| matches!(e, SfuEvent::VoiceSlot { peer, slot: 0, from: f } if *peer == room && *f == from);
+    assert!(world.events.iter().any(slot(Some(mentor))));
+
+    world.grant(mentor, Grants { speak: false, ..ALL });
+    world.run(ms(20));
+    let so_far = world.viewer(room).voices().len();
+    world.run(ms(500));
+    assert_eq!(world.viewer(room).voices().len(), so_far, "cut off at once");
+    assert!(world.events.iter().any(slot(None)));
+    assert!(world.events.iter().any(|e| matches!(e, SfuEvent::Voice { peer, speaking: false, .. } if *peer == mentor)));
+
+    // Another speaks in the same slot: numbers and time run on.
+    world.grant(muted, ALL);
+    world.run(ms(500));
+    let voices = world.viewer(room).voices();
+    assert!(voices.last().is_some_and(|v| v.from == muted.0 && v.slot == 0));
+    for pair in voices.windows(2) {
+        assert_eq!(pair[1].seq, pair[0].seq + 1);
+        assert!(pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32 > 0);
+    }
+}
+
+#[test]
+fn data_goes_both_ways_on_every_channel() {
+    let mut world = World::new(10);
+    let page = world.page(ALL, ms(10));
+    // Before it is open: ctl waits, the others are too late when they could leave.
+    world.send(page, Channel::Ctl, b"early snapshot");
+    world.send(page, Channel::Ink, b"early point");
+    world.run(ms(1_000));
+    for channel in Channel::ALL {
+        assert!(
+            world
+                .events
+                .iter()
+                .any(|e| matches!(e, SfuEvent::ChannelOpen { peer, channel: c } if *peer == page && *c == channel))
+        );
+        world.send(page, channel, channel.label().as_bytes());
+        world.viewer(page).say(channel, &[channel.id() as u8; 900]);
+    }
+    world.run(ms(200));
+    let got = world.viewer(page).data();
+    assert_eq!(got[0], (Channel::Ctl, b"early snapshot".to_vec()));
+    assert!(!got.iter().any(|(_, d)| d == b"early point"));
+    for channel in Channel::ALL {
+        assert!(got.contains(&(channel, channel.label().as_bytes().to_vec())), "{channel:?}: {got:?}");
+        assert!(world.events.iter().any(
+            |e| matches!(e, SfuEvent::Data { peer, channel: c, bytes, .. } if *peer == page && *c == channel && bytes[..] == [channel.id() as u8; 900])
+        ));
+    }
+}
+
+#[test]
+fn ctl_is_whole_and_in_order_behind_loss() {
+    let mut world = World::new(11);
+    let page = world.page(ALL, ms(20));
+    world.run(ms(1_000));
+    world.lose(page, 0.1);
+    let snapshot = vec![7u8; 40_000];
+    for n in 0..20u8 {
+        world.send(page, Channel::Ctl, &[&[n], &snapshot[..]].concat());
+    }
+    // 800 kB; each lost piece costs SCTP a second or more: why ink does not travel here.
+    world.run(ms(60_000));
+    let order: Vec<u8> = world.viewer(page).data().iter().map(|(_, d)| d[0]).collect();
+    assert_eq!(order, (0..20).collect::<Vec<u8>>());
+}
+
+#[test]
+fn a_page_that_takes_nothing_is_closed_not_waited_for() {
+    let mut world = World::new(12);
+    let page = world.page(ALL, ms(5));
+    let other = world.page(ALL, ms(5));
+    world.show(other, 0, "program");
+    world.source("program");
+    world.run(ms(1_000));
+    world.lose(page, 1.0);
+    for _ in 0..300 {
+        world.send(page, Channel::Ctl, &[0; 20_000]);
+    }
+    assert_eq!(world.closed(page), Some(CloseReason::Overrun));
+    world.run(ms(500));
+    world.viewer(other).assert_unbroken(0);
+}
+
+#[test]
+fn revoking_sight_stops_pictures_with_the_call_and_giving_it_back_begins_anew() {
+    let mut world = World::new(13);
+    let page = world.page(ALL, ms(10));
+    world.show(page, 0, "program");
+    world.source("program");
+    world.run(ms(1_000));
+    assert_eq!(world.watchers("program"), 1);
+    world.grant(page, Grants { see: false, ..ALL });
+    assert_eq!(world.watchers("program"), 0);
+    world.run(ms(11));
+    let so_far = world.viewer(page).pictures(0).len();
+    world.run(ms(1_000));
+    assert_eq!(world.viewer(page).pictures(0).len(), so_far);
+    world.grant(page, ALL);
+    world.run(ms(500));
+    assert!(world.viewer(page).pictures(0)[so_far].keyframe);
+    world.viewer(page).assert_unbroken(0);
+}
+
+#[test]
+fn a_peer_of_garbage_ends_alone_if_at_all() {
+    let mut world = World::new(14);
+    let good = world.page(ALL, ms(5));
+    let bad = world.page(ALL, ms(5));
+    world.show(good, 0, "program");
+    world.source("program");
+    world.run(ms(1_000));
+    for length in 0..400 {
+        world.garbage(bad, length * 4);
+        world.run(ms(2));
+    }
+    world.run(ms(1_000));
+    assert_eq!(world.engine.counters().faults, 0);
+    assert_eq!(world.closed(good), None);
+    world.viewer(good).assert_unbroken(0);
+}
+
+#[test]
+fn a_page_that_goes_silent_is_given_up_and_its_layer_with_it() {
+    let mut world = World::new(15);
+    let page = world.page(ALL, ms(5));
+    world.show(page, 0, "program");
+    world.source("program");
+    world.run(ms(1_000));
+    world.lose(page, 1.0);
+    world.run(ms(10_000));
+    assert_eq!(world.closed(page), None, "a cut of ten seconds is survived");
+    world.run(ms(10_000));
+    assert_eq!(world.closed(page), Some(CloseReason::Silent));
+    assert_eq!(world.watchers("program"), 0);
+    assert_eq!(world.engine.n_peers(), 0);
+}
+
+#[test]
+fn a_two_second_cut_heals_within_a_second() {
+    let mut world = World::new(16);
+    let page = world.page(ALL, ms(10));
+    world.show(page, 0, "program");
+    world.source("program");
+    world.run(ms(2_000));
+    world.lose(page, 1.0);
+    world.run(ms(2_000));
+    world.lose(page, 0.0);
+    let back = world.now;
+    // What a browser does when pictures miss.
+    world.request_keyframe(page, 0);
+    world.run(ms(1_000));
+    let begun = world.viewer(page).pictures(0).into_iter().find(|p| p.at > back && p.keyframe).expect("a keyframe");
+    assert!(begun.at.duration_since(back) < Duration::from_secs(1));
+    assert_eq!(world.closed(page), None);
+}
+
+#[test]
+fn a_player_is_shown_its_feed() {
+    let mut world = World::new(17);
+    let kind = PeerKind::Whep { feed: feed("program"), layer: link::id::LayerId::High };
+    let player = world.player(kind, Grants { see: true, ..Grants::default() }, ms(10));
+    world.source("program");
+    world.run(ms(1_000));
+    assert!(world.viewer(player).pictures(0).len() > 50);
+    world.viewer(player).assert_unbroken(0);
+}

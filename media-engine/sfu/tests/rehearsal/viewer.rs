@@ -1,0 +1,245 @@
+//! A page, or a player: str0m's client side, offering as the web client does.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use annotation::time::CaptureTime;
+use sfu::Channel;
+use str0m::change::SdpPendingOffer;
+use str0m::channel::{ChannelConfig, ChannelId, Reliability};
+use str0m::format::Codec;
+use str0m::media::{Direction, KeyframeRequestKind, MediaKind, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{Extension, ExtensionValues, RtpPacket, RtpWrite};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+/// One video packet that arrived.
+#[derive(Debug, Clone)]
+pub(crate) struct Picture {
+    pub(crate) at: Instant,
+    pub(crate) slot: usize,
+    pub(crate) seq: u64,
+    pub(crate) timestamp: u32,
+    pub(crate) keyframe: bool,
+    /// Number of the source that the payload names.
+    pub(crate) feed: u8,
+    pub(crate) playout_delay: Option<(u64, u64)>,
+    pub(crate) capture: Option<CaptureTime>,
+}
+
+/// One voice packet that arrived.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Voice {
+    pub(crate) slot: usize,
+    pub(crate) seq: u64,
+    pub(crate) timestamp: u32,
+    /// Peer that the payload names.
+    pub(crate) from: u64,
+}
+
+pub(crate) struct Viewer {
+    rtc: Rtc,
+    pub(crate) address: SocketAddr,
+    pub(crate) deadline: Instant,
+    pub(crate) out: VecDeque<(SocketAddr, Vec<u8>)>,
+    now: Instant,
+    pending: Option<SdpPendingOffer>,
+    video: Vec<Mid>,
+    voice_in: Vec<Mid>,
+    voice_out: Option<Mid>,
+    channels: BTreeMap<Channel, ChannelId>,
+    pictures: Vec<Picture>,
+    voices: Vec<Voice>,
+    data: Vec<(Channel, Vec<u8>)>,
+    spoken: u64,
+}
+
+impl Viewer {
+    /// `page`: 5 video, 8 + 1 voice, 4 channels; else one video and one audio, and no candidates at all.
+    pub(crate) fn new(now: Instant, address: SocketAddr, page: bool) -> (Self, String) {
+        let provider = std::sync::Arc::new(str0m::crypto::from_feature_flags());
+        let mut config = Rtc::builder()
+            .set_crypto_provider(provider)
+            .set_rtp_mode(true)
+            .clear_codecs()
+            .enable_opus(true, true)
+            .enable_vp8(true)
+            .set_extension(7, Extension::PlayoutDelay)
+            .set_extension(8, Extension::AbsoluteCaptureTime);
+        config.codec_config().add_h264(102.into(), Some(103.into()), true, 0x42e01f);
+        let mut rtc = config.build(now);
+        rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
+        let mut api = rtc.sdp_api();
+        let (videos, voices) = if page { (5, 8) } else { (1, 1) };
+        let mut line = |kind, direction| api.add_media(kind, direction, None, None, None);
+        let video = (0..videos).map(|_| line(MediaKind::Video, Direction::RecvOnly)).collect();
+        let voice_in = (0..voices).map(|_| line(MediaKind::Audio, Direction::RecvOnly)).collect();
+        let voice_out = page.then(|| line(MediaKind::Audio, Direction::SendOnly));
+        let mut channels = BTreeMap::new();
+        if page {
+            for channel in Channel::ALL {
+                let reliability =
+                    if channel.is_reliable() { Reliability::Reliable } else { Reliability::MaxRetransmits { retransmits: 0 } };
+                let id = api.add_channel_with_config(ChannelConfig {
+                    label: channel.label().into(),
+                    ordered: channel.is_reliable(),
+                    reliability,
+                    negotiated: Some(channel.id()),
+                    protocol: String::new(),
+                });
+                channels.insert(channel, id);
+            }
+        }
+        let (offer, pending) = api.apply().expect("an offer");
+        let mut text = offer.to_sdp_string();
+        if !page {
+            text = text.lines().filter(|l| !l.starts_with("a=candidate")).map(|l| format!("{l}\r\n")).collect();
+        }
+        let viewer = Viewer {
+            rtc,
+            address,
+            deadline: now,
+            out: VecDeque::new(),
+            now,
+            pending: Some(pending),
+            video,
+            voice_in,
+            voice_out,
+            channels,
+            pictures: Vec::new(),
+            voices: Vec::new(),
+            data: Vec::new(),
+            spoken: 0,
+        };
+        (viewer, text)
+    }
+
+    pub(crate) fn accept(&mut self, answer: &str) {
+        let answer = str0m::change::SdpAnswer::from_sdp_string(answer).expect("an answer");
+        let pending = self.pending.take().expect("an offer was made");
+        self.rtc.sdp_api().accept_answer(pending, answer).expect("acceptable");
+        self.drain();
+    }
+
+    pub(crate) fn handle_datagram(&mut self, now: Instant, source: SocketAddr, bytes: &[u8]) {
+        self.now = now;
+        let Ok(contents) = bytes.try_into() else { return };
+        let receive = Receive { proto: Protocol::Udp, source, destination: self.address, contents };
+        self.rtc.handle_input(Input::Receive(now, receive)).expect("the server sends what can be read");
+        self.drain();
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        self.rtc.handle_input(Input::Timeout(now)).expect("time passes");
+        self.drain();
+    }
+
+    /// A packet of 20 ms of speech by `name`, this loud.
+    pub(crate) fn speak(&mut self, now: Instant, name: u64, dbov: i8) {
+        let Some(mid) = self.voice_out else { return };
+        let wanted = self.rtc.media(mid).map(|m| m.remote_pts().to_vec()).unwrap_or_default();
+        let params = self.rtc.codec_config().params().iter();
+        let Some(pt) = params.clone().find(|p| p.spec().codec == Codec::Opus && wanted.contains(&p.pt())).map(|p| p.pt()) else {
+            return;
+        };
+        self.spoken += 1;
+        let ext_vals = ExtensionValues { audio_level: Some(dbov), voice_activity: Some(true), ..Default::default() };
+        let payload = name.to_be_bytes().repeat(10);
+        let write = RtpWrite::new(pt, (1_000 + self.spoken).into(), (self.spoken * 960) as u32, now, payload);
+        let mut api = self.rtc.direct_api();
+        if let Some(stream) = api.stream_tx_by_mid(mid, None) {
+            stream.write_rtp(write.ext_vals(ext_vals));
+        }
+        self.drain();
+        self.handle_timeout(now);
+    }
+
+    pub(crate) fn say(&mut self, channel: Channel, bytes: &[u8]) {
+        let id = self.channels[&channel];
+        assert!(self.rtc.channel(id).expect("open").write(true, bytes).expect("writes"), "there is room");
+        self.drain();
+        self.handle_timeout(self.now);
+    }
+
+    pub(crate) fn request_keyframe(&mut self, now: Instant, slot: usize) {
+        let mid = self.video[slot];
+        let mut api = self.rtc.direct_api();
+        if let Some(stream) = api.stream_rx_by_mid(mid, None) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+        }
+        self.drain();
+        self.handle_timeout(now);
+    }
+
+    /// In order of sequence numbers.
+    pub(crate) fn pictures(&self, slot: usize) -> Vec<Picture> {
+        let mut pictures: Vec<_> = self.pictures.iter().filter(|p| p.slot == slot).cloned().collect();
+        pictures.sort_by_key(|p| p.seq);
+        pictures
+    }
+
+    pub(crate) fn voices(&self) -> Vec<Voice> {
+        self.voices.clone()
+    }
+
+    pub(crate) fn data(&self) -> Vec<(Channel, Vec<u8>)> {
+        self.data.clone()
+    }
+
+    /// Every number from the first to the last arrived once, and begins with a keyframe.
+    pub(crate) fn assert_unbroken(&self, slot: usize) {
+        let pictures = self.pictures(slot);
+        assert!(pictures.first().is_some_and(|p| p.keyframe), "begins with a keyframe");
+        for pair in pictures.windows(2) {
+            assert_eq!(pair[1].seq, pair[0].seq + 1, "a number is missing or doubled");
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            match self.rtc.poll_output().expect("a sound connection") {
+                Output::Timeout(at) => {
+                    self.deadline = at;
+                    return;
+                }
+                Output::Transmit(t) => self.out.push_back((t.destination, t.contents.into())),
+                Output::Event(Event::RtpPacket(packet)) => self.handle_rtp(&packet),
+                Output::Event(Event::ChannelData(data)) => {
+                    let channel = self.channels.iter().find(|(_, id)| **id == data.id).map(|(c, _)| *c);
+                    self.data.push((channel.expect("a channel of ours"), data.data));
+                }
+                Output::Event(_) => {}
+            }
+        }
+    }
+
+    fn handle_rtp(&mut self, packet: &RtpPacket) {
+        let mid = self.rtc.direct_api().stream_rx(&packet.header.ssrc).map(|s| s.mid()).expect("a stream");
+        let exts = &packet.header.ext_vals;
+        if let Some(slot) = self.video.iter().position(|m| *m == mid) {
+            self.pictures.push(Picture {
+                at: self.now,
+                slot,
+                seq: *packet.seq_no,
+                timestamp: packet.header.timestamp,
+                keyframe: packet.payload[0] & 0x1F == 24,
+                feed: packet.payload[packet.payload.len() - 1],
+                playout_delay: exts.play_delay_min.zip(exts.play_delay_max).map(|(a, b)| (a.numer(), b.numer())),
+                capture: exts.abs_capture_time.and_then(|c| {
+                    let unix: Duration = c.capture_time.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;
+                    Some(CaptureTime::from_unix(unix))
+                }),
+            });
+        } else if let Some(slot) = self.voice_in.iter().position(|m| *m == mid) {
+            let name: [u8; 8] = packet.payload[..8].try_into().expect("long enough");
+            self.voices.push(Voice {
+                slot,
+                seq: *packet.seq_no,
+                timestamp: packet.header.timestamp,
+                from: u64::from_be_bytes(name),
+            });
+        }
+    }
+}

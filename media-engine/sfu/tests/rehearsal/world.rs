@@ -1,0 +1,360 @@
+//! Engine, viewers, links and sources on one virtual clock.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use annotation::id::FeedId;
+use annotation::time::CaptureTime;
+use bytes::Bytes;
+use link::id::{CaseId, LayerId};
+use sfu::{
+    Channel, CloseReason, CoreConfig, Engine, FeedPacket, Grants, Limits, Moment, PeerId, PeerKind, PeerStats, SfuEvent,
+    VideoCodec,
+};
+
+use crate::viewer::Viewer;
+
+pub(crate) const ALL: Grants = Grants { see: true, hear: true, speak: true };
+/// From capture to the packets of a frame.
+pub(crate) const ENCODING: Duration = Duration::from_millis(8);
+const FRAME: Duration = Duration::from_micros(33_367);
+const VOICE: Duration = Duration::from_millis(20);
+
+pub(crate) fn ms(n: u64) -> Duration {
+    Duration::from_millis(n)
+}
+
+pub(crate) fn case() -> CaseId {
+    CaseId::parse("rehearsal").expect("an id")
+}
+
+pub(crate) fn feed(name: &str) -> FeedId {
+    FeedId::parse(name).expect("an id")
+}
+
+struct Member {
+    viewer: Viewer,
+    delay: Duration,
+    loss: f64,
+    lost: u64,
+    /// When it next speaks, and how loudly.
+    talk: Option<(Instant, i8)>,
+}
+
+/// A layer that writes 30000/1001 frames a second: 3 packets each, 24 for a keyframe.
+struct Source {
+    number: u8,
+    ssrc: u32,
+    seq: u16,
+    next: Instant,
+    key: bool,
+}
+
+#[derive(Debug)]
+enum Arrival {
+    AtEngine { source: SocketAddr, bytes: Vec<u8> },
+    AtViewer { peer: PeerId, bytes: Vec<u8> },
+}
+
+pub(crate) struct World {
+    pub(crate) engine: Engine,
+    pub(crate) now: Instant,
+    pub(crate) events: Vec<SfuEvent>,
+    start: Instant,
+    server: SocketAddr,
+    members: BTreeMap<PeerId, Member>,
+    sources: BTreeMap<FeedId, Source>,
+    air: BTreeMap<(Instant, u64), Arrival>,
+    told_at: Vec<(Instant, SfuEvent)>,
+    order: u64,
+    random: u64,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64) -> Self {
+        let server = SocketAddr::from(([192, 0, 2, 1], 8444));
+        let engine = Engine::new(CoreConfig { candidates: vec![server], limits: Limits::default() }).expect("a certificate");
+        let start = Instant::now();
+        World {
+            engine,
+            now: start,
+            events: Vec::new(),
+            start,
+            server,
+            members: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            air: BTreeMap::new(),
+            told_at: Vec::new(),
+            order: 0,
+            random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+        }
+    }
+
+    pub(crate) fn page(&mut self, grants: Grants, delay: Duration) -> PeerId {
+        self.join(PeerKind::Client, grants, delay, true)
+    }
+
+    pub(crate) fn player(&mut self, kind: PeerKind, grants: Grants, delay: Duration) -> PeerId {
+        self.join(kind, grants, delay, false)
+    }
+
+    fn join(&mut self, kind: PeerKind, grants: Grants, delay: Duration, page: bool) -> PeerId {
+        let id = PeerId(self.members.len() as u64 + 1);
+        let address = SocketAddr::from(([198, 51, 100, id.0 as u8], 40_000));
+        let (mut viewer, offer) = Viewer::new(self.now, address, page);
+        let answer = self.engine.handle_offer(self.now, id, case(), kind, grants, &offer).expect("an answer");
+        viewer.accept(&answer);
+        self.members.insert(id, Member { viewer, delay, loss: 0.0, lost: 0, talk: None });
+        self.carry();
+        id
+    }
+
+    pub(crate) fn viewer(&mut self, id: PeerId) -> &mut Viewer {
+        &mut self.members.get_mut(&id).expect("a member").viewer
+    }
+
+    pub(crate) fn show(&mut self, id: PeerId, slot: u8, name: &str) {
+        self.engine.assign(self.now, id, slot, Some((feed(name), LayerId::High)));
+        self.carry();
+    }
+
+    pub(crate) fn show_nothing(&mut self, id: PeerId, slot: u8) {
+        self.engine.assign(self.now, id, slot, None);
+        self.carry();
+    }
+
+    pub(crate) fn grant(&mut self, id: PeerId, grants: Grants) {
+        self.engine.set_grants(self.now, id, grants);
+        self.carry();
+    }
+
+    pub(crate) fn send(&mut self, id: PeerId, channel: Channel, bytes: &[u8]) {
+        self.engine.send_data(self.now, id, channel, Bytes::copy_from_slice(bytes));
+        self.carry();
+    }
+
+    pub(crate) fn source(&mut self, name: &str) {
+        let number = self.sources.len() as u8 + 1;
+        let source = Source { number, ssrc: u32::from(number), seq: 65_500, next: self.now, key: true };
+        self.sources.insert(feed(name), source);
+    }
+
+    pub(crate) fn restart_source(&mut self, name: &str) {
+        let source = self.sources.get_mut(&feed(name)).expect("a source");
+        source.ssrc += 100;
+        source.seq = 3;
+        source.key = true;
+    }
+
+    pub(crate) fn talk(&mut self, id: PeerId, dbov: i8) {
+        let now = self.now;
+        self.members.get_mut(&id).expect("a member").talk = Some((now, dbov));
+    }
+
+    /// Share of datagrams lost on this viewer's link, each way.
+    pub(crate) fn lose(&mut self, id: PeerId, loss: f64) {
+        self.members.get_mut(&id).expect("a member").loss = loss;
+    }
+
+    pub(crate) fn lost(&self, id: PeerId) -> u64 {
+        self.members[&id].lost
+    }
+
+    pub(crate) fn request_keyframe(&mut self, id: PeerId, slot: usize) {
+        let now = self.now;
+        self.viewer(id).request_keyframe(now, slot);
+        self.carry();
+    }
+
+    /// A datagram of random bytes from this viewer's address; the first byte is that of RTP, DTLS or STUN.
+    pub(crate) fn garbage(&mut self, id: PeerId, length: usize) {
+        let mut bytes: Vec<u8> = (0..length).map(|_| self.draw() as u8).collect();
+        if let Some(first) = bytes.first_mut() {
+            *first = [0x80, 0x81, 22, 23, 0, 20][length / 4 % 6];
+        }
+        let source = self.members[&id].viewer.address;
+        self.engine.handle_datagram(self.now, source, self.server, &bytes);
+        self.carry();
+    }
+
+    pub(crate) fn at(&self, since_start: Duration) -> Instant {
+        self.start + since_start
+    }
+
+    pub(crate) fn timeline(&self, at: Instant) -> CaptureTime {
+        CaptureTime::from_unix(Duration::from_secs(1_790_000_000)).saturating_add(at.duration_since(self.start))
+    }
+
+    pub(crate) fn connected_at(&self, id: PeerId) -> Option<Instant> {
+        self.told_at.iter().find(|(_, e)| matches!(e, SfuEvent::Connected { peer } if *peer == id)).map(|(at, _)| *at)
+    }
+
+    pub(crate) fn closed(&self, id: PeerId) -> Option<CloseReason> {
+        self.events.iter().find_map(|e| match e {
+            SfuEvent::Closed { peer, reason, .. } if *peer == id => Some(*reason),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn keyframes_asked(&self, name: &str) -> usize {
+        self.events.iter().filter(|e| matches!(e, SfuEvent::KeyframeWanted { feed, .. } if feed.as_str() == name)).count()
+    }
+
+    pub(crate) fn watchers(&self, name: &str) -> usize {
+        let told = self.events.iter().rev().find_map(|e| match e {
+            SfuEvent::Watchers { feed, count, .. } if feed.as_str() == name => Some(*count),
+            _ => None,
+        });
+        told.unwrap_or(0)
+    }
+
+    pub(crate) fn stats(&self, id: PeerId) -> Option<PeerStats> {
+        self.events.iter().rev().find_map(|e| match e {
+            SfuEvent::Stats { peer, stats } if *peer == id => Some(*stats),
+            _ => None,
+        })
+    }
+
+    /// Lets this much time pass.
+    pub(crate) fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        // Bounded: a loop of timeouts that lead nowhere is a failure, not a hang.
+        for _ in 0..2_000_000 {
+            let Some(next) = self.next().filter(|at| *at <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(next);
+            self.step();
+        }
+        panic!("time does not pass");
+    }
+
+    fn next(&self) -> Option<Instant> {
+        let viewers = self.members.values().map(|m| m.viewer.deadline);
+        let talks = self.members.values().filter_map(|m| m.talk.map(|(at, _)| at));
+        let sources = self.sources.values().map(|s| s.next);
+        let air = self.air.keys().next().map(|(at, _)| *at);
+        viewers.chain(talks).chain(sources).chain(air).chain(self.engine.poll_timeout()).min()
+    }
+
+    fn step(&mut self) {
+        let now = self.now;
+        while let Some(entry) = self.air.first_entry().filter(|e| e.key().0 <= now) {
+            match entry.remove() {
+                Arrival::AtEngine { source, bytes } => self.engine.handle_datagram(now, source, self.server, &bytes),
+                Arrival::AtViewer { peer, bytes } => {
+                    let server = self.server;
+                    self.viewer(peer).handle_datagram(now, server, &bytes);
+                }
+            }
+            self.carry();
+        }
+        for (id, member) in &mut self.members {
+            if let Some((at, dbov)) = member.talk.filter(|(at, _)| *at <= now) {
+                member.viewer.speak(now, id.0, dbov);
+                member.talk = Some((at + VOICE, dbov));
+            }
+            if member.viewer.deadline <= now {
+                member.viewer.handle_timeout(now);
+                // One that is due again at once waits its turn.
+                member.viewer.deadline = member.viewer.deadline.max(now + Duration::from_micros(100));
+            }
+        }
+        let due: Vec<FeedId> = self.sources.iter().filter(|(_, s)| s.next <= now).map(|(id, _)| id.clone()).collect();
+        for id in due {
+            self.frame(&id);
+            self.carry();
+        }
+        if self.engine.poll_timeout().is_some_and(|at| at <= now) {
+            self.engine.handle_timeout(now);
+        }
+        self.carry();
+    }
+
+    /// One frame of a source, captured [`ENCODING`] ago.
+    fn frame(&mut self, id: &FeedId) {
+        let received = Moment { at: self.now, timeline: self.timeline(self.now) };
+        let timestamp = received.timeline.saturating_sub(ENCODING).rtp_90khz();
+        let Some(source) = self.sources.get_mut(id) else { return };
+        source.next += FRAME;
+        let key = std::mem::take(&mut source.key);
+        let count = if key { 24 } else { 3 };
+        let mut packets = Vec::new();
+        for n in 0..count {
+            let head: &[u8] = match (key, n) {
+                // SPS and PPS in one packet, then the IDR slice in pieces.
+                (true, 0) => &[0x78, 0, 4, 0x67, 0x42, 0xE0, 0x1F, 0, 2, 0x68, 0xCE],
+                (true, 1) => &[0x7C, 0x85],
+                (true, _) => &[0x7C, 0x05],
+                (false, 0) => &[0x5C, 0x81],
+                (false, _) => &[0x5C, 0x01],
+            };
+            let marker = if n == count - 1 { 0x80 } else { 0 };
+            let mut packet = vec![0x80, marker | 96];
+            packet.extend(source.seq.to_be_bytes());
+            packet.extend(timestamp.to_be_bytes());
+            packet.extend(source.ssrc.to_be_bytes());
+            packet.extend(head);
+            packet.resize(1_000, 0xAB);
+            packet.push(source.number);
+            source.seq = source.seq.wrapping_add(1);
+            packets.push(FeedPacket {
+                case: case(),
+                feed: id.clone(),
+                layer: LayerId::High,
+                codec: VideoCodec::H264,
+                packet: packet.into(),
+                received,
+            });
+        }
+        for packet in packets {
+            self.engine.handle_feed(self.now, &packet);
+        }
+    }
+
+    /// Puts what came out of engine and viewers on its way.
+    fn carry(&mut self) {
+        while let Some(event) = self.engine.poll_event() {
+            if let SfuEvent::KeyframeWanted { feed, .. } = &event {
+                if let Some(source) = self.sources.get_mut(feed) {
+                    source.key = true;
+                }
+            }
+            self.told_at.push((self.now, event.clone()));
+            self.events.push(event);
+        }
+        while let Some(transmit) = self.engine.poll_transmit() {
+            let to = self.members.iter().find(|(_, m)| m.viewer.address == transmit.destination).map(|(id, _)| *id);
+            let Some(peer) = to else { continue };
+            self.fly(peer, Arrival::AtViewer { peer, bytes: transmit.contents });
+        }
+        let ids: Vec<PeerId> = self.members.keys().copied().collect();
+        for id in ids {
+            while let Some((_, bytes)) = self.viewer(id).out.pop_front() {
+                let source = self.members[&id].viewer.address;
+                self.fly(id, Arrival::AtEngine { source, bytes });
+            }
+        }
+    }
+
+    fn fly(&mut self, peer: PeerId, arrival: Arrival) {
+        let chance = (self.draw() >> 11) as f64 / (1u64 << 53) as f64;
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        if chance < member.loss {
+            member.lost += 1;
+            return;
+        }
+        self.order += 1;
+        self.air.insert((self.now + member.delay, self.order), arrival);
+    }
+
+    fn draw(&mut self) -> u64 {
+        // xorshift64*
+        self.random ^= self.random >> 12;
+        self.random ^= self.random << 25;
+        self.random ^= self.random >> 27;
+        self.random.wrapping_mul(0x2545_F491_4F6C_DD1D)
+    }
+}
