@@ -1,0 +1,460 @@
+//! One case: who is in it, whose voice goes where, whether it is open. Pure: no socket, no clock; time is an argument.
+//!
+//! Voice rule: nobody's voice enters the room, and the room's goes nowhere, until the room has pressed *open* (SG20).
+
+use std::collections::BTreeMap;
+
+use annotation::id::{Author, Epoch};
+use annotation::time::CaptureTime;
+use link::id::CaseId;
+
+use crate::authorize::{Action, CaseFacts, Denied, Phase, authorize};
+use crate::claims::{Claims, PersonKey, Role};
+use crate::wire;
+
+/// Pages of one case at once. Four screens of a room, mentors, desks and observers fit several times over.
+pub const PAGES_MAX: usize = 48;
+
+/// A person of a case as others see them. Names appear on screens; never in logs, URLs or metrics.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Profile {
+    pub key: PersonKey,
+    /// Number of this person in this case; names their ink.
+    pub author: Author,
+    pub role: Role,
+    pub name_ja: String,
+    pub name_en: String,
+    pub family_ja: String,
+    pub family_en: String,
+    pub institution_ja: String,
+    pub institution_en: String,
+    pub lead: bool,
+}
+
+impl std::fmt::Debug for Profile {
+    /// Without names: a profile may pass through a log.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Profile({} {})", self.author.0, self.role)
+    }
+}
+
+/// What is written at the head of a case. Never the patient.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseSheet {
+    pub id: CaseId,
+    pub title_ja: String,
+    pub title_en: String,
+    /// The fall-back.
+    pub telephone: String,
+    pub telephone_name_ja: String,
+    pub telephone_name_en: String,
+    pub patient_awake: bool,
+    /// Runs on sample or generated data: said on every screen.
+    pub rehearsal: bool,
+    pub people: Vec<Profile>,
+}
+
+/// What the forwarding core may do for a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MediaGrants {
+    pub see: bool,
+    pub hear: bool,
+    pub speak: bool,
+}
+
+/// What a page may do with ink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InkGrants {
+    pub author: Author,
+    pub may_draw: bool,
+    /// Clear and *ink off* are its.
+    pub veto: bool,
+}
+
+/// Why a page does not enter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinFault {
+    #[error("not allowed: {0}")]
+    Denied(Denied),
+    #[error("the case has {PAGES_MAX} pages, the limit")]
+    Full,
+    #[error("nobody of this case has this token's name")]
+    NobodyOfThisName,
+}
+
+#[derive(Debug)]
+struct Page {
+    claims: Claims,
+    author: Author,
+    microphone: bool,
+    media: bool,
+    speaking: bool,
+    /// The socket is there. A page may be away for a moment while its media goes on.
+    connected: bool,
+}
+
+/// One case. Commands return `Err` and change nothing when the page may not.
+#[derive(Debug)]
+pub struct Case {
+    sheet: CaseSheet,
+    phase: Phase,
+    voice_open: bool,
+    remote_muted: bool,
+    engine_up: bool,
+    pages: BTreeMap<Epoch, Page>,
+}
+
+impl Case {
+    /// `phase`: as it was left on disk. The voice is always closed at first.
+    pub fn new(sheet: CaseSheet, phase: Phase) -> Self {
+        Case { sheet, phase, voice_open: false, remote_muted: false, engine_up: false, pages: BTreeMap::new() }
+    }
+
+    pub fn id(&self) -> &CaseId {
+        &self.sheet.id
+    }
+
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub fn facts(&self) -> CaseFacts<'_> {
+        CaseFacts { case: &self.sheet.id, phase: self.phase }
+    }
+
+    pub fn voice_open(&self) -> bool {
+        self.voice_open
+    }
+
+    pub fn n_pages(&self) -> usize {
+        self.pages.len()
+    }
+
+    pub fn epochs(&self) -> Vec<Epoch> {
+        self.pages.keys().copied().collect()
+    }
+
+    pub fn author(&self, page: Epoch) -> Option<Author> {
+        self.pages.get(&page).map(|p| p.author)
+    }
+
+    pub fn role(&self, page: Epoch) -> Option<Role> {
+        self.pages.get(&page).map(|p| p.claims.role)
+    }
+
+    /// Of a person of the sheet; an observer where the number is nobody's.
+    pub fn role_of(&self, author: Author) -> Role {
+        self.sheet.people.iter().find(|p| p.author == author).map_or(Role::Observer, |p| p.role)
+    }
+
+    pub fn profile(&self, person: &PersonKey) -> Option<&Profile> {
+        self.sheet.people.iter().find(|p| p.key == *person)
+    }
+
+    /// May this page do this now?
+    pub fn may(&self, page: Epoch, action: &Action, now: CaptureTime) -> Result<(), Denied> {
+        let page = self.pages.get(&page).ok_or(Denied::Role)?;
+        authorize(&page.claims, action, &self.facts(), now)
+    }
+
+    /// A page enters. `page`: given to nobody else, or this page's own from before a break.
+    pub fn handle_join(&mut self, page: Epoch, claims: Claims, now: CaptureTime) -> Result<Author, JoinFault> {
+        authorize(&claims, &Action::Join, &self.facts(), now).map_err(JoinFault::Denied)?;
+        let profile = self.profile(&claims.person).filter(|p| p.role == claims.role).ok_or(JoinFault::NobodyOfThisName)?;
+        let author = profile.author;
+        if let Some(known) = self.pages.get_mut(&page) {
+            if known.author != author {
+                return Err(JoinFault::NobodyOfThisName);
+            }
+            known.connected = true;
+            known.claims = claims;
+            return Ok(author);
+        }
+        if self.pages.len() >= PAGES_MAX {
+            return Err(JoinFault::Full);
+        }
+        let entered = Page { claims, author, microphone: false, media: false, speaking: false, connected: true };
+        self.pages.insert(page, entered);
+        Ok(author)
+    }
+
+    /// The socket broke; the page may come back, and its media may still be up.
+    pub fn handle_away(&mut self, page: Epoch) {
+        if let Some(page) = self.pages.get_mut(&page) {
+            page.connected = false;
+        }
+    }
+
+    pub fn is_connected(&self, page: Epoch) -> bool {
+        self.pages.get(&page).is_some_and(|p| p.connected)
+    }
+
+    /// The page is gone for good. With the room's last page the voice closes: whoever opened it is not there to close it.
+    pub fn handle_leave(&mut self, page: Epoch) {
+        self.pages.remove(&page);
+        if !self.pages.values().any(|p| p.claims.role == Role::Room) {
+            self.voice_open = false;
+        }
+    }
+
+    pub fn handle_microphone(&mut self, page: Epoch, on: bool, now: CaptureTime) -> Result<(), Denied> {
+        if on {
+            self.may(page, &Action::Speak, now)?;
+        }
+        if let Some(page) = self.pages.get_mut(&page) {
+            page.microphone = on;
+            page.speaking &= on;
+        }
+        Ok(())
+    }
+
+    pub fn handle_media(&mut self, page: Epoch, up: bool) {
+        if let Some(page) = self.pages.get_mut(&page) {
+            page.media = up;
+            page.speaking &= up;
+        }
+    }
+
+    pub fn handle_speaking(&mut self, page: Epoch, speaking: bool) {
+        if let Some(page) = self.pages.get_mut(&page) {
+            page.speaking = speaking;
+        }
+    }
+
+    /// The room's press. Closing also ends the silencing, so that the next press begins plainly.
+    pub fn handle_voice_open(&mut self, page: Epoch, open: bool, now: CaptureTime) -> Result<(), Denied> {
+        self.may(page, &Action::OpenVoice, now)?;
+        self.voice_open = open;
+        self.remote_muted &= open;
+        Ok(())
+    }
+
+    pub fn handle_remote_mute(&mut self, page: Epoch, muted: bool, now: CaptureTime) -> Result<(), Denied> {
+        self.may(page, &Action::MuteRemote, now)?;
+        self.remote_muted = muted;
+        Ok(())
+    }
+
+    pub fn handle_engine(&mut self, up: bool) {
+        self.engine_up = up;
+    }
+
+    /// The room's, after the hold. Everybody is to be told and parted from their media.
+    pub fn handle_end(&mut self, page: Epoch, now: CaptureTime) -> Result<(), Denied> {
+        self.may(page, &Action::EndCase, now)?;
+        self.phase = Phase::Ended;
+        self.voice_open = false;
+        Ok(())
+    }
+
+    /// Pages whose token is worth nothing any more at `now`.
+    pub fn expired(&self, now: CaptureTime) -> Vec<Epoch> {
+        self.pages.iter().filter(|(_, p)| p.claims.is_expired(now)).map(|(epoch, _)| *epoch).collect()
+    }
+
+    pub fn media_grants(&self, page: Epoch, now: CaptureTime) -> MediaGrants {
+        let Some(p) = self.pages.get(&page) else { return MediaGrants::default() };
+        let inside = authorize(&p.claims, &Action::Join, &self.facts(), now).is_ok();
+        let may_speak = authorize(&p.claims, &Action::Speak, &self.facts(), now).is_ok();
+        let silenced = self.remote_muted && p.claims.role != Role::Room;
+        MediaGrants {
+            see: inside,
+            hear: inside && self.voice_open,
+            speak: may_speak && self.voice_open && p.microphone && !silenced,
+        }
+    }
+
+    pub fn ink_grants(&self, page: Epoch, now: CaptureTime) -> Option<InkGrants> {
+        let p = self.pages.get(&page)?;
+        let may = |action| authorize(&p.claims, &action, &self.facts(), now).is_ok();
+        Some(InkGrants { author: p.author, may_draw: may(Action::Draw), veto: may(Action::VetoInk) })
+    }
+
+    pub fn info(&self) -> wire::CaseInfo {
+        wire::CaseInfo {
+            case_id: self.sheet.id.as_str().into(),
+            title_ja: self.sheet.title_ja.clone(),
+            title_en: self.sheet.title_en.clone(),
+            telephone: self.sheet.telephone.clone(),
+            telephone_name_ja: self.sheet.telephone_name_ja.clone(),
+            telephone_name_en: self.sheet.telephone_name_en.clone(),
+            patient_awake: self.sheet.patient_awake,
+            // Nothing records yet; when something does, this follows it.
+            recording: false,
+            rehearsal: self.sheet.rehearsal,
+            state: self.phase.as_str().into(),
+        }
+    }
+
+    pub fn state(&self, now: CaptureTime) -> wire::CaseState {
+        wire::CaseState {
+            voice_open: self.voice_open,
+            remote_muted: self.remote_muted,
+            engine_up: self.engine_up,
+            case_info: Some(self.info()),
+            at: now.0,
+        }
+    }
+
+    /// Everybody of the case, present or not, the room first.
+    pub fn people(&self, now: CaptureTime) -> wire::People {
+        let people = self.sheet.people.iter().map(|profile| {
+            let own = || self.pages.iter().filter(|(_, p)| p.author == profile.author);
+            let may_draw = own().any(|(epoch, _)| self.ink_grants(*epoch, now).is_some_and(|g| g.may_draw));
+            wire::Person {
+                author: profile.author.0,
+                role: role_on_wire(profile.role) as i32,
+                name_ja: profile.name_ja.clone(),
+                name_en: profile.name_en.clone(),
+                institution_ja: profile.institution_ja.clone(),
+                institution_en: profile.institution_en.clone(),
+                present: own().any(|(_, p)| p.connected),
+                media: own().any(|(_, p)| p.media),
+                microphone: own().any(|(_, p)| p.microphone),
+                speaking: own().any(|(_, p)| p.speaking),
+                lead: profile.lead,
+                may_draw,
+                family_ja: profile.family_ja.clone(),
+                family_en: profile.family_en.clone(),
+            }
+        });
+        wire::People { people: people.collect() }
+    }
+}
+
+/// Media tokens have no place on a list of people.
+pub fn role_on_wire(role: Role) -> wire::Role {
+    match role {
+        Role::Room => wire::Role::Room,
+        Role::Mentor => wire::Role::Mentor,
+        Role::Desk => wire::Role::Desk,
+        Role::Observer => wire::Role::Observer,
+        Role::Vendor => wire::Role::Vendor,
+        Role::Planner => wire::Role::Planner,
+        Role::Administrator => wire::Role::Administrator,
+        Role::Publisher | Role::Viewer => wire::Role::Unspecified,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::claims::{FeedScope, TOKEN_ID_BYTES, TokenId};
+    use crate::demo;
+
+    const ROOM: Epoch = Epoch(1);
+    const MENTOR: Epoch = Epoch(2);
+
+    fn now() -> CaptureTime {
+        CaptureTime::from_unix(Duration::from_secs(1_790_000_000))
+    }
+
+    fn claims(role: Role, person: &str) -> Claims {
+        Claims {
+            id: TokenId([role as u8; TOKEN_ID_BYTES]),
+            case: CaseId::parse("demo").expect("an id"),
+            person: PersonKey::parse(person).expect("an id"),
+            role,
+            feeds: FeedScope::All,
+            expires_unix_s: 1_790_000_100,
+        }
+    }
+
+    fn both_present() -> Case {
+        let mut case = Case::new(demo::sheet(CaseId::parse("demo").expect("an id")), Phase::Live);
+        case.handle_join(ROOM, claims(Role::Room, demo::ROOM), now()).expect("the room enters");
+        case.handle_join(MENTOR, claims(Role::Mentor, demo::MENTOR), now()).expect("the mentor enters");
+        case
+    }
+
+    #[test]
+    fn sg20_no_voice_goes_anywhere_before_the_room_presses() {
+        let mut case = both_present();
+        for page in [ROOM, MENTOR] {
+            case.handle_microphone(page, true, now()).expect("may speak");
+            assert_eq!(case.media_grants(page, now()), MediaGrants { see: true, hear: false, speak: false });
+        }
+        assert_eq!(case.handle_voice_open(MENTOR, true, now()), Err(Denied::Role));
+        assert!(!case.media_grants(MENTOR, now()).speak);
+        case.handle_voice_open(ROOM, true, now()).expect("the room may");
+        for page in [ROOM, MENTOR] {
+            assert_eq!(case.media_grants(page, now()), MediaGrants { see: true, hear: true, speak: true });
+        }
+    }
+
+    #[test]
+    fn sg21_the_room_silences_the_remote_side_and_not_itself() {
+        let mut case = both_present();
+        case.handle_voice_open(ROOM, true, now()).expect("the room may");
+        for page in [ROOM, MENTOR] {
+            case.handle_microphone(page, true, now()).expect("may speak");
+        }
+        assert_eq!(case.handle_remote_mute(MENTOR, true, now()), Err(Denied::Role));
+        case.handle_remote_mute(ROOM, true, now()).expect("the room may");
+        assert!(case.media_grants(ROOM, now()).speak);
+        assert!(!case.media_grants(MENTOR, now()).speak);
+        assert!(case.media_grants(MENTOR, now()).hear);
+    }
+
+    #[test]
+    fn sg22_the_voice_closes_with_the_rooms_last_page() {
+        let mut case = both_present();
+        case.handle_voice_open(ROOM, true, now()).expect("the room may");
+        case.handle_leave(MENTOR);
+        assert!(case.voice_open());
+        case.handle_leave(ROOM);
+        assert!(!case.voice_open());
+    }
+
+    #[test]
+    fn sg23_only_the_room_ends_a_case_and_afterwards_nobody_may_anything() {
+        let mut case = both_present();
+        assert_eq!(case.handle_end(MENTOR, now()), Err(Denied::Role));
+        case.handle_end(ROOM, now()).expect("the room may");
+        for page in [ROOM, MENTOR] {
+            assert_eq!(case.media_grants(page, now()), MediaGrants::default());
+            assert!(!case.ink_grants(page, now()).expect("still listed").may_draw);
+        }
+        let again = case.handle_join(Epoch(3), claims(Role::Mentor, demo::MENTOR), now());
+        assert_eq!(again, Err(JoinFault::Denied(Denied::Ended)));
+    }
+
+    #[test]
+    fn sg12_a_page_that_comes_back_keeps_its_epoch_and_its_microphone() {
+        let mut case = both_present();
+        case.handle_microphone(MENTOR, true, now()).expect("may speak");
+        case.handle_away(MENTOR);
+        let present = |case: &Case| case.people(now()).people.iter().map(|p| p.present).collect::<Vec<_>>();
+        assert_eq!(present(&case), [true, false]);
+        case.handle_join(MENTOR, claims(Role::Mentor, demo::MENTOR), now()).expect("comes back");
+        assert_eq!(present(&case), [true, true]);
+        assert!(case.people(now()).people[1].microphone);
+    }
+
+    #[test]
+    fn sg12_an_epoch_of_somebody_else_is_not_taken_over() {
+        let mut case = both_present();
+        let fault = case.handle_join(ROOM, claims(Role::Mentor, demo::MENTOR), now());
+        assert_eq!(fault, Err(JoinFault::NobodyOfThisName));
+    }
+
+    #[test]
+    fn a_case_takes_so_many_pages_and_no_more() {
+        let mut case = both_present();
+        for n in 3..=PAGES_MAX as u32 {
+            case.handle_join(Epoch(n), claims(Role::Mentor, demo::MENTOR), now()).expect("there is room");
+        }
+        let fault = case.handle_join(Epoch(1000), claims(Role::Mentor, demo::MENTOR), now());
+        assert_eq!(fault, Err(JoinFault::Full));
+    }
+
+    #[test]
+    fn pages_of_expired_tokens_are_named() {
+        let case = both_present();
+        assert!(case.expired(now()).is_empty());
+        assert_eq!(case.expired(now().saturating_add(Duration::from_secs(100))), [ROOM, MENTOR]);
+    }
+}

@@ -1,0 +1,347 @@
+//! Media thread and engine as the case sees them: peers, grants, watchers, health, frame indexes; WHEP players.
+
+use annotation::id::{Epoch, FeedId};
+use annotation::time::CaptureTime;
+use bytes::Bytes;
+use link::frame::{FeedState, FrameIndex};
+use link::id::LayerId;
+use prost::Message;
+use sfu::{Channel, Grants, PeerId, SfuEvent};
+use tracing::{debug, info, warn};
+
+use super::{Actor, Player, WhepWord};
+use crate::authorize::{Action, authorize};
+use crate::claims::Claims;
+use crate::edge::engine_link::LinkEvent;
+use crate::edge::metrics::{CaseFigures, PeerFigures};
+use crate::texts::Code;
+use crate::wire::{self, Eph, Vit, server_message};
+
+/// Bits of a peer's number that count within its case.
+const PEER_BITS: u32 = 40;
+/// Each frame index travels in this many packets, because `eph` does not retransmit.
+const FRAME_REPEATS: usize = 3;
+/// Feeds of one case.
+const FEEDS_MAX: usize = 32;
+/// WHEP players of one case at once.
+const PLAYERS_MAX: usize = 16;
+
+/// The case's place in the directory, out of a peer's number.
+pub(crate) fn case_number(peer: PeerId) -> u32 {
+    (peer.0 >> PEER_BITS) as u32
+}
+
+/// Until an engine says what it has.
+pub(super) fn feeds_without_engine() -> Vec<wire::FeedInfo> {
+    vec![wire::FeedInfo {
+        feed: FeedId::program().to_string(),
+        kind: "program".into(),
+        name_ja: "統合表示".into(),
+        name_en: "Program".into(),
+        ..Default::default()
+    }]
+}
+
+impl Actor {
+    pub(super) fn next_peer(&mut self) -> PeerId {
+        self.peers_made += 1;
+        PeerId(u64::from(self.number) << PEER_BITS | self.peers_made)
+    }
+
+    pub(super) fn handle_sfu(&mut self, event: SfuEvent) {
+        match event {
+            SfuEvent::Connected { peer } => {
+                if let Some(epoch) = self.peers.get(&peer).copied() {
+                    if let Some(page) = self.pages.get_mut(&epoch) {
+                        page.media_up = true;
+                    }
+                    info!(case = %self.case.id(), page = epoch.0, "media is up");
+                    self.case.handle_media(epoch, true);
+                    self.people_dirty = true;
+                }
+            }
+            SfuEvent::Closed { peer, reason, .. } => self.handle_peer_closed(peer, reason.code()),
+            SfuEvent::ChannelOpen { peer, channel } => {
+                let Some(epoch) = self.peers.get(&peer).copied() else { return };
+                let Some(page) = self.pages.get_mut(&epoch) else { return };
+                match channel {
+                    Channel::Ink => {
+                        page.ink_open = true;
+                        page.ink_by_channel = true;
+                    }
+                    Channel::Eph => page.eph_open = true,
+                    Channel::Vit => {
+                        page.vit_open = true;
+                        self.send_health();
+                    }
+                    Channel::Ctl => {}
+                }
+            }
+            SfuEvent::Data { peer, channel, bytes, at } => {
+                if let Some(epoch) = self.peers.get(&peer).copied() {
+                    let at = self.around.timeline.at(at);
+                    self.handle_data(epoch, channel, &bytes, at);
+                }
+            }
+            SfuEvent::KeyframeWanted { case, feed, layer } => self.around.link.keyframe(&case, &feed, layer),
+            SfuEvent::Watchers { feed, layer, count, .. } => {
+                if count == 0 {
+                    self.watchers.remove(&(feed, layer));
+                } else {
+                    self.watchers.insert((feed, layer), count);
+                }
+                self.tell_engine_wants();
+            }
+            SfuEvent::Voice { peer, speaking, .. } => {
+                if let Some(epoch) = self.peers.get(&peer).copied() {
+                    self.case.handle_speaking(epoch, speaking);
+                    self.people_dirty = true;
+                }
+            }
+            SfuEvent::VoiceSlot { peer, slot, from } => {
+                let author = from.and_then(|from| self.peers.get(&from)).and_then(|epoch| self.case.author(*epoch));
+                if let Some(epoch) = self.peers.get(&peer) {
+                    let told = wire::VoiceSlot { slot: u32::from(slot), author: author.map_or(0, |author| author.0) };
+                    self.tell(*epoch, server_message::Body::Voice(told));
+                }
+            }
+            SfuEvent::Stats { peer, stats } => {
+                if let Some(page) = self.peers.get(&peer).and_then(|epoch| self.pages.get_mut(epoch)) {
+                    page.stats = stats;
+                }
+            }
+            other => debug!(?other, "an event of the media thread that the case does not know"),
+        }
+    }
+
+    fn handle_peer_closed(&mut self, peer: PeerId, reason: &'static str) {
+        if let Some(epoch) = self.peers.remove(&peer) {
+            info!(case = %self.case.id(), page = epoch.0, reason, "media ended");
+            if let Some(page) = self.pages.get_mut(&epoch).filter(|page| page.peer == Some(peer)) {
+                page.forget_media();
+                self.case.handle_media(epoch, false);
+                self.people_dirty = true;
+            }
+        }
+        self.players.retain(|_, player| player.peer != peer);
+    }
+
+    pub(super) fn handle_engine(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Up { hello, .. } => {
+                info!(case = %self.case.id(), engine = %hello.engine, software = %hello.software, "the engine is up");
+                self.feeds = feeds_of(&hello);
+                self.case.handle_engine(true);
+                self.tell_engine_wants();
+                self.tell_state();
+            }
+            LinkEvent::Down { reason, .. } => {
+                warn!(case = %self.case.id(), reason, "the engine is gone: picture lost, voice and ink stay");
+                self.case.handle_engine(false);
+                for feed in &mut self.health {
+                    feed.state = FeedState::Lost as i32;
+                }
+                self.tell_state();
+                self.send_health();
+            }
+            LinkEvent::Frame { index, .. } => self.handle_frame(index),
+            LinkEvent::Health { health, .. } => {
+                let feeds: Vec<_> = health
+                    .feeds
+                    .into_iter()
+                    .filter(|f| FeedId::parse(&f.feed).is_ok())
+                    .take(FEEDS_MAX)
+                    .map(|f| wire::FeedHealth { feed: f.feed, state: f.state, capture: f.capture, problem: f.problem })
+                    .collect();
+                let states = |feeds: &[wire::FeedHealth]| feeds.iter().map(|f| (f.feed.clone(), f.state)).collect::<Vec<_>>();
+                let changed = states(&feeds) != states(&self.health);
+                self.health = feeds;
+                if changed {
+                    self.send_health();
+                }
+            }
+            LinkEvent::Refused { code, message } => warn!(case = %self.case.id(), code, message, "the engine refused"),
+        }
+    }
+
+    /// To the ink room, and to every page: on `eph` with the two before it, else on the socket.
+    fn handle_frame(&mut self, index: FrameIndex) {
+        self.ink.handle_frame(&index);
+        if self.frames.len() == FRAME_REPEATS {
+            self.frames.pop_front();
+        }
+        self.frames.push_back(index.clone());
+        let packet = Eph { version: crate::SIGNAL_VERSION, frames: self.frames.iter().cloned().collect(), ..Default::default() };
+        let packet = Bytes::from(packet.encode_to_vec());
+        for page in self.pages.values() {
+            match page.peer {
+                Some(peer) if page.eph_open => {
+                    let _ = self.around.sfu.send_data(peer, Channel::Eph, packet.clone());
+                }
+                Some(_) if page.media_up && page.away_since.is_none() => {
+                    page.mailbox.send(server_message::Body::Frame(index.clone()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn send_eph(&self, epoch: Epoch, packet: &Eph) {
+        let Some(page) = self.pages.get(&epoch) else { return };
+        if let Some(peer) = page.peer.filter(|_| page.eph_open) {
+            let _ = self.around.sfu.send_data(peer, Channel::Eph, packet.encode_to_vec().into());
+        }
+    }
+
+    /// Once a second and at change.
+    pub(super) fn send_health(&self) {
+        let packet = Bytes::from(Vit { version: crate::SIGNAL_VERSION, feeds: self.health.clone() }.encode_to_vec());
+        for page in self.pages.values().filter(|page| page.vit_open) {
+            if let Some(peer) = page.peer {
+                let _ = self.around.sfu.send_data(peer, Channel::Vit, packet.clone());
+            }
+        }
+    }
+
+    /// Encode only what somebody watches.
+    pub(super) fn tell_engine_wants(&self) {
+        let wanted: Vec<_> = self.watchers.keys().cloned().collect();
+        self.around.link.want(self.case.id(), &wanted);
+    }
+
+    pub(super) fn knows(&self, feed: &FeedId) -> bool {
+        self.feeds.iter().any(|known| known.feed == feed.as_str())
+    }
+
+    pub(super) fn grants_for_sfu(&self, epoch: Epoch, now: CaptureTime) -> Grants {
+        let grants = self.case.media_grants(epoch, now);
+        Grants { see: grants.see, hear: grants.hear, speak: grants.speak }
+    }
+
+    /// Gives the media thread what the case now allows the page.
+    pub(super) fn apply_grants(&mut self, epoch: Epoch) {
+        let grants = self.grants_for_sfu(epoch, self.now());
+        let Some(page) = self.pages.get_mut(&epoch) else { return };
+        let Some(peer) = page.peer else { return };
+        if page.grants != grants && self.around.sfu.set_grants(peer, grants).is_ok() {
+            page.grants = grants;
+        }
+    }
+
+    pub(super) fn handle_whep_open(
+        &mut self,
+        claims: Claims,
+        feed: FeedId,
+        layer: LayerId,
+        resource: String,
+    ) -> Result<PeerId, Code> {
+        let who = format!("token:{}", claims.id);
+        let role = claims.role;
+        if let Err(denied) = authorize(&claims, &Action::Watch(feed.clone()), &self.case.facts(), self.now()) {
+            self.audit(who, role, "whep-start", denied.code().as_str());
+            return Err(denied.code());
+        }
+        if !self.knows(&feed) {
+            return Err(Code::FeedUnknown);
+        }
+        if self.players.len() >= PLAYERS_MAX {
+            return Err(Code::CaseFull);
+        }
+        let peer = self.next_peer();
+        info!(case = %self.case.id(), %feed, %layer, "a player starts");
+        self.audit(who, role, "whep-start", "ok");
+        self.players.insert(resource, Player { peer, claims });
+        Ok(peer)
+    }
+
+    pub(super) fn handle_whep(&mut self, claims: &Claims, resource: &str, word: WhepWord) -> Result<(), Code> {
+        let player = self.players.get(resource).ok_or(Code::MediaUnknown)?;
+        if player.claims.id != claims.id {
+            return Err(Code::MediaUnknown);
+        }
+        match word {
+            WhepWord::Candidates(candidates) => {
+                for candidate in candidates {
+                    let _ = self.around.sfu.add_candidate(player.peer, candidate);
+                }
+            }
+            WhepWord::Delete => {
+                let (who, role) = (format!("token:{}", claims.id), claims.role);
+                self.close_player(resource);
+                self.audit(who, role, "whep-end", "ok");
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn close_player(&mut self, resource: &str) {
+        if let Some(player) = self.players.remove(resource) {
+            let _ = self.around.sfu.remove(player.peer);
+        }
+    }
+
+    pub(super) fn gather_figures(&self) -> CaseFigures {
+        let (ops, strokes, _) = self.ink.counts();
+        let state = self.case.state(self.now());
+        CaseFigures {
+            live: self.case.phase() == crate::authorize::Phase::Live,
+            engine_up: state.engine_up,
+            voice_open: state.voice_open,
+            pages: self.pages.len(),
+            players: self.players.len(),
+            ops,
+            strokes,
+            backlog: self.backlog.len(),
+            feeds: self.health.iter().map(|f| (f.feed.clone(), f.state)).collect(),
+            watchers: self.watchers.iter().map(|((feed, layer), n)| (feed.to_string(), layer.as_str(), *n)).collect(),
+            peers: self
+                .pages
+                .iter()
+                .map(|(epoch, page)| PeerFigures {
+                    page: epoch.0,
+                    media_up: page.media_up,
+                    stats: page.stats,
+                    report: page.report,
+                })
+                .collect(),
+        }
+    }
+}
+
+/// The program first, whatever the engine's order.
+fn feeds_of(hello: &link::wire::Hello) -> Vec<wire::FeedInfo> {
+    let known = |f: &&link::wire::FeedInfo| FeedId::parse(&f.feed).is_ok();
+    let info = |f: &link::wire::FeedInfo| wire::FeedInfo {
+        feed: f.feed.clone(),
+        kind: f.kind.clone(),
+        name_ja: f.name_ja.clone(),
+        name_en: f.name_en.clone(),
+        width: f.width,
+        height: f.height,
+        period_us: f.period_us,
+    };
+    let mut feeds: Vec<_> = hello.feeds.iter().filter(known).take(FEEDS_MAX).map(info).collect();
+    if !feeds.iter().any(|f| f.feed == FeedId::program().as_str()) {
+        feeds.extend(feeds_without_engine());
+    }
+    feeds.sort_by_key(|f| f.feed != FeedId::program().as_str());
+    feeds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_comes_first_and_what_is_no_feed_is_left_out() {
+        let feed = |name: &str| link::wire::FeedInfo { feed: name.into(), ..Default::default() };
+        let hello = link::wire::Hello { feeds: vec![feed("field"), feed("../etc"), feed("program")], ..Default::default() };
+        let names: Vec<_> = feeds_of(&hello).into_iter().map(|f| f.feed).collect();
+        assert_eq!(names, ["program", "field"]);
+    }
+
+    #[test]
+    fn a_peers_number_names_its_case() {
+        assert_eq!(case_number(PeerId(5 << PEER_BITS | 77)), 5);
+    }
+}

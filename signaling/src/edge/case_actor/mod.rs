@@ -1,0 +1,498 @@
+//! One case, alive: a task that owns the case's rules ([`Case`]), its ink ([`InkRoom`]) and its pages, and turns what
+//! arrives into what must leave. It never waits on a page, the disk or the media thread: everything it sends to is bounded
+//! and refuses.
+//!
+//! Life of a page: *joined* (socket up, Welcome sent, snapshot first) → *media up* (offer answered, DTLS done) → *away*
+//! (socket broken without a farewell; media, ink and place are kept for [`AWAY_FOR`]) → joined again with its resume key,
+//! or *gone*.
+
+mod ink;
+mod media;
+mod page;
+mod talk;
+
+pub(crate) use self::media::case_number;
+pub(crate) use self::talk::media_code;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use annotation::id::{Author, Epoch, FeedId, Order};
+use annotation::time::CaptureTime;
+use link::frame::FrameIndex;
+use link::id::{CaseId, LayerId};
+use sfu::{PeerId, SfuEvent, SfuHandle};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
+use tracing::{error, info, warn};
+
+use self::page::Page;
+use super::clock::Timeline;
+use super::engine_link::{LinkCommands, LinkEvent};
+use super::mailbox::Mailbox;
+use super::metrics::CaseFigures;
+use super::store::{AuditRow, Command, Store};
+use crate::authorize::{Action, Phase};
+use crate::case::{Case, CaseSheet, JoinFault};
+use crate::claims::{Claims, PersonKey, Role};
+use crate::ink_room::{InkRights, InkRoom};
+use crate::texts::Code;
+use crate::wire::{self, ClientMessage, server_message};
+
+/// How long a page that broke off keeps its place, its media and its wet ink.
+pub const AWAY_FOR: Duration = Duration::from_secs(10);
+/// Inputs waiting for the actor. 48 pages × 60 messages/s × 0.3 s. Policy: the sender (a socket) waits.
+const INPUTS: usize = 1024;
+/// Events of media and engine waiting. Policy: data and figures are dropped (newest first), the rest waits.
+const EVENTS: usize = 2048;
+/// Commands kept while the store's queue is full. Past it, ink is no longer taken in: nothing is acknowledged, pages repeat.
+const BACKLOG: usize = 8192;
+/// People are told of changes at most this often; speaking flickers.
+const TICK: Duration = Duration::from_millis(100);
+
+/// What reaches a case from doors.
+#[derive(Debug)]
+pub enum CaseInput {
+    /// `epoch`: a fresh one, or the page's own from its resume key.
+    Join { claims: Claims, epoch: Epoch, mailbox: Mailbox, welcome: Welcoming, reply: oneshot::Sender<Result<Joined, Code>> },
+    /// From the socket of connection `connection`; `at`: when it was received.
+    Page { epoch: Epoch, connection: u64, message: ClientMessage, at: CaptureTime },
+    /// The socket is gone. `farewell`: the page said so; it will not come back.
+    Gone { epoch: Epoch, connection: u64, farewell: bool },
+    /// A page's offer has been answered by the media thread, or not.
+    Offered { epoch: Epoch, peer: PeerId, answered: bool },
+    /// A player wants a feed. Reply: the number under which to offer.
+    WhepOpen { claims: Claims, feed: FeedId, layer: LayerId, resource: String, reply: oneshot::Sender<Result<PeerId, Code>> },
+    /// A player's later word on its resource.
+    Whep { claims: Claims, resource: String, word: WhepWord, reply: oneshot::Sender<Result<(), Code>> },
+    /// The server stops: every page is told.
+    Stop(oneshot::Sender<()>),
+}
+
+/// What a Welcome says that is not the case's.
+#[derive(Debug, Clone)]
+pub struct Welcoming {
+    pub resume: String,
+}
+
+#[derive(Debug)]
+pub enum WhepWord {
+    Candidates(Vec<String>),
+    Delete,
+}
+
+/// A page has entered. `connection` names its socket in later inputs.
+#[derive(Debug, Clone, Copy)]
+pub struct Joined {
+    pub connection: u64,
+}
+
+/// What reaches a case from media and engine.
+#[derive(Debug)]
+pub enum CaseEvent {
+    Sfu(SfuEvent),
+    Engine(LinkEvent),
+}
+
+/// What the actor needs from its server.
+#[derive(Debug, Clone)]
+pub struct Surroundings {
+    pub timeline: Timeline,
+    pub store: Store,
+    pub sfu: SfuHandle,
+    pub link: LinkCommands,
+    /// `--time-code`.
+    pub measuring: bool,
+}
+
+/// How doors and the router reach a case.
+#[derive(Debug, Clone)]
+pub struct CaseHandle {
+    pub id: CaseId,
+    /// Numbers of the case's people.
+    pub authors: Arc<BTreeMap<PersonKey, Author>>,
+    pub inputs: mpsc::Sender<CaseInput>,
+    pub events: mpsc::Sender<CaseEvent>,
+    pub phase: watch::Receiver<Phase>,
+    pub figures: Arc<Mutex<CaseFigures>>,
+}
+
+/// A WHEP player.
+#[derive(Debug)]
+struct Player {
+    peer: PeerId,
+    claims: Claims,
+}
+
+pub(super) struct Actor {
+    case: Case,
+    ink: InkRoom,
+    around: Surroundings,
+    pages: BTreeMap<Epoch, Page>,
+    /// Whose peer it is. Players are under their resource instead.
+    peers: BTreeMap<PeerId, Epoch>,
+    players: BTreeMap<String, Player>,
+    /// The upper bits of every peer's number: the case's place in the directory.
+    number: u32,
+    peers_made: u64,
+    connections: u64,
+    feeds: Vec<wire::FeedInfo>,
+    health: Vec<wire::FeedHealth>,
+    /// The last frame indexes, oldest first: each is sent three times.
+    frames: VecDeque<FrameIndex>,
+    watchers: BTreeMap<(FeedId, LayerId), usize>,
+    people_dirty: bool,
+    backlog: VecDeque<Command>,
+    stored: watch::Sender<Order>,
+    phase: watch::Sender<Phase>,
+    figures: Arc<Mutex<CaseFigures>>,
+    inputs: mpsc::WeakSender<CaseInput>,
+}
+
+/// Starts a case. `number`: its place in the directory, below 2²⁴. The task ends with [`CaseInput::Stop`].
+pub fn start(number: u32, sheet: CaseSheet, phase: Phase, ink: InkRoom, around: Surroundings) -> (CaseHandle, JoinHandle<()>) {
+    let (inputs, taken) = mpsc::channel(INPUTS);
+    let (events, heard) = mpsc::channel(EVENTS);
+    let (phase_told, phase_seen) = watch::channel(phase);
+    let (stored, stored_seen) = watch::channel(Order(0));
+    let figures = Arc::new(Mutex::new(CaseFigures::default()));
+    let id = sheet.id.clone();
+    let authors = Arc::new(sheet.people.iter().map(|p| (p.key.clone(), p.author)).collect());
+    let mut actor = Actor {
+        case: Case::new(sheet, phase),
+        ink,
+        around,
+        pages: BTreeMap::new(),
+        peers: BTreeMap::new(),
+        players: BTreeMap::new(),
+        number,
+        peers_made: 0,
+        connections: 0,
+        feeds: media::feeds_without_engine(),
+        health: Vec::new(),
+        frames: VecDeque::new(),
+        watchers: BTreeMap::new(),
+        people_dirty: false,
+        backlog: VecDeque::new(),
+        stored,
+        phase: phase_told,
+        figures: figures.clone(),
+        inputs: inputs.downgrade(),
+    };
+    let handle = CaseHandle { id, authors, inputs, events, phase: phase_seen, figures };
+    let task = tokio::spawn(async move { actor.run(taken, heard, stored_seen).await });
+    (handle, task)
+}
+
+impl Actor {
+    async fn run(
+        &mut self,
+        mut inputs: mpsc::Receiver<CaseInput>,
+        mut events: mpsc::Receiver<CaseEvent>,
+        mut stored: watch::Receiver<Order>,
+    ) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut ticks = 0u32;
+        loop {
+            let ink_due = self.ink.poll_timeout().map(|at| self.around.timeline.instant_of(at));
+            tokio::select! {
+                input = inputs.recv() => match input {
+                    None => break,
+                    Some(CaseInput::Stop(done)) => {
+                        self.stop();
+                        let _ = done.send(());
+                        break;
+                    }
+                    Some(input) => {
+                        let page = page_of(&input);
+                        self.guarded(page, |actor| actor.handle_input(input));
+                    }
+                },
+                Some(event) = events.recv() => {
+                    let page = match &event {
+                        CaseEvent::Sfu(SfuEvent::Data { peer, .. }) => self.peers.get(peer).copied(),
+                        _ => None,
+                    };
+                    self.guarded(page, |actor| actor.handle_event(event));
+                }
+                Ok(()) = stored.changed() => {
+                    let up_to = *stored.borrow_and_update();
+                    let now = self.now();
+                    self.ink.handle_stored(up_to, now);
+                }
+                () = sleep_until_or_never(ink_due) => {
+                    let now = self.now();
+                    self.ink.handle_timeout(now);
+                }
+                _ = tick.tick() => {
+                    ticks = ticks.wrapping_add(1);
+                    self.handle_tick(ticks % 10 == 1);
+                }
+            }
+            self.drain_ink();
+            self.flush_backlog();
+        }
+    }
+
+    fn now(&self) -> CaptureTime {
+        self.around.timeline.now()
+    }
+
+    /// A panic in the handling of one page's input ends that page, not the case.
+    fn guarded(&mut self, page: Option<Epoch>, handle: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| handle(self))).is_err() {
+            error!(case = %self.case.id(), page = page.map(|p| p.0), "handling an input panicked; its page ends");
+            if let Some(page) = page {
+                self.dismiss(page, Code::ServerFault, false);
+            }
+        }
+    }
+
+    fn handle_input(&mut self, input: CaseInput) {
+        match input {
+            CaseInput::Join { claims, epoch, mailbox, welcome, reply } => {
+                let joined = self.handle_join(claims, epoch, mailbox, welcome);
+                let _ = reply.send(joined);
+            }
+            CaseInput::Page { epoch, connection, message, at } => {
+                if self.pages.get(&epoch).is_some_and(|page| page.connection == connection) {
+                    self.handle_message(epoch, message, at);
+                }
+            }
+            CaseInput::Gone { epoch, connection, farewell } => self.handle_gone(epoch, connection, farewell),
+            CaseInput::Offered { epoch, peer, answered } => self.handle_offered(epoch, peer, answered),
+            CaseInput::WhepOpen { claims, feed, layer, resource, reply } => {
+                let opened = self.handle_whep_open(claims, feed, layer, resource);
+                let _ = reply.send(opened);
+            }
+            CaseInput::Whep { claims, resource, word, reply } => {
+                let done = self.handle_whep(&claims, &resource, word);
+                let _ = reply.send(done);
+            }
+            CaseInput::Stop(_) => {}
+        }
+    }
+
+    fn handle_event(&mut self, event: CaseEvent) {
+        match event {
+            CaseEvent::Sfu(event) => self.handle_sfu(event),
+            CaseEvent::Engine(event) => self.handle_engine(event),
+        }
+    }
+
+    fn handle_join(&mut self, claims: Claims, epoch: Epoch, mailbox: Mailbox, welcome: Welcoming) -> Result<Joined, Code> {
+        let now = self.now();
+        let (role, token) = (claims.role, claims.id);
+        let author = match self.case.handle_join(epoch, claims, now) {
+            Ok(author) => author,
+            Err(fault) => {
+                let code = match fault {
+                    JoinFault::Denied(denied) => denied.code(),
+                    JoinFault::Full => Code::CaseFull,
+                    JoinFault::NobodyOfThisName => Code::LinkInvalid,
+                };
+                self.audit(format!("token:{token}"), role, "join", code.as_str());
+                return Err(code);
+            }
+        };
+        self.connections += 1;
+        let connection = self.connections;
+        let returned = match self.pages.get_mut(&epoch) {
+            Some(page) => {
+                // Whoever held the place is either broken off already, or replaced now.
+                page.mailbox.close(Code::PageReplaced, true);
+                page.return_with(mailbox.clone(), connection);
+                true
+            }
+            None => {
+                self.pages.insert(epoch, Page::new(mailbox.clone(), connection));
+                false
+            }
+        };
+        info!(case = %self.case.id(), page = epoch.0, %role, returned, "a page joined");
+        self.audit_page(epoch, if returned { "rejoin" } else { "join" }, "ok");
+        let may = |action| self.case.may(epoch, &action, now).is_ok();
+        mailbox.send(server_message::Body::Welcome(wire::Welcome {
+            version: crate::SIGNAL_VERSION,
+            software: crate::SOFTWARE.into(),
+            author: author.0,
+            epoch: epoch.0,
+            role: crate::case::role_on_wire(role) as i32,
+            resume: welcome.resume,
+            case_info: Some(self.case.info()),
+            feeds: self.feeds.clone(),
+            slots_video: u32::from(sfu::SLOTS_VIDEO),
+            slots_voice: u32::from(sfu::SLOTS_VOICE),
+            may_draw: may(Action::Draw),
+            may_speak: may(Action::Speak),
+            measuring: self.around.measuring,
+        }));
+        mailbox.send(server_message::Body::State(self.case.state(now)));
+        if returned {
+            self.ink.handle_leave(epoch, now);
+        }
+        let rights = self.ink_rights(epoch, author);
+        self.ink.handle_join(epoch, rights, now);
+        mailbox.send(server_message::Body::People(self.case.people(now)));
+        self.people_dirty = true;
+        if returned {
+            self.tell_selection(epoch);
+        }
+        Ok(Joined { connection })
+    }
+
+    fn ink_rights(&self, epoch: Epoch, author: Author) -> InkRights {
+        match self.case.ink_grants(epoch, self.now()) {
+            Some(grants) => InkRights { author: grants.author, may_draw: grants.may_draw, is_room: grants.veto },
+            None => InkRights { author, may_draw: false, is_room: false },
+        }
+    }
+
+    fn handle_gone(&mut self, epoch: Epoch, connection: u64, farewell: bool) {
+        let now = self.now();
+        let Some(page) = self.pages.get_mut(&epoch).filter(|page| page.connection == connection) else { return };
+        if farewell {
+            self.remove_page(epoch);
+            return;
+        }
+        page.away_since = Some(now);
+        self.case.handle_away(epoch);
+        self.people_dirty = true;
+        info!(case = %self.case.id(), page = epoch.0, "a page broke off");
+    }
+
+    /// Tells a page why, and parts from it for good.
+    fn dismiss(&mut self, epoch: Epoch, code: Code, last: bool) {
+        if let Some(page) = self.pages.get(&epoch) {
+            page.mailbox.close(code, last);
+        }
+        self.remove_page(epoch);
+    }
+
+    fn remove_page(&mut self, epoch: Epoch) {
+        let Some(page) = self.pages.remove(&epoch) else { return };
+        self.audit_page(epoch, "leave", "ok");
+        if let Some(peer) = page.peer {
+            self.peers.remove(&peer);
+            let _ = self.around.sfu.remove(peer);
+        }
+        let was_open = self.case.voice_open();
+        let now = self.now();
+        self.ink.handle_leave(epoch, now);
+        self.case.handle_leave(epoch);
+        self.people_dirty = true;
+        if was_open != self.case.voice_open() {
+            info!(case = %self.case.id(), "the room's last page left: the voice is closed");
+            self.after_voice_change();
+        }
+        info!(case = %self.case.id(), page = epoch.0, "a page left");
+    }
+
+    fn handle_tick(&mut self, whole_second: bool) {
+        let now = self.now();
+        for epoch in self.case.expired(now) {
+            self.dismiss(epoch, Code::LinkExpired, true);
+        }
+        let overdue = |page: &Page| page.away_since.is_some_and(|since| now.since(since) > AWAY_FOR);
+        let lost: Vec<_> = self.pages.iter().filter(|(_, page)| overdue(page)).map(|(epoch, _)| *epoch).collect();
+        for epoch in lost {
+            self.remove_page(epoch);
+        }
+        let expired = |p: &Player| p.claims.is_expired(now);
+        let ended: Vec<_> = self.players.iter().filter(|(_, p)| expired(p)).map(|(resource, _)| resource.clone()).collect();
+        for resource in ended {
+            self.close_player(&resource);
+        }
+        if std::mem::take(&mut self.people_dirty) {
+            let people = self.case.people(now);
+            self.tell_all(server_message::Body::People(people));
+        }
+        if whole_second {
+            self.send_health();
+            self.publish_figures();
+        }
+    }
+
+    fn tell(&self, epoch: Epoch, body: server_message::Body) {
+        if let Some(page) = self.pages.get(&epoch) {
+            page.mailbox.send(body);
+        }
+    }
+
+    fn tell_all(&self, body: server_message::Body) {
+        let bytes = bytes::Bytes::from(prost::Message::encode_to_vec(&wire::ServerMessage { body: Some(body) }));
+        for page in self.pages.values().filter(|page| page.away_since.is_none()) {
+            page.mailbox.send_bytes(bytes.clone());
+        }
+    }
+
+    fn audit_page(&mut self, epoch: Epoch, act: &'static str, outcome: &'static str) {
+        let (Some(author), Some(role)) = (self.case.author(epoch), self.case.role(epoch)) else { return };
+        self.audit(format!("person:{} page:{}", author.0, epoch.0), role, act, outcome);
+    }
+
+    fn audit(&mut self, who: String, role: Role, act: &'static str, outcome: &'static str) {
+        let row = AuditRow { at: self.now(), case: self.case.id().clone(), who, role: role.as_str(), act, outcome };
+        self.to_store(Command::Audit(row));
+    }
+
+    /// In order, and never waiting: what does not fit the store's queue waits here.
+    fn to_store(&mut self, command: Command) {
+        self.backlog.push_back(command);
+        self.flush_backlog();
+    }
+
+    fn flush_backlog(&mut self) {
+        while let Some(command) = self.backlog.pop_front() {
+            if let Err(command) = self.around.store.try_send(command) {
+                self.backlog.push_front(command);
+                return;
+            }
+        }
+    }
+
+    /// The disk has not kept up for minutes.
+    fn is_choked(&self) -> bool {
+        self.backlog.len() >= BACKLOG
+    }
+
+    fn stop(&mut self) {
+        for page in self.pages.values() {
+            page.mailbox.close(Code::ServerStopping, false);
+        }
+        for epoch in self.case.epochs() {
+            self.audit_page(epoch, "server-stop", "ok");
+        }
+        self.drain_ink();
+        self.flush_backlog();
+        if !self.backlog.is_empty() {
+            warn!(case = %self.case.id(), left = self.backlog.len(), "stopping with commands that the store did not take");
+        }
+    }
+
+    fn publish_figures(&self) {
+        let figures = self.gather_figures();
+        *self.figures.lock().unwrap_or_else(PoisonError::into_inner) = figures;
+    }
+}
+
+async fn sleep_until_or_never(due: Option<std::time::Instant>) {
+    match due {
+        Some(due) => sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn page_of(input: &CaseInput) -> Option<Epoch> {
+    match input {
+        CaseInput::Join { epoch, .. }
+        | CaseInput::Page { epoch, .. }
+        | CaseInput::Gone { epoch, .. }
+        | CaseInput::Offered { epoch, .. } => Some(*epoch),
+        _ => None,
+    }
+}

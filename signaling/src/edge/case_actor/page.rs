@@ -1,0 +1,103 @@
+//! What the case keeps of one page.
+
+use annotation::id::FeedId;
+use annotation::time::CaptureTime;
+use link::id::LayerId;
+use sfu::{Grants, PeerId, PeerStats};
+
+use crate::edge::mailbox::Mailbox;
+use crate::wire::ClientReport;
+
+/// One page of one person.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) mailbox: Mailbox,
+    /// Of the socket; an earlier socket of the same page is no longer heard.
+    pub(super) connection: u64,
+    pub(super) away_since: Option<CaptureTime>,
+    pub(super) peer: Option<PeerId>,
+    /// The `o=` session of its peer connection: tells an ICE restart from a new connection.
+    pub(super) sdp_session: String,
+    /// An offer is with the media thread.
+    pub(super) offering: bool,
+    pub(super) media_up: bool,
+    pub(super) ink_open: bool,
+    /// The page's last ink came by the data channel; so do the answers.
+    pub(super) ink_by_channel: bool,
+    pub(super) eph_open: bool,
+    pub(super) vit_open: bool,
+    /// What it sees in each video slot.
+    pub(super) selection: [Option<(FeedId, LayerId)>; sfu::SLOTS_VIDEO as usize],
+    pub(super) grants: Grants,
+    pub(super) report: ClientReport,
+    pub(super) stats: PeerStats,
+    /// Last time a refusal was written to the audit, and a fault of ink told: both at most once a second.
+    pub(super) refusal_written: Option<CaptureTime>,
+    pub(super) ink_fault_told: Option<CaptureTime>,
+}
+
+impl Page {
+    /// A page first sees the program.
+    pub(super) fn new(mailbox: Mailbox, connection: u64) -> Self {
+        let mut selection = [const { None }; sfu::SLOTS_VIDEO as usize];
+        selection[0] = Some((FeedId::program(), LayerId::High));
+        Page {
+            mailbox,
+            connection,
+            away_since: None,
+            peer: None,
+            sdp_session: String::new(),
+            offering: false,
+            media_up: false,
+            ink_open: false,
+            ink_by_channel: false,
+            eph_open: false,
+            vit_open: false,
+            selection,
+            grants: Grants::default(),
+            report: ClientReport::default(),
+            stats: PeerStats::default(),
+            refusal_written: None,
+            ink_fault_told: None,
+        }
+    }
+
+    /// Back on a new socket; its media may have gone on.
+    pub(super) fn return_with(&mut self, mailbox: Mailbox, connection: u64) {
+        self.mailbox = mailbox;
+        self.connection = connection;
+        self.away_since = None;
+        self.ink_by_channel = self.ink_open;
+    }
+
+    pub(super) fn forget_media(&mut self) {
+        self.peer = None;
+        self.media_up = false;
+        self.ink_open = false;
+        self.ink_by_channel = false;
+        self.eph_open = false;
+        self.vit_open = false;
+        self.grants = Grants::default();
+        self.stats = PeerStats::default();
+    }
+}
+
+/// Session id and address of an SDP's `o=` line: constant over the life of a peer connection (RFC 9429 §5.2.1).
+pub(super) fn sdp_session(sdp: &str) -> &str {
+    let origin = sdp.lines().find_map(|line| line.trim_end().strip_prefix("o=")).unwrap_or_default();
+    origin.split_ascii_whitespace().nth(1).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_session_of_an_offer_is_its_own_over_ice_restarts() {
+        let first = "v=0\r\no=- 4611731400430051336 2 IN IP4 127.0.0.1\r\ns=-\r\n";
+        let restart = "v=0\r\no=- 4611731400430051336 3 IN IP4 127.0.0.1\r\ns=-\r\n";
+        assert_eq!(sdp_session(first), "4611731400430051336");
+        assert_eq!(sdp_session(first), sdp_session(restart));
+        assert_eq!(sdp_session("v=0\r\n"), "");
+    }
+}

@@ -1,0 +1,295 @@
+//! What pages say on the socket and on the data channels.
+
+use std::time::Duration;
+
+use annotation::id::{Epoch, FeedId};
+use annotation::time::CaptureTime;
+use link::id::LayerId;
+use prost::Message;
+use sfu::{Channel, PeerKind};
+use tracing::{debug, info};
+
+use super::page::sdp_session;
+use super::{Actor, CaseInput};
+use crate::authorize::{Action, Denied, Phase};
+use crate::edge::store::Command;
+use crate::texts::Code;
+use crate::wire::{self, ClientMessage, Eph, client_message, server_message};
+
+/// Pointers taken from one packet: one page has one pen and one mouse.
+const POINTERS_MAX: usize = 2;
+/// A point's range: the picture's width is 16384 units, and no picture is more than twice as high as wide.
+const POINT_MAX: i32 = 2 * 16_384;
+
+impl Actor {
+    /// One message of a page's socket. `at`: when it was received.
+    pub(super) fn handle_message(&mut self, epoch: Epoch, message: ClientMessage, at: CaptureTime) {
+        use client_message::Body;
+        let Some(body) = message.body else {
+            // A newer page may say what this server does not know.
+            debug!(page = epoch.0, "a message of no known kind");
+            return;
+        };
+        match body {
+            Body::Hello(_) => self.dismiss(epoch, Code::MessageMalformed, true),
+            Body::Offer(offer) => self.handle_offer(epoch, offer),
+            Body::Candidate(candidate) => {
+                if let Some(peer) = self.pages.get(&epoch).and_then(|page| page.peer) {
+                    let _ = self.around.sfu.add_candidate(peer, candidate.candidate);
+                }
+            }
+            Body::VoiceOpen(press) => {
+                let done = self.case.handle_voice_open(epoch, press.open, at);
+                self.after_press(epoch, done, &Action::OpenVoice, if press.open { "voice-open" } else { "voice-close" });
+            }
+            Body::RemoteMute(press) => {
+                let done = self.case.handle_remote_mute(epoch, press.muted, at);
+                self.after_press(epoch, done, &Action::MuteRemote, if press.muted { "remote-mute" } else { "remote-unmute" });
+            }
+            Body::Microphone(switch) => match self.case.handle_microphone(epoch, switch.on, at) {
+                Ok(()) => {
+                    self.people_dirty = true;
+                    self.apply_grants(epoch);
+                }
+                Err(denied) => self.refuse(epoch, &Action::Speak, denied),
+            },
+            Body::Select(select) => self.handle_select(epoch, select),
+            // Without the confirmation nothing ends: the hold was let go.
+            Body::End(end) if !end.confirm => {}
+            Body::End(_) => self.handle_end(epoch, at),
+            Body::Report(report) => {
+                if let Some(page) = self.pages.get_mut(&epoch) {
+                    page.report = report;
+                }
+            }
+            Body::Ink(packet) => self.handle_ink(epoch, &packet.encode_to_vec(), false, at),
+            Body::Clock(ping) => {
+                let pong = wire::ClockPong { t1: ping.t1, t2: at.0, t3: self.now().0 };
+                self.tell(epoch, server_message::Body::Clock(pong));
+            }
+        }
+    }
+
+    /// One message of a data channel.
+    pub(super) fn handle_data(&mut self, epoch: Epoch, channel: Channel, bytes: &[u8], at: CaptureTime) {
+        match channel {
+            Channel::Ink => self.handle_ink(epoch, bytes, true, at),
+            Channel::Eph => match Eph::decode(bytes) {
+                Ok(eph) if eph.version == crate::SIGNAL_VERSION => self.handle_eph(epoch, eph, at),
+                Ok(eph) => debug!(page = epoch.0, version = eph.version, "eph of another version"),
+                Err(fault) => debug!(page = epoch.0, %fault, "eph that cannot be read"),
+            },
+            // The server speaks on these; pages have nothing to say there yet.
+            Channel::Ctl | Channel::Vit => {}
+        }
+    }
+
+    fn handle_eph(&mut self, epoch: Epoch, eph: Eph, at: CaptureTime) {
+        if let Some(ping) = eph.ping {
+            let pong = Some(wire::ClockPong { t1: ping.t1, t2: at.0, t3: self.now().0 });
+            self.send_eph(epoch, &Eph { version: crate::SIGNAL_VERSION, pong, ..Default::default() });
+        }
+        if eph.pointers.is_empty() || self.case.may(epoch, &Action::Draw, at).is_err() {
+            return;
+        }
+        let Some(author) = self.case.author(epoch) else { return };
+        let fits = |p: &wire::Pointer| {
+            FeedId::parse(&p.feed).is_ok() && (0..=POINT_MAX).contains(&p.x) && (0..=POINT_MAX).contains(&p.y)
+        };
+        let mut pointers: Vec<_> = eph.pointers.into_iter().take(POINTERS_MAX).filter(fits).collect();
+        for pointer in &mut pointers {
+            pointer.author = author.0;
+        }
+        let packet = Eph { version: crate::SIGNAL_VERSION, pointers, ..Default::default() };
+        let others: Vec<_> = self.pages.keys().copied().filter(|other| *other != epoch).collect();
+        for other in others {
+            self.send_eph(other, &packet);
+        }
+    }
+
+    fn handle_offer(&mut self, epoch: Epoch, offer: wire::Offer) {
+        let now = self.now();
+        let grants = self.grants_for_sfu(epoch, now);
+        let Some(page) = self.pages.get_mut(&epoch) else { return };
+        if page.offering {
+            page.mailbox.send(server_message::Body::Refused(Code::MediaBusy.refused(false)));
+            return;
+        }
+        let session = sdp_session(&offer.sdp).to_owned();
+        let restart = page.peer.filter(|_| !session.is_empty() && session == page.sdp_session);
+        let former = page.peer.filter(|_| restart.is_none());
+        if former.is_some() {
+            page.forget_media();
+        }
+        page.offering = true;
+        page.sdp_session = session;
+        page.grants = grants;
+        let mailbox = page.mailbox.clone();
+        if let Some(former) = former {
+            self.peers.remove(&former);
+            let _ = self.around.sfu.remove(former);
+            self.case.handle_media(epoch, false);
+        }
+        let peer = restart.unwrap_or_else(|| self.next_peer());
+        if let Some(page) = self.pages.get_mut(&epoch) {
+            page.peer = Some(peer);
+        }
+        self.peers.insert(peer, epoch);
+        let (sfu, case, inputs) = (self.around.sfu.clone(), self.case.id().clone(), self.inputs.clone());
+        // The media thread answers within a few of its turns; meanwhile the case goes on.
+        tokio::spawn(async move {
+            let answer = sfu.offer(peer, case, PeerKind::Client, grants, offer.sdp).await;
+            let answered = answer.is_ok();
+            match answer {
+                Ok(sdp) => mailbox.send(server_message::Body::Answer(wire::Answer { id: offer.id, sdp })),
+                Err(fault) => {
+                    info!(page = epoch.0, code = fault.code(), %fault, "an offer was not answered");
+                    mailbox.send(server_message::Body::Refused(media_code(&fault).refused(false)));
+                }
+            }
+            if let Some(inputs) = inputs.upgrade() {
+                let _ = inputs.send(CaseInput::Offered { epoch, peer, answered }).await;
+            }
+        });
+    }
+
+    pub(super) fn handle_offered(&mut self, epoch: Epoch, peer: sfu::PeerId, answered: bool) {
+        let Some(page) = self.pages.get_mut(&epoch).filter(|page| page.peer == Some(peer)) else {
+            // The page left, or offered anew, while the media thread was at it.
+            let _ = self.around.sfu.remove(peer);
+            return;
+        };
+        page.offering = false;
+        if !answered {
+            if !page.media_up {
+                page.forget_media();
+                self.peers.remove(&peer);
+            }
+            return;
+        }
+        for (slot, what) in page.selection.iter().enumerate() {
+            let _ = self.around.sfu.assign(peer, slot as u8, what.clone());
+        }
+        self.apply_grants(epoch);
+        self.tell_selection(epoch);
+    }
+
+    fn handle_select(&mut self, epoch: Epoch, select: wire::Select) {
+        let now = self.now();
+        let slot = select.slot as usize;
+        let what = if select.feed.is_empty() {
+            Ok(None)
+        } else {
+            let layer =
+                if matches!(select.layer.as_str(), "" | "auto") { Some(LayerId::High) } else { LayerId::parse(&select.layer) };
+            match (FeedId::parse(&select.feed), layer) {
+                (Ok(feed), Some(layer)) if self.knows(&feed) => Ok(Some((feed, layer))),
+                (Ok(_), Some(_)) => Err(Code::FeedUnknown),
+                _ => Err(Code::RequestMalformed),
+            }
+        };
+        let what = match what {
+            Ok(what) if slot < usize::from(sfu::SLOTS_VIDEO) => what,
+            Ok(_) => return self.tell(epoch, server_message::Body::Refused(Code::RequestMalformed.refused(false))),
+            Err(code) => return self.tell(epoch, server_message::Body::Refused(code.refused(false))),
+        };
+        if let Some((feed, _)) = &what {
+            let action = Action::Watch(feed.clone());
+            if let Err(denied) = self.case.may(epoch, &action, now) {
+                return self.refuse(epoch, &action, denied);
+            }
+        }
+        let Some(page) = self.pages.get_mut(&epoch) else { return };
+        page.selection[slot] = what.clone();
+        if let Some(peer) = page.peer {
+            let _ = self.around.sfu.assign(peer, slot as u8, what.clone());
+        }
+        let (feed, layer) = what.map(|(feed, layer)| (feed.to_string(), layer.to_string())).unwrap_or_default();
+        self.tell(epoch, server_message::Body::Assign(wire::Assign { slot: select.slot, feed, layer }));
+    }
+
+    /// Says what is in each slot that has something in it.
+    pub(super) fn tell_selection(&self, epoch: Epoch) {
+        let Some(page) = self.pages.get(&epoch).filter(|page| page.peer.is_some()) else { return };
+        for (slot, what) in page.selection.iter().enumerate() {
+            if let Some((feed, layer)) = what {
+                let assign = wire::Assign { slot: slot as u32, feed: feed.to_string(), layer: layer.to_string() };
+                page.mailbox.send(server_message::Body::Assign(assign));
+            }
+        }
+    }
+
+    /// After a press of the room's that concerns voices.
+    fn after_press(&mut self, epoch: Epoch, done: Result<(), Denied>, action: &Action, act: &'static str) {
+        match done {
+            Ok(()) => {
+                info!(case = %self.case.id(), page = epoch.0, act, "a press of the room");
+                self.audit_page(epoch, act, "ok");
+                self.after_voice_change();
+            }
+            Err(denied) => self.refuse(epoch, action, denied),
+        }
+    }
+
+    pub(super) fn after_voice_change(&mut self) {
+        for epoch in self.case.epochs() {
+            self.apply_grants(epoch);
+        }
+        self.tell_state();
+        self.people_dirty = true;
+    }
+
+    pub(super) fn tell_state(&self) {
+        self.tell_all(server_message::Body::State(self.case.state(self.now())));
+    }
+
+    /// The room ends the case: everybody is told and parted from their media at once; the end is kept.
+    fn handle_end(&mut self, epoch: Epoch, at: CaptureTime) {
+        if let Err(denied) = self.case.handle_end(epoch, at) {
+            return self.refuse(epoch, &Action::EndCase, denied);
+        }
+        info!(case = %self.case.id(), page = epoch.0, "the room ended the case");
+        self.audit_page(epoch, "end-case", "ok");
+        let command = Command::Phase { case: self.case.id().clone(), phase: Phase::Ended };
+        self.to_store(command);
+        self.phase.send_replace(Phase::Ended);
+        self.tell_state();
+        // What was drawn up to here is taken and kept before the doors close.
+        self.drain_ink();
+        for epoch in self.case.epochs() {
+            self.dismiss(epoch, Code::CaseEnded, true);
+        }
+        let resources: Vec<_> = self.players.keys().cloned().collect();
+        for resource in resources {
+            self.close_player(&resource);
+        }
+        self.watchers.clear();
+        self.tell_engine_wants();
+    }
+
+    /// Says no, with the reason; the audit hears of it at most once a second a page.
+    pub(super) fn refuse(&mut self, epoch: Epoch, action: &Action, denied: Denied) {
+        let code = denied.code();
+        self.tell(epoch, server_message::Body::Refused(code.refused(false)));
+        let now = self.now();
+        let Some(page) = self.pages.get_mut(&epoch) else { return };
+        if page.refusal_written.is_none_or(|written| now.since(written) > Duration::from_secs(1)) {
+            page.refusal_written = Some(now);
+            self.audit_page(epoch, action.as_str(), code.as_str());
+        }
+    }
+}
+
+/// The code that people's screens know for a fault of the media thread.
+pub(crate) fn media_code(fault: &sfu::OfferError) -> Code {
+    use sfu::OfferError;
+    match fault {
+        OfferError::Sdp(_) => Code::MediaOffer,
+        OfferError::Unsupported(_) => Code::MediaUnsupported,
+        OfferError::CaseFull(_) | OfferError::ServerFull(_) => Code::MediaFull,
+        OfferError::Mismatch => Code::MediaMismatch,
+        OfferError::Busy => Code::MediaBusy,
+        OfferError::Stopped => Code::MediaStopped,
+        _ => Code::MediaOffer,
+    }
+}

@@ -1,0 +1,183 @@
+//! The command line. One grammar, no configuration file yet.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+use link::id::CaseId;
+
+pub const USAGE: &str = "\
+shirube — tele-surgery guidance, the server
+
+  shirube demo [options]              a rehearsal case on sample or generated pictures
+  shirube audit verify --data DIR     checks that no row of the audit was changed or taken out
+  shirube --version | --help
+
+Options of demo:
+  --data DIR         certificate, keys, database (default: .shirube/demo)
+  --shared DIR       sample recordings; without it the pictures are generated
+  --bind ADDRESS     address to listen on (default: 0.0.0.0)
+  --https-port PORT  default 8443; 0 takes a free one
+  --media-port PORT  UDP for pictures and voice, default 8444; 0 takes a free one
+  --http [PORT]      also plain HTTP, on 127.0.0.1 only (default port: a free one)
+  --json             one line of JSON when ready; ends with SIGTERM or the end of its input
+  --time-code        measuring mode: a time code in the pictures
+  --no-engine        start no engine: there are no pictures
+  --engine PATH      the engine's program (default: shirube-engine beside this one)
+  --web-root DIR     the built pages (default: web-client/dist beside this program or here)
+  --case ID          name of the case (default: demo, or the next free one after it has ended)
+";
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Task {
+    Demo(Box<Demo>),
+    AuditVerify { data: PathBuf },
+    Help,
+    Version,
+}
+
+/// Options of `shirube demo`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Demo {
+    pub data: PathBuf,
+    pub shared: Option<PathBuf>,
+    pub bind: IpAddr,
+    pub https_port: u16,
+    pub media_port: u16,
+    pub http: Option<u16>,
+    pub json: bool,
+    pub time_code: bool,
+    pub no_engine: bool,
+    pub engine: Option<PathBuf>,
+    pub web_root: Option<PathBuf>,
+    pub case: Option<CaseId>,
+}
+
+impl Default for Demo {
+    fn default() -> Self {
+        Demo {
+            data: PathBuf::from(".shirube/demo"),
+            shared: None,
+            bind: IpAddr::from([0, 0, 0, 0]),
+            https_port: 8443,
+            media_port: 8444,
+            http: None,
+            json: false,
+            time_code: false,
+            no_engine: false,
+            engine: None,
+            web_root: None,
+            case: None,
+        }
+    }
+}
+
+/// The arguments make no sense; the text says which and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}. See shirube --help")]
+pub struct BadArguments(String);
+
+pub fn parse<I>(arguments: I) -> Result<Task, BadArguments>
+where
+    I: IntoIterator,
+    I::Item: Into<std::ffi::OsString>,
+{
+    let mut parser = lexopt::Parser::from_iter(arguments);
+    read(&mut parser).map_err(|fault| BadArguments(fault.to_string()))
+}
+
+fn read(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
+    match parser.next()? {
+        None | Some(Long("help") | Short('h')) => Ok(Task::Help),
+        Some(Long("version") | Short('V')) => Ok(Task::Version),
+        Some(Value(word)) if word == "demo" => demo(parser),
+        Some(Value(word)) if word == "audit" => audit(parser),
+        Some(other) => Err(other.unexpected()),
+    }
+}
+
+fn demo(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
+    let mut demo = Demo::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("data") => demo.data = parser.value()?.into(),
+            Long("shared") => demo.shared = Some(parser.value()?.into()),
+            Long("bind") => demo.bind = parser.value()?.parse()?,
+            Long("https-port") => demo.https_port = parser.value()?.parse()?,
+            Long("media-port") => demo.media_port = parser.value()?.parse()?,
+            Long("http") => demo.http = Some(optional_port(parser)?),
+            Long("json") => demo.json = true,
+            Long("time-code") => demo.time_code = true,
+            Long("no-engine") => demo.no_engine = true,
+            Long("engine") => demo.engine = Some(parser.value()?.into()),
+            Long("web-root") => demo.web_root = Some(parser.value()?.into()),
+            Long("case") => {
+                let id = parser.value()?.string()?;
+                demo.case = Some(CaseId::parse(&id).map_err(|fault| fault.to_string())?);
+            }
+            Long("help") | Short('h') => return Ok(Task::Help),
+            other => return Err(other.unexpected()),
+        }
+    }
+    Ok(Task::Demo(Box::new(demo)))
+}
+
+/// `--http`, `--http 8080` and `--http=8080`.
+fn optional_port(parser: &mut lexopt::Parser) -> Result<u16, lexopt::Error> {
+    if let Some(value) = parser.optional_value() {
+        return value.parse();
+    }
+    let next = parser.try_raw_args().and_then(|mut rest| {
+        let port = rest.peek()?.to_str()?.parse::<u16>().ok()?;
+        rest.next();
+        Some(port)
+    });
+    Ok(next.unwrap_or(0))
+}
+
+fn audit(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
+    let (mut verify, mut data) = (false, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Value(word) if word == "verify" => verify = true,
+            Long("data") => data = Some(parser.value()?.into()),
+            other => return Err(other.unexpected()),
+        }
+    }
+    match (verify, data) {
+        (true, Some(data)) => Ok(Task::AuditVerify { data }),
+        _ => Err("audit needs: verify --data DIR".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn demo_of(arguments: &[&str]) -> Demo {
+        match parse(["shirube", "demo"].iter().chain(arguments)) {
+            Ok(Task::Demo(demo)) => *demo,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_plain_port_may_be_named_or_not() {
+        assert_eq!(demo_of(&[]).http, None);
+        assert_eq!(demo_of(&["--http"]).http, Some(0));
+        let named = demo_of(&["--http", "8080", "--json"]);
+        assert_eq!((named.http, named.json), (Some(8080), true));
+        let unnamed = demo_of(&["--http", "--json"]);
+        assert_eq!((unnamed.http, unnamed.json), (Some(0), true));
+        assert_eq!(demo_of(&["--http=81"]).http, Some(81));
+    }
+
+    #[test]
+    fn nonsense_is_said() {
+        for wrong in [&["dance"][..], &["demo", "--https-port", "99999"], &["demo", "--case", "A B"], &["audit", "verify"]] {
+            let said = parse(["shirube"].iter().chain(wrong)).expect_err("nonsense").to_string();
+            assert!(said.ends_with("See shirube --help"), "{said}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! All cases of this server, and the router that brings events of media and engines to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use link::id::CaseId;
+use sfu::SfuEvent;
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+use tracing::{debug, warn};
+
+use super::case_actor::{CaseEvent, CaseHandle, case_number};
+use super::engine_link::LinkEvent;
+use super::metrics::Counters;
+
+/// The cases, each at a place that never changes.
+#[derive(Debug, Clone, Default)]
+pub struct Directory {
+    by_id: Arc<BTreeMap<CaseId, usize>>,
+    handles: Arc<Vec<CaseHandle>>,
+}
+
+impl Directory {
+    /// `handles`: in the order of the numbers under which they were started, from 0.
+    pub fn new(handles: Vec<CaseHandle>) -> Self {
+        let by_id = handles.iter().enumerate().map(|(i, handle)| (handle.id.clone(), i)).collect();
+        Directory { by_id: Arc::new(by_id), handles: Arc::new(handles) }
+    }
+
+    pub fn case(&self, id: &CaseId) -> Option<&CaseHandle> {
+        self.handles.get(*self.by_id.get(id)?)
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = &CaseHandle> {
+        self.handles.iter()
+    }
+
+    fn numbered(&self, number: u32) -> Option<&CaseHandle> {
+        self.handles.get(number as usize)
+    }
+
+    fn of_sfu_event(&self, event: &SfuEvent) -> Option<&CaseHandle> {
+        match event {
+            SfuEvent::Closed { case, .. }
+            | SfuEvent::KeyframeWanted { case, .. }
+            | SfuEvent::Watchers { case, .. }
+            | SfuEvent::Voice { case, .. } => self.case(case),
+            SfuEvent::Connected { peer }
+            | SfuEvent::ChannelOpen { peer, .. }
+            | SfuEvent::Data { peer, .. }
+            | SfuEvent::VoiceSlot { peer, .. }
+            | SfuEvent::Stats { peer, .. } => self.numbered(case_number(*peer)),
+            _ => None,
+        }
+    }
+
+    /// Brings events of the media thread to their cases until it stops.
+    pub async fn route_sfu(self, mut events: sfu::Events, counters: Arc<Counters>) {
+        while let Some(event) = events.recv().await {
+            let Some(case) = self.of_sfu_event(&event) else {
+                debug!(?event, "an event of no known case");
+                continue;
+            };
+            let may_drop = matches!(event, SfuEvent::Data { .. } | SfuEvent::Stats { .. } | SfuEvent::Voice { .. });
+            deliver(case, CaseEvent::Sfu(event), may_drop, &counters).await;
+        }
+    }
+
+    /// Brings events of engines to their cases until the link is closed. `told`: also hears of comings and goings, as far
+    /// as it listens.
+    pub async fn route_link(
+        self,
+        mut events: mpsc::Receiver<LinkEvent>,
+        told: mpsc::Sender<EnginePresence>,
+        counters: Arc<Counters>,
+    ) {
+        while let Some(event) = events.recv().await {
+            let case = match &event {
+                LinkEvent::Up { case, .. } => {
+                    let _ = told.try_send(EnginePresence::Up(case.clone()));
+                    case
+                }
+                LinkEvent::Down { case, .. } => {
+                    let _ = told.try_send(EnginePresence::Down(case.clone()));
+                    case
+                }
+                LinkEvent::Frame { case, .. } | LinkEvent::Health { case, .. } => case,
+                LinkEvent::Refused { code, message } => {
+                    warn!(code, message, "an engine was refused");
+                    let _ = told.try_send(EnginePresence::Refused { code: code.clone(), message: message.clone() });
+                    continue;
+                }
+            };
+            let Some(case) = self.case(case) else {
+                warn!(%case, "an engine of no known case");
+                continue;
+            };
+            let may_drop = matches!(event, LinkEvent::Frame { .. } | LinkEvent::Health { .. });
+            deliver(case, CaseEvent::Engine(event), may_drop, &counters).await;
+        }
+    }
+}
+
+/// What whoever starts engines wants to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EnginePresence {
+    Up(CaseId),
+    Down(CaseId),
+    Refused { code: String, message: String },
+}
+
+/// Policy: what may be dropped is dropped, newest first, and counted; the rest waits.
+async fn deliver(case: &CaseHandle, event: CaseEvent, may_drop: bool, counters: &Counters) {
+    match case.events.try_send(event) {
+        Err(TrySendError::Full(_)) if may_drop => counters.case_events_dropped.add(1),
+        Err(TrySendError::Full(event)) => drop(case.events.send(event).await),
+        _ => {}
+    }
+}

@@ -1,0 +1,60 @@
+//! An error reply: a stable code, and what to say to people (RFC 9457).
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::texts::Code;
+
+/// Answers with the code's status and sentences.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Problem(pub Code);
+
+impl From<Code> for Problem {
+    fn from(code: Code) -> Self {
+        Problem(code)
+    }
+}
+
+#[derive(Serialize)]
+struct Body {
+    code: &'static str,
+    title: &'static str,
+    status: u16,
+    message_ja: &'static str,
+    message_en: &'static str,
+}
+
+fn status(code: Code) -> StatusCode {
+    match code {
+        Code::LinkExpired | Code::LinkInvalid | Code::LinkRevoked | Code::SessionMissing => StatusCode::UNAUTHORIZED,
+        Code::LinkOtherCase | Code::OriginRefused | Code::DeniedRole | Code::DeniedFeed => StatusCode::FORBIDDEN,
+        Code::CaseUnknown | Code::FeedUnknown | Code::NotFound | Code::MediaUnknown | Code::WebMissing => StatusCode::NOT_FOUND,
+        Code::CaseEnded => StatusCode::GONE,
+        Code::CaseFull | Code::MediaFull | Code::MediaBusy | Code::MediaStopped => StatusCode::SERVICE_UNAVAILABLE,
+        Code::ServerBusy | Code::ServerStopping => StatusCode::SERVICE_UNAVAILABLE,
+        Code::VersionUnsupported | Code::MediaMismatch | Code::PageReplaced => StatusCode::CONFLICT,
+        Code::MessageMalformed | Code::RequestMalformed | Code::InkMalformed => StatusCode::BAD_REQUEST,
+        Code::MediaOffer => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Code::RequestTimeout | Code::PageSlow | Code::PageSilent => StatusCode::REQUEST_TIMEOUT,
+        Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Code::MediaUnsupported => StatusCode::NOT_IMPLEMENTED,
+        Code::ServerFault => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let Problem(code) = self;
+        let status = status(code);
+        let body =
+            Body { code: code.as_str(), title: code.en(), status: status.as_u16(), message_ja: code.ja(), message_en: code.en() };
+        let text = serde_json::to_string(&body).unwrap_or_default();
+        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], text).into_response();
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,84 @@
+//! From a link to a cookie. The cookie is named after the token's id, so that two people's pages can stand side by side
+//! in one browser; a page names its id in every request.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::extract::rejection::BytesRejection;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use tracing::info;
+
+use super::{App, Problem, from_own_page};
+use crate::authorize::Action;
+use crate::claims::TokenId;
+use crate::texts::Code;
+
+#[derive(Deserialize)]
+struct Ask {
+    token: String,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    id: String,
+    role: &'static str,
+    case: String,
+}
+
+pub(super) async fn open(
+    State(app): State<App>,
+    headers: HeaderMap,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Response, Problem> {
+    if !from_own_page(&headers) {
+        return Err(Problem(Code::OriginRefused));
+    }
+    let body = body.map_err(|fault| Problem(body_fault(&fault)))?;
+    let ask: Ask = serde_json::from_slice(&body).map_err(|_| Code::RequestMalformed)?;
+    let (claims, _) = app.admit(&ask.token, &Action::SignIn).await?;
+    app.audit_outcome(&claims, "sign-in", "ok").await;
+    info!(case = %claims.case, role = %claims.role, token = %claims.id, "signed in");
+    let left = claims.expires_unix_s.saturating_sub(app.timeline.now().to_unix().as_secs());
+    let cookie =
+        format!("{}={}; Max-Age={left}; Path=/; HttpOnly; Secure; SameSite=Strict", cookie_name(claims.id), ask.token.trim());
+    let answer = Answer { id: claims.id.to_string(), role: claims.role.as_str(), case: claims.case.to_string() };
+    let text = serde_json::to_string(&answer).map_err(|_| Code::ServerFault)?;
+    let headers = [(header::CONTENT_TYPE, "application/json".to_owned()), (header::SET_COOKIE, cookie)];
+    Ok((StatusCode::OK, headers, text).into_response())
+}
+
+pub(super) fn cookie_name(id: TokenId) -> String {
+    format!("s_{id}")
+}
+
+/// The token in the cookie of this id.
+pub(super) fn token_of_cookie(headers: &HeaderMap, id: TokenId) -> Option<&str> {
+    let name = cookie_name(id);
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(';'))
+        .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+}
+
+pub(super) fn body_fault(fault: &BytesRejection) -> Code {
+    if fault.status() == StatusCode::PAYLOAD_TOO_LARGE { Code::RequestTooLarge } else { Code::RequestMalformed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::claims::TOKEN_ID_BYTES;
+
+    #[test]
+    fn the_cookie_of_one_page_is_found_among_those_of_others() {
+        let (mine, other) = (TokenId([1; TOKEN_ID_BYTES]), TokenId([2; TOKEN_ID_BYTES]));
+        let mut headers = HeaderMap::new();
+        let value = format!("{}=abc; {}=def", cookie_name(other), cookie_name(mine));
+        headers.insert(header::COOKIE, value.parse().expect("a value"));
+        assert_eq!(token_of_cookie(&headers, mine), Some("def"));
+        assert_eq!(token_of_cookie(&headers, TokenId([3; TOKEN_ID_BYTES])), None);
+    }
+}

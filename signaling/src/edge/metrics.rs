@@ -1,0 +1,176 @@
+//! Figures in Prometheus' text format. Numbers only: no names, nothing of a patient.
+
+use std::fmt::Write as _;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use link::frame::FeedState;
+use sfu::PeerStats;
+
+use super::directory::Directory;
+use super::engine_link::LinkCommands;
+use crate::wire::ClientReport;
+
+/// Counts since start.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+
+    fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Of the server as a whole.
+#[derive(Debug, Default)]
+pub struct Counters {
+    pub connections: Counter,
+    pub connections_refused: Counter,
+    pub requests: Counter,
+    pub refused: Counter,
+    pub page_messages: Counter,
+    pub pages_slow: Counter,
+    pub case_events_dropped: Counter,
+}
+
+/// Of one case, gathered by it once a second.
+#[derive(Debug, Clone, Default)]
+pub struct CaseFigures {
+    pub live: bool,
+    pub engine_up: bool,
+    pub voice_open: bool,
+    pub pages: usize,
+    pub players: usize,
+    pub ops: u64,
+    pub strokes: usize,
+    pub backlog: usize,
+    pub feeds: Vec<(String, i32)>,
+    pub watchers: Vec<(String, &'static str, usize)>,
+    pub peers: Vec<PeerFigures>,
+}
+
+/// Of one page, named by its number only.
+#[derive(Debug, Clone)]
+pub struct PeerFigures {
+    pub page: u32,
+    pub media_up: bool,
+    pub stats: PeerStats,
+    pub report: ClientReport,
+}
+
+/// Everything, as text.
+pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, sfu_dropped: u64) -> String {
+    let mut out = Page::default();
+    out.family("shirube_info", "gauge", "Version of the server.");
+    out.line("shirube_info", &format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1);
+    let (events, rtp, unknown) = link.dropped();
+    for (name, help, value) in [
+        ("shirube_connections_total", "TCP connections taken.", counters.connections.value()),
+        ("shirube_connections_refused_total", "TCP connections closed at the limit.", counters.connections_refused.value()),
+        ("shirube_requests_total", "HTTP requests.", counters.requests.value()),
+        ("shirube_requests_refused_total", "HTTP requests answered with an error code.", counters.refused.value()),
+        ("shirube_page_messages_total", "Messages of pages on their sockets.", counters.page_messages.value()),
+        ("shirube_pages_slow_total", "Pages closed because they could not keep up.", counters.pages_slow.value()),
+        ("shirube_case_events_dropped_total", "Events that a case did not take in time.", counters.case_events_dropped.value()),
+        ("shirube_media_commands_dropped_total", "Commands that the media thread did not take.", sfu_dropped),
+        ("shirube_link_events_dropped_total", "Engine events dropped at a full queue.", events),
+        ("shirube_link_rtp_dropped_total", "RTP packets of engines dropped at a busy core.", rtp),
+        ("shirube_link_rtp_unknown_total", "RTP packets of engines with an unknown SSRC.", unknown),
+    ] {
+        out.family(name, "counter", help);
+        out.line(name, "", value);
+    }
+    let cases: Vec<_> = directory
+        .all()
+        .map(|handle| (handle.id.to_string(), handle.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()))
+        .collect();
+    out.family("shirube_cases", "gauge", "Live cases.");
+    out.line("shirube_cases", "", cases.iter().filter(|(_, f)| f.live).count() as u64);
+    type Of<'a> = (&'static str, &'static str, &'a dyn Fn(&CaseFigures) -> u64);
+    let of_case: [Of<'_>; 7] = [
+        ("shirube_engine_up", "The link to the room's engine is up.", &|f| f.engine_up.into()),
+        ("shirube_voice_open", "The room has opened the voice.", &|f| f.voice_open.into()),
+        ("shirube_pages", "Pages of the case.", &|f| f.pages as u64),
+        ("shirube_players", "WHEP players of the case.", &|f| f.players as u64),
+        ("shirube_ink_ops", "Ops of ink in order.", &|f| f.ops),
+        ("shirube_ink_strokes", "Strokes shown.", &|f| f.strokes as u64),
+        ("shirube_store_backlog", "Commands waiting for the disk.", &|f| f.backlog as u64),
+    ];
+    for (name, help, value) in of_case {
+        out.family(name, "gauge", help);
+        for (case, figures) in &cases {
+            out.line(name, &format!("case=\"{case}\""), value(figures));
+        }
+    }
+    out.family("shirube_feed_state", "gauge", "1 for the state that a feed is in.");
+    for (case, figures) in &cases {
+        for (feed, state) in &figures.feeds {
+            out.line("shirube_feed_state", &format!("case=\"{case}\",feed=\"{feed}\",state=\"{}\"", state_word(*state)), 1);
+        }
+    }
+    out.family("shirube_watchers", "gauge", "Peers that watch a layer of a feed.");
+    for (case, figures) in &cases {
+        for (feed, layer, n) in &figures.watchers {
+            out.line("shirube_watchers", &format!("case=\"{case}\",feed=\"{feed}\",layer=\"{layer}\""), *n as u64);
+        }
+    }
+    type OfPeer<'a> = (&'static str, &'static str, &'static str, &'a dyn Fn(&PeerFigures) -> Option<f64>);
+    let of_peer: [OfPeer<'_>; 12] = [
+        ("shirube_peer_media_up", "gauge", "Its media path is up.", &|p| Some(f64::from(u8::from(p.media_up)))),
+        ("shirube_peer_rtt_seconds", "gauge", "Round trip of the media path.", &|p| p.stats.rtt.map(|d| d.as_secs_f64())),
+        ("shirube_peer_loss_ratio", "gauge", "Share of our packets lost on the way.", &|p| p.stats.loss.map(f64::from)),
+        ("shirube_peer_bytes_out_total", "counter", "Media bytes to it.", &|p| Some(p.stats.bytes_out as f64)),
+        ("shirube_peer_bytes_in_total", "counter", "Media bytes from it.", &|p| Some(p.stats.bytes_in as f64)),
+        ("shirube_peer_nacks_total", "counter", "Retransmissions it asked for.", &|p| Some(p.stats.nacks as f64)),
+        ("shirube_peer_keyframes_total", "counter", "Keyframes it asked for.", &|p| Some(p.stats.keyframes as f64)),
+        ("shirube_peer_data_dropped_total", "counter", "Data messages not sent.", &|p| Some(p.stats.data_dropped as f64)),
+        ("shirube_peer_frames_shown_total", "counter", "Frames it says it showed.", &|p| Some(p.report.frames_shown.into())),
+        ("shirube_peer_freezes_total", "counter", "Freezes it says it had.", &|p| Some(p.report.freezes.into())),
+        ("shirube_peer_age_seconds", "gauge", "Age of the picture on its glass.", &|p| Some(f64::from(p.report.age_ms) / 1000.0)),
+        ("shirube_peer_picture_stalled", "gauge", "It says its picture stands.", &|p| {
+            Some(f64::from(u8::from(p.report.picture_stalled)))
+        }),
+    ];
+    for (name, kind, help, value) in of_peer {
+        out.family(name, kind, help);
+        for (case, figures) in &cases {
+            for peer in &figures.peers {
+                if let Some(value) = value(peer).filter(|v| v.is_finite()) {
+                    out.line(name, &format!("case=\"{case}\",page=\"{}\"", peer.page), value);
+                }
+            }
+        }
+    }
+    out.0
+}
+
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+        let _ = match labels {
+            "" => writeln!(self.0, "{name} {value}"),
+            labels => writeln!(self.0, "{name}{{{labels}}} {value}"),
+        };
+    }
+}
+
+fn state_word(state: i32) -> &'static str {
+    match FeedState::try_from(state).unwrap_or_default() {
+        FeedState::Unspecified => "unknown",
+        FeedState::Live => "live",
+        FeedState::Stale => "stale",
+        FeedState::Lost => "lost",
+        FeedState::XrayOff => "xray-off",
+    }
+}

@@ -1,0 +1,141 @@
+//! `shirube`, the server. Exit codes: 0 it ended as asked; 1 the audit does not verify; 2 it could not start, and said why.
+
+use std::io::{IsTerminal, Read, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use signaling::edge::cli::{self, Demo, Task};
+use signaling::edge::data_dir::database_of;
+use signaling::edge::server::{self, Ready};
+use signaling::edge::store::verify_file;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let task = match cli::parse(std::env::args_os()) {
+        Ok(task) => task,
+        Err(fault) => return sentence(&fault.into()),
+    };
+    // Before anything can ask rustls: with two providers in the build it would not choose by itself.
+    if rustls::crypto::aws_lc_rs::default_provider().install_default().is_err() {
+        return sentence(&anyhow::anyhow!("the cryptography of TLS was set up twice: this is a fault of the program"));
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(fault) => return sentence(&anyhow::Error::new(fault).context("the program cannot start its threads")),
+    };
+    let done = runtime.block_on(async {
+        match task {
+            Task::Help => {
+                print!("{}", cli::USAGE);
+                Ok(ExitCode::SUCCESS)
+            }
+            Task::Version => {
+                println!("{}", signaling::SOFTWARE);
+                Ok(ExitCode::SUCCESS)
+            }
+            Task::Demo(config) => demo(&config).await,
+            Task::AuditVerify { data } => audit_verify(&data).await,
+        }
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    done.unwrap_or_else(|fault| sentence(&fault))
+}
+
+async fn demo(config: &Demo) -> anyhow::Result<ExitCode> {
+    let filter = EnvFilter::try_from_env("SHIRUBE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(filter)
+        .init();
+    let mut ends = ends(config.json)?;
+    let running = tokio::select! {
+        started = server::start(config) => started?,
+        // A start that is called off leaves nothing: every part ends with its handle.
+        Some(why) = ends.recv() => {
+            info!(why, "called off");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    // Nobody may be reading; the server runs all the same.
+    let _ = if config.json { say_json(&running.ready) } else { say_to_people(&running.ready) };
+    let why = ends.recv().await.unwrap_or("nothing to wait for");
+    info!(why, "stopping");
+    running.stop().await;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Signals, and with `--json` the end of the input.
+fn ends(json: bool) -> anyhow::Result<mpsc::Receiver<&'static str>> {
+    let (told, ends) = mpsc::channel(4);
+    let mut terminate = signal(SignalKind::terminate()).context("signals cannot be heard")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("signals cannot be heard")?;
+    let by_signal = told.clone();
+    tokio::spawn(async move {
+        loop {
+            let why = tokio::select! {
+                _ = terminate.recv() => "SIGTERM",
+                _ = interrupt.recv() => "SIGINT",
+            };
+            let _ = by_signal.try_send(why);
+        }
+    });
+    if json {
+        // A thread of its own: reading a terminal cannot be called off.
+        std::thread::spawn(move || {
+            let mut input = std::io::stdin().lock();
+            let mut bytes = [0; 4096];
+            while matches!(input.read(&mut bytes), Ok(n) if n > 0) {}
+            let _ = told.blocking_send("end of input");
+        });
+    }
+    Ok(ends)
+}
+
+fn say_json(ready: &Ready) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(ready)?)?;
+    out.flush()
+}
+
+fn say_to_people(ready: &Ready) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    let port = ready.base_url.rsplit(':').next().unwrap_or_default();
+    writeln!(out, "\nShirube — 訓練症例 / rehearsal case: {}\n", ready.case)?;
+    writeln!(out, "  手術室 / operating room\n    {}\n", ready.links.room)?;
+    writeln!(out, "  指導側医師 / mentor\n    {}\n", ready.links.mentor)?;
+    for address in &ready.addresses {
+        let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
+        writeln!(out, "  この機器の別のアドレス / also at   https://{host}:{port}")?;
+    }
+    if let Some(plain) = &ready.http_url {
+        writeln!(out, "  この機器のみ / this machine only   {plain}")?;
+    }
+    writeln!(out, "  映像・音声 / pictures and voice     UDP {}\n", ready.media_port)?;
+    writeln!(out, "  証明書は自己署名です。初回のみブラウザの警告を確認して進んでください。リンクは12時間有効です。")?;
+    writeln!(out, "  The certificate is self-signed: pass the browser's warning once. The links are good for 12 hours.")?;
+    writeln!(out, "  終了は Ctrl-C / Ctrl-C ends it.\n")?;
+    out.flush()
+}
+
+async fn audit_verify(data: &std::path::Path) -> anyhow::Result<ExitCode> {
+    match verify_file(&database_of(data)).await? {
+        Ok(report) => {
+            println!("{} rows, whole. Last hash: {}", report.rows, report.last);
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(fault) => {
+            eprintln!("{fault}. Keep the data directory as it is, and tell the administrator.");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// The whole chain of causes, once, on one line.
+fn sentence(fault: &anyhow::Error) -> ExitCode {
+    eprintln!("{fault:#}");
+    ExitCode::from(2)
+}
