@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { defineConfig } from 'vite';
+import { defineConfig } from 'vitest/config';
 
 const { version } = JSON.parse(readFileSync(new URL('package.json', import.meta.url), 'utf8')) as { version: string };
 
 export default defineConfig({
   define: { __VERSION__: JSON.stringify(`web-client ${version}`) },
+  test: { include: ['src/**/*.test.{ts,tsx}'], environment: 'node', reporters: ['default', ['json', { outputFile: 'node_modules/.cache/vitest.json' }]] },
   build: {
     target: 'es2022',
     // No inline data: a strict content security policy holds for every byte of the page.

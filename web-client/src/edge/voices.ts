@@ -6,6 +6,11 @@ export class Voices {
   handleTracks(tracks: readonly MediaStreamTrack[]): void {
     tracks.forEach((track, slot) => {
       const element = this.elements[slot] ?? document.createElement('audio');
+      if (!element.isConnected) {
+        element.hidden = true;
+        element.dataset['testid'] = `voice-${slot}`;
+        document.body.append(element);
+      }
       this.elements[slot] = element;
       element.autoplay = true;
       element.muted = this.muted;

@@ -104,7 +104,7 @@ export const en: Texts = {
   no_ink_here: 'No drawing on this screen. You can watch and talk.',
   watch_only: 'You can watch and talk. You have no leave to draw.',
 
-  fail_no_webrtc: 'This browser cannot receive pictures. Neither picture nor voice will reach you. Open the link in a Chromium browser.',
+  fail_no_webrtc: 'This browser has no WebRTC, so neither picture nor voice can reach you. Open the link in a Chromium browser.',
   fail_no_link: 'Please open your link. This page alone does not lead into a case.',
   fail_link_expired: 'This link has expired. The case is still open. Ask the room for a new link.',
   fail_link_invalid: 'This link cannot be used. It may have been copied in part. Open the link you were sent once more.',

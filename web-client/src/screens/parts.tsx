@@ -81,7 +81,7 @@ function PersonRow({ person: p, client }: { person: Person; client: Client }): J
   const t = store.texts.value;
   const language = store.language.value;
   const mine = p.author === store.welcome.value?.author;
-  const lost = !mine && (store.lostPeople.value.has(p.author) || store.lineLostSeconds.value !== null);
+  const lost = !mine && (store.lostPeople.value.has(p.author) || (p.present && store.lineLostSeconds.value !== null));
   const absent = !lost && !mine && !p.present;
   const microphone = mine ? store.microphone.value === 'sending' : p.microphone;
   const speaking = !lost && !absent && p.speaking;

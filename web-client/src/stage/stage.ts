@@ -42,6 +42,9 @@ export class Stage {
   readonly root = element('figure', 'feed big');
   readonly glass = element('div', 'glass');
   readonly video = element('video', 'picture');
+  /** The last picture, kept when the line stops: the video itself may go black when its path is made anew. */
+  private readonly frozen = element('canvas', 'frozen');
+  private readonly wholePat = element('div', 'layer wholepat');
   private readonly under = element('div', 'layer under');
   private readonly mark = element('div', 'wm');
   private readonly over = element('div', 'layer over');
@@ -69,7 +72,8 @@ export class Stage {
     this.video.playsInline = true;
     this.video.disablePictureInPicture = true;
     this.mark.setAttribute('aria-hidden', 'true');
-    this.glass.append(this.video, this.under, this.ink.dry, this.ink.wet, this.mark, this.over, this.whole);
+    this.frozen.hidden = true;
+    this.glass.append(this.video, this.frozen, this.under, this.wholePat, this.ink.dry, this.ink.wet, this.mark, this.over, this.whole);
     this.root.append(this.strip.root, this.glass);
   }
 
@@ -105,10 +109,13 @@ export class Stage {
 
     const main = reading?.rects[0] ?? null;
     const look = lookOf({ flow, sourceGone, state: main?.state ?? null, ageKnown: main !== null && main.ageMs !== null });
-    const mainName = main && this.fills(main.rect) ? this.context.feedName(main.feed) : texts.program;
+    const filling = main !== null && this.fills(main.rect) ? main.feed : null;
+    const mainName = filling === null ? texts.program : this.context.feedName(filling);
+    this.strip.root.dataset['testid'] = `strip-${filling ?? 'program'}`;
     this.strip.update({ name: mainName, look, ageMs: main?.ageMs ?? null, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages);
     const dead = flow !== 'flowing';
-    this.frameLook(dead || (main !== null && this.fills(main.rect)) ? look : main === null ? 'unknown' : 'live');
+    this.frameLook(dead || filling !== null ? look : main === null ? 'unknown' : 'live');
+    this.freeze(flow === 'stalled');
     this.wholePlate(dead ? look : null, sourceGone, texts);
 
     this.looks.clear();
@@ -204,7 +211,6 @@ export class Stage {
       }
       const strip = this.fills(r) ? null : new Strip('div', 'strip on', entry.feed);
       if (strip) over.append(strip.root);
-      else this.strip.root.dataset['feed'] = entry.feed;
       this.rects.set(entry.feed, { under, over, strip, look: null, words: '' });
     }
     const parts = [...this.rects.values()];
@@ -221,6 +227,7 @@ export class Stage {
     parts.look = shown;
     parts.words = said;
     parts.under.className = `rect is-${shown}`;
+    parts.over.className = `rect is-${shown}`;
     parts.over.querySelector('.plate')?.remove();
     if (words) parts.over.append(plate(LOOKS[shown].icon, texts[words.word], texts[words.next]));
     this.nextAges = -Infinity;
@@ -232,6 +239,16 @@ export class Stage {
     this.root.dataset['look'] = look;
   }
 
+  /** Takes the last picture at the moment the stall is seen, and lets go of it with the first new frame. */
+  private freeze(stalled: boolean): void {
+    if (stalled !== this.frozen.hidden) return;
+    this.frozen.hidden = !stalled;
+    if (!stalled || this.video.videoWidth === 0) return;
+    this.frozen.width = this.video.videoWidth;
+    this.frozen.height = this.video.videoHeight;
+    this.frozen.getContext('2d')?.drawImage(this.video, 0, 0);
+  }
+
   private wholePlate(look: Look | null, sourceGone: boolean, texts: Texts): void {
     const words = look ? LOOKS[look].plate : null;
     const said = look && words ? `${look} ${sourceGone} ${texts[words.word]}` : '';
@@ -239,7 +256,8 @@ export class Stage {
     this.wholeLook = said;
     this.whole.replaceChildren();
     this.whole.className = look ? `whole is-${look}` : 'whole';
-    if (look && words) this.whole.append(element('div', 'pat'), plate(LOOKS[look].icon, texts[words.word], texts[sourceGone ? 'look_lost_engine' : words.next]));
+    this.wholePat.className = look ? `layer wholepat is-${look}` : 'layer wholepat';
+    if (look && words) this.whole.append(plate(LOOKS[look].icon, texts[words.word], texts[sourceGone ? 'look_lost_engine' : words.next]));
   }
 
   private watermark(): void {

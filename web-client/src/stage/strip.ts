@@ -34,8 +34,8 @@ export class Strip {
   constructor(kind: 'figcaption' | 'div', className: string, feed: string) {
     this.root = element(kind, className);
     this.root.dataset['testid'] = `strip-${feed}`;
-    this.age.dataset['testid'] = `age-${feed}`;
-    this.tag.dataset['testid'] = `state-${feed}`;
+    this.age.dataset['testid'] = 'age';
+    this.tag.dataset['testid'] = 'state';
     this.age.setAttribute('aria-live', 'off');
     this.age.append(this.value, this.plusMinus, this.unit);
     this.root.append(this.name, this.tag, this.age);

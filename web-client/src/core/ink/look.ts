@@ -43,9 +43,12 @@ export function toCanvas(p: Point, box: Box): XY {
   return { x: box.x + (p.x / PICTURE_WIDTH) * box.w, y: box.y + (p.y / PICTURE_WIDTH) * box.w };
 }
 
-/** Line width on the canvas: as drawn, but between 3 and 6 px of a 1080p picture. `scale`: canvas pixels per 1080p pixel. */
+/** Thinnest line on any screen, CSS px. */
+const LINE_PX_MIN = 3;
+
+/** Line width on the canvas: as drawn, at most 6 px of a 1080p picture, at least 3 CSS px. `scale`: CSS px per 1080p pixel. */
 export function lineWidth(width: number, box: Box, scale: number): number {
-  return Math.max(3 * scale, Math.min(6 * scale, (width / PICTURE_WIDTH) * box.w));
+  return Math.max(LINE_PX_MIN, Math.min(6 * scale, (width / PICTURE_WIDTH) * box.w));
 }
 
 /** A smooth curve: from the start, quadratic pieces through the midpoints, each sample being a control point; ends exact. */

@@ -11,8 +11,8 @@ import { PICTURE_WIDTH } from '../units';
 /** One pen sample: program pixels, pressure 0..1. */
 export interface PenSample { readonly x: number; readonly y: number; readonly pressure: number }
 
-/** 4 px at 1080p of the program, whatever the size of the picture within it. */
-const LINE_PX = 4;
+/** 6 px of a 1080p program, whatever the size of the picture within it: 4 px where the program takes two thirds of the screen. */
+const LINE_PX = 6;
 const LINE_AT_PROGRAM_WIDTH = 1_920;
 const WIDTH_MAX = 512;
 

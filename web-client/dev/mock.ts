@@ -1,0 +1,182 @@
+// The whole page without a server: a fake session, socket and media path in the page itself, with a generated picture and a
+// fake frame index. For looking at screens; not shipped. Query: role, lang, state, layout, voice, awake, ink, people.
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { FeedState, FrameIndexSchema } from '../src/gen/frame_pb';
+import type { Op, OrderedOp } from '../src/gen/ink_pb';
+import { InkPacketSchema, OpSchema, OrderedOpSchema, SnapshotSchema, Tool } from '../src/gen/ink_pb';
+import { ClientMessageSchema, EphSchema, PersonSchema, Role, ServerMessageSchema } from '../src/gen/signal_pb';
+import type { ClientMessage, ServerMessage } from '../src/gen/signal_pb';
+import { encodePoints } from '../src/core/points';
+import { ntpFromUnixMs } from '../src/core/units';
+import { Client } from '../src/edge/client';
+import type { Ways } from '../src/edge/client';
+import { begin } from '../src/main';
+import { draw, LAYOUTS } from './scene';
+
+const query = new URLSearchParams(location.search);
+const asked = (name: string, otherwise: string): string => query.get(name) ?? otherwise;
+const state = asked('state', 'live');
+const places = LAYOUTS[asked('layout', 'large')] ?? [];
+const role = { room: Role.ROOM, desk: Role.DESK, vendor: Role.VENDOR }[asked('role', 'mentor')] ?? Role.MENTOR;
+const own = role === Role.ROOM ? 1 : role === Role.MENTOR ? 2 : role === Role.DESK ? 4 : 5;
+const voice = asked('voice', 'open') === 'open';
+
+/** The server's clock: 1.7 s ahead of this page's. */
+const serverNow = (): bigint => ntpFromUnixMs(performance.timeOrigin + performance.now() + 1_700);
+const msAgo = (ms: number): bigint => serverNow() - (BigInt(Math.round(ms)) << 32n) / 1000n;
+
+// ——— picture and frame index ———
+let rtp = 4_294_900_000;
+let stopped = false;
+const canvas = document.createElement('canvas');
+canvas.width = 1280;
+canvas.height = 720;
+const context = canvas.getContext('2d');
+const stateOf = (feed: string): FeedState => {
+  if (feed === 'fluoro' && (state === 'xoff' || state === 'mixed')) return FeedState.XRAY_OFF;
+  if (state === 'lost' && feed !== 'vitals') return FeedState.LOST;
+  if (state === 'mixed' && feed === 'vitals') return FeedState.LOST;
+  if (state === 'stale' && feed === 'field') return FeedState.STALE;
+  return FeedState.LIVE;
+};
+const started = performance.now();
+const ageOf = (feed: string): number => {
+  const held = performance.now() - started;
+  switch (stateOf(feed)) {
+    case FeedState.LOST: return 28_000 + held;
+    case FeedState.XRAY_OFF: return 252_000 + held;
+    case FeedState.STALE: return 640;
+    default: return feed === 'vitals' ? 42 : feed === 'fluoro' ? 96 : 58;
+  }
+};
+function frame(): Uint8Array {
+  const index = create(FrameIndexSchema, {
+    program: 'program', rtpTs: rtp >>> 0, layoutRev: 1, width: 1280, height: 720, composed: serverNow(),
+    entries: places.map((p) => ({ rect: p, feed: p.feed, capture: state === 'unknown' ? 0n : msAgo(ageOf(p.feed)), state: stateOf(p.feed) })),
+  });
+  return toBinary(EphSchema, create(EphSchema, { version: 1, frames: [index] }));
+}
+const painter = setInterval(() => {
+  if (stopped || !context || state === 'waiting') return;
+  rtp = (rtp + 3_003) % 4_294_967_296;
+  draw(context, places, performance.now() / 1000);
+  events?.channelMessage('eph', frame());
+}, 33);
+void painter;
+
+const realCallback = HTMLVideoElement.prototype.requestVideoFrameCallback;
+HTMLVideoElement.prototype.requestVideoFrameCallback = function fake(call) {
+  return realCallback.call(this, (now, metadata) => { call(now, { ...metadata, rtpTimestamp: rtp >>> 0 }); });
+};
+
+// ——— people ———
+const people = () => [
+  { author: 1, role: Role.ROOM, nameJa: '高橋 健一', nameEn: 'Kenichi Takahashi', institutionJa: '南島病院', institutionEn: 'Minamishima', familyJa: '高橋', familyEn: 'Takahashi', microphone: voice, speaking: voice && role !== Role.ROOM, mayDraw: false, lead: false },
+  { author: 2, role: Role.MENTOR, nameJa: '佐藤 美咲', nameEn: 'Misaki Sato', institutionJa: '中央大学病院', institutionEn: 'Chuo Univ. Hospital', familyJa: '佐藤', familyEn: 'Sato', microphone: voice, speaking: voice && role === Role.ROOM, mayDraw: true, lead: true },
+  { author: 3, role: Role.MENTOR, nameJa: '田中 悠', nameEn: 'Yu Tanaka', institutionJa: '中央大学病院', institutionEn: 'Chuo Univ. Hospital', familyJa: '田中', familyEn: 'Tanaka', microphone: false, speaking: false, mayDraw: true, lead: false },
+  { author: 4, role: Role.DESK, nameJa: '小林 直樹', nameEn: 'Naoki Kobayashi', institutionJa: '南島病院', institutionEn: 'Minamishima', familyJa: '小林', familyEn: 'Kobayashi', microphone: false, speaking: false, mayDraw: false, lead: false },
+].map((p) => create(PersonSchema, { ...p, present: !(p.author === 4), media: !(p.author === 4) && !(remoteGone && p.author !== own) }));
+let remoteGone = false;
+let lineGone = false;
+
+// ——— ink: a sequencer of three lines ———
+const log: OrderedOp[] = [];
+const order = (op: Op): void => { log.push(create(OrderedOpSchema, { order: BigInt(log.length + 1), received: serverNow(), op })); };
+function stroke(author: number, number: number, feed: string, xy: [number, number][]): void {
+  const points = encodePoints(xy.map(([x, y]) => ({ x, y, pressure: 255 })));
+  const place = places.find((p) => p.feed === feed);
+  order(create(OpSchema, {
+    author, epoch: 99, seq: number, at: serverNow(),
+    body: { case: 'stroke', value: { key: { author, epoch: 99, number }, tool: Tool.PEN, width: Math.round((4 / (place?.w ?? 1280)) * 16_384), began: msAgo(2_000), points, frame: { feed, capture: serverNow(), program: 'program', programRtpTs: 1, layoutRev: 1 } } },
+  }));
+}
+const arc = (cx: number, cy: number, r: number, from: number, to: number): [number, number][] =>
+  Array.from({ length: 24 }, (_, i) => { const a = from + ((to - from) * i) / 23; return [Math.round(cx + r * Math.cos(a)), Math.round(cy + r * Math.sin(a))]; });
+if (asked('ink', 'some') !== 'none') {
+  stroke(2, 1, 'field', arc(7_000, 4_400, 1_900, 0.4, 2.7));
+  stroke(2, 2, 'field', [[10_800, 3_200], [10_000, 3_700], [9_300, 4_300], [8_900, 5_000], [8_800, 5_100], [8_850, 4_500], [8_800, 5_100], [9_450, 4_850]]);
+  stroke(3, 1, 'field', arc(5_600, 3_000, 1_300, 3.4, 5.2));
+  if (asked('ink', 'some') === 'four') {
+    stroke(1, 1, 'field', arc(8_200, 2_600, 1_500, 3.6, 5.6));
+  }
+}
+
+// ——— the fake ways out ———
+type PathEvents = Parameters<Ways['openPath']>[0];
+let events: PathEvents | null = null;
+const ways: Ways = {
+  openSession: () => Promise.resolve(state === 'expired'
+    ? { failure: { key: 'fail_link_expired', said: null, reference: 'auth.link.expired' } } : { id: 'mock' }),
+  openSocket: (_id, socket) => {
+    let dead = false;
+    const say = (body: ServerMessage['body']): void => { if (!dead) setTimeout(() => { if (!dead) socket.message(toBinary(ServerMessageSchema, create(ServerMessageSchema, { body }))); }, 6); };
+    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never } });
+    let voiceOpen = voice;
+    let remoteMuted = false;
+    let ended = false;
+    const caseInfo = () => ({
+      $typeName: 'shirube.signal.v1.CaseInfo' as const, caseId: 'demo', titleJa: role === Role.ROOM ? '手術室3　腹腔鏡下胆嚢摘出' : '南島病院 手術室3　腹腔鏡下胆嚢摘出', titleEn: role === Role.ROOM ? 'OR 3 · Lap. cholecystectomy' : 'Minamishima Hospital · OR 3 · lap. cholecystectomy',
+      telephone: role === Role.ROOM ? '099-000-0123' : '099-000-0188', telephoneNameJa: role === Role.ROOM ? '中央大学病院 カテ室' : '南島病院 手術室3', telephoneNameEn: role === Role.ROOM ? 'Chuo Univ. Hospital cath lab' : 'Minamishima Hospital, OR 3',
+      patientAwake: query.has('awake'), recording: false, rehearsal: !query.has('real'), state: ended ? 'ended' : 'live',
+    });
+    if (state === 'unreachable' || lineGone) { setTimeout(() => socket.close(), 50); return { send: () => undefined, close: () => undefined }; }
+    setTimeout(() => socket.open(), 10);
+    setTimeout(() => {
+      if (state === 'line') { dead = true; stopped = true; lineGone = true; }
+      if (state === 'stalled') stopped = true;
+      if (state === 'engine') stopped = true;
+      if (state === 'remote') { remoteGone = true; say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } }); }
+    }, 2_500);
+    const hear = (m: ClientMessage): void => {
+      switch (m.body.case) {
+        case 'hello':
+          say({ case: 'welcome', value: { $typeName: 'shirube.signal.v1.Welcome', version: 1, software: 'mock', author: own, epoch: 1, role, resume: 'r', caseInfo: caseInfo() as never, slotsVideo: 5, slotsVoice: 8, mayDraw: role === Role.MENTOR, maySpeak: role !== Role.VENDOR, measuring: true,
+            feeds: [['program', '統合表示', 'Program'], ['field', '術野映像', 'Operative field'], ['fluoro', '透視', 'Fluoroscopy'], ['vitals', '生体情報', 'Vital signs']].map(([feed, nameJa, nameEn]) => ({ $typeName: 'shirube.signal.v1.FeedInfo' as const, feed: feed ?? '', kind: '', nameJa: nameJa ?? '', nameEn: nameEn ?? '', width: 0, height: 0, periodUs: 33_367 })) } });
+          say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } });
+          tellState();
+          say({ case: 'snapshot', value: create(SnapshotSchema, { version: 1, ops: log, upTo: BigInt(log.length), last: true }) });
+          return;
+        case 'clock': return say({ case: 'clock', value: { $typeName: 'shirube.signal.v1.ClockPong', t1: m.body.value.t1, t2: serverNow(), t3: serverNow() } });
+        case 'voiceOpen': voiceOpen = m.body.value.open; return tellState();
+        case 'remoteMute': remoteMuted = m.body.value.muted; return tellState();
+        case 'end': ended = true; return tellState();
+        default: return undefined;
+      }
+    };
+    return { send: (bytes) => { if (!dead) hear(fromBinary(ClientMessageSchema, bytes)); }, close: () => { dead = true; } };
+  },
+  openPath: (e) => {
+    events = e;
+    const stream = canvas.captureStream(30);
+    setTimeout(() => {
+      e.tracks(state === 'waiting' ? [] : [stream.getVideoTracks()[0] as MediaStreamTrack], []);
+      e.channelOpen('ink');
+    }, 20);
+    return {
+      answer: () => Promise.resolve(),
+      isOpen: () => true,
+      send: (name, bytes) => {
+        if (name === 'eph' && !stopped) {
+          const ping = fromBinary(EphSchema, bytes).ping;
+          if (ping) e.channelMessage('eph', toBinary(EphSchema, create(EphSchema, { version: 1, pong: { t1: ping.t1, t2: serverNow(), t3: serverNow() } })));
+        }
+        if (name === 'ink' && state !== 'line') {
+          const packet = fromBinary(InkPacketSchema, bytes);
+          for (const op of packet.ops) if (!log.some((o) => o.op?.author === op.author && o.op.epoch === op.epoch && o.op.seq === op.seq)) order(op);
+          const answer = create(InkPacketSchema, {
+            version: 1, ordered: log.filter((o) => o.order > packet.haveOrder), lastOrder: BigInt(log.length),
+            acks: packet.ops.map((op) => ({ author: op.author, epoch: op.epoch, seq: op.seq })), liveAcks: packet.live.map((l) => ({ key: l.key as never, have: l.first + (l.points?.x.length ?? 0) })),
+          });
+          if (packet.ops.length + packet.live.length > 0) setTimeout(() => e.channelMessage('ink', toBinary(InkPacketSchema, answer)), 15);
+        }
+        return true;
+      },
+      speak: () => Promise.resolve(),
+      rttMs: () => Promise.resolve(20),
+      close: () => undefined,
+    };
+  },
+  askMicrophone: () => Promise.resolve(query.has('nomic') ? { refused: 'refused' as const } : { track: new AudioContext().createMediaStreamDestination().stream.getAudioTracks()[0] as MediaStreamTrack }),
+};
+
+begin(new Client(ways));

@@ -1,0 +1,47 @@
+// Pictures of the screens in both languages, all states and sizes, from the page without a server. Usage:
+// node dev/shots.mjs [word in the name]. They land in dev/shots, which git ignores.
+import { mkdirSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+import { createServer } from 'vite';
+
+const here = dirname(fileURLToPath(import.meta.url));
+const only = process.argv[2] ?? '';
+const sizes = { desk: [1440, 900], wall: [1920, 1080], tablet: [1180, 820], phone: [390, 844], half: [960, 1040] };
+const shots = [];
+for (const lang of ['ja', 'en']) {
+  for (const state of ['live', 'lost', 'stalled', 'line', 'mixed', 'stale', 'unknown', 'waiting', 'engine']) {
+    shots.push([`mentor-${state}-${lang}`, 'desk', { role: 'mentor', state, lang }], [`room-${state}-${lang}`, 'wall', { role: 'room', state, lang }]);
+  }
+  shots.push(
+    [`mentor-wall-${lang}`, 'wall', { role: 'mentor', lang }], [`mentor-tablet-${lang}`, 'tablet', { role: 'mentor', lang }],
+    [`mentor-phone-${lang}`, 'phone', { role: 'mentor', lang }], [`mentor-phone-line-${lang}`, 'phone', { role: 'mentor', state: 'line', lang }], [`mentor-half-${lang}`, 'half', { role: 'mentor', lang }], [`room-half-${lang}`, 'half', { role: 'room', lang }],
+    [`room-tablet-${lang}`, 'tablet', { role: 'room', lang }], [`room-desk-${lang}`, 'desk', { role: 'room', lang }], [`room-phone-${lang}`, 'phone', { role: 'room', lang }],
+    [`mentor-full-${lang}`, 'desk', { role: 'mentor', layout: 'full', lang }], [`room-full-${lang}`, 'wall', { role: 'room', layout: 'full', lang }],
+    [`room-quiet-${lang}`, 'wall', { role: 'room', ink: 'none', voice: 'closed', awake: '', lang }], [`mentor-quiet-${lang}`, 'desk', { role: 'mentor', ink: 'none', voice: 'closed', awake: '', lang }],
+    [`mentor-nomic-${lang}`, 'desk', { role: 'mentor', nomic: '', lang }], [`room-remote-${lang}`, 'wall', { role: 'room', state: 'remote', lang }],
+    [`desk-${lang}`, 'desk', { role: 'desk', lang }], [`vendor-${lang}`, 'desk', { role: 'vendor', lang }], [`expired-${lang}`, 'desk', { state: 'expired', lang }], [`unreachable-${lang}`, 'desk', { state: 'unreachable', lang }],
+    [`room-ink-four-${lang}`, 'wall', { role: 'room', ink: 'four', lang }],
+  );
+}
+
+const server = await createServer({ root: join(here, '..'), logLevel: 'error', server: { port: 0, host: '127.0.0.1' } });
+await server.listen();
+const base = server.resolvedUrls?.local[0];
+const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--autoplay-policy=no-user-gesture-required', '--no-sandbox'] });
+mkdirSync(join(here, 'shots'), { recursive: true });
+for (const [name, size, query] of shots) {
+  if (!name.includes(only)) continue;
+  const [width, height] = sizes[size];
+  const page = await browser.newPage({ viewport: { width, height }, timezoneId: 'Asia/Tokyo', ...(size === 'phone' ? { hasTouch: true } : {}) });
+  page.on('pageerror', (e) => console.log(name, 'page error:', e.message));
+  page.on('console', (m) => { if (m.type() === 'error') console.log(name, m.text()); });
+  await page.goto(`${base}dev/index.html?${new URLSearchParams(query)}`);
+  const late = ['line', 'stalled', 'engine', 'remote'].includes(query.state ?? '');
+  await page.waitForTimeout(late ? 6_500 : query.state === 'waiting' ? 1_500 : 2_000);
+  await page.screenshot({ path: join(here, 'shots', `${name}.png`) });
+  await page.close();
+}
+await browser.close();
+await server.close();

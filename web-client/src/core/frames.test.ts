@@ -1,0 +1,83 @@
+import { create } from '@bufbuild/protobuf';
+import { describe, expect, it } from 'vitest';
+import type { FrameIndex } from '../gen/frame_pb';
+import { FeedState, FrameIndexSchema } from '../gen/frame_pb';
+import { containRect, entryAt, FrameRing, frameSeen, RING_LENGTH, rtpMinus, ShownLog, toFeed } from './frames';
+import type { PerfMs } from './units';
+
+const index = (rtpTs: number): FrameIndex => create(FrameIndexSchema, {
+  program: 'program', rtpTs, layoutRev: 1, width: 1280, height: 720,
+  entries: [
+    { feed: 'field', rect: { x: 0, y: 0, w: 1280, h: 720 }, capture: 10n, state: FeedState.LIVE },
+    { feed: 'fluoro', rect: { x: 1072, y: 512, w: 192, h: 192 }, capture: 9n, state: FeedState.LIVE },
+  ],
+});
+const ms = (t: number): PerfMs => t as PerfMs;
+
+describe('the ring of frame indices', () => {
+  it('takes each frame once, however often it is repeated', () => {
+    const ring = new FrameRing();
+    expect(ring.handleFrame(index(100))).toBe(true);
+    expect(ring.handleFrame(index(100))).toBe(false);
+    expect(ring.size).toBe(1);
+  });
+
+  it('holds more than 30 s at 60 frames/s and lets the oldest go', () => {
+    const ring = new FrameRing();
+    for (let i = 0; i <= RING_LENGTH; i += 1) ring.handleFrame(index(i * 1_500));
+    expect(ring.size).toBe(RING_LENGTH);
+    expect(ring.at(0)).toBeNull();
+    expect(RING_LENGTH / 60).toBeGreaterThan(30);
+  });
+
+  it('knows the newest across the wrap of the timestamp, also when packets swap places', () => {
+    const ring = new FrameRing();
+    for (const ts of [4_294_965_000, 700, 4_294_967_295]) ring.handleFrame(index(ts));
+    expect(ring.newest?.rtpTs).toBe(700);
+    expect(rtpMinus(700, 4_294_965_000)).toBe(2_996);
+  });
+});
+
+describe('the frame before the eyes', () => {
+  const log = new ShownLog();
+  const ring = new FrameRing();
+  for (let i = 0; i < 10; i += 1) {
+    log.handleShown(i * 3_003, ms(i * 33));
+    if (i !== 7 && i !== 8) ring.handleFrame(index(i * 3_003));
+  }
+  it('is the last one presented at or before the pen', () => {
+    expect(log.at(ms(100))?.rtpTs).toBe(3 * 3_003);
+    expect(log.at(ms(98))?.rtpTs).toBe(2 * 3_003);
+    expect(frameSeen(ring, log, ms(100))?.rtpTs).toBe(3 * 3_003);
+  });
+  it('falls back to the nearest earlier one whose index arrived, and says so by naming it', () => {
+    expect(frameSeen(ring, log, ms(8 * 33))?.rtpTs).toBe(6 * 3_003);
+  });
+  it('is nothing when no index within 200 ms arrived', () => {
+    expect(frameSeen(new FrameRing(), log, ms(100))).toBeNull();
+    expect(frameSeen(ring, new ShownLog(), ms(100))).toBeNull();
+  });
+  it('was on the glass from its showing to the next', () => {
+    expect(log.during(ms(40), ms(70)).map((f) => f.rtpTs / 3_003)).toEqual([1, 2]);
+  });
+});
+
+describe('mapping a program pixel', () => {
+  const frame = index(1);
+  it('finds the picture in front', () => {
+    expect(entryAt(frame, 1_100, 600)?.feed).toBe('fluoro');
+    expect(entryAt(frame, 100, 600)?.feed).toBe('field');
+    expect(entryAt(frame, 1_280, 600)).toBeNull();
+    expect(entryAt(frame, -1, 0)).toBeNull();
+  });
+  it('gives both axes in 1/16384 of the width', () => {
+    const [field, fluoro] = frame.entries;
+    if (!field || !fluoro) throw new Error('two entries');
+    expect(toFeed(field, 640, 360, 1)).toEqual({ x: 8_192, y: 4_608, pressure: 255 });
+    expect(toFeed(fluoro, 1_072 + 96, 512 + 96, 0.5)).toEqual({ x: 8_192, y: 8_192, pressure: 128 });
+    expect(toFeed(fluoro, 1_071, 600, 1)).toBeNull();
+  });
+  it('contains a picture and never crops it', () => {
+    expect(containRect(1_000, 1_000, 1_280, 720)).toEqual({ x: 0, y: 218.75, w: 1_000, h: 562.5 });
+  });
+});

@@ -1,0 +1,177 @@
+import { create } from '@bufbuild/protobuf';
+import { describe, expect, it } from 'vitest';
+import { FeedState, FrameIndexSchema } from '../gen/frame_pb';
+import { formatAge } from './age';
+import { FrameRing, ShownLog } from './frames';
+import { inkShows, lookOf, readGlass } from './glass';
+import type { Look } from './glass';
+import { Backoff, LineVoice, LineWatch, LOST_MS, MediaWatch, PROBE_MS } from './line';
+import { FIRST_FRAME_MS, STALL_MS, StallWatch } from './stall';
+import type { CaptureNtp, PerfMs } from './units';
+import { ntpFromUnixMs } from './units';
+
+const ms = (t: number): PerfMs => t as PerfMs;
+const T0 = 1_790_000_000_000;
+const ntp = (t: number): CaptureNtp => ntpFromUnixMs(T0 + t) as CaptureNtp;
+const clock = { toTimeline: (t: PerfMs): CaptureNtp => ntp(t), uncertaintyMs: () => 12 };
+
+function glass(frames: { at: number; field: number; fluoro: number; state?: FeedState }[]): { ring: FrameRing; log: ShownLog } {
+  const ring = new FrameRing();
+  const log = new ShownLog();
+  frames.forEach((f, i) => {
+    ring.handleFrame(create(FrameIndexSchema, {
+      program: 'program', rtpTs: i, width: 1280, height: 720,
+      entries: [
+        { feed: 'field', rect: { x: 0, y: 0, w: 800, h: 450 }, capture: ntp(f.field), state: f.state ?? FeedState.LIVE },
+        { feed: 'fluoro', rect: { x: 800, y: 0, w: 400, h: 400 }, capture: f.fluoro === 0 ? 0n : ntp(f.fluoro), state: FeedState.LIVE },
+      ],
+    }));
+    log.handleShown(i, ms(f.at));
+  });
+  return { ring, log };
+}
+const ages = (g: ReturnType<typeof glass>, now: number): (number | null)[] =>
+  readGlass(g.ring, g.log, clock, ms(now))?.rects.map((r) => (r.ageMs === null ? null : Math.round(r.ageMs))) ?? [];
+
+describe('the age of the picture', () => {
+  it('is the worst of the last 500 ms, each frame counted until the next replaced it', () => {
+    const g = glass([{ at: 1_000, field: 940, fluoro: 900 }, { at: 1_133, field: 1_080, fluoro: 1_000 }, { at: 1_166, field: 1_110, fluoro: 1_000 }]);
+    expect(ages(g, 1_180)).toEqual([193, 233]);
+    expect(ages(g, 1_700)).toEqual([590, 700]);
+  });
+  it('is each picture’s own, and unknown where the capture is', () => {
+    expect(ages(glass([{ at: 1_000, field: 950, fluoro: 0 }]), 1_010)).toEqual([60, null]);
+  });
+  it('goes on growing while the picture stands', () => {
+    const g = glass([{ at: 1_000, field: 940, fluoro: 900 }]);
+    expect(ages(g, 4_000)).toEqual([3_060, 3_100]);
+  });
+  it('is not known without a clock, nor when the capture lies in the future', () => {
+    const g = glass([{ at: 1_000, field: 1_300, fluoro: 990 }]);
+    expect(ages(g, 1_010)).toEqual([null, 20]);
+    const none = readGlass(g.ring, g.log, { toTimeline: () => null, uncertaintyMs: () => null }, ms(1_010));
+    expect(none?.rects.map((r) => r.ageMs)).toEqual([null, null]);
+  });
+  it('reads nothing before a frame is shown, or when no index of it arrived', () => {
+    expect(readGlass(new FrameRing(), new ShownLog(), clock, ms(0))).toBeNull();
+    const g = glass([{ at: 1_000, field: 940, fluoro: 900 }]);
+    expect(readGlass(new FrameRing(), g.log, clock, ms(1_010))).toBeNull();
+  });
+});
+
+describe('how an age reads', () => {
+  it('has two decimals below ten seconds, whole seconds to a minute, minutes after', () => {
+    expect(formatAge('live', 90)).toEqual({ value: '0.09', unit: 's', plusMinus: null });
+    expect(formatAge('live', 90, 12)).toEqual({ value: '0.09', unit: 's', plusMinus: '±0.01' });
+    expect(formatAge('live', 9_994)?.value).toBe('9.99');
+    expect(formatAge('live', 9_996)).toEqual({ value: '9', unit: 's_ago', plusMinus: null });
+    expect(formatAge('held', 12_900)).toEqual({ value: '12', unit: 's_ago', plusMinus: null });
+    expect(formatAge('held', 252_000)).toEqual({ value: '4:12', unit: 'ago', plusMinus: null });
+    expect(formatAge('counting', 3_240)).toEqual({ value: '3.2', unit: 's_ago', plusMinus: null });
+    expect(formatAge('counting', 28_400)?.value).toBe('28');
+    expect(formatAge('held', 3_725_000)?.value).toBe('1:02:05');
+  });
+  it('leaves an uncertainty below 0.01 s unsaid, and never invents a number', () => {
+    expect(formatAge('live', 90, 4)?.plusMinus).toBeNull();
+    for (const unknown of [null, NaN, -1, Infinity]) expect(formatAge('live', unknown)).toBeNull();
+  });
+});
+
+describe('a dead picture never looks alive', () => {
+  const live = { flow: 'flowing', sourceGone: false, state: FeedState.LIVE, ageKnown: true } as const;
+  it('is live only when frames flow, the feed lives and its age is known', () => {
+    expect(lookOf(live)).toBe('live');
+    expect(lookOf({ ...live, ageKnown: false })).toBe('unknown');
+    expect(lookOf({ ...live, state: null })).toBe('unknown');
+    expect(lookOf({ ...live, state: FeedState.UNSPECIFIED })).toBe('unknown');
+    expect(lookOf({ ...live, state: 99 as FeedState })).toBe('unknown');
+  });
+  it('shows the graver of two states: link before source before late', () => {
+    expect(lookOf({ ...live, flow: 'stalled', state: FeedState.LOST })).toBe('stalled');
+    expect(lookOf({ ...live, state: FeedState.LOST })).toBe('lost');
+    expect(lookOf({ ...live, state: FeedState.STALE })).toBe('stale');
+    expect(lookOf({ ...live, state: FeedState.XRAY_OFF })).toBe('xoff');
+    expect(lookOf({ ...live, flow: 'waiting' })).toBe('waiting');
+  });
+  it('blames the source when the server itself says that the compositor is gone', () => {
+    expect(lookOf({ ...live, flow: 'stalled', sourceGone: true })).toBe('lost');
+    expect(lookOf({ ...live, sourceGone: true })).toBe('live');
+  });
+  it('hides ink of a late picture, and keeps it on a frozen one', () => {
+    const shows: Record<Look, boolean> = { live: true, xoff: true, lost: true, stalled: true, unknown: true, stale: false, waiting: false };
+    for (const [look, expected] of Object.entries(shows)) expect(inkShows(look as Look), look).toBe(expected);
+  });
+});
+
+describe('the stall watchdog', () => {
+  it('says stalled 500 ms after the last frame, without any callback of the video', () => {
+    const watch = new StallWatch(ms(0));
+    watch.handleFrame(ms(1_000));
+    expect(watch.flow(ms(1_000 + STALL_MS - 1))).toBe('flowing');
+    expect(watch.flow(ms(1_000 + STALL_MS))).toBe('stalled');
+    expect(watch.pollTimeout(ms(1_100))).toBe(1_500);
+    watch.handleFrame(ms(3_000));
+    expect(watch.flow(ms(3_010))).toBe('flowing');
+  });
+  it('waits before the first frame, and says so when none comes', () => {
+    const watch = new StallWatch(ms(0));
+    expect(watch.flow(ms(STALL_MS + 1))).toBe('waiting');
+    expect(watch.flow(ms(FIRST_FRAME_MS))).toBe('stalled');
+    expect(watch.everFlowed).toBe(false);
+  });
+});
+
+describe('the line', () => {
+  it('is probed once in a silence, and lost within a second', () => {
+    const line = new LineWatch();
+    expect(line.lostSince(ms(5_000))).toBeNull();
+    line.handleHeard(ms(0));
+    expect(line.pollProbe(ms(PROBE_MS - 1))).toBe(false);
+    expect(line.pollProbe(ms(PROBE_MS))).toBe(true);
+    expect(line.pollProbe(ms(PROBE_MS + 50))).toBe(false);
+    expect(line.lostSince(ms(LOST_MS - 1))).toBeNull();
+    expect(line.lostSince(ms(LOST_MS))).toBe(0);
+    expect(LOST_MS).toBeLessThan(1_000);
+    line.handleHeard(ms(8_000));
+    expect(line.lostSince(ms(8_100))).toBeNull();
+  });
+  it('is spoken of once when lost and once when back', () => {
+    const voice = new LineVoice();
+    expect([false, true, true, false, false, true].map((lost) => voice.handleLine(lost))).toEqual([null, 'lost', null, 'back', null, 'lost']);
+  });
+  it('is tried again after 0.25 s, doubling to 2 s, and quickly again after a success', () => {
+    const backoff = new Backoff();
+    expect([1, 2, 3, 4, 5].map(() => backoff.delayMs())).toEqual([250, 500, 1_000, 2_000, 2_000]);
+    backoff.handleSuccess();
+    expect(backoff.delayMs()).toBe(250);
+  });
+});
+
+describe('the media path', () => {
+  it('is made at once, made anew when it falls silent, and left alone while the server is not heard', () => {
+    const media = new MediaWatch();
+    expect(media.pollRestart(ms(0), false)).toBe(false);
+    expect(media.pollRestart(ms(0), true)).toBe(true);
+    media.handleStart(ms(0));
+    expect(media.pollRestart(ms(4_900), true)).toBe(false);
+    expect(media.pollRestart(ms(5_000), true)).toBe(true);
+    media.handleStart(ms(5_000));
+    media.handleAlive(ms(5_200));
+    expect(media.pollRestart(ms(7_600), true)).toBe(false);
+    expect(media.pollRestart(ms(7_701), true)).toBe(true);
+    expect(media.pollRestart(ms(7_701), false)).toBe(false);
+  });
+  it('survives a cut of two seconds without being made anew', () => {
+    const media = new MediaWatch();
+    media.handleStart(ms(0));
+    media.handleAlive(ms(6_000));
+    expect(media.pollRestart(ms(8_000), true)).toBe(false);
+  });
+  it('is made anew soon after it ended', () => {
+    const media = new MediaWatch();
+    media.handleStart(ms(0));
+    media.handleAlive(ms(900));
+    media.handleEnd();
+    expect(media.pollRestart(ms(1_000), true)).toBe(true);
+  });
+});

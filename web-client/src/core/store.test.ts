@@ -1,0 +1,43 @@
+import { create } from '@bufbuild/protobuf';
+import { describe, expect, it } from 'vitest';
+import { PersonSchema, Role } from '../gen/signal_pb';
+import { screenOf } from './protocol';
+import { failureOf, Store } from './store';
+
+const person = (author: number, media: boolean, present = true) => create(PersonSchema, { author, media, present });
+
+describe('who is present', () => {
+  it('a person whose media path went away is lost, until it is back', () => {
+    const store = new Store();
+    store.handlePeople([person(1, true), person(2, false)], 1);
+    expect([...store.lostPeople.value]).toEqual([]);
+    store.handlePeople([person(1, true), person(2, true)], 1);
+    store.handlePeople([person(1, true), person(2, false)], 1);
+    store.handlePeople([person(1, true), person(2, false, false)], 1);
+    expect([...store.lostPeople.value]).toEqual([2]);
+    store.handlePeople([person(1, true), person(2, true)], 1);
+    expect([...store.lostPeople.value]).toEqual([]);
+  });
+  it('is never oneself', () => {
+    const store = new Store();
+    store.handlePeople([person(1, true)], 1);
+    store.handlePeople([person(1, false)], 1);
+    expect([...store.lostPeople.value]).toEqual([]);
+  });
+});
+
+describe('failures', () => {
+  it('follow the stable code, and keep the server’s own sentence', () => {
+    expect(failureOf('auth.link.expired', null).key).toBe('fail_link_expired');
+    expect(failureOf('auth.link.invalid', null).key).toBe('fail_link_invalid');
+    expect(failureOf('case.ended', null).key).toBe('fail_ended');
+    expect(failureOf('version.unsupported', null).key).toBe('fail_version');
+    expect(failureOf('case.full', { ja: 'い', en: 'a' })).toEqual({ key: 'fail_refused', said: { ja: 'い', en: 'a' }, reference: 'case.full' });
+  });
+});
+
+describe('the screen', () => {
+  it('is decided by the role', () => {
+    expect([Role.ROOM, Role.MENTOR, Role.DESK, Role.OBSERVER, Role.VENDOR].map(screenOf)).toEqual(['room', 'mentor', 'desk', 'desk', 'vendor']);
+  });
+});
