@@ -4,12 +4,16 @@
 //! [`Engine`] is the core, turned by hand. With the feature `edge`, [`start`] runs it on a thread of its own behind one UDP
 //! socket, and [`SfuHandle`] is the server's hand on it.
 
+#![cfg_attr(test, allow(clippy::disallowed_methods))] // Virtual time begins at some instant.
+
 mod adapter;
 mod api;
 mod case;
 #[cfg(feature = "edge")]
 mod edge;
 mod engine;
+#[doc(hidden)]
+pub mod fuzz;
 mod peer;
 mod route;
 pub mod sdp_guard;

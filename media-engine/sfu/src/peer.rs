@@ -45,7 +45,10 @@ pub(crate) struct Peer {
     pub(crate) kind: PeerKind,
     pub(crate) grants: Grants,
     pub(crate) conn: Conn,
+    /// Our ICE user fragment for it.
     pub(crate) ufrag: String,
+    /// The certificate it offered with.
+    pub(crate) fingerprint: String,
     pub(crate) addresses: VecDeque<SocketAddr>,
     pub(crate) made: Instant,
     /// Last packet that proved who sent it.
@@ -80,6 +83,7 @@ impl Peer {
             grants,
             conn,
             ufrag,
+            fingerprint: String::new(),
             addresses: VecDeque::new(),
             made: now,
             heard: now,

@@ -119,7 +119,8 @@ impl SfuHandle {
         self.inner.dropped.load(Ordering::Relaxed)
     }
 
-    /// Answers a peer's offer; makes the peer if it is new. A later offer of the same peer restarts its ICE.
+    /// Answers a peer's offer; makes the peer if it is new. A later offer of the same peer restarts its ICE, or, from a new
+    /// connection (another certificate), takes the place of the first: what its slots show stays, `Connected` comes again.
     /// The answer holds all candidates of ours.
     pub async fn offer(
         &self,

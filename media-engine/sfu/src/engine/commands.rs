@@ -19,7 +19,9 @@ const LOSSY_WAITING_MAX: usize = 32 * 1024;
 const CTL_WAITING_MAX: usize = 128 * 1024;
 
 impl Engine {
-    /// Answers a peer's offer; makes the peer if it is new.
+    /// Answers a peer's offer; makes the peer if it is new. A later offer of the same peer with the same certificate
+    /// restarts its ICE; with another one it is another connection, which takes the place of the first and shows what that
+    /// one showed.
     pub fn handle_offer(
         &mut self,
         now: Instant,
@@ -33,8 +35,16 @@ impl Engine {
             return Err(OfferError::Unsupported("publishing by WHIP"));
         }
         let shape = sdp_guard::check(sdp, &kind).map_err(OfferError::Sdp)?;
-        if self.peers.contains_key(&id) {
-            return self.answer_again(now, id, &case, &kind, grants, sdp);
+        let mut shown = Vec::new();
+        if let Some(peer) = self.peers.get(&id) {
+            if peer.case != case || peer.kind != kind {
+                return Err(OfferError::Mismatch);
+            }
+            if peer.fingerprint == fingerprint(sdp) {
+                return self.answer_again(now, id, grants, sdp);
+            }
+            let before = self.take_out(now, id, false);
+            shown.extend(before.into_iter().flat_map(|p| p.video).map(|v| v.what));
         }
         if self.peers.len() >= self.limits.peers {
             return Err(OfferError::ServerFull(self.limits.peers));
@@ -57,7 +67,8 @@ impl Engine {
             }
         };
         let (videos, voices) = (shape.video.len(), shape.voice_in.len());
-        let peer = Peer::new(now, case.clone(), kind.clone(), grants, conn, ufrag.clone(), videos, voices);
+        let mut peer = Peer::new(now, case.clone(), kind.clone(), grants, conn, ufrag.clone(), videos, voices);
+        peer.fingerprint = fingerprint(sdp);
         self.by_ufrag.insert(ufrag, id);
         self.peers.insert(id, peer);
         self.cases.entry(case).or_default().peers.insert(id);
@@ -65,22 +76,15 @@ impl Engine {
         if let PeerKind::Whep { feed, layer } = kind {
             self.assign(now, id, 0, Some((feed, layer)));
         }
+        for (slot, what) in shown.into_iter().enumerate() {
+            self.assign(now, id, slot as u8, what);
+        }
         self.settle(now);
         if self.peers.contains_key(&id) { Ok(answer) } else { Err(OfferError::Refused("it could not be set up".into())) }
     }
 
-    fn answer_again(
-        &mut self,
-        now: Instant,
-        id: PeerId,
-        case: &CaseId,
-        kind: &PeerKind,
-        grants: Grants,
-        sdp: &str,
-    ) -> Result<String, OfferError> {
-        let Some(peer) = self.peers.get(&id).filter(|p| p.case == *case && p.kind == *kind) else {
-            return Err(OfferError::Mismatch);
-        };
+    fn answer_again(&mut self, now: Instant, id: PeerId, grants: Grants, sdp: &str) -> Result<String, OfferError> {
+        let Some(peer) = self.peers.get(&id) else { return Err(OfferError::Mismatch) };
         let old = peer.ufrag.clone();
         let answered = self.turn(now, id, |peer, sink| {
             let answer = peer.conn.answer_again(sdp, sink)?;
@@ -192,4 +196,9 @@ impl Engine {
             Ok(())
         });
     }
+}
+
+/// The certificate an offer names, as it is written; a new connection of a browser has a new one.
+fn fingerprint(sdp: &str) -> String {
+    sdp.lines().find_map(|l| l.strip_prefix("a=fingerprint:")).unwrap_or_default().to_ascii_lowercase()
 }

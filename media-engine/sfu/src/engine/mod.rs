@@ -108,10 +108,9 @@ impl Engine {
             return false;
         }
         peer.heard = now;
-        if self.by_address.insert(source, id) != Some(id) || peer.addresses.back() != Some(&source) {
-            if let Some(forgotten) = peer.learn_address(source) {
-                self.by_address.remove(&forgotten);
-            }
+        let known = self.by_address.insert(source, id) == Some(id) && peer.addresses.back() == Some(&source);
+        if !known && let Some(forgotten) = peer.learn_address(source) {
+            self.by_address.remove(&forgotten);
         }
         true
     }
@@ -248,15 +247,24 @@ impl Engine {
     }
 
     fn end(&mut self, now: Instant, id: PeerId, reason: CloseReason) {
+        let Some(peer) = self.take_out(now, id, reason != CloseReason::Fault) else { return };
+        tracing::debug!(peer = id.0, case = %peer.case, reason = reason.code(), "closed");
+        self.events.push_back(SfuEvent::Closed { peer: id, case: peer.case, reason });
+    }
+
+    /// Takes a peer out of everything that knows it. `goodbye`: so that a page notices at once; a connection that is beyond
+    /// words just goes.
+    fn take_out(&mut self, now: Instant, id: PeerId, goodbye: bool) -> Option<Peer> {
         self.withdraw_all(id);
         self.silence(id);
         self.hush(id);
-        let Some(mut peer) = self.peers.remove(&id) else { return };
-        if reason != CloseReason::Fault {
-            // So that a page notices at once. A connection that is beyond words just goes.
+        let mut peer = self.peers.remove(&id)?;
+        if goodbye {
             let mut sink = Sink { peer: id, transmits: &mut self.transmits, events: &mut self.told };
             let _ = catch_unwind(AssertUnwindSafe(|| peer.conn.close(now, &mut sink)));
         }
+        // What it told last is nobody's business any more, least of all that of one who comes under the same number.
+        self.told.retain(|(told, _)| *told != id);
         if let Some(at) = peer.scheduled {
             self.deadlines.remove(&(at, id));
         }
@@ -273,8 +281,7 @@ impl Engine {
                 self.cases.remove(&peer.case);
             }
         }
-        tracing::debug!(peer = id.0, case = %peer.case, reason = reason.code(), "closed");
-        self.events.push_back(SfuEvent::Closed { peer: id, case: peer.case, reason });
+        Some(peer)
     }
 }
 

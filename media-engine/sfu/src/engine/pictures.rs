@@ -106,12 +106,12 @@ impl Engine {
             peer.conn.handle_timeout(now, sink)?;
             Ok(taken)
         });
-        if taken == Some(false) {
-            if let Some(video) = self.peers.get_mut(&id).and_then(|p| p.video.get_mut(usize::from(slot))) {
-                video.seq.stop();
-                if !std::mem::replace(&mut video.refused, true) {
-                    tracing::warn!(peer = id.0, slot, ?codec, "the peer cannot decode what it is to be shown");
-                }
+        if taken == Some(false)
+            && let Some(video) = self.peers.get_mut(&id).and_then(|p| p.video.get_mut(usize::from(slot)))
+        {
+            video.seq.stop();
+            if !std::mem::replace(&mut video.refused, true) {
+                tracing::warn!(peer = id.0, slot, ?codec, "the peer cannot decode what it is to be shown");
             }
         }
     }

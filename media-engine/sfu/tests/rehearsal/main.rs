@@ -1,4 +1,5 @@
 //! Rehearsal: the engine, pages made of str0m's client side, links that delay and lose, one virtual clock. Same seed, same run.
+#![allow(clippy::disallowed_methods)] // Virtual time, too, begins at some instant.
 
 mod viewer;
 mod world;
@@ -356,4 +357,18 @@ fn a_player_is_shown_its_feed() {
     world.run(ms(1_000));
     assert!(world.viewer(player).pictures(0).len() > 50);
     world.viewer(player).assert_unbroken(0);
+}
+
+#[test]
+fn a_new_connection_of_the_same_page_takes_the_place_of_the_old() {
+    let mut world = World::new(18);
+    let page = world.page(ALL, ms(10));
+    world.show(page, 0, "program");
+    world.source("program");
+    world.run(ms(1_000));
+    world.reconnect(page);
+    world.run(ms(1_000));
+    assert!(world.viewer(page).pictures(0).len() > 30, "what it showed is shown again");
+    world.viewer(page).assert_unbroken(0);
+    assert_eq!((world.closed(page), world.engine.n_peers(), world.watchers("program")), (None, 1, 1));
 }

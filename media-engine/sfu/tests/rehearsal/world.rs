@@ -110,6 +110,18 @@ impl World {
         id
     }
 
+    /// The page makes a new connection under its old number, from another address.
+    pub(crate) fn reconnect(&mut self, id: PeerId) {
+        let now = self.now;
+        let member = self.members.get_mut(&id).expect("a member");
+        let address = SocketAddr::new(member.viewer.address.ip(), member.viewer.address.port() + 1);
+        let (mut viewer, offer) = Viewer::new(now, address, true);
+        let answer = self.engine.handle_offer(now, id, case(), PeerKind::Client, ALL, &offer).expect("an answer");
+        viewer.accept(&answer);
+        self.members.get_mut(&id).expect("a member").viewer = viewer;
+        self.carry();
+    }
+
     pub(crate) fn viewer(&mut self, id: PeerId) -> &mut Viewer {
         &mut self.members.get_mut(&id).expect("a member").viewer
     }
@@ -317,10 +329,10 @@ impl World {
     /// Puts what came out of engine and viewers on its way.
     fn carry(&mut self) {
         while let Some(event) = self.engine.poll_event() {
-            if let SfuEvent::KeyframeWanted { feed, .. } = &event {
-                if let Some(source) = self.sources.get_mut(feed) {
-                    source.key = true;
-                }
+            if let SfuEvent::KeyframeWanted { feed, .. } = &event
+                && let Some(source) = self.sources.get_mut(feed)
+            {
+                source.key = true;
             }
             self.told_at.push((self.now, event.clone()));
             self.events.push(event);

@@ -1,0 +1,135 @@
+//! The thread behind a real socket on loopback.
+#![cfg(feature = "edge")]
+#![allow(clippy::disallowed_methods)] // A real socket runs on real time.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use annotation::id::FeedId;
+use annotation::time::CaptureTime;
+use bytes::Bytes;
+use link::id::{CaseId, LayerId};
+use sfu::{
+    Channel, FeedPacket, Grants, Limits, Moment, OfferError, PeerId, PeerKind, SfuConfig, SfuEvent, StartError, VideoCodec,
+};
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+const PAGE: &str = include_str!("data/chromium-offer.sdp");
+
+fn config() -> SfuConfig {
+    SfuConfig { udp: SocketAddr::from(([0, 0, 0, 0], 0)), advertise: Vec::new(), limits: Limits::default() }
+}
+
+fn case() -> CaseId {
+    CaseId::parse("one").expect("an id")
+}
+
+/// Runs a future that needs no runtime.
+fn wait<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime").block_on(future)
+}
+
+#[test]
+fn a_busy_port_is_named_in_one_clear_sentence() {
+    let taken = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    let error = sfu::start(SfuConfig { udp: address, ..config() }).expect_err("busy");
+    assert!(matches!(error, StartError::PortBusy(a) if a == address));
+    assert!(error.to_string().contains("already in use"), "{error}");
+}
+
+#[test]
+fn hostile_offers_are_answered_with_errors_and_the_thread_goes_on() {
+    let (sfu, _events) = sfu::start(config()).expect("started");
+    for sdp in ["", "v=0", &"x".repeat(100_000)] {
+        let offer = sfu.offer(PeerId(1), case(), PeerKind::Client, Grants::default(), sdp.to_owned());
+        assert!(matches!(wait(offer), Err(OfferError::Sdp(_))));
+    }
+    let whip = sfu.offer(PeerId(1), case(), PeerKind::Whip { feed: FeedId::program() }, Grants::default(), PAGE.into());
+    assert!(matches!(wait(whip), Err(OfferError::Unsupported(_))));
+    let answer = wait(sfu.offer(PeerId(1), case(), PeerKind::Client, Grants::default(), PAGE.into())).expect("an answer");
+    assert!(answer.contains(&format!("127.0.0.1 {} typ host", sfu.port())), "{answer}");
+}
+
+#[test]
+fn a_stopped_thread_is_said_to_be_stopped() {
+    let (sfu, mut events) = sfu::start(config()).expect("started");
+    wait(sfu.offer(PeerId(1), case(), PeerKind::Client, Grants::default(), PAGE.into())).expect("an answer");
+    sfu.stop().expect("heard");
+    let mut closed = false;
+    while let Some(event) = events.blocking_recv() {
+        closed |= matches!(event, SfuEvent::Closed { peer: PeerId(1), .. });
+    }
+    assert!(closed, "peers are closed first");
+    assert!(matches!(
+        wait(sfu.offer(PeerId(2), case(), PeerKind::Client, Grants::default(), PAGE.into())),
+        Err(OfferError::Stopped)
+    ));
+}
+
+/// A page over a real socket: it connects, sees a picture, and its data arrive.
+#[test]
+fn pictures_and_data_pass_through_the_real_socket() {
+    let (sfu, mut events) = sfu::start(config()).expect("started");
+    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let local = socket.local_addr().expect("an address");
+    let mut rtc = Rtc::builder()
+        .set_crypto_provider(std::sync::Arc::new(str0m::crypto::from_feature_flags()))
+        .set_rtp_mode(true)
+        .build(Instant::now());
+    rtc.add_local_candidate(Candidate::host(local, "udp").expect("an address"));
+    let mut api = rtc.sdp_api();
+    api.add_media(str0m::media::MediaKind::Video, str0m::media::Direction::RecvOnly, None, None, None);
+    let (offer, pending) = api.apply().expect("an offer");
+    let kind = PeerKind::Whep { feed: FeedId::program(), layer: LayerId::High };
+    let grants = Grants { see: true, ..Grants::default() };
+    let answer = wait(sfu.offer(PeerId(1), case(), kind, grants, offer.to_sdp_string())).expect("an answer");
+    let answer = str0m::change::SdpAnswer::from_sdp_string(&answer).expect("readable");
+    rtc.sdp_api().accept_answer(pending, answer).expect("acceptable");
+    // Not open for a player: dropped and counted, nothing else.
+    sfu.send_data(PeerId(1), Channel::Ink, Bytes::from_static(b"x")).expect("heard");
+
+    let started = Instant::now();
+    let (mut seq, mut pictures, mut next) = (0u16, 0, started);
+    let mut buffer = vec![0; 2_000];
+    while pictures < 20 {
+        assert!(started.elapsed() < Duration::from_secs(20), "{pictures} pictures after 20 s");
+        let deadline = loop {
+            match rtc.poll_output().expect("sound") {
+                Output::Timeout(at) => break at,
+                Output::Transmit(t) => drop(socket.send_to(&t.contents, t.destination)),
+                Output::Event(Event::RtpPacket(_)) => pictures += 1,
+                Output::Event(_) => {}
+            }
+        };
+        if Instant::now() >= next {
+            next += Duration::from_millis(5);
+            let timeline = CaptureTime::from_unix(Duration::from_secs(1_790_000_000)).saturating_add(started.elapsed());
+            let mut packet = vec![0x80, 0xE0];
+            packet.extend(seq.to_be_bytes());
+            packet.extend(timeline.rtp_90khz().to_be_bytes());
+            packet.extend([0, 0, 0, 1, 0x65, 0x88, 0x84]);
+            seq += 1;
+            let (feed, layer, codec) = (FeedId::program(), LayerId::High, VideoCodec::H264);
+            let received = Moment { at: Instant::now(), timeline };
+            sfu.feed_rtp(FeedPacket { case: case(), feed, layer, codec, packet: packet.into(), received }).expect("room");
+        }
+        let until = deadline.min(next).saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        socket.set_read_timeout(Some(until)).expect("a timeout");
+        let input = match socket.recv_from(&mut buffer) {
+            Ok((n, source)) => {
+                let contents = buffer[..n].try_into().expect("WebRTC");
+                Input::Receive(Instant::now(), Receive { proto: Protocol::Udp, source, destination: local, contents })
+            }
+            Err(_) => Input::Timeout(Instant::now()),
+        };
+        rtc.handle_input(input).expect("sound");
+    }
+    let mut told = Vec::new();
+    while let Ok(event) = events.try_recv() {
+        told.push(event);
+    }
+    assert!(told.iter().any(|e| matches!(e, SfuEvent::Connected { peer: PeerId(1) })));
+    assert!(told.iter().any(|e| matches!(e, SfuEvent::Watchers { count: 1, .. })));
+}
