@@ -1,1 +1,19 @@
-//! The engine.
+//! The room's engine: captures feeds, aligns and composes them into a program, encodes it while somebody watches, and
+//! hands RTP and the frame index to the server over the link.
+//!
+//! It does not know people, cases beyond an id, ink, or WebRTC. Only [`clock`] reads a clock; `timing`, `health`,
+//! `program::{layout, align, compositor}`, `output::{queue, stats}`, the parsers of `vitals` and `encode::{keyframe, rtp}` are pure.
+
+pub mod board;
+pub mod clock;
+pub mod config;
+pub mod encode;
+pub mod engine;
+pub mod feed;
+pub mod health;
+pub mod output;
+pub mod picture;
+pub mod program;
+pub mod refusal;
+pub mod timing;
+pub mod vitals;

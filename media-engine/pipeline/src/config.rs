@@ -1,0 +1,295 @@
+//! What the engine is told: feeds, program, encoder. One grammar; `--demo` is the same values made in code.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use annotation::id::FeedId;
+use serde::Deserialize;
+
+use crate::encode::{EncoderKind, EncoderSettings};
+use crate::feed::SourceConfig;
+use crate::picture::Geometry;
+use crate::program::layout::{self, Layout};
+use crate::refusal::Refusal;
+use crate::timing::pace::Period;
+
+/// Level 3.1 of H.264, which is what every browser negotiates: 3,600 macroblocks a frame, 108,000 a second.
+const MACROBLOCKS_MAX: usize = 3_600;
+const MACROBLOCKS_PER_S_MAX: u64 = 108_000;
+const FEEDS_MAX: usize = 8;
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Name of this engine, for people.
+    #[serde(default = "default_engine")]
+    pub engine: String,
+    #[serde(default)]
+    pub encoder: EncoderKind,
+    pub program: ProgramConfig,
+    /// Layouts besides the built-in ones.
+    #[serde(default, rename = "layout")]
+    pub layouts: Vec<Layout>,
+    #[serde(rename = "feed")]
+    pub feeds: Vec<FeedConfig>,
+    /// Measuring mode: TC48 is burnt into the main feed. Only by the command line.
+    #[serde(skip)]
+    pub time_code: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ProgramConfig {
+    pub width: usize,
+    pub height: usize,
+    pub layout: String,
+    /// bit/s of the highest layer at first; the server steers it.
+    #[serde(default = "default_bitrate")]
+    pub bitrate_bps: u32,
+    /// How long a frame may wait for its companions: 80 for guidance, 200 for the wall, 0 for *now*.
+    #[serde(default = "default_align_ms")]
+    pub align_ms: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FeedConfig {
+    pub id: FeedId,
+    /// operative-field, fluoroscopy, vital-signs, ...
+    pub kind: String,
+    pub name_ja: String,
+    pub name_en: String,
+    /// Exactly one feed is the main one: it clocks the program.
+    #[serde(default)]
+    pub main: bool,
+    /// Fixed delay of the capture path, ms.
+    #[serde(default)]
+    pub offset_ms: f64,
+    pub source: SourceConfig,
+}
+
+fn default_engine() -> String {
+    "engine".into()
+}
+
+fn default_bitrate() -> u32 {
+    2_500_000
+}
+
+fn default_align_ms() -> u64 {
+    80
+}
+
+impl Config {
+    /// Reads and checks a file. Relative paths in it are relative to its folder.
+    pub fn load(path: &Path) -> Result<Self, Refusal> {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            Refusal::new("config.unreadable", format!("The configuration {} cannot be read ({e}); check the path.", path.display()))
+        })?;
+        let mut config = Self::parse(&text)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for feed in &mut config.feeds {
+            match &mut feed.source {
+                SourceConfig::File { path } | SourceConfig::Dicom { path } | SourceConfig::Wfdb { path } => {
+                    *path = folder.join(&*path);
+                }
+                SourceConfig::SyntheticField | SourceConfig::SyntheticFluoro | SourceConfig::SyntheticVitals => {}
+            }
+        }
+        Ok(config)
+    }
+
+    pub fn parse(text: &str) -> Result<Self, Refusal> {
+        let config: Config = toml::from_str(text).map_err(|e| {
+            let place = e.span().map_or(String::new(), |s| format!(" in line {}", text[..s.start].matches('\n').count() + 1));
+            let what = e.message().lines().collect::<Vec<_>>().join(", ");
+            Refusal::new("config.malformed", format!("The configuration is wrong{place}: {what}; correct it as the README describes."))
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// What holds for every configuration, however it was made.
+    fn check(&self) -> Result<(), Refusal> {
+        let refuse = |code, message: String| Err(Refusal::new(code, message));
+        if self.feeds.is_empty() || self.feeds.len() > FEEDS_MAX {
+            return refuse("config.feeds", format!("The configuration has {} feeds; give 1 to {FEEDS_MAX}.", self.feeds.len()));
+        }
+        let mains = self.feeds.iter().filter(|f| f.main).count();
+        if mains != 1 {
+            return refuse("config.main-feed", format!("{mains} feeds are marked main; mark exactly one with main = true."));
+        }
+        for (n, feed) in self.feeds.iter().enumerate() {
+            if feed.id == FeedId::program() || self.feeds[..n].iter().any(|f| f.id == feed.id) {
+                return refuse("config.feed-id", format!("The feed id {} is taken; give each feed another one.", feed.id));
+            }
+            if !(-1000.0..=10_000.0).contains(&feed.offset_ms) {
+                return refuse("config.offset", format!("offset_ms of feed {} is out of range; give -1000 to 10000.", feed.id));
+            }
+        }
+        let (w, h) = (self.program.width, self.program.height);
+        let sized = Geometry::new(w, h).filter(|_| w % 8 == 0 && w.div_ceil(16) * h.div_ceil(16) <= MACROBLOCKS_MAX);
+        if sized.is_none() {
+            return refuse(
+                "config.program-size",
+                format!("A program of {w}x{h} cannot be encoded for browsers; use 1280x720 or less, width a multiple of 8, height even."),
+            );
+        }
+        if self.program.align_ms > 1000 {
+            return refuse("config.align", "align_ms is out of range; give 0 to 1000.".into());
+        }
+        if !(100_000..=14_000_000).contains(&self.program.bitrate_bps) {
+            return refuse("config.bitrate", "bitrate_bps is out of range; give 100000 to 14000000.".into());
+        }
+        Ok(())
+    }
+
+    /// The three feeds of the demo. `shared`: a folder with sample data that must be there (`None`: generated scenes).
+    pub fn demo(shared: Option<&Path>, time_code: bool) -> Self {
+        let sample = |path: &str| shared.map(|folder| sample_path(folder, path));
+        let feed = |id: &str, kind: &str, name_ja: &str, name_en: &str, source: SourceConfig| FeedConfig {
+            // The ids are literals of this function.
+            id: FeedId::parse(id).unwrap_or_else(|_| FeedId::program()),
+            kind: kind.into(),
+            name_ja: name_ja.into(),
+            name_en: name_en.into(),
+            main: id == "field",
+            offset_ms: 0.0,
+            source,
+        };
+        let field = sample("field/lap_cholecystectomy_1280x720_25fps_10s.mp4");
+        let fluoro = sample("fluoro/xa_coronary_rca_512x512_96f_jpegbaseline.dcm");
+        let vitals = sample("vitals/wfdb/041s.hea");
+        Config {
+            engine: default_engine(),
+            encoder: EncoderKind::default(),
+            program: ProgramConfig {
+                width: 1280,
+                height: 720,
+                layout: if time_code { "measuring" } else { "field-large" }.into(),
+                bitrate_bps: default_bitrate(),
+                align_ms: default_align_ms(),
+            },
+            layouts: Vec::new(),
+            feeds: vec![
+                feed("field", "operative-field", "術野", "Operative field", match field {
+                    Some(path) => SourceConfig::File { path },
+                    None => SourceConfig::SyntheticField,
+                }),
+                feed("fluoro", "fluoroscopy", "X線透視", "Fluoroscopy", match fluoro {
+                    Some(path) => SourceConfig::Dicom { path },
+                    None => SourceConfig::SyntheticFluoro,
+                }),
+                feed("vitals", "vital-signs", "生体情報", "Vital signs", match vitals {
+                    Some(path) => SourceConfig::Wfdb { path },
+                    None => SourceConfig::SyntheticVitals,
+                }),
+            ],
+            time_code,
+        }
+    }
+
+    pub fn layout(&self) -> Result<Layout, Refusal> {
+        let name = &self.program.layout;
+        let own = self.layouts.iter().find(|l| l.name == *name).cloned();
+        own.or_else(|| layout::built_in(name)).ok_or_else(|| {
+            Refusal::new("config.layout", format!("{}.", layout::LayoutError::Unknown(name.clone())))
+        })
+    }
+
+    pub fn align_bound(&self) -> Duration {
+        Duration::from_millis(self.program.align_ms)
+    }
+
+    /// Encoder settings for a program at this cadence, or why a browser could not decode it.
+    pub fn encoder_settings(&self, period: Period) -> Result<EncoderSettings, Refusal> {
+        let too_large = || {
+            Refusal::new(
+                "config.program-rate",
+                "The main feed is faster than browsers decode at this size (level 3.1); make the program smaller.",
+            )
+        };
+        let size = Geometry::new(self.program.width, self.program.height).ok_or_else(too_large)?;
+        let (frames, seconds) = period.rate();
+        let blocks = (size.width.div_ceil(16) * size.height.div_ceil(16)) as u64;
+        if blocks * frames > MACROBLOCKS_PER_S_MAX * seconds {
+            return Err(too_large());
+        }
+        Ok(EncoderSettings { kind: self.encoder, size, period, bitrate_bps: self.program.bitrate_bps })
+    }
+}
+
+/// Sample data lies in the folder itself or in its `data`.
+fn sample_path(folder: &Path, path: &str) -> PathBuf {
+    let nested = folder.join("data").join(path);
+    if nested.exists() { nested } else { folder.join(path) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        program = { width = 1280, height = 720, layout = "field-large" }
+
+        [[feed]]
+        id = "field"
+        kind = "operative-field"
+        name_ja = "術野"
+        name_en = "Field"
+        main = true
+        offset_ms = 12.5
+        source = { type = "file", path = "a.mp4" }
+
+        [[feed]]
+        id = "vitals"
+        kind = "vital-signs"
+        name_ja = "生体情報"
+        name_en = "Vital signs"
+        source = { type = "synthetic-vitals" }
+    "#;
+
+    fn code(text: &str) -> &'static str {
+        Config::parse(text).expect_err("must be refused").code
+    }
+
+    #[test]
+    fn the_grammar_expresses_feeds_and_program() {
+        let config = Config::parse(GOOD).expect("good");
+        assert_eq!(config.feeds.len(), 2);
+        assert_eq!(config.feeds[0].source, SourceConfig::File { path: "a.mp4".into() });
+        assert_eq!(config.program.align_ms, 80);
+        assert_eq!(config.encoder, EncoderKind::X264);
+        let open = Config::parse(&format!("encoder = \"openh264\"\n{GOOD}")).expect("good");
+        assert_eq!(open.encoder, EncoderKind::OpenH264);
+    }
+
+    #[test]
+    fn mistakes_are_named_in_one_sentence() {
+        assert_eq!(code("program = 3"), "config.malformed");
+        assert_eq!(code(&GOOD.replace("offset_ms", "ofset_ms")), "config.malformed");
+        assert_eq!(code(&GOOD.replace("type = \"file\"", "type = \"film\"")), "config.malformed");
+        assert_eq!(code(&GOOD.replace("main = true", "")), "config.main-feed");
+        assert_eq!(code(&GOOD.replace("id = \"vitals\"", "id = \"field\"")), "config.feed-id");
+        assert_eq!(code(&GOOD.replace("width = 1280", "width = 1921")), "config.program-size");
+        assert_eq!(code(&GOOD.replace("12.5", "1e9")), "config.offset");
+        let refusal = Config::parse(&GOOD.replace("main = true", "mian = true")).expect_err("refused");
+        assert!(refusal.message.contains("line 9") && !refusal.message.contains('\n'), "{}", refusal.message);
+    }
+
+    #[test]
+    fn the_demo_is_a_good_configuration() {
+        for time_code in [false, true] {
+            let config = Config::demo(None, time_code);
+            config.check().expect("good");
+            assert!(config.layout().expect("known").rects.len() >= config.feeds.len());
+        }
+    }
+
+    #[test]
+    fn sixty_a_second_at_720p_is_over_the_level() {
+        let config = Config::demo(None, false);
+        assert!(config.encoder_settings(Period::NTSC_30).is_ok());
+        assert!(config.encoder_settings(Period::from_rate(60, 1).expect("sane")).is_err());
+    }
+}

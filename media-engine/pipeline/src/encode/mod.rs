@@ -1,0 +1,8 @@
+//! Layers on demand: a program picture in, RTP packets out.
+
+pub mod keyframe;
+pub mod layer;
+pub mod rtp;
+pub mod settings;
+
+pub use settings::{EncoderKind, EncoderSettings};

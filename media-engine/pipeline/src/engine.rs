@@ -1,0 +1,194 @@
+//! Puts the parts together: prepares every feed, lays out the program, runs link, sources and program on their threads.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use annotation::id::FeedId;
+use link::id::{CaseId, LayerId};
+use link::wire::FeedInfo;
+
+use crate::board::Board;
+use crate::clock::LocalClock;
+use crate::config::Config;
+use crate::encode::EncoderSettings;
+use crate::feed::{self, FeedRun, Source, TimeCodeBurner};
+use crate::output::link::{LayerSpec, Link, LinkConfig, LinkEnd};
+use crate::picture::Geometry;
+use crate::program::layout::{Place, letterbox};
+use crate::program::run::{Program, ProgramFeed};
+use crate::refusal::Refusal;
+use crate::timing::case_clock::CaseClock;
+use crate::timing::pace::Period;
+
+/// How long threads have to end once the engine stops.
+const STOP_MAX: Duration = Duration::from_secs(1);
+
+/// Every feed opened and fitted to its place: the configuration is good.
+pub struct Prepared {
+    config: Config,
+    feeds: Vec<PreparedFeed>,
+    settings: EncoderSettings,
+}
+
+struct PreparedFeed {
+    info: FeedInfo,
+    place: Place,
+    period: Period,
+    offset_ns: i64,
+    source: Box<dyn Source>,
+    time_code: Option<TimeCodeBurner>,
+}
+
+impl std::fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Prepared({} feeds)", self.feeds.len())
+    }
+}
+
+/// Opens and checks everything. The error is for a person; nothing runs yet.
+pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
+    gstreamer::init().map_err(|e| {
+        Refusal::new("engine.gstreamer", format!("GStreamer does not start ({e}); install the gstreamer1.0 packages named in the README."))
+    })?;
+    if gstreamer::ElementFactory::find(config.encoder.element()).is_none() {
+        let element = config.encoder.element();
+        return Err(Refusal::new(
+            "engine.encoder-missing",
+            format!("The encoder {element} is not installed; install its GStreamer plug-in or choose another encoder."),
+        ));
+    }
+    let layout = config.layout()?;
+    if layout.rects.len() < config.feeds.len() {
+        let (name, rects, feeds) = (layout.name, layout.rects.len(), config.feeds.len());
+        return Err(Refusal::new(
+            "config.layout",
+            format!("Layout {name} has {rects} rectangles for {feeds} feeds; choose another or add a [[layout]]."),
+        ));
+    }
+    // Layout order: the main feed first, the others as configured.
+    let mut ordered: Vec<_> = config.feeds.iter().collect();
+    ordered.sort_by_key(|f| !f.main);
+
+    let size = (config.program.width, config.program.height);
+    let mut feeds = Vec::new();
+    for (n, feed) in ordered.into_iter().enumerate() {
+        let asked = (config.time_code && feed.main).then_some(Period::NTSC_30);
+        let prepared = feed::prepare(&feed.source, asked)?;
+        let info = prepared.info();
+        let rect = layout.pixels(n, size).map_err(|e| Refusal::new("config.layout", format!("{e}; correct the layout.")))?;
+        let picture = letterbox(rect, info.native);
+        let geometry = Geometry::new(picture.w, picture.h)
+            .ok_or_else(|| Refusal::new("config.layout", format!("The rectangle of feed {} is too small.", feed.id)))?;
+        let (width, height) = info.native.unwrap_or((picture.w, picture.h));
+        let time_code = config.time_code && feed.main;
+        if time_code && picture.w % 40 != 0 {
+            return Err(Refusal::new(
+                "config.time-code",
+                format!("The main feed is {} px wide in this layout; measuring mode needs a multiple of 40.", picture.w),
+            ));
+        }
+        feeds.push(PreparedFeed {
+            info: FeedInfo {
+                feed: feed.id.as_str().to_owned(),
+                kind: feed.kind.clone(),
+                name_ja: feed.name_ja.clone(),
+                name_en: feed.name_en.clone(),
+                width: width as u32,
+                height: height as u32,
+                period_us: info.period.duration().as_micros() as u32,
+            },
+            place: Place { feed: feed.id.clone(), picture },
+            period: info.period,
+            offset_ns: (feed.offset_ms * 1e6) as i64,
+            source: prepared.fit(geometry)?,
+            time_code: time_code.then(|| TimeCodeBurner::new(geometry)),
+        });
+    }
+    let period = feeds.first().map_or(Period::HZ_25, |f| f.period);
+    let settings = config.encoder_settings(period)?;
+    Ok(Prepared { config, feeds, settings })
+}
+
+/// The sockets of the server and the case they serve.
+#[derive(Debug, Clone)]
+pub struct Dial {
+    pub control: PathBuf,
+    pub media: PathBuf,
+    pub case: CaseId,
+}
+
+impl Prepared {
+    /// Runs until `stop` becomes readable or ends (`Ok`), or until there is no server to be had.
+    pub fn run(self, dial: Dial, stop: UnixStream) -> Result<(), LinkEnd> {
+        let clock = LocalClock::start();
+        let case_clock = Arc::new(CaseClock::new());
+        let board = Arc::new(Board::new(self.feeds.len()));
+        let size = self.settings.size;
+        let layers = vec![LayerSpec {
+            feed: FeedId::program(),
+            layer: LayerId::High,
+            width: size.width as u32,
+            height: size.height as u32,
+            // Proposed only; unlike that of another engine by its start time.
+            ssrc: (clock.now().0 >> 16) as u32 | 1,
+        }];
+        let link_config = LinkConfig {
+            control: dial.control,
+            media: dial.media,
+            case: dial.case,
+            engine: self.config.engine.clone(),
+            feeds: self.feeds.iter().map(|f| f.info.clone()).collect(),
+            layers: layers.clone(),
+        };
+        let system = |e: std::io::Error| LinkEnd::System(e.to_string());
+        let (link, handle) =
+            Link::new(link_config, stop, clock, case_clock.clone(), board.clone()).map_err(system)?;
+
+        let program_feeds = self.feeds.iter().enumerate().map(|(feed, f)| ProgramFeed {
+            feed,
+            place: f.place.clone(),
+            period: f.period.duration(),
+        });
+        let program = Program::new(
+            program_feeds.collect(),
+            layers,
+            self.settings,
+            self.config.align_bound(),
+            clock,
+            case_clock.clone(),
+            board.clone(),
+            handle,
+        );
+        let mut threads = Vec::new();
+        for (index, f) in self.feeds.into_iter().enumerate() {
+            let name = f.place.feed.to_string();
+            let run = FeedRun {
+                feed: index,
+                name: name.clone(),
+                source: f.source,
+                period: f.period,
+                offset_ns: f.offset_ns,
+                time_code: f.time_code,
+            };
+            let (case_clock, board) = (case_clock.clone(), board.clone());
+            threads.push(spawn(format!("feed-{name}"), move || feed::run(run, clock, &case_clock, &board)).map_err(system)?);
+        }
+        threads.push(spawn("program".into(), move || program.run()).map_err(system)?);
+        let result = link.run();
+        board.stop();
+        // A source may hang in somebody else's code; the engine does not wait for it.
+        let until = clock.now().saturating_add(STOP_MAX);
+        while threads.iter().any(|t| !t.is_finished()) && clock.now() < until {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        result
+    }
+}
+
+/// Starts a thread; its name is cut to what the system keeps.
+fn spawn(name: String, body: impl FnOnce() + Send + 'static) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.chars().take(15).collect()).spawn(body)
+}

@@ -1,0 +1,158 @@
+//! Sources of pictures, each behind one small trait and on a thread of its own.
+//!
+//! Life of a source: [`prepare`] opens it and finds what is wrong with it (a configuration error); [`Prepared::fit`] makes it
+//! deliver at its final size; [`run`] paces it: a picture is made ready, awaits its scheduled time, is stamped with that
+//! time and handed to the board. A source that fails later says so in a sentence and is tried again.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::board::{Board, CapturedFrame};
+use crate::clock::LocalClock;
+use crate::picture::{Geometry, Picture, PicturePool};
+use crate::refusal::Refusal;
+use crate::timing::case_clock::CaseClock;
+use crate::timing::pace::{Pace, Period};
+use crate::timing::tc48;
+
+pub mod dicom;
+pub mod file;
+pub mod synthetic_field;
+pub mod synthetic_fluoro;
+pub mod vitals;
+
+/// How long a failed source rests before it is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Where pictures come from.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SourceConfig {
+    /// A video file, looped.
+    File { path: PathBuf },
+    /// A DICOM cine, looped at its own frame time.
+    Dicom { path: PathBuf },
+    /// A WFDB record (path of its header), looped and drawn as a patient monitor draws.
+    Wfdb { path: PathBuf },
+    SyntheticField,
+    SyntheticFluoro,
+    SyntheticVitals,
+}
+
+/// What a source says of itself once opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceInfo {
+    /// Width and height of its own picture; `None`: it is drawn to measure.
+    pub native: Option<(usize, usize)>,
+    pub period: Period,
+}
+
+/// Opened and found good.
+pub trait Prepared: Send {
+    fn info(&self) -> SourceInfo;
+    fn fit(self: Box<Self>, size: Geometry) -> Result<Box<dyn Source>, Refusal>;
+}
+
+/// Delivers pictures of one size, one a period.
+pub trait Source: Send {
+    /// Picture `k` of the schedule, rising; numbers may be skipped. May take up to a period. The error is one sentence for
+    /// a person; afterwards it is called again.
+    fn picture(&mut self, k: u64) -> Result<Arc<Picture>, String>;
+}
+
+/// Opens a source. `period`: the cadence asked of sources that have none of their own.
+pub fn prepare(config: &SourceConfig, period: Option<Period>) -> Result<Box<dyn Prepared>, Refusal> {
+    Ok(match config {
+        SourceConfig::File { path } => Box::new(file::PreparedFile::open(path, period)?),
+        SourceConfig::Dicom { path } => Box::new(dicom::PreparedCine::open(path)?),
+        SourceConfig::Wfdb { path } => Box::new(vitals::PreparedVitals::open(path)?),
+        SourceConfig::SyntheticVitals => Box::new(vitals::PreparedVitals::synthetic()),
+        SourceConfig::SyntheticField => Box::new(synthetic_field::PreparedField::new(period.unwrap_or(Period::HZ_25))),
+        SourceConfig::SyntheticFluoro => Box::new(synthetic_fluoro::PreparedFluoro::new(Period::HZ_30)),
+    })
+}
+
+/// Burns TC48 into a source's pictures: at their scheduled capture, before any queue.
+#[derive(Debug)]
+pub struct TimeCodeBurner {
+    pool: PicturePool,
+}
+
+impl TimeCodeBurner {
+    pub fn new(size: Geometry) -> Self {
+        TimeCodeBurner { pool: PicturePool::new(size) }
+    }
+
+    /// A copy of `picture` that carries its capture time (case timeline) and the low 16 bits of `k`.
+    pub fn burn(&mut self, picture: &Picture, capture: annotation::time::CaptureTime, k: u64) -> Arc<Picture> {
+        let code = tc48::TimeCode { unix_ms: capture.unix_ms_low32(), counter: (k & 0xFFFF) as u16 };
+        self.pool.draw(|out| {
+            out.copy_from(picture);
+            let width = out.geometry().width;
+            if let Some([(luma, stride), ..]) = out.planes_mut() {
+                tc48::encode(luma, stride, width, code);
+            }
+        })
+    }
+}
+
+/// What the thread of one feed needs.
+pub struct FeedRun {
+    /// Index on the board.
+    pub feed: usize,
+    pub name: String,
+    pub source: Box<dyn Source>,
+    pub period: Period,
+    /// Fixed delay of the capture path: what is seen now was captured so much earlier.
+    pub offset_ns: i64,
+    pub time_code: Option<TimeCodeBurner>,
+}
+
+impl std::fmt::Debug for FeedRun {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FeedRun({})", self.name)
+    }
+}
+
+/// Paces one source until the engine stops. Runs on its own thread.
+pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &Board) {
+    let mut pace: Option<Pace> = None;
+    while !board.is_stopped() {
+        // Nothing can be stamped before the first exchange of clocks.
+        if case_clock.stamp(clock.now()).is_none() {
+            board.sleep(Duration::from_millis(5));
+            continue;
+        }
+        let pace = pace.get_or_insert_with(|| Pace::new(clock.now().saturating_add(run.period.duration()), run.period));
+        let made = catch_unwind(AssertUnwindSafe(|| run.source.picture(pace.k())))
+            .unwrap_or_else(|_| Err("The program part that reads this feed failed; it is being restarted.".into()));
+        let picture = match made {
+            Ok(picture) => picture,
+            Err(problem) => {
+                tracing::warn!(feed = %run.name, problem, "feed failed");
+                board.set_problem(run.feed, problem);
+                board.sleep(RETRY_AFTER);
+                pace.advance(clock.now());
+                continue;
+            }
+        };
+        let due = pace.due();
+        let picture = match (&mut run.time_code, case_clock.stamp(due.offset_ns(-run.offset_ns))) {
+            (Some(burner), Some((capture, _))) => burner.burn(&picture, capture, pace.k()),
+            _ => picture,
+        };
+        let ahead = due.since(clock.now());
+        if !ahead.is_zero() && board.sleep(ahead) {
+            return;
+        }
+        if let Some((capture, generation)) = case_clock.stamp(due.offset_ns(-run.offset_ns)) {
+            board.put(run.feed, generation, CapturedFrame { capture, picture });
+        }
+        let skipped = pace.advance(clock.now());
+        if skipped > 0 {
+            tracing::debug!(feed = %run.name, skipped, "behind the schedule");
+        }
+    }
+}

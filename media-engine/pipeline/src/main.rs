@@ -1,0 +1,131 @@
+//! `shirube-engine`: the room's compositor, started by the server. Exit codes: 0 stopped or checked, 1 failed while running,
+//! 2 wrong configuration, of which the last line on stderr says what is wrong and what to do.
+
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use link::id::CaseId;
+use pipeline::config::Config;
+use pipeline::engine::{self, Dial};
+use pipeline::output::link::report_refusal;
+use pipeline::refusal::Refusal;
+
+const USAGE: &str = "use: shirube-engine --control SOCKET --media SOCKET --case ID [--config FILE | --demo [--shared FOLDER]] [--time-code] [--check]";
+
+#[derive(Debug, Default)]
+struct Arguments {
+    control: Option<PathBuf>,
+    media: Option<PathBuf>,
+    case: Option<String>,
+    config: Option<PathBuf>,
+    demo: bool,
+    shared: Option<PathBuf>,
+    time_code: bool,
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter(filter).init();
+
+    let arguments = match parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(refusal) => return refused(&refusal, None),
+    };
+    match start(&arguments) {
+        Ok(code) => code,
+        Err(refusal) => refused(&refusal, arguments.control.as_deref().filter(|_| !arguments.check)),
+    }
+}
+
+fn start(arguments: &Arguments) -> Result<ExitCode, Refusal> {
+    let config = configuration(arguments)?;
+    let dial = if arguments.check { None } else { Some(dial(arguments)?) };
+    let prepared = engine::prepare(config)?;
+    let Some(dial) = dial else {
+        tracing::info!("the configuration is good");
+        return Ok(ExitCode::SUCCESS);
+    };
+    let stop = match stop_on_signals() {
+        Ok(stop) => stop,
+        Err(e) => {
+            eprintln!("Signals cannot be handled ({e}).");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    match prepared.run(dial, stop) {
+        Ok(()) => Ok(ExitCode::SUCCESS),
+        Err(end) => {
+            eprintln!("The engine ends: {end}.");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// A socket that becomes readable on SIGTERM or SIGINT.
+fn stop_on_signals() -> std::io::Result<UnixStream> {
+    let (stop, trigger) = UnixStream::pair()?;
+    signal_hook::low_level::pipe::register(signal_hook::consts::SIGTERM, trigger.try_clone()?)?;
+    signal_hook::low_level::pipe::register(signal_hook::consts::SIGINT, trigger)?;
+    Ok(stop)
+}
+
+fn configuration(arguments: &Arguments) -> Result<Config, Refusal> {
+    match (&arguments.config, arguments.demo) {
+        (Some(path), false) => {
+            let mut config = Config::load(path)?;
+            if arguments.time_code {
+                config.time_code = true;
+                config.program.layout = "measuring".into();
+            }
+            Ok(config)
+        }
+        (None, true) => Ok(Config::demo(arguments.shared.as_deref(), arguments.time_code)),
+        _ => Err(usage("give either --config FILE or --demo")),
+    }
+}
+
+fn dial(arguments: &Arguments) -> Result<Dial, Refusal> {
+    match (&arguments.control, &arguments.media, &arguments.case) {
+        (Some(control), Some(media), Some(case)) => Ok(Dial {
+            control: control.clone(),
+            media: media.clone(),
+            case: CaseId::parse(case).map_err(|e| usage(&e.to_string()))?,
+        }),
+        _ => Err(usage("--control, --media and --case are needed")),
+    }
+}
+
+fn usage(what: &str) -> Refusal {
+    Refusal::new("engine.arguments", format!("Wrong arguments: {what}; {USAGE}."))
+}
+
+fn refused(refusal: &Refusal, control: Option<&std::path::Path>) -> ExitCode {
+    if let Some(control) = control {
+        report_refusal(control, refusal);
+    }
+    tracing::error!(code = refusal.code, "refused");
+    eprintln!("{refusal}");
+    ExitCode::from(2)
+}
+
+fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, Refusal> {
+    let mut a = Arguments::default();
+    while let Some(word) = words.next() {
+        let mut value = || words.next().ok_or_else(|| usage(&format!("{word} needs a value")));
+        match word.as_str() {
+            "--control" => a.control = Some(value()?.into()),
+            "--media" => a.media = Some(value()?.into()),
+            "--case" => a.case = Some(value()?),
+            "--config" => a.config = Some(value()?.into()),
+            "--shared" => a.shared = Some(value()?.into()),
+            "--demo" => a.demo = true,
+            "--time-code" => a.time_code = true,
+            "--check" => a.check = true,
+            _ => return Err(usage(&format!("{word} is not known"))),
+        }
+    }
+    Ok(a)
+}

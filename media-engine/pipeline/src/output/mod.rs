@@ -1,0 +1,5 @@
+//! What leaves the engine: control messages and RTP on the link.
+
+pub mod link;
+pub mod queue;
+pub mod stats;

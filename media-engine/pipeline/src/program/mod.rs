@@ -1,0 +1,6 @@
+//! The program: a composed picture, clocked by its main feed.
+
+pub mod align;
+pub mod compositor;
+pub mod layout;
+pub mod run;

@@ -1,0 +1,395 @@
+//! Draws waves as a patient monitor does: at constant speed, an erase bar running ahead of the pen, numbers at the right.
+//!
+//! Incremental: a frame draws only what came since the last one, and only those columns are converted to I420.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use super::numerics::{BeatFinder, HeartRate, PressureTracker};
+use super::text::{Align, Face};
+use super::waves::{Kind, Wave};
+use crate::picture::{Geometry, Picture, rgb_to_picture};
+
+/// The look of 25 mm/s on a screen of 0.25 mm pixels, for a monitor 1280 px wide.
+const SWEEP_PX_PER_S: f64 = 100.0;
+const ERASE_PX: usize = 22;
+const LINE_PX: f32 = 1.9;
+const ROW_PX_MIN: usize = 40;
+const ROWS_MAX: usize = 5;
+const GREY: [u8; 3] = [0x9A, 0xA6, 0xB1];
+
+fn colour(kind: Kind) -> [u8; 3] {
+    match kind {
+        Kind::Ecg => [0x63, 0xE0, 0xA0],
+        Kind::Arterial => [0xFF, 0x8F, 0x87],
+        Kind::Pulmonary => [0xFF, 0xE0, 0x8A],
+        Kind::Pleth | Kind::Venous => [0x8F, 0xD3, 0xFF],
+    }
+}
+
+struct Row {
+    wave: Wave,
+    top: usize,
+    height: usize,
+    /// Samples drawn so far, and where the pen stands.
+    drawn: u64,
+    pen: Option<(f32, f32)>,
+    pressure: PressureTracker,
+    /// Its number as last drawn.
+    shown: String,
+}
+
+/// A monitor of one size. Time is that of its own schedule, from 0.
+pub struct Monitor {
+    size: Geometry,
+    face: Option<Face>,
+    rgb: Vec<[u8; 3]>,
+    rows: Vec<Row>,
+    /// Columns in which waves run; left of them the labels, right of them the numbers.
+    waves_at: Range<usize>,
+    px_per_s: f64,
+    beat_finder: Option<BeatFinder>,
+    heart_rate: HeartRate,
+    t_s: f64,
+}
+
+impl std::fmt::Debug for Monitor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Monitor({} rows)", self.rows.len())
+    }
+}
+
+impl Monitor {
+    /// As many of `waves` as there is room for, from the top.
+    pub fn new(size: Geometry, waves: Vec<Wave>) -> Self {
+        let n = waves.len().min((size.height / ROW_PX_MIN).clamp(1, ROWS_MAX));
+        let height = size.height / n.max(1);
+        let scale = (size.width as f32 / 1280.0).max(0.5);
+        let (labels, numbers) = ((74.0 * scale) as usize, (292.0 * scale) as usize);
+        let rows: Vec<Row> = waves
+            .into_iter()
+            .take(n)
+            .enumerate()
+            .map(|(i, wave)| Row {
+                wave,
+                top: i * height,
+                height,
+                drawn: 0,
+                pen: None,
+                pressure: PressureTracker::default(),
+                shown: String::new(),
+            })
+            .collect();
+        let beat_finder = rows.iter().find(|r| r.wave.kind == Kind::Ecg).map(|r| BeatFinder::new(r.wave.rate_hz));
+        let mut monitor = Monitor {
+            size,
+            face: Face::new(),
+            rgb: vec![[0; 3]; size.width * size.height],
+            rows,
+            waves_at: labels..size.width - numbers,
+            px_per_s: SWEEP_PX_PER_S * f64::from(scale),
+            beat_finder,
+            heart_rate: HeartRate::default(),
+            t_s: 0.0,
+        };
+        monitor.draw_labels(scale);
+        monitor
+    }
+
+    /// Draws everything up to `t_s` and returns the columns that changed.
+    pub fn advance(&mut self, t_s: f64) -> Vec<Range<usize>> {
+        // A long pause is jumped over rather than drawn in one breath.
+        let width = self.waves_at.len();
+        let from = self.t_s.max(t_s - width as f64 / self.px_per_s);
+        if from > self.t_s {
+            for row in &mut self.rows {
+                row.drawn = (from * row.wave.rate_hz) as u64;
+                row.pen = None;
+            }
+        }
+        let head = |t: f64| (t * self.px_per_s) as u64;
+        let (old, new) = (head(from), head(t_s));
+        let first = self.t_s == 0.0;
+        self.t_s = t_s;
+        // The bar runs ahead: clear what it newly covers.
+        let cleared = if first { new } else { old + ERASE_PX as u64 }..new + ERASE_PX as u64;
+        for column in cleared.clone() {
+            let x = self.waves_at.start + (column % width as u64) as usize;
+            for y in 0..self.size.height {
+                self.rgb[y * self.size.width + x] = [0; 3];
+            }
+        }
+        let mut beats = Vec::new();
+        for n in 0..self.rows.len() {
+            self.draw_wave(n, t_s, &mut beats);
+        }
+        for t in beats {
+            self.heart_rate.handle_beat(t);
+            self.rows.iter_mut().for_each(|r| r.pressure.handle_beat(t));
+        }
+        let mut dirty = Vec::new();
+        let (a, b) = (old.saturating_sub(3), new + ERASE_PX as u64 + 2);
+        let (x0, x1) = ((a % width as u64) as usize, (b % width as u64) as usize);
+        if b - a >= width as u64 {
+            dirty.push(self.waves_at.clone());
+        } else if x0 < x1 {
+            dirty.push(self.waves_at.start + x0..self.waves_at.start + x1);
+        } else {
+            dirty.push(self.waves_at.start + x0..self.waves_at.end);
+            dirty.push(self.waves_at.start..self.waves_at.start + x1);
+        }
+        if self.draw_numbers() {
+            dirty.push(self.waves_at.end..self.size.width);
+        }
+        dirty
+    }
+
+    /// Converts columns of the drawing into `picture`, which has the monitor's size.
+    pub fn paint(&self, picture: &mut Picture, columns: &[Range<usize>]) {
+        for range in columns {
+            rgb_to_picture(&self.rgb, picture, range.start, range.end);
+        }
+    }
+
+    /// New samples of row `n`: into its numbers, and onto the glass.
+    fn draw_wave(&mut self, n: usize, t_s: f64, beats: &mut Vec<f64>) {
+        let row = &self.rows[n];
+        let (rate, count) = (row.wave.rate_hz, row.wave.samples.len() as u64);
+        let end = (t_s * rate) as u64;
+        let (low, high) = row.wave.range;
+        let (top, height) = (row.top as f32 + 4.0, row.height as f32 - 8.0);
+        let (left, width) = (self.waves_at.start as f32, self.waves_at.len() as f32);
+        let ink = colour(row.wave.kind);
+        let is_ecg = row.wave.kind == Kind::Ecg;
+        let mut pen = row.pen;
+        for i in row.drawn..end {
+            let t = i as f64 / rate;
+            let value = self.rows[n].wave.samples[(i % count) as usize];
+            if is_ecg && let Some(finder) = &mut self.beat_finder && finder.push(value) {
+                beats.push(t);
+            }
+            if matches!(self.rows[n].wave.kind, Kind::Arterial | Kind::Pulmonary | Kind::Venous) {
+                self.rows[n].pressure.push(value, t);
+            }
+            if !value.is_finite() {
+                // A gap is a gap.
+                pen = None;
+                continue;
+            }
+            let x = left + ((t * self.px_per_s) % f64::from(width)) as f32;
+            let part = ((value - low) / (high - low)).clamp(0.0, 1.0);
+            let to = (x, top + height * (1.0 - part));
+            if let Some(from) = pen
+                && to.0 >= from.0
+            {
+                self.line(from, to, ink);
+            }
+            pen = Some(to);
+        }
+        let row = &mut self.rows[n];
+        row.pen = pen;
+        row.drawn = row.drawn.max(end);
+    }
+
+    /// An anti-aliased line with round ends; it only ever adds light, so crossing lines do not dim each other.
+    fn line(&mut self, a: (f32, f32), b: (f32, f32), ink: [u8; 3]) {
+        let reach = LINE_PX / 2.0 + 1.0;
+        let x0 = ((a.0.min(b.0) - reach).floor().max(self.waves_at.start as f32)) as usize;
+        let x1 = ((a.0.max(b.0) + reach).ceil().max(0.0) as usize).min(self.waves_at.end - 1);
+        let y0 = (a.1.min(b.1) - reach).floor().max(0.0) as usize;
+        let y1 = ((a.1.max(b.1) + reach).ceil().max(0.0) as usize).min(self.size.height - 1);
+        let (dx, dy) = (b.0 - a.0, b.1 - a.1);
+        let length2 = (dx * dx + dy * dy).max(1e-6);
+        for y in y0..=y1 {
+            for x in x0..=x1 {
+                let (px, py) = (x as f32 + 0.5 - a.0, y as f32 + 0.5 - a.1);
+                let along = ((px * dx + py * dy) / length2).clamp(0.0, 1.0);
+                let (ex, ey) = (px - along * dx, py - along * dy);
+                let cover = (LINE_PX / 2.0 + 0.5 - (ex * ex + ey * ey).sqrt()).clamp(0.0, 1.0);
+                if cover > 0.0 {
+                    let out = &mut self.rgb[y * self.size.width + x];
+                    for (o, c) in out.iter_mut().zip(ink) {
+                        *o = (*o).max((f32::from(c) * cover) as u8);
+                    }
+                }
+            }
+        }
+    }
+
+    fn draw_labels(&mut self, scale: f32) {
+        for n in 0..self.rows.len() {
+            let row = &self.rows[n];
+            let (ink, top, height) = (colour(row.wave.kind), row.top as f32, row.height as f32);
+            let label = row.wave.label.to_uppercase();
+            let size = (17.0 * scale).clamp(11.0, height * 0.4);
+            self.text(&label, (8.0 * scale, top + size * 1.1), size, Align::Left, ink);
+            if matches!(row_kind(&self.rows[n]), Kind::Arterial | Kind::Pulmonary | Kind::Venous) && height >= 40.0 {
+                // The scale of the row, so that a height means a pressure.
+                let (low, high) = self.rows[n].wave.range;
+                let small = (12.0 * scale).max(9.0);
+                let right = self.waves_at.start as f32 - 6.0 * scale;
+                self.text(&format!("{high:.0}"), (right, top + 4.0 + small * 0.75), small, Align::Right, GREY);
+                self.text(&format!("{low:.0}"), (right, top + height - 4.0), small, Align::Right, GREY);
+            }
+        }
+    }
+
+    /// Redraws the numbers that changed; true when any did.
+    fn draw_numbers(&mut self) -> bool {
+        let scale = (self.size.width as f32 / 1280.0).max(0.5);
+        let mut changed = false;
+        for n in 0..self.rows.len() {
+            let row = &self.rows[n];
+            let pressure = row.pressure.pressure(self.t_s);
+            let (name, big, small) = match row.wave.kind {
+                Kind::Ecg => {
+                    ("HR", self.heart_rate.bpm(self.t_s).map_or("--".into(), |b| format!("{b:.0}")), String::new())
+                }
+                // Saturation cannot be computed from one pleth.
+                Kind::Pleth => ("SpO2", "--".to_owned(), String::new()),
+                Kind::Venous => ("CVP", pressure.map_or("--".into(), |p| format!("{:.0}", p.mean)), String::new()),
+                Kind::Arterial | Kind::Pulmonary => (
+                    if row.wave.kind == Kind::Arterial { "ABP" } else { "PAP" },
+                    pressure.map_or("--/--".into(), |p| format!("{:.0}/{:.0}", p.systolic, p.diastolic)),
+                    pressure.map_or("(--)".into(), |p| format!("({:.0})", p.mean)),
+                ),
+            };
+            let shown = format!("{big}{small}");
+            if shown == row.shown {
+                continue;
+            }
+            changed = true;
+            let (ink, top, height) = (colour(row.wave.kind), row.top, row.height);
+            self.rows[n].shown = shown;
+            for y in top..top + height {
+                self.rgb[y * self.size.width + self.waves_at.end..(y + 1) * self.size.width].fill([0; 3]);
+            }
+            let (left, right) = (self.waves_at.end as f32 + 12.0 * scale, self.size.width as f32 - 10.0 * scale);
+            let size = (height as f32 * 0.82).min(62.0 * scale);
+            let baseline = top as f32 + height as f32 / 2.0 + size * 0.29;
+            let name_size = (15.0 * scale).max(10.0);
+            self.text(name, (left, top as f32 + name_size * 1.15), name_size, Align::Left, ink);
+            let mut edge = right;
+            if !small.is_empty() {
+                let small_size = size * 0.5;
+                self.text(&small, (edge, baseline), small_size, Align::Right, ink);
+                let widest = self.face.as_ref().map_or(0.0, |f| f.width("(000)", small_size));
+                edge -= widest + 8.0 * scale;
+            }
+            // A number too wide for its place is drawn smaller, never cut.
+            let room = edge - left - 40.0 * scale;
+            let width = self.face.as_ref().map_or(0.0, |f| f.width(&big, size));
+            let size = if width > room { size * room / width } else { size };
+            self.text(&big, (edge, baseline), size, Align::Right, ink);
+        }
+        changed
+    }
+
+    fn text(&mut self, text: &str, at: (f32, f32), size: f32, align: Align, ink: [u8; 3]) {
+        let Some(face) = &self.face else { return };
+        let (w, h, rgb) = (self.size.width as i32, self.size.height as i32, &mut self.rgb);
+        face.draw(text, at, size, align, |x, y, cover| {
+            if (0..w).contains(&x) && (0..h).contains(&y) {
+                let out = &mut rgb[(y * w + x) as usize];
+                for (o, c) in out.iter_mut().zip(ink) {
+                    *o = (*o).max((f32::from(c) * cover.min(1.0)) as u8);
+                }
+            }
+        });
+    }
+
+    /// What the numbers say now, by name: for tests and for sending vital signs as data.
+    pub fn numbers(&self) -> BTreeMap<&'static str, f32> {
+        let mut numbers = BTreeMap::new();
+        if let Some(bpm) = self.heart_rate.bpm(self.t_s) {
+            numbers.insert("HR", bpm as f32);
+        }
+        for row in &self.rows {
+            let names = match row.wave.kind {
+                Kind::Arterial => ["ABP-sys", "ABP-dia", "ABP-mean"],
+                Kind::Pulmonary => ["PAP-sys", "PAP-dia", "PAP-mean"],
+                Kind::Venous => ["CVP-max", "CVP-min", "CVP-mean"],
+                Kind::Ecg | Kind::Pleth => continue,
+            };
+            if let Some(p) = row.pressure.pressure(self.t_s) {
+                numbers.extend(names.into_iter().zip([p.systolic, p.diastolic, p.mean]));
+            }
+        }
+        numbers
+    }
+}
+
+fn row_kind(row: &Row) -> Kind {
+    row.wave.kind
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vitals::waves::{choose, generated};
+
+    fn monitor() -> Monitor {
+        Monitor::new(Geometry::new(640, 160).expect("even"), choose(&generated()))
+    }
+
+    fn lit(m: &Monitor, columns: Range<usize>) -> usize {
+        columns.flat_map(|x| (0..160).map(move |y| (x, y))).filter(|&(x, y)| m.rgb[y * 640 + x].iter().any(|&c| c > 60)).count()
+    }
+
+    #[test]
+    fn the_pen_runs_with_the_bar_before_it_and_the_old_wave_behind() {
+        let mut m = monitor();
+        let sweep_s = m.waves_at.len() as f64 / m.px_per_s;
+        let steps = (sweep_s * 1.5 * 25.0) as u32;
+        (1..=steps).for_each(|k| drop(m.advance(f64::from(k) / 25.0)));
+        let head = m.waves_at.start + ((m.t_s * m.px_per_s) as usize) % m.waves_at.len();
+        assert!(lit(&m, head - 20..head - 1) >= 18 * 2, "the new wave");
+        assert_eq!(lit(&m, head + 3..head + ERASE_PX - 2), 0, "the bar");
+        assert!(lit(&m, head + ERASE_PX + 2..head + ERASE_PX + 22) >= 18 * 2, "the old wave");
+    }
+
+    #[test]
+    fn only_changed_columns_are_named_and_they_suffice() {
+        let size = Geometry::new(640, 160).expect("even");
+        let mut m = monitor();
+        let (mut partial, mut whole) = (Picture::black(size), Picture::black(size));
+        m.paint(&mut partial, &[0..640]);
+        let mut columns = 0;
+        for k in 1..=400u32 {
+            let dirty = m.advance(f64::from(k) / 25.0);
+            columns += dirty.iter().map(Range::len).sum::<usize>();
+            m.paint(&mut partial, &dirty);
+        }
+        m.paint(&mut whole, &[0..640]);
+        assert_eq!(partial.bytes(), whole.bytes());
+        assert!(columns < 400 * 80, "{columns} columns for 400 frames");
+    }
+
+    #[test]
+    fn numbers_come_from_the_waves() {
+        let mut m = monitor();
+        (1..=375u32).for_each(|k| drop(m.advance(f64::from(k) / 25.0)));
+        let numbers = m.numbers();
+        assert!((numbers["HR"] - 75.0).abs() < 2.0, "{numbers:?}");
+        assert!(numbers["ABP-sys"] > numbers["ABP-dia"]);
+        assert!(!numbers.keys().any(|k| k.contains("SpO2")));
+    }
+
+    #[test]
+    fn a_gap_in_the_signal_is_a_gap_on_the_glass() {
+        let mut waves = choose(&generated());
+        waves.truncate(1);
+        waves[0].samples.iter_mut().for_each(|v| *v = f32::NAN);
+        let mut m = Monitor::new(Geometry::new(640, 160).expect("even"), waves);
+        (1..=50u32).for_each(|k| drop(m.advance(f64::from(k) / 25.0)));
+        assert_eq!(lit(&m, m.waves_at.clone()), 0);
+    }
+
+    #[test]
+    fn a_pause_of_an_hour_is_jumped_over() {
+        let mut m = monitor();
+        m.advance(1.0);
+        m.advance(3601.0);
+        assert!(lit(&m, m.waves_at.clone()) > 100);
+    }
+}
