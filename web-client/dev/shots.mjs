@@ -26,7 +26,7 @@ for (const lang of ['ja', 'en']) {
   );
 }
 
-const server = await createServer({ root: join(here, '..'), logLevel: 'error', server: { port: 0, host: '127.0.0.1' } });
+const server = await createServer({ root: join(here, '..'), logLevel: 'error', server: { port: 0, host: '127.0.0.1', hmr: false, watch: null } });
 await server.listen();
 const base = server.resolvedUrls?.local[0];
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--autoplay-policy=no-user-gesture-required', '--no-sandbox'] });

@@ -1,6 +1,6 @@
 // Makes src/gen: the wire types from the shared .proto files, and the icon sprite from the icons named in src.
 // The .proto files lie in three rooms and import each other by bare name, so they are gathered into one folder first.
-import { copyFileSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { spawnSync } from 'node:child_process';
@@ -8,7 +8,9 @@ import { makeFonts } from './fonts.mjs';
 import { ICONS } from './icons.mjs';
 
 const here = join(dirname(fileURLToPath(import.meta.url)), '..');
-const gen = join(here, 'src', 'gen');
+const whole = join(here, 'src', 'gen');
+// Made beside it and put in its place at the end, so that nobody reads half of it.
+const gen = join(here, 'node_modules', '.cache', 'gen');
 const gathered = join(here, 'node_modules', '.cache', 'proto');
 
 rmSync(gen, { recursive: true, force: true });
@@ -42,4 +44,6 @@ writeFileSync(join(gen, 'sprite.ts'), [
   `export const SPRITE = ${JSON.stringify(`<svg xmlns="http://www.w3.org/2000/svg" width="0" height="0">${symbols.join('')}</svg>`)};`, '',
 ].join('\n'));
 await makeFonts(here, gen);
-console.log(`gen: ${readdirSync(gen).length} files`);
+rmSync(whole, { recursive: true, force: true });
+renameSync(gen, whole);
+console.log(`gen: ${readdirSync(whole).length} files`);

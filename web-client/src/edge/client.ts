@@ -140,13 +140,15 @@ export class Client {
 
   handleFrameShown(frame: FrameShown): void {
     const now = perfNow();
+    const flowed = this.flow(now) === 'flowing';
     this.framesShown += 1;
     this.stall.handleFrame(now);
     this.media.handleAlive(now);
     this.offers = 0;
     this.store.notice('fail_media', false);
     if (frame.rtpTs !== null) this.shown.handleShown(frame.rtpTs, frame.shown);
-    this.stage?.tick(now);
+    // The heartbeat repaints what changed; only the return of the picture is told at once.
+    if (!flowed) this.stage?.tick(now);
   }
 
   // ——— what people do ———

@@ -51,7 +51,7 @@ function Over({ client }: { client: Client }): JSX.Element {
         <Icon name={ended ? 'stop-circle-bold' : 'info-bold'} />
         <div>
           {ended && failure === null
-            ? <><h1 class="num">{language === 'ja' ? `${clockText(store.endedAtMs.value, language, false, '')} ${t.ended_at}`.trim() : `${t.ended_at} ${clockText(store.endedAtMs.value, language, false, '')}`.trim()}</h1><p class="mid">{t.ended_note}</p></>
+            ? <><h1 class="num">{language === 'ja' ? `${clockText(store.endedAtMs.value, false, '')} ${t.ended_at}`.trim() : `${t.ended_at} ${clockText(store.endedAtMs.value, false, '')}`.trim()}</h1><p class="mid">{t.ended_note}</p></>
             : <><p class="own">{failure?.key === 'fail_refused' && said ? said : own}</p></>}
           {telephone ? <p class="tel row"><Icon name="phone-fill" />{telephone}</p> : null}
           <div class="row acts">

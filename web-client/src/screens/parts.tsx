@@ -19,9 +19,10 @@ export function Tag({ icon, look, children, testid }: { icon: IconName; look: st
 }
 
 /** Hour and minute, with seconds where asked, in this place's time. */
-export function clockText(ms: number | null, language: Language, seconds: boolean, unknown: string): string {
+export function clockText(ms: number | null, seconds: boolean, unknown: string): string {
   if (ms === null) return unknown;
-  return new Intl.DateTimeFormat(language === 'ja' ? 'ja-JP' : 'en-GB', {
+  // One locale for both: only it knows the short name of this country's time.
+  return new Intl.DateTimeFormat('ja-JP', {
     hour: '2-digit', minute: '2-digit', ...(seconds ? { second: '2-digit' as const, timeZoneName: 'short' as const } : {}), hourCycle: 'h23',
   }).format(ms);
 }
@@ -43,15 +44,15 @@ export function Header({ client, room }: { client: Client; room: boolean }): JSX
         {room ? <span class="native">{t.native_monitors}</span> : null}
       </div>
       {room ? null : state}
-      {info?.rehearsal ? <Tag icon="test-tube-bold" look="c-hi" testid="rehearsal"><>{t.rehearsal}<span class="wide">{language === 'ja' ? '・' : ' · '}{t.rehearsal_note}</span></></Tag> : null}
+      {info?.rehearsal ? <Tag icon="test-tube-bold" look="c-hi" testid="rehearsal"><>{t.rehearsal}{room ? null : <span class="wide">{language === 'ja' ? '・' : ' · '}{t.rehearsal_note}</span>}</></Tag> : null}
       <span class="grow" />
       {info?.patientAwake ? <span class="awake" data-testid="patient-awake"><Icon name="ear-fill" /><span>{t.patient_awake}</span></span> : null}
       {info?.patientAwake ? <span class="grow" /> : null}
       <button class="btn quiet lang" type="button" aria-label={t.language_switch} data-testid="language" onClick={() => { chooseLanguage(client, language === 'ja' ? 'en' : 'ja'); }}>
-        <Icon name="translate-bold" /><span class="wide" lang={language === 'ja' ? 'en' : 'ja'}>{t.language_other}</span>
+        <Icon name="translate-bold" /><span class={room ? 'hide' : 'wide'} lang={language === 'ja' ? 'en' : 'ja'}>{t.language_other}</span>
       </button>
       {info?.recording ? <Tag icon="record-fill" look="c-red">{t.recording}</Tag> : <Tag icon="prohibit-bold" look="bare c-steel">{t.not_recording}</Tag>}
-      <b class="clock num" data-testid="clock">{clockText(store.caseTimeMs.value, language, !room, t.time_unknown)}</b>
+      <b class="clock num" data-testid="clock">{clockText(store.caseTimeMs.value, !room, t.time_unknown)}</b>
     </header>
   );
 }
@@ -97,7 +98,7 @@ function PersonRow({ person: p, client }: { person: Person; client: Client }): J
       <Icon name={icon} />
       <div>
         <b class="cut">{name}{mine && !inRoom ? `${open}${t.you}${shut}` : ''}</b>
-        <small class="cut">{[roleWord(p, t), mine && inRoom ? t.this_room : inRoom ? '' : where].filter(Boolean).join(language === 'ja' ? '　' : ', ')}<i class="sep" />{voice}</small>
+        <small class="what"><span class="cut">{[roleWord(p, t), mine && inRoom ? t.this_room : inRoom ? '' : where].filter(Boolean).join(language === 'ja' ? '　' : ', ')}</span><span class="said">{voice}</span></small>
       </div>
     </li>
   );

@@ -41,7 +41,7 @@ function ClearButton({ client }: { client: Client }): JSX.Element {
   const now = store.caseTimeMs.value;
   const justNow = at !== null && (now === null || now - at < CLEARED_MS);
   const note = store.inkUnsent.value > 0 && at !== null ? t.clear_waiting
-    : justNow ? `${t.clear_done} ${clockText(at, store.language.value, false, '')}`.trim() : t.clear_note;
+    : justNow ? `${t.clear_done} ${clockText(at, false, '')}`.trim() : t.clear_note;
   const byPointer = useRef(false);
   return (
     <button class={`btn clear ${store.inkOnGlass.value ? 'pri' : ''}`} type="button" data-testid="clear"

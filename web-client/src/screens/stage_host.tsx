@@ -39,7 +39,7 @@ function stand(host: HTMLElement, client: Client, remote: boolean, draws: boolea
     watermark: () => {
       const me = store.me.value;
       if (!remote || !me) return null;
-      return `${pick(store.language.value, me.nameJa, me.nameEn)} ${clockText(store.caseTimeMs.value, store.language.value, false, '')}`;
+      return `${pick(store.language.value, me.nameJa, me.nameEn)} ${clockText(store.caseTimeMs.value, false, '')}`;
     },
     flow: (now) => client.flow(now),
     sourceGone: () => client.sourceGone(),
@@ -59,6 +59,7 @@ function stand(host: HTMLElement, client: Client, remote: boolean, draws: boolea
     stage.paint(perfNow());
   });
   fit.observe(host);
+  fit.observe(stage.caption);
   const stopFrames = watchFrames(stage.video, (frame) => client.handleFrameShown(frame));
   client.attach({
     video: (track) => {

@@ -77,6 +77,9 @@ export class Stage {
     this.root.append(this.strip.root, this.glass);
   }
 
+  /** The strip above; its height decides how high the picture may be. */
+  get caption(): HTMLElement { return this.strip.root; }
+
   /** Fits the picture into the room there is, contained and never cropped. CSS px. */
   fit(width: number, height: number): void {
     this.size = { w: width, h: height };

@@ -30,6 +30,7 @@ export class Strip {
   private readonly plusMinus = element('small', '');
   private readonly unit = element('small', '');
   private tagged = '';
+  private measured = '';
 
   constructor(kind: 'figcaption' | 'div', className: string, feed: string) {
     this.root = element(kind, className);
@@ -56,12 +57,28 @@ export class Strip {
       this.tag.replaceChildren(iconElement(words.icon), word);
       this.root.dataset['look'] = content.look;
     }
-    if (!changed && !ages) return;
+    const width = this.root.clientWidth;
+    const measure = `${tagged} ${content.name} ${width}`;
+    const again = measure !== this.measured && width > 0;
+    if (!changed && !ages && !again) return;
     const age = ageParts(content.look, content.ageMs, content.uncertaintyMs, texts);
     write(this.value, age.value);
     write(this.plusMinus, age.plusMinus);
     write(this.unit, age.unit);
     this.age.setAttribute('aria-label', `${texts.age_label} ${age.value} ${age.unit}`);
+    if (again) {
+      this.measured = measure;
+      this.breakLines(width);
+    }
+  }
+
+  /** One line where it fits with room for a longer age, else two: name and age, then state. Looked at only when the words or the
+   * width change, so that the strip does not jump with its number. */
+  private breakLines(width: number): void {
+    this.root.classList.remove('two');
+    const em = parseFloat(getComputedStyle(this.root).fontSize);
+    const needed = this.name.scrollWidth + this.tag.offsetWidth + Math.max(this.age.offsetWidth, em * 4) + em * 2.6;
+    this.root.classList.toggle('two', needed > width);
   }
 }
 
