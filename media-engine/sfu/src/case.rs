@@ -57,6 +57,11 @@ impl Layer {
         self.viewers.iter().map(|(peer, _)| peer).collect::<BTreeSet<_>>().len()
     }
 
+    /// Nobody watches it and nothing feeds it: it need not be remembered.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.viewers.is_empty() && self.ssrc.is_none()
+    }
+
     /// Reads one packet. `None`: it is no RTP packet that can be forwarded.
     pub(crate) fn ingest(&mut self, now: Instant, feed: &FeedPacket) -> Option<Ingested> {
         let view = rtp::parse(&feed.packet)?;

@@ -21,6 +21,45 @@ const ADDRESSES_MAX: usize = 8;
 const CTL_MESSAGES_MAX: usize = 256;
 const CTL_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// What a peer may say in data channels: far more than a pen at 240 Hz with everything repeated, far less than would crowd
+/// the others out of the queue to the server.
+const SAY_BYTES_PER_S: u64 = 1024 * 1024;
+const SAY_MESSAGES_PER_S: u64 = 1_000;
+/// A message costs its bytes, and at least this much, so that one budget bounds both.
+const MESSAGE_BYTES_MIN: u64 = SAY_BYTES_PER_S / SAY_MESSAGES_PER_S;
+
+/// Bytes a peer may still say now; fills up with time, to one second's worth.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget {
+    bytes: u64,
+    filled: Instant,
+}
+
+impl Budget {
+    pub(crate) fn new(now: Instant) -> Self {
+        Budget { bytes: SAY_BYTES_PER_S, filled: now }
+    }
+
+    /// False: it says too much, and this message is not taken.
+    #[must_use]
+    pub(crate) fn spend(&mut self, now: Instant, bytes: usize) -> bool {
+        let passed = now.saturating_duration_since(self.filled).as_micros().min(1_000_000) as u64;
+        let earned = passed * SAY_BYTES_PER_S / 1_000_000;
+        if earned > 0 {
+            self.bytes = (self.bytes + earned).min(SAY_BYTES_PER_S);
+            self.filled = now;
+        }
+        let cost = (bytes as u64).max(MESSAGE_BYTES_MIN);
+        match self.bytes.checked_sub(cost) {
+            Some(left) => {
+                self.bytes = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
 /// One video slot.
 #[derive(Debug, Default)]
 pub(crate) struct VideoSlot {
@@ -57,6 +96,7 @@ pub(crate) struct Peer {
     pub(crate) voice: VoiceSlots,
     pub(crate) level: Level,
     pub(crate) data_dropped: u64,
+    pub(crate) budget: Budget,
     /// Ends at the next settling; must not be turned again.
     pub(crate) ending: bool,
     /// Its entry in the engine's deadlines.
@@ -91,6 +131,7 @@ impl Peer {
             voice: VoiceSlots::new(voices),
             level: Level::default(),
             data_dropped: 0,
+            budget: Budget::new(now),
             ending: false,
             scheduled: None,
             ctl: VecDeque::new(),
@@ -138,5 +179,27 @@ impl Peer {
         if let Some(bytes) = self.ctl.pop_front() {
             self.ctl_bytes -= bytes.len();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_pen_is_never_cut_short_and_a_flood_is() {
+        let start = Instant::now();
+        let mut pen = Budget::new(start);
+        for n in 0..10_000u64 {
+            // 240 packets and 20 pings a second, 2 kB each.
+            assert!(pen.spend(start + Duration::from_micros(n * 1_000_000 / 260), 2_000), "packet {n}");
+        }
+        let mut flood = Budget::new(start);
+        let taken = (0..100_000).filter(|n| flood.spend(start + Duration::from_micros(*n * 20), 1)).count() as u64;
+        assert!(taken <= 3 * SAY_MESSAGES_PER_S + 1, "{taken} in two seconds");
+        let mut large = Budget::new(start);
+        let taken = (0..1_000).filter(|_| large.spend(start, 64 * 1024)).count();
+        assert_eq!(taken, 16);
     }
 }

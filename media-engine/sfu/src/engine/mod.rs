@@ -33,6 +33,8 @@ pub struct Counters {
     pub bad_packets: u64,
     /// Packets of layers beyond the limit of a case.
     pub layers_refused: u64,
+    /// Data messages not taken because the peer said too much.
+    pub floods: u64,
     /// Candidates that were none.
     pub bad_candidates: u64,
     /// Peers ended by a panic of ours.
@@ -237,7 +239,14 @@ impl Engine {
                 self.flush_ctl(now, id);
             }
             ConnEvent::Data { channel, bytes } => {
-                self.events.push_back(SfuEvent::Data { peer: id, channel, bytes, at: now });
+                if peer.budget.spend(now, bytes.len()) {
+                    self.events.push_back(SfuEvent::Data { peer: id, channel, bytes, at: now });
+                } else if channel.is_reliable() {
+                    // A hole in what must be whole is worse than an end.
+                    self.end_soon(id, CloseReason::Overrun);
+                } else {
+                    self.counters.floods += 1;
+                }
             }
             ConnEvent::Stats(mut stats) => {
                 stats.data_dropped = peer.data_dropped;

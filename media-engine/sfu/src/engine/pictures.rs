@@ -205,6 +205,9 @@ impl Engine {
         let before = layer.watchers();
         layer.viewers.remove(&(id, slot));
         let count = layer.watchers();
+        if layer.is_idle() {
+            case.layers.remove(&what);
+        }
         if count != before {
             let case = peer.case.clone();
             self.events.push_back(SfuEvent::Watchers { case, feed: what.0, layer: what.1, count });

@@ -372,3 +372,23 @@ fn a_new_connection_of_the_same_page_takes_the_place_of_the_old() {
     world.viewer(page).assert_unbroken(0);
     assert_eq!((world.closed(page), world.engine.n_peers(), world.watchers("program")), (None, 1, 1));
 }
+
+#[test]
+fn a_page_that_moves_and_restarts_ice_goes_on_where_it_was() {
+    let mut world = World::new(19);
+    let page = world.page(ALL, ms(10));
+    world.show(page, 0, "program");
+    world.source("program");
+    world.run(ms(1_000));
+    let before = world.viewer(page).pictures(0).len();
+    world.restart_ice(page);
+    world.run(ms(2_000));
+    world.send(page, Channel::Ctl, b"still here");
+    world.run(ms(500));
+    assert!(world.viewer(page).pictures(0).len() > before + 100);
+    assert!(world.viewer(page).data().contains(&(Channel::Ctl, b"still here".to_vec())));
+    world.viewer(page).assert_unbroken(0);
+    assert_eq!((world.closed(page), world.watchers("program")), (None, 1));
+    let connected = world.events.iter().filter(|e| matches!(e, SfuEvent::Connected { .. })).count();
+    assert_eq!(connected, 1, "the same connection");
+}

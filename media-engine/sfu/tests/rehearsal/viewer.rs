@@ -115,6 +115,18 @@ impl Viewer {
         (viewer, text)
     }
 
+    /// New ICE credentials on the same connection, from another address.
+    pub(crate) fn restart_ice(&mut self, address: SocketAddr) -> String {
+        self.address = address;
+        self.rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
+        self.drain();
+        let mut api = self.rtc.sdp_api();
+        api.ice_restart(true);
+        let (offer, pending) = api.apply().expect("an offer");
+        self.pending = Some(pending);
+        offer.to_sdp_string()
+    }
+
     pub(crate) fn accept(&mut self, answer: &str) {
         let answer = str0m::change::SdpAnswer::from_sdp_string(answer).expect("an answer");
         let pending = self.pending.take().expect("an offer was made");

@@ -122,6 +122,16 @@ impl World {
         self.carry();
     }
 
+    /// The page has moved to another network and restarts ICE.
+    pub(crate) fn restart_ice(&mut self, id: PeerId) {
+        let now = self.now;
+        let old = self.members[&id].viewer.address;
+        let offer = self.viewer(id).restart_ice(SocketAddr::new(old.ip(), old.port() + 7));
+        let answer = self.engine.handle_offer(now, id, case(), PeerKind::Client, ALL, &offer).expect("an answer");
+        self.viewer(id).accept(&answer);
+        self.carry();
+    }
+
     pub(crate) fn viewer(&mut self, id: PeerId) -> &mut Viewer {
         &mut self.members.get_mut(&id).expect("a member").viewer
     }
