@@ -42,7 +42,7 @@ impl Actor {
             match effect {
                 InkEffect::Store(ops) => {
                     let command = Command::Ops { case: self.case.id().clone(), ops, stored: self.stored.clone() };
-                    self.to_store(command);
+                    self.hand_to_store(command);
                 }
                 InkEffect::Send { page, packet } => self.send_ink(page, packet),
                 // Over the socket: it is there before media is, and in order.

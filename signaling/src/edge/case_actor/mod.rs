@@ -437,11 +437,11 @@ impl Actor {
 
     fn audit(&mut self, who: String, role: Role, act: &'static str, outcome: &'static str) {
         let row = AuditRow { at: self.now(), case: self.case.id().clone(), who, role: role.as_str(), act, outcome };
-        self.to_store(Command::Audit(row));
+        self.hand_to_store(Command::Audit(row));
     }
 
     /// In order, and never waiting: what does not fit the store's queue waits here.
-    fn to_store(&mut self, command: Command) {
+    fn hand_to_store(&mut self, command: Command) {
         self.backlog.push_back(command);
         self.flush_backlog();
     }

@@ -251,7 +251,7 @@ impl Actor {
         info!(case = %self.case.id(), page = epoch.0, "the room ended the case");
         self.audit_page(epoch, "end-case", "ok");
         let command = Command::Phase { case: self.case.id().clone(), phase: Phase::Ended };
-        self.to_store(command);
+        self.hand_to_store(command);
         self.phase.send_replace(Phase::Ended);
         self.tell_state();
         // What was drawn up to here is taken and kept before the doors close.

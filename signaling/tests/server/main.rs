@@ -1,0 +1,8 @@
+//! The server as pages meet it: real sockets on loopback, no engine.
+#![cfg(feature = "edge")]
+
+mod case_life;
+mod doors;
+mod ink;
+mod page;
+mod starting;

@@ -1,0 +1,75 @@
+//! A start that cannot be: one sentence, what is wrong and what to do, and nothing left running.
+
+use signaling::edge::server;
+
+use crate::page::{config, provider, server as running};
+
+async fn said(config: &signaling::edge::cli::Demo) -> String {
+    provider();
+    let fault = server::start(config).await.expect_err("cannot start");
+    format!("{fault:#}")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_busy_port_is_named_with_what_to_do() {
+    let (home, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let first = running(home.path()).await;
+    let port: u16 = first.ready.base_url.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let mut second = config(other.path());
+    second.https_port = port;
+    let text = said(&second).await;
+    assert!(text.contains(&port.to_string()) && text.contains("--https-port"), "{text}");
+    second.https_port = 0;
+    second.media_port = first.ready.media_port;
+    let text = said(&second).await;
+    assert!(text.contains(&first.ready.media_port.to_string()) && text.contains("media port"), "{text}");
+    // Nothing was left behind: the same data directory starts.
+    second.media_port = 0;
+    server::start(&second).await.expect("starts").stop().await;
+    first.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_in_use_missing_pages_and_a_missing_engine_are_said() {
+    let home = tempfile::tempdir().expect("a folder");
+    let first = running(home.path()).await;
+    let text = said(&config(home.path())).await;
+    assert!(text.contains("in use by another shirube"), "{text}");
+    first.stop().await;
+
+    let mut no_pages = config(home.path());
+    no_pages.web_root = Some(home.path().join("nowhere"));
+    let text = said(&no_pages).await;
+    assert!(text.contains("--web-root"), "{text}");
+
+    let mut no_engine = config(home.path());
+    no_engine.no_engine = false;
+    no_engine.engine = Some(home.path().join("no-engine"));
+    let text = said(&no_engine).await;
+    assert!(text.contains("--engine"), "{text}");
+
+    let mut no_samples = config(home.path());
+    no_samples.shared = Some(home.path().join("nowhere"));
+    let text = said(&no_samples).await;
+    assert!(text.contains("--shared"), "{text}");
+
+    let mut not_a_folder = config(home.path());
+    not_a_folder.data = home.path().join("web/index.html");
+    let text = said(&not_a_folder).await;
+    assert!(text.contains("--data"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_whose_configuration_is_wrong_ends_the_start_with_its_own_sentence() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().expect("a folder");
+    let exe = home.path().join("engine");
+    std::fs::write(&exe, "#!/bin/sh\necho 'The clip field.mp4 is not there: give its path.' >&2\nexit 2\n").expect("written");
+    std::fs::set_permissions(&exe, std::fs::Permissions::from_mode(0o700)).expect("set");
+    let mut demo = config(home.path());
+    demo.no_engine = false;
+    demo.engine = Some(exe);
+    assert_eq!(said(&demo).await, "The clip field.mp4 is not there: give its path.");
+    demo.no_engine = true;
+    server::start(&demo).await.expect("starts").stop().await;
+}
