@@ -85,6 +85,19 @@ describe('the page clock over connections', () => {
     expect(near(clock.toTimeline(local(1_020)), at(9_020), 1_000n)).toBe(true);
   });
 
+  it('takes the quickest of the first four exchanges as the first one', () => {
+    const clock = new CaseClock();
+    clock.handleConnection(0);
+    clock.handlePong(local(0), line(5_400), line(5_400), local(410));
+    clock.handlePong(local(420), line(5_430), line(5_430), local(440));
+    clock.handlePong(local(500), line(5_600), line(5_600), local(620));
+    expect(near(clock.toTimeline(local(620)), at(5_620), 1_000n)).toBe(true);
+    expect(Number(clock.uncertaintyNs())).toBeCloseTo(10_000_000, -2);
+    clock.handlePong(local(700), line(5_710), line(5_710), local(720));
+    clock.handlePong(local(1_700), line(6_750), line(6_750), local(1_720));
+    expect(Math.abs(Number(ntpMinusNs(clock.toTimeline(local(2_720)) ?? 0n, at(7_720))))).toBeLessThan(1_000_000);
+  });
+
   it('pings four times quickly, then once a second', () => {
     const clock = new CaseClock();
     clock.handleConnection(0);

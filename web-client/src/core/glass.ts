@@ -9,7 +9,7 @@ import { ntpMinusNs } from './units';
 
 /** Ages are the worst of this window. */
 export const AGE_WINDOW_MS = 500;
-/** A capture this far in the future of a steered clock is no rounding: the age is not known. */
+/** A capture further in the future than this, and than the clock's uncertainty, is no rounding: the age is not known. */
 const FUTURE_TOLERANCE_MS = 20;
 
 /** The one state a picture shows; the graver wins. */
@@ -43,13 +43,14 @@ export function readGlass(ring: FrameRing, log: ShownLog, clock: GlassClock, now
   let frame: FrameIndex | null = null;
   for (let i = shown.length - 1; i >= 0 && frame === null; i -= 1) frame = ring.at(shown[i]?.rtpTs ?? -1);
   if (frame === null) return null;
+  const tolerance = Math.max(FUTURE_TOLERANCE_MS, clock.uncertaintyMs() ?? 0);
   const worst = new Map<string, number | null>();
   for (const one of shown) {
     const index = ring.at(one.rtpTs);
     const end = clock.toTimeline(one.until !== null && one.until < now ? one.until : now);
     for (const entry of index?.entries ?? []) {
       const age = end === null || entry.capture === 0n ? null : Number(ntpMinusNs(end, entry.capture)) / 1e6;
-      const known = age === null || age < -FUTURE_TOLERANCE_MS ? null : Math.max(0, age);
+      const known = age === null || age < -tolerance ? null : Math.max(0, age);
       const before = worst.get(entry.feed);
       if (known !== null) worst.set(entry.feed, Math.max(before ?? 0, known));
       else if (before === undefined) worst.set(entry.feed, null);
