@@ -1,0 +1,65 @@
+//! One program frame of 1280x720 from three feeds, each already at its final size: ms of CPU per frame.
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use pipeline::picture::{Geometry, Picture, PicturePool};
+use pipeline::program::compositor::{blit, clear, mark_dead};
+use pipeline::program::layout::{PixelRect, built_in, letterbox};
+
+const PROGRAM: (usize, usize) = (1280, 720);
+/// Field, fluoroscopy, vital signs (drawn to measure).
+const ASPECTS: [Option<(usize, usize)>; 3] = [Some((1280, 720)), Some((512, 512)), None];
+
+fn feeds(layout: &str) -> Vec<(Picture, PixelRect)> {
+    let layout = built_in(layout).expect("a layout of the engine");
+    ASPECTS
+        .iter()
+        .enumerate()
+        .map(|(i, &aspect)| {
+            let rect = letterbox(layout.pixels(i, PROGRAM).expect("inside the program"), aspect);
+            (Picture::black(Geometry::new(rect.w, rect.h).expect("even")), rect)
+        })
+        .collect()
+}
+
+fn compositing(c: &mut Criterion) {
+    let program = Geometry::new(PROGRAM.0, PROGRAM.1).expect("even");
+    let mut pool = PicturePool::new(program);
+    let mut group = c.benchmark_group("compositing");
+    group.throughput(Throughput::Bytes(program.bytes() as u64));
+    for layout in ["field-large", "measuring"] {
+        let feeds = feeds(layout);
+        group.bench_function(format!("three_feeds_{}", layout.replace('-', "_")), |b| {
+            b.iter(|| {
+                black_box(pool.draw(|canvas| {
+                    clear(canvas);
+                    for (picture, rect) in &feeds {
+                        blit(canvas, picture, *rect);
+                    }
+                }))
+            });
+        });
+    }
+    let feeds = feeds("field-large");
+    group.bench_function("three_feeds_main_dead", |b| {
+        b.iter(|| {
+            black_box(pool.draw(|canvas| {
+                clear(canvas);
+                for (picture, rect) in &feeds {
+                    blit(canvas, picture, *rect);
+                }
+                mark_dead(canvas, feeds[0].1);
+            }))
+        });
+    });
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default().sample_size(30).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
+    targets = compositing
+}
+criterion_main!(benches);

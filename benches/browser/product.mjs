@@ -1,0 +1,88 @@
+// The product's browser end: the mentor's page, read and drawn on, and the room's page beside it.
+import { fileURLToPath } from 'node:url';
+import { newPage, read, rest, until } from './launch.mjs';
+import { draw, plan } from './pen.mjs';
+
+const PROBE = fileURLToPath(new URL('ink_probe.js', import.meta.url));
+
+/** @param {{ mentor: string, room: string }} links */
+export async function measureProduct(browser, links, { seconds, settleSeconds, seed }, { onBegin, onEnd }) {
+  const [mentor, room] = await Promise.all([open(browser, links.mentor), open(browser, links.room)]);
+  try {
+    for (const [name, page] of [['mentor', mentor], ['room', room]]) {
+      await until(`the ${name} sees a picture with a time code and knows its frames`, () =>
+        page.evaluate(async () => (window.shirube?.frames.size() ?? 0) > 10 && (await window.glass.ready())))
+        .catch(async (error) => {
+          const words = await page.evaluate(() => document.body.innerText.replaceAll(/\s+/g, ' ').slice(0, 300));
+          throw new Error(`${error.message}; the page says: ${words}`);
+        });
+    }
+    await mentor.bringToFront();
+    const glass = await mentor.locator('[data-testid=glass]').boundingBox();
+    if (!glass) throw new Error('the mentor has no glass to draw on');
+    const lines = plan(glass);
+    const ink = { pairs: [], notClear: 0, notSeen: 0 };
+    let stop = false;
+    const drawing = draw(mentor, glass, lines, {
+      seed,
+      stopped: () => stop,
+      clear: async (round) => {
+        if (round > 0) {
+          await rest(300);
+          await collect(ink, mentor, room, glass, lines);
+        }
+        await room.locator('[data-testid=clear]').dispatchEvent('pointerdown', { button: 0, isPrimary: true });
+        await until('the glass is clear', () => room.evaluate(() => window.shirube.ink.strokes().length === 0));
+        // One frame more, so that the canvases are empty too.
+        await room.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+        ink.notClear += await room.evaluate((all) => window.inkProbe.watch(all), lines);
+        await mentor.evaluate(() => void window.inkProbe.takePen());
+      },
+    });
+    const failed = drawing.catch((error) => error);
+    await rest(settleSeconds * 1000);
+    onBegin();
+    const result = await read(mentor, seconds);
+    onEnd();
+    stop = true;
+    const error = await failed;
+    if (error instanceof Error) throw error;
+    await rest(300);
+    await collect(ink, mentor, room, glass, lines);
+    const uncertaintyMs = await mentor.evaluate(() => window.shirube.clock.uncertaintyMs());
+    return { ...result, ink, productClockUncertaintyMs: uncertaintyMs };
+  } finally {
+    await Promise.all([mentor.context().close(), room.context().close()]);
+  }
+}
+
+async function open(browser, link) {
+  const page = await newPage(browser);
+  await page.addInitScript({ path: PROBE });
+  await page.goto(link);
+  return page;
+}
+
+/** Joins what the mentor's pen did with what the room's page showed, on Unix time. */
+async function collect(ink, mentor, room, glass, lines) {
+  const [pen, seen, mentorClock, roomClock] = await Promise.all([
+    mentor.evaluate(() => window.inkProbe.takePen()),
+    room.evaluate(() => window.inkProbe.takeSeen()),
+    mentor.evaluate(() => window.glass.calibrate()),
+    room.evaluate(() => window.glass.calibrate()),
+  ]);
+  ink.clockUncertaintyMs = Math.max(ink.clockUncertaintyMs ?? 0, mentorClock.uncertaintyMs + roomClock.uncertaintyMs);
+  const at = new Map(pen.map(([x, y, t]) => [`${Math.round(x)},${Math.round(y)}`, t]));
+  let index = 0;
+  for (const line of lines) {
+    for (const [place, [u, v]] of line.entries()) {
+      const shown = seen[index];
+      index += 1;
+      // The first place of a line is the press, not a move; its time is not taken.
+      const time = place === 0 ? undefined : at.get(`${Math.round(glass.x + u * glass.width)},${Math.round(glass.y + v * glass.height)}`);
+      if (time === undefined) continue;
+      if (shown === null || shown === undefined) ink.notSeen += 1;
+      else ink.pairs.push(Math.round((shown + roomClock.offset - time - mentorClock.offset) * 1000) / 1000);
+    }
+  }
+}
