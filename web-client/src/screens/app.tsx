@@ -46,7 +46,7 @@ function Over({ client }: { client: Client }): JSX.Element {
   const said = failure?.said ? pick(language, failure.said.ja, failure.said.en) : '';
   const telephone = store.caseInfo.value?.telephone;
   return (
-    <div class="sentence" data-testid={ended ? 'ended' : 'failure'} data-code={failure?.reference ?? ''}>
+    <div class={`sentence ${store.screen.value === 'room' ? 'far' : ''}`} data-testid={ended ? 'ended' : 'failure'} data-code={failure?.reference ?? ''}>
       <div class="panel">
         <Icon name={ended ? 'stop-circle-bold' : 'info-bold'} />
         <div>
