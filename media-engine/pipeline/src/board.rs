@@ -139,10 +139,7 @@ impl Board {
     /// Sleeps; returns at once, and true, when the engine stops.
     pub fn sleep(&self, duration: Duration) -> bool {
         let state = self.lock();
-        let (state, _) = self
-            .stopped
-            .wait_timeout_while(state, duration, |s| !s.stop)
-            .unwrap_or_else(PoisonError::into_inner);
+        let (state, _) = self.stopped.wait_timeout_while(state, duration, |s| !s.stop).unwrap_or_else(PoisonError::into_inner);
         state.stop
     }
 

@@ -84,7 +84,10 @@ impl Config {
     /// Reads and checks a file. Relative paths in it are relative to its folder.
     pub fn load(path: &Path) -> Result<Self, Refusal> {
         let text = std::fs::read_to_string(path).map_err(|e| {
-            Refusal::new("config.unreadable", format!("The configuration {} cannot be read ({e}); check the path.", path.display()))
+            Refusal::new(
+                "config.unreadable",
+                format!("The configuration {} cannot be read ({e}); check the path.", path.display()),
+            )
         })?;
         let mut config = Self::parse(&text)?;
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -103,7 +106,10 @@ impl Config {
         let config: Config = toml::from_str(text).map_err(|e| {
             let place = e.span().map_or(String::new(), |s| format!(" in line {}", text[..s.start].matches('\n').count() + 1));
             let what = e.message().lines().collect::<Vec<_>>().join(", ");
-            Refusal::new("config.malformed", format!("The configuration is wrong{place}: {what}; correct it as the README describes."))
+            Refusal::new(
+                "config.malformed",
+                format!("The configuration is wrong{place}: {what}; correct it as the README describes."),
+            )
         })?;
         config.check()?;
         Ok(config)
@@ -132,7 +138,9 @@ impl Config {
         if sized.is_none() {
             return refuse(
                 "config.program-size",
-                format!("A program of {w}x{h} cannot be encoded for browsers; use 1280x720 or less, width a multiple of 8, height even."),
+                format!(
+                    "A program of {w}x{h} cannot be encoded for browsers; use 1280x720 or less, width a multiple of 8, height even."
+                ),
             );
         }
         if self.program.align_ms > 1000 {
@@ -172,18 +180,36 @@ impl Config {
             },
             layouts: Vec::new(),
             feeds: vec![
-                feed("field", "operative-field", "術野", "Operative field", match field {
-                    Some(path) => SourceConfig::File { path },
-                    None => SourceConfig::SyntheticField,
-                }),
-                feed("fluoro", "fluoroscopy", "X線透視", "Fluoroscopy", match fluoro {
-                    Some(path) => SourceConfig::Dicom { path },
-                    None => SourceConfig::SyntheticFluoro,
-                }),
-                feed("vitals", "vital-signs", "生体情報", "Vital signs", match vitals {
-                    Some(path) => SourceConfig::Wfdb { path },
-                    None => SourceConfig::SyntheticVitals,
-                }),
+                feed(
+                    "field",
+                    "operative-field",
+                    "術野",
+                    "Operative field",
+                    match field {
+                        Some(path) => SourceConfig::File { path },
+                        None => SourceConfig::SyntheticField,
+                    },
+                ),
+                feed(
+                    "fluoro",
+                    "fluoroscopy",
+                    "X線透視",
+                    "Fluoroscopy",
+                    match fluoro {
+                        Some(path) => SourceConfig::Dicom { path },
+                        None => SourceConfig::SyntheticFluoro,
+                    },
+                ),
+                feed(
+                    "vitals",
+                    "vital-signs",
+                    "生体情報",
+                    "Vital signs",
+                    match vitals {
+                        Some(path) => SourceConfig::Wfdb { path },
+                        None => SourceConfig::SyntheticVitals,
+                    },
+                ),
             ],
             time_code,
         }
@@ -192,9 +218,8 @@ impl Config {
     pub fn layout(&self) -> Result<Layout, Refusal> {
         let name = &self.program.layout;
         let own = self.layouts.iter().find(|l| l.name == *name).cloned();
-        own.or_else(|| layout::built_in(name)).ok_or_else(|| {
-            Refusal::new("config.layout", format!("{}.", layout::LayoutError::Unknown(name.clone())))
-        })
+        own.or_else(|| layout::built_in(name))
+            .ok_or_else(|| Refusal::new("config.layout", format!("{}.", layout::LayoutError::Unknown(name.clone()))))
     }
 
     pub fn align_bound(&self) -> Duration {

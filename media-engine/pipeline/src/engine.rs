@@ -51,7 +51,10 @@ impl std::fmt::Debug for Prepared {
 /// Opens and checks everything. The error is for a person; nothing runs yet.
 pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
     gstreamer::init().map_err(|e| {
-        Refusal::new("engine.gstreamer", format!("GStreamer does not start ({e}); install the gstreamer1.0 packages named in the README."))
+        Refusal::new(
+            "engine.gstreamer",
+            format!("GStreamer does not start ({e}); install the gstreamer1.0 packages named in the README."),
+        )
     })?;
     if gstreamer::ElementFactory::find(config.encoder.element()).is_none() {
         let element = config.encoder.element();
@@ -84,7 +87,7 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
             .ok_or_else(|| Refusal::new("config.layout", format!("The rectangle of feed {} is too small.", feed.id)))?;
         let (width, height) = info.native.unwrap_or((picture.w, picture.h));
         let time_code = config.time_code && feed.main;
-        if time_code && picture.w % 40 != 0 {
+        if time_code && !picture.w.is_multiple_of(40) {
             return Err(Refusal::new(
                 "config.time-code",
                 format!("The main feed is {} px wide in this layout; measuring mode needs a multiple of 40.", picture.w),
@@ -144,8 +147,7 @@ impl Prepared {
             layers: layers.clone(),
         };
         let system = |e: std::io::Error| LinkEnd::System(e.to_string());
-        let (link, handle) =
-            Link::new(link_config, stop, clock, case_clock.clone(), board.clone()).map_err(system)?;
+        let (link, handle) = Link::new(link_config, stop, clock, case_clock.clone(), board.clone()).map_err(system)?;
 
         let program_feeds = self.feeds.iter().enumerate().map(|(feed, f)| ProgramFeed {
             feed,

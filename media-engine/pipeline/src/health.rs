@@ -42,7 +42,13 @@ mod tests {
     #[test]
     fn a_feed_of_25_a_second_is_stale_after_250_ms_and_lost_after_500() {
         let period = Duration::from_millis(40);
-        for (age, want) in [(0, FeedState::Live), (249, FeedState::Live), (251, FeedState::Stale), (499, FeedState::Stale), (501, FeedState::Lost)] {
+        for (age, want) in [
+            (0, FeedState::Live),
+            (249, FeedState::Live),
+            (251, FeedState::Stale),
+            (499, FeedState::Stale),
+            (501, FeedState::Lost),
+        ] {
             assert_eq!(state(Some(at(1000)), period, at(1000 + age)), want, "{age} ms");
         }
     }

@@ -39,7 +39,7 @@ impl Geometry {
 
 enum Data {
     Own(Vec<u8>),
-    Mapped(gst_video::VideoFrame<gst_video::video_frame::Readable>),
+    Mapped(Box<gst_video::VideoFrame<gst_video::video_frame::Readable>>),
 }
 
 /// One picture: luma at full size, two chroma planes at half size.
@@ -74,7 +74,7 @@ impl Picture {
         if frame.format() != gst_video::VideoFormat::I420 {
             return None;
         }
-        let picture = Picture { geometry, data: Data::Mapped(frame) };
+        let picture = Picture { geometry, data: Data::Mapped(Box::new(frame)) };
         let whole = (0..3).all(|n| {
             let plane = picture.plane(n);
             let (w, h) = if n == 0 { (geometry.width, geometry.height) } else { (geometry.width / 2, geometry.height / 2) };
@@ -238,8 +238,7 @@ fn weights(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
             let centre = (i as f32 + 0.5) * scale - 0.5;
             let first = (centre - radius).ceil().max(0.0) as usize;
             let last = ((centre + radius).floor().max(0.0) as usize).min(from - 1);
-            let mut taps: Vec<f32> =
-                (first..=last).map(|s| (1.0 - (s as f32 - centre).abs() / radius).max(0.0)).collect();
+            let mut taps: Vec<f32> = (first..=last).map(|s| (1.0 - (s as f32 - centre).abs() / radius).max(0.0)).collect();
             let sum: f32 = taps.iter().sum();
             if sum > 0.0 {
                 taps.iter_mut().for_each(|w| *w /= sum);

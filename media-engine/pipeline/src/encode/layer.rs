@@ -103,11 +103,8 @@ impl LayerEncoder {
         let sink =
             pipeline.by_name("out").and_then(|e| e.downcast::<gst_app::AppSink>().ok()).ok_or_else(|| missing("appsink"))?;
         let encoder = pipeline.by_name("encoder").ok_or_else(|| missing("encoder"))?;
-        let shared = Arc::new(Shared {
-            tags: Mutex::default(),
-            in_flight: AtomicU32::new(0),
-            gate: Mutex::new(KeyframeGate::default()),
-        });
+        let shared =
+            Arc::new(Shared { tags: Mutex::default(), in_flight: AtomicU32::new(0), gate: Mutex::new(KeyframeGate::default()) });
 
         let mut collector = Collector { shared: shared.clone(), ssrc, clock, packets: Vec::new(), keyframe: false };
         sink.set_callbacks(

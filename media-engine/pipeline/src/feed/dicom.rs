@@ -47,7 +47,10 @@ impl PreparedCine {
         }
         // The parser is not ours: whatever it does with a broken file, the engine goes on.
         let object = catch_unwind(|| open_file(path)).ok().and_then(Result::ok).ok_or_else(|| {
-            Refusal::new("feed.dicom.unreadable", format!("{name} is no readable DICOM file; export the run again from the X-ray system."))
+            Refusal::new(
+                "feed.dicom.unreadable",
+                format!("{name} is no readable DICOM file; export the run again from the X-ray system."),
+            )
         })?;
         let frames = number(&object, tags::NUMBER_OF_FRAMES).unwrap_or(1.0) as u32;
         let (rows, columns) = (number(&object, tags::ROWS), number(&object, tags::COLUMNS));
@@ -79,9 +82,8 @@ impl PreparedCine {
                 } else {
                     // No window in the file: that of the first frame's own values, kept for the run so that it does not flicker.
                     let values: Vec<f32> = decoded.to_vec_frame(0).map_err(|e| e.to_string())?;
-                    let (low, high) = *levels.get_or_insert_with(|| {
-                        values.iter().fold((f32::MAX, f32::MIN), |(l, h), &v| (l.min(v), h.max(v)))
-                    });
+                    let (low, high) = *levels
+                        .get_or_insert_with(|| values.iter().fold((f32::MAX, f32::MIN), |(l, h), &v| (l.min(v), h.max(v))));
                     let scale = 255.0 / (high - low).max(1.0);
                     values.iter().map(|v| ((v - low) * scale).clamp(0.0, 255.0) as u8).collect()
                 };
@@ -134,7 +136,11 @@ impl Prepared for PreparedCine {
                 let what = e.lines().next().unwrap_or_default().to_owned();
                 Refusal::new(
                     "feed.dicom.undecodable",
-                    format!("Frame {} of {} cannot be decoded ({what}); export the run uncompressed or as JPEG.", n + 1, self.name),
+                    format!(
+                        "Frame {} of {} cannot be decoded ({what}); export the run uncompressed or as JPEG.",
+                        n + 1,
+                        self.name
+                    ),
                 )
             })?;
             pictures.push(Arc::new(picture));

@@ -42,12 +42,16 @@ impl PreparedFile {
         let unreadable = |what: &str| {
             Refusal::new(
                 "feed.video.unreadable",
-                format!("The video {} cannot be played ({what}); convert it to H.264 in MP4 at a constant frame rate.", path.display()),
+                format!(
+                    "The video {} cannot be played ({what}); convert it to H.264 in MP4 at a constant frame rate.",
+                    path.display()
+                ),
             )
         };
         let player = Player::start(path, None).map_err(|e| unreadable(&e))?;
         let caps = player.sink.static_pad("sink").and_then(|pad| pad.current_caps());
-        let video = caps.as_ref().and_then(|c| gst_video::VideoInfo::from_caps(c).ok()).ok_or_else(|| unreadable("no picture"))?;
+        let video =
+            caps.as_ref().and_then(|c| gst_video::VideoInfo::from_caps(c).ok()).ok_or_else(|| unreadable("no picture"))?;
         let own = (u64::try_from(video.fps().numer()), u64::try_from(video.fps().denom()));
         let own = if let (Ok(frames), Ok(seconds)) = own { Period::from_rate(frames, seconds) } else { None };
         let period = period.or(own).ok_or_else(|| unreadable("it has no constant frame rate"))?;
@@ -64,7 +68,17 @@ impl Prepared for PreparedFile {
     }
 
     fn fit(self: Box<Self>, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
-        Ok(Box::new(FileSource { path: self.path, size, players: None }))
+        let mut source = FileSource { path: self.path, size, players: None };
+        source.open().map_err(|e| {
+            Refusal::new(
+                "feed.video.unreadable",
+                format!(
+                    "The video {} cannot be played ({e}); convert it to H.264 in MP4 at a constant frame rate.",
+                    source.path.display()
+                ),
+            )
+        })?;
+        Ok(Box::new(source))
     }
 }
 
@@ -76,12 +90,18 @@ struct FileSource {
     players: Option<[Player; 2]>,
 }
 
+impl FileSource {
+    fn open(&mut self) -> Result<(), String> {
+        let play = || Player::start(&self.path, Some(self.size)).and_then(|p| p.play().map(|()| p));
+        self.players = Some([play()?, play()?]);
+        Ok(())
+    }
+}
+
 impl Source for FileSource {
     fn picture(&mut self, _k: u64) -> Result<Arc<Picture>, String> {
         if self.players.is_none() {
-            let play = || Player::start(&self.path, Some(self.size)).and_then(|p| p.play().map(|()| p));
-            let players = play().and_then(|first| Ok([first, play()?]));
-            self.players = Some(players.map_err(|e| format!("The video file cannot be played: {e}."))?);
+            self.open().map_err(|e| format!("The video file cannot be played: {e}."))?;
         }
         let picture = self.players.as_mut().map_or(Err("it is closed".into()), next);
         if picture.is_err() {
@@ -121,7 +141,9 @@ impl Player {
                 g.width, g.height
             )
         });
-        let line = format!("filesrc name=file ! decodebin ! {scaled} appsink name=out sync=false max-buffers={DECODED_AHEAD} caps=video/x-raw");
+        let line = format!(
+            "filesrc name=file ! decodebin ! {scaled} appsink name=out sync=false max-buffers={DECODED_AHEAD} caps=video/x-raw"
+        );
         let element = gst::parse::launch(&line).map_err(|e| e.to_string())?;
         let pipeline = element.downcast::<gst::Pipeline>().map_err(|_| "no pipeline".to_owned())?;
         let sink = pipeline.by_name("out").and_then(|e| e.downcast::<gst_app::AppSink>().ok()).ok_or("no sink")?;
@@ -129,7 +151,9 @@ impl Player {
         let bus = pipeline.bus().ok_or("no bus")?;
         let player = Player { pipeline, sink, bus };
         player.pipeline.set_state(gst::State::Paused).map_err(|_| player.error())?;
-        let preroll = player.bus.timed_pop_filtered(PATIENCE, &[gst::MessageType::AsyncDone, gst::MessageType::Error, gst::MessageType::Eos]);
+        let preroll = player
+            .bus
+            .timed_pop_filtered(PATIENCE, &[gst::MessageType::AsyncDone, gst::MessageType::Error, gst::MessageType::Eos]);
         match preroll.as_ref().map(|m| m.view()) {
             Some(gst::MessageView::AsyncDone(_)) => Ok(player),
             Some(gst::MessageView::Error(e)) => Err(e.error().to_string()),

@@ -31,11 +31,17 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SourceConfig {
     /// A video file, looped.
-    File { path: PathBuf },
+    File {
+        path: PathBuf,
+    },
     /// A DICOM cine, looped at its own frame time.
-    Dicom { path: PathBuf },
+    Dicom {
+        path: PathBuf,
+    },
     /// A WFDB record (path of its header), looped and drawn as a patient monitor draws.
-    Wfdb { path: PathBuf },
+    Wfdb {
+        path: PathBuf,
+    },
     SyntheticField,
     SyntheticFluoro,
     SyntheticVitals,
@@ -95,6 +101,40 @@ impl TimeCodeBurner {
                 tc48::encode(luma, stride, width, code);
             }
         })
+    }
+}
+
+/// The main feed of measuring mode: 1280 x 720 at 30000/1001, TC48 burnt in. The engine and the baseline it is measured
+/// against take their pictures from the same one.
+pub struct MeasuringSource {
+    source: Box<dyn Source>,
+    burner: TimeCodeBurner,
+}
+
+impl std::fmt::Debug for MeasuringSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("MeasuringSource")
+    }
+}
+
+impl MeasuringSource {
+    pub const PERIOD: Period = Period::NTSC_30;
+
+    /// `video`: a clip whose pictures are re-timed; `None`: the generated scene. GStreamer must be initialised.
+    pub fn new(video: Option<&std::path::Path>) -> Result<Self, Refusal> {
+        let config = match video {
+            Some(path) => SourceConfig::File { path: path.to_owned() },
+            None => SourceConfig::SyntheticField,
+        };
+        let size = Geometry { width: 1280, height: 720 };
+        let source = prepare(&config, Some(Self::PERIOD))?.fit(size)?;
+        Ok(MeasuringSource { source, burner: TimeCodeBurner::new(size) })
+    }
+
+    /// Picture `k`, which carries `capture`. Make it ready ahead, show it at `capture`.
+    pub fn picture(&mut self, k: u64, capture: annotation::time::CaptureTime) -> Result<Arc<Picture>, String> {
+        let picture = self.source.picture(k)?;
+        Ok(self.burner.burn(&picture, capture, k))
     }
 }
 

@@ -123,7 +123,10 @@ impl Field {
         }
         let mut light = vec![0; size.width * size.height];
         for (i, l) in light.iter_mut().enumerate() {
-            let (u, v) = ((i % size.width) as f32 / size.width as f32 - 0.5, (i / size.width) as f32 / size.width as f32 - size.height as f32 / size.width as f32 / 2.0);
+            let (u, v) = (
+                (i % size.width) as f32 / size.width as f32 - 0.5,
+                (i / size.width) as f32 / size.width as f32 - size.height as f32 / size.width as f32 / 2.0,
+            );
             let r = (u * u + v * v).sqrt();
             *l = (255.0 * (1.08 - 1.15 * r * r * 2.2).clamp(0.05, 1.0)) as u8;
         }
@@ -150,7 +153,9 @@ impl Source for Field {
         // Each row moves sideways, each column up and down: breathing as a slow wave, the pulse as a quick local swell.
         let wave = |n: usize, size: usize, phase: f32| {
             let u = n as f32 / size as f32;
-            (u * TAU * 0.8 + phase).sin() * 14.0 * breath * s + (-((u - 0.55) / 0.16).powi(2)).exp() * 9.0 * pulse * s + 8.0 * sway * s
+            (u * TAU * 0.8 + phase).sin() * 14.0 * breath * s
+                + (-((u - 0.55) / 0.16).powi(2)).exp() * 9.0 * pulse * s
+                + 8.0 * sway * s
         };
         let shift_x: Vec<isize> = (0..h).map(|y| wave(y, h, 0.4).round() as isize + BORDER as isize).collect();
         let shift_y: Vec<isize> = (0..w).map(|x| wave(x, w, 1.9).round() as isize + BORDER as isize).collect();
@@ -171,8 +176,10 @@ impl Source for Field {
                 let base = y as isize * (tw / 2) as isize + shift_x[y * 2] / 2;
                 for x in 0..w / 2 {
                     let from = chroma[(base + x as isize + shift_y[x * 2] / 2 * (tw / 2) as isize) as usize];
-                    u[y * cs + x] = from[0];
-                    v[y * cs + x] = from[1];
+                    // Less light, less colour: chroma shrinks with luma, or the edge would glow.
+                    let l = i32::from(light[y * 2 * w + x * 2]);
+                    u[y * cs + x] = (128 + (((i32::from(from[0]) - 128) * l) >> 8)) as u8;
+                    v[y * cs + x] = (128 + (((i32::from(from[1]) - 128) * l) >> 8)) as u8;
                 }
             }
             for g in glints {
@@ -191,7 +198,9 @@ impl Source for Field {
 
 fn draw_glint(luma: &mut [u8], stride: usize, (w, h): (usize, usize), g: &Glint, strength: f32, shift: [f32; 2]) {
     let (cx, cy) = (g.at[0] + shift[0], g.at[1] + shift[1]);
-    let range = |centre: f32, reach: f32, end: usize| (centre - reach).max(0.0) as usize..((centre + reach).max(0.0) as usize + 1).min(end);
+    let range = |centre: f32, reach: f32, end: usize| {
+        (centre - reach).max(0.0) as usize..((centre + reach).max(0.0) as usize + 1).min(end)
+    };
     for y in range(cy, g.radius[1] * 1.5, h) {
         for x in range(cx, g.radius[0] * 1.5, w) {
             let d = ((x as f32 - cx) / g.radius[0]).powi(2) + ((y as f32 - cy) / g.radius[1]).powi(2);

@@ -137,7 +137,7 @@ impl Fluoro {
                 // A cylinder absorbs as its thickness: the root of what is left, with a soft edge.
                 let edge = (radius + 0.5 - d).clamp(0.0, 1.0);
                 let thick = (1.0 - (d / (radius + 0.5)).powi(2)).max(0.0).sqrt() * edge;
-                let value = (thick * radius / (self.size.width as f32 / 40.0) * 90.0 + thick * 60.0).min(255.0) as u8;
+                let value = (thick * radius / (self.size.width as f32 / 40.0) * 120.0 + thick * 95.0).min(255.0) as u8;
                 let at = (y * w + x) as usize;
                 if value > self.density[at] {
                     self.density[at] = value;
@@ -160,7 +160,7 @@ impl Source for Fluoro {
         // How dark a full vessel is now, by its arrival.
         let mut darkness = [0u32; 256];
         for (arrival, d) in darkness.iter_mut().enumerate() {
-            *d = (bolus(in_run - arrival as f32 / 64.0) * 150.0) as u32;
+            *d = (bolus(in_run - arrival as f32 / 64.0) * 205.0) as u32;
         }
         let scale = self.size.width as f32 / 512.0;
         let beat = (t % BEAT_S) / BEAT_S;

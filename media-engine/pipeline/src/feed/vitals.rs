@@ -23,7 +23,10 @@ impl PreparedVitals {
     pub fn open(path: &Path) -> Result<Self, Refusal> {
         let shown = path.display();
         let missing = || {
-            Refusal::new("feed.file.missing", format!("The WFDB header {shown} is not there; put the record in place or correct the path."))
+            Refusal::new(
+                "feed.file.missing",
+                format!("The WFDB header {shown} is not there; put the record in place or correct the path."),
+            )
         };
         if !path.is_file() {
             return Err(missing());
@@ -44,7 +47,10 @@ impl PreparedVitals {
                 "feed.wfdb.data-short",
                 format!("The WFDB record {shown} is incomplete ({e}); copy the whole record again."),
             ),
-            e => Refusal::new("feed.wfdb.malformed", format!("The WFDB record {shown} cannot be read ({e}); choose another record.")),
+            e => Refusal::new(
+                "feed.wfdb.malformed",
+                format!("The WFDB record {shown} cannot be read ({e}); choose another record."),
+            ),
         })?;
         let waves = choose(&record);
         if waves.is_empty() {

@@ -297,9 +297,7 @@ impl Link {
         }
         if control_ready {
             read_into(&mut c.control, &mut c.incoming).map_err(lost("control"))?;
-            while let Some(message) =
-                take_message::<ToEngine>(&mut c.incoming).map_err(|e| End::Lost(format!("control: {e}")))?
-            {
+            while let Some(message) = take_message::<ToEngine>(&mut c.incoming).map_err(|e| End::Lost(format!("control: {e}")))? {
                 *last_control = self.handle.clock.now();
                 if let Some(body) = message.body {
                     self.handle_message(c, body)?;
@@ -416,9 +414,8 @@ impl Link {
 
     /// What the server confirmed, or what we proposed where it said nothing.
     fn ssrcs(&self, confirmed: &[LayerInfo]) -> Vec<u32> {
-        let find = |l: &LayerSpec| {
-            confirmed.iter().find(|c| c.feed == l.feed.as_str() && c.layer == l.layer.as_str()).map(|c| c.ssrc)
-        };
+        let find =
+            |l: &LayerSpec| confirmed.iter().find(|c| c.feed == l.feed.as_str() && c.layer == l.layer.as_str()).map(|c| c.ssrc);
         self.config.layers.iter().map(|l| find(l).filter(|&ssrc| ssrc != 0).unwrap_or(l.ssrc)).collect()
     }
 

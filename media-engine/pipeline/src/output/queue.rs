@@ -248,7 +248,8 @@ mod tests {
     #[test]
     fn the_control_queue_is_bounded() {
         let mut control = ControlQueue::default();
-        let accepted = (0..1000).filter(|&t1| control.push(ToServer { body: Some(Body::Clock(ClockPing { t1 })) }).is_some()).count();
+        let accepted =
+            (0..1000).filter(|&t1| control.push(ToServer { body: Some(Body::Clock(ClockPing { t1 })) }).is_some()).count();
         assert_eq!(accepted, CONTROL_MAX);
     }
 }

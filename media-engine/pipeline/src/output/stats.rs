@@ -17,7 +17,8 @@ impl Samples {
     /// (p50, p99), zero when there is no sample; forgets them.
     pub fn take_percentiles(&mut self) -> (u32, u32) {
         self.0.sort_unstable();
-        let at = |parts: usize| self.0.get((self.0.len() * parts / 100).min(self.0.len().saturating_sub(1))).copied().unwrap_or(0);
+        let at =
+            |parts: usize| self.0.get((self.0.len() * parts / 100).min(self.0.len().saturating_sub(1))).copied().unwrap_or(0);
         let result = (at(50), at(99));
         self.0.clear();
         result

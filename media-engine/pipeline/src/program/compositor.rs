@@ -93,7 +93,13 @@ mod tests {
             for x in 0..64 {
                 let first = (8..40).contains(&x) && (4..20).contains(&y);
                 let second = x >= 48 && y >= 32;
-                let want = if first { (100, (90, 91)) } else if second { (50, (60, 61)) } else { (16, (128, 128)) };
+                let want = if first {
+                    (100, (90, 91))
+                } else if second {
+                    (50, (60, 61))
+                } else {
+                    (16, (128, 128))
+                };
                 assert_eq!((luma_at(&canvas, x, y), chroma_at(&canvas, x, y)), want, "at {x},{y}");
             }
         }

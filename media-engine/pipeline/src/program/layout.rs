@@ -83,12 +83,7 @@ impl Layout {
         if !inside || right - left < 16.0 || bottom - top < 16.0 {
             return Err(outside());
         }
-        Ok(PixelRect {
-            x: left as usize,
-            y: top as usize,
-            w: (right - left) as usize,
-            h: (bottom - top) as usize,
-        })
+        Ok(PixelRect { x: left as usize, y: top as usize, w: (right - left) as usize, h: (bottom - top) as usize })
     }
 }
 
@@ -102,7 +97,7 @@ pub fn letterbox(rect: PixelRect, aspect: Option<(usize, usize)>) -> PixelRect {
     } else {
         (even((rect.h * aw + ah / 2) / ah).min(rect.w), rect.h)
     };
-    PixelRect { x: rect.x + ((rect.w - w) / 2 & !1), y: rect.y + ((rect.h - h) / 2 & !1), w, h }
+    PixelRect { x: rect.x + (((rect.w - w) / 2) & !1), y: rect.y + (((rect.h - h) / 2) & !1), w, h }
 }
 
 #[cfg(test)]

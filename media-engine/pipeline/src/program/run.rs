@@ -214,10 +214,11 @@ impl Program {
                 let newest = slot.newest().map(|f| f.capture);
                 let frame = match &self.pending {
                     Some(pending) if n == 0 => Some(pending.clone()),
-                    // An inset that is all younger than t shows its oldest: better 30 ms too new than nothing.
-                    _ => slot.newest_at(t).or(slot.frames.front()).cloned(),
+                    _ => slot.newest_at(t).cloned(),
                 };
-                Shown { frame, state: health::state(newest, f.period, now) }
+                // A feed whose first picture is younger than this frame has none in it yet.
+                let state = if frame.is_some() { health::state(newest, f.period, now) } else { FeedState::Lost };
+                Shown { frame, state }
             })
             .collect()
     }
@@ -372,7 +373,9 @@ impl Program {
                 let newest = slot.newest().map(|f| f.capture);
                 let feed_state = health::state(newest, f.period, now);
                 let problem = match feed_state {
-                    FeedState::Lost if slot.problem.is_empty() => "No picture arrives; check the source and its cable.".to_owned(),
+                    FeedState::Lost if slot.problem.is_empty() => {
+                        "No picture arrives; check the source and its cable.".to_owned()
+                    }
                     _ => slot.problem.clone(),
                 };
                 FeedHealth {
@@ -399,11 +402,8 @@ impl Program {
             }
         });
         let uncertainty = self.case_clock.uncertainty_ns().unwrap_or(0) / 1000;
-        let body = Health {
-            feeds,
-            layers: layers.collect(),
-            clock_uncertainty_us: u32::try_from(uncertainty).unwrap_or(u32::MAX),
-        };
+        let body =
+            Health { feeds, layers: layers.collect(), clock_uncertainty_us: u32::try_from(uncertainty).unwrap_or(u32::MAX) };
         if self.link.send_control(to_server::Body::Health(body)).is_none() {
             tracing::debug!("health not sent: the server does not read");
         }

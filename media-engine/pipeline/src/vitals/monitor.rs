@@ -165,7 +165,10 @@ impl Monitor {
         for i in row.drawn..end {
             let t = i as f64 / rate;
             let value = self.rows[n].wave.samples[(i % count) as usize];
-            if is_ecg && let Some(finder) = &mut self.beat_finder && finder.push(value) {
+            if is_ecg
+                && let Some(finder) = &mut self.beat_finder
+                && finder.push(value)
+            {
                 beats.push(t);
             }
             if matches!(self.rows[n].wave.kind, Kind::Arterial | Kind::Pulmonary | Kind::Venous) {
@@ -242,9 +245,7 @@ impl Monitor {
             let row = &self.rows[n];
             let pressure = row.pressure.pressure(self.t_s);
             let (name, big, small) = match row.wave.kind {
-                Kind::Ecg => {
-                    ("HR", self.heart_rate.bpm(self.t_s).map_or("--".into(), |b| format!("{b:.0}")), String::new())
-                }
+                Kind::Ecg => ("HR", self.heart_rate.bpm(self.t_s).map_or("--".into(), |b| format!("{b:.0}")), String::new()),
                 // Saturation cannot be computed from one pleth.
                 Kind::Pleth => ("SpO2", "--".to_owned(), String::new()),
                 Kind::Venous => ("CVP", pressure.map_or("--".into(), |p| format!("{:.0}", p.mean)), String::new()),
@@ -353,14 +354,15 @@ mod tests {
         let size = Geometry::new(640, 160).expect("even");
         let mut m = monitor();
         let (mut partial, mut whole) = (Picture::black(size), Picture::black(size));
-        m.paint(&mut partial, &[0..640]);
+        let all = std::slice::from_ref(&(0..640));
+        m.paint(&mut partial, all);
         let mut columns = 0;
         for k in 1..=400u32 {
             let dirty = m.advance(f64::from(k) / 25.0);
             columns += dirty.iter().map(Range::len).sum::<usize>();
             m.paint(&mut partial, &dirty);
         }
-        m.paint(&mut whole, &[0..640]);
+        m.paint(&mut whole, all);
         assert_eq!(partial.bytes(), whole.bytes());
         assert!(columns < 400 * 80, "{columns} columns for 400 frames");
     }

@@ -93,7 +93,8 @@ pub fn generated() -> Record {
     let pulse = move |p: f64| {
         let q = (p - 0.34 + 1.0).fract();
         let rise = 1.0 - (-(q / 0.06).powi(2)).exp();
-        rise * (-q * 1.9).exp() + 0.10 * bump(q, 0.40, 0.06) - 0.05 * bump(q, 0.33, 0.025)
+        let end = (-1.9f64).exp();
+        end + rise * ((-q * 1.9).exp() - end) + 0.10 * bump(q, 0.40, 0.06) - 0.05 * bump(q, 0.33, 0.025)
     };
     Record {
         signals: vec![
@@ -112,10 +113,7 @@ mod tests {
     #[test]
     fn the_rows_are_ecg_pressures_pleth() {
         let signal = |name: &str| Signal { name: name.into(), units: "mV".into(), rate_hz: 125.0, samples: vec![0.0, 1.0] };
-        let record = Record {
-            signals: ["RESP", "PLETH", "PAP", "V", "III", "ABP", "I"].map(signal).to_vec(),
-            duration_s: 1.0,
-        };
+        let record = Record { signals: ["RESP", "PLETH", "PAP", "V", "III", "ABP", "I"].map(signal).to_vec(), duration_s: 1.0 };
         let chosen: Vec<(Kind, String)> = choose(&record).into_iter().map(|w| (w.kind, w.label)).collect();
         let want = [(Kind::Ecg, "III"), (Kind::Arterial, "ABP"), (Kind::Pulmonary, "PAP"), (Kind::Pleth, "PLETH")];
         assert_eq!(chosen, want.map(|(k, l)| (k, l.to_owned())));

@@ -269,7 +269,8 @@ fn sample(format: Format, data: &[u8], n: usize) -> Option<i32> {
 }
 
 fn parse_header(file: &str, text: &str) -> Result<Header, WfdbError> {
-    let mut lines = text.lines().enumerate().map(|(n, l)| (n + 1, l.trim())).filter(|(_, l)| !l.is_empty() && !l.starts_with('#'));
+    let mut lines =
+        text.lines().enumerate().map(|(n, l)| (n + 1, l.trim())).filter(|(_, l)| !l.is_empty() && !l.starts_with('#'));
     let wrong = |line: usize, what: &'static str| WfdbError::Header { file: file.to_owned(), line, what };
     let (line, record) = lines.next().ok_or_else(|| wrong(1, "it is empty"))?;
     let mut words = record.split_whitespace();
@@ -282,7 +283,9 @@ fn parse_header(file: &str, text: &str) -> Result<Header, WfdbError> {
         words.next().and_then(|w| w.parse().ok()).ok_or_else(|| wrong(line, "the number of signals is missing"))?;
     // Counter frequency and base counter may follow the rate.
     let rate_hz: f64 = match words.next() {
-        Some(word) => word.split(['/', '(']).next().and_then(|w| w.parse().ok()).ok_or_else(|| wrong(line, "the rate is no number"))?,
+        Some(word) => {
+            word.split(['/', '(']).next().and_then(|w| w.parse().ok()).ok_or_else(|| wrong(line, "the rate is no number"))?
+        }
         None => 250.0,
     };
     if !(0.01..=100_000.0).contains(&rate_hz) {
@@ -454,7 +457,10 @@ mod tests {
         let data = pack_212(&[1, 2, 3, 4, 100, 5, 6, 7, 8, 200]);
         let record = read(&[("r.hea", header), ("r.dat", data)]).expect("good");
         assert_eq!(record.signals[0].rate_hz, 500.0);
-        assert_eq!(record.signals[0].samples.iter().map(|v| (v * 200.0).round() as i32).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7, 8]);
+        assert_eq!(
+            record.signals[0].samples.iter().map(|v| (v * 200.0).round() as i32).collect::<Vec<_>>(),
+            [1, 2, 3, 4, 5, 6, 7, 8]
+        );
         assert_eq!(record.signals[1].samples, [5.0, 10.0]);
         assert!((record.duration_s - 0.016).abs() < 1e-9);
     }
@@ -485,8 +491,18 @@ mod tests {
     #[test]
     fn hostile_headers_are_refused() {
         for header in [
-            "", "r", "r x", "r 1 nan", "r 1 100 8\n../secret 16\n", "r 1 100 8\nr.dat 16x0\n", "r 1 100 8\nr.dat 8\n", "r/9 1 100\n",
-            "r 99999999 100\n", "r 1 100 99999999999999\nr.dat 16\n", "r/1 1 1\nr 5\n", "r 1 1 1\nr.dat 16x\n",
+            "",
+            "r",
+            "r x",
+            "r 1 nan",
+            "r 1 100 8\n../secret 16\n",
+            "r 1 100 8\nr.dat 16x0\n",
+            "r 1 100 8\nr.dat 8\n",
+            "r/9 1 100\n",
+            "r 99999999 100\n",
+            "r 1 100 99999999999999\nr.dat 16\n",
+            "r/1 1 1\nr 5\n",
+            "r 1 1 1\nr.dat 16x\n",
         ] {
             let files = [("r.hea", header.as_bytes().to_vec()), ("r.dat", vec![0; 64])];
             assert!(read(&files).is_err(), "{header:?}");
