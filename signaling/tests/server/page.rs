@@ -18,6 +18,8 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::handshake::client::Request;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// Far longer than anything takes; short enough that a hanging test says where it hangs.
@@ -181,7 +183,8 @@ impl Page {
 
     /// As a page that is closed.
     pub(crate) async fn leave(mut self) {
-        let _ = self.socket.close(None).await;
+        let farewell = CloseFrame { code: CloseCode::Away, reason: Default::default() };
+        let _ = self.socket.close(Some(farewell)).await;
     }
 
     pub(crate) async fn say_ink(&mut self, ops: Vec<Op>) {
