@@ -14,7 +14,7 @@ use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
 use serde::Deserialize;
 use tokio::sync::oneshot;
-use tokio::time::{MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::{debug, info};
 
 use super::session::token_of_cookie;
@@ -166,7 +166,7 @@ async fn read(
     connection: u64,
     mailbox: &Mailbox,
 ) -> bool {
-    let mut window = tokio::time::Instant::now();
+    let mut window = app.timeline.now();
     let mut taken = 0;
     loop {
         let message = match timeout(SILENT_AFTER, stream.next()).await {
@@ -205,13 +205,13 @@ async fn read(
             Message::Ping(_) | Message::Pong(_) => {}
         }
         taken += 1;
+        let passed = app.timeline.now().since(window);
         if taken >= MESSAGES_PER_S {
             // The network's own back-pressure slows such a page down.
-            sleep_until(window + Duration::from_secs(1)).await;
-            window = tokio::time::Instant::now();
-            taken = 0;
-        } else if window.elapsed() > Duration::from_secs(1) {
-            window = tokio::time::Instant::now();
+            sleep(Duration::from_secs(1).saturating_sub(passed)).await;
+        }
+        if taken >= MESSAGES_PER_S || passed > Duration::from_secs(1) {
+            window = app.timeline.now();
             taken = 0;
         }
     }
