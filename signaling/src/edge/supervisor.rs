@@ -105,7 +105,7 @@ async fn supervise(
         let last_line = forward_stderr(&mut child);
         let status = tokio::select! {
             status = child.wait() => status,
-            _ = stopped.wait_for(|s| *s) => {
+            () = until_stopped(&mut stopped) => {
                 end(&mut child).await;
                 return;
             }
@@ -168,11 +168,16 @@ async fn end(child: &mut Child) {
     }
 }
 
+/// The guard that `wait_for` gives is not held on: it cannot cross an await.
+async fn until_stopped(stopped: &mut watch::Receiver<bool>) {
+    let _ = stopped.wait_for(|s| *s).await;
+}
+
 /// True when stopped meanwhile.
 async fn wait_or_stop(wait: Duration, stopped: &mut watch::Receiver<bool>) -> bool {
     tokio::select! {
         () = tokio::time::sleep(wait) => false,
-        _ = stopped.wait_for(|s| *s) => true,
+        () = until_stopped(stopped) => true,
     }
 }
 
