@@ -124,6 +124,14 @@ pub struct Dial {
 }
 
 impl Prepared {
+    /// Puts another source in a feed's place, of the size of its rectangle: a rehearsal lets feeds fail so.
+    pub fn with_source(mut self, feed: &FeedId, source: Box<dyn Source>) -> Self {
+        if let Some(f) = self.feeds.iter_mut().find(|f| f.place.feed == *feed) {
+            f.source = source;
+        }
+        self
+    }
+
     /// Runs until `stop` becomes readable or ends (`Ok`), or until there is no server to be had.
     pub fn run(self, dial: Dial, stop: UnixStream) -> Result<(), LinkEnd> {
         let clock = LocalClock::start();

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::board::{Board, CapturedFrame};
 use crate::clock::LocalClock;
-use crate::picture::{Geometry, Picture, PicturePool};
+use crate::picture::{Geometry, NEUTRAL_CHROMA, Picture, PicturePool};
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
 use crate::timing::pace::{Pace, Period};
@@ -97,8 +97,15 @@ impl TimeCodeBurner {
         self.pool.draw(|out| {
             out.copy_from(picture);
             let width = out.geometry().width;
-            if let Some([(luma, stride), ..]) = out.planes_mut() {
-                tc48::encode(luma, stride, width, code);
+            let Some([(luma, stride), chroma @ ..]) = out.planes_mut() else { return };
+            if tc48::encode(luma, stride, width, code) {
+                // Neutral under the blocks, so that whoever reads by way of RGB sees black and white too.
+                let (left, half) = (width / 80, width / 40 / 2);
+                for (plane, stride) in chroma {
+                    for row in plane.chunks_mut(stride).skip(half).take(2 * half) {
+                        row[left..left + 32 * half].fill(NEUTRAL_CHROMA);
+                    }
+                }
             }
         })
     }

@@ -59,6 +59,8 @@ pub struct Program {
     /// Capture of the last main frame composed, and when the last program frame was made, case timeline.
     last_main: Option<CaptureTime>,
     last_made: Option<CaptureTime>,
+    /// Since when somebody watches on this link.
+    began: Option<CaptureTime>,
     /// Last image of each feed, for when it is dead.
     held: Vec<Option<Arc<Picture>>>,
     states: Vec<FeedState>,
@@ -103,6 +105,7 @@ impl Program {
             pending: None,
             last_main: None,
             last_made: None,
+            began: None,
             held: vec![None; feeds.len()],
             states: vec![FeedState::Lost; feeds.len()],
             next_health: clock.now(),
@@ -195,13 +198,9 @@ impl Program {
             };
         }
         // The main feed is silent: a timer takes over once it counts as late.
-        let last_seen = newest.map(|f| f.capture).max(self.last_made);
-        let Some(last_made) = self.last_made.or(last_seen) else {
-            self.last_made = Some(now);
-            return Err(Some(now));
-        };
-        let late_at = newest.map_or(last_made, |f| f.capture.saturating_add(health::stale_after(main.period)));
-        let due = late_at.max(last_made.saturating_add(main.period));
+        let began = *self.began.get_or_insert(now);
+        let late_at = newest.map_or(began, |f| f.capture).saturating_add(health::stale_after(main.period));
+        let due = self.last_made.map_or(late_at, |made| late_at.max(made.saturating_add(main.period)));
         if due <= now { Ok(now) } else { Err(Some(due)) }
     }
 
@@ -308,6 +307,7 @@ impl Program {
             self.pending = None;
             self.last_main = None;
             self.last_made = None;
+            self.began = None;
         }
         if layers != self.wanted {
             tracing::info!(wanted = layers.len(), "layers wanted");
@@ -350,6 +350,7 @@ impl Program {
     }
 
     /// Once a second: what every feed and layer does; and an encoder that failed is started anew.
+    #[allow(clippy::needless_update, reason = "the wire may grow by fields that this engine does not measure")]
     fn report_health(&mut self) {
         self.next_health = self.clock.now().saturating_add(HEALTH_EVERY);
         let failed: Vec<usize> = self
@@ -384,6 +385,7 @@ impl Program {
                     capture: newest.map_or(0, |c| c.0),
                     frames: slot.total,
                     problem,
+                    ..FeedHealth::default()
                 }
             };
             self.feeds.iter().map(health).collect()

@@ -226,7 +226,7 @@ impl Monitor {
             let label = row.wave.label.to_uppercase();
             let size = (17.0 * scale).clamp(11.0, height * 0.4);
             self.text(&label, (8.0 * scale, top + size * 1.1), size, Align::Left, ink);
-            if matches!(row_kind(&self.rows[n]), Kind::Arterial | Kind::Pulmonary | Kind::Venous) && height >= 40.0 {
+            if matches!(row_kind(&self.rows[n]), Kind::Arterial | Kind::Pulmonary | Kind::Venous) && scale > 0.7 {
                 // The scale of the row, so that a height means a pressure.
                 let (low, high) = self.rows[n].wave.range;
                 let small = (12.0 * scale).max(9.0);

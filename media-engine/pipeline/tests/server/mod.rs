@@ -1,0 +1,253 @@
+//! A server that only listens, turned by hand: real sockets, no sleeping; each wait ends on a condition or fails.
+#![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use annotation::time::CaptureTime;
+use bytes::{Bytes, BytesMut};
+use link::control::{take_message, write_message};
+use link::frame::FrameIndex;
+use link::id::CaseId;
+use link::record::take_record;
+use link::wire::{ClockPong, Health, Hello, HelloAck, LayerRef, ToEngine, ToServer, WantLayers, to_engine, to_server};
+use pipeline::config::Config;
+use pipeline::encode::rtp;
+use pipeline::engine::{self, Dial, Prepared};
+use pipeline::output::link::LinkEnd;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The server's timeline is an hour ahead of this machine's clock, so that a stamp of the wrong clock shows.
+const AHEAD: Duration = Duration::from_secs(3600);
+
+pub const CONFIG: &str = r#"
+    program = { width = 640, height = 360, layout = "field-large" }
+
+    [[feed]]
+    id = "fluoro"
+    kind = "fluoroscopy"
+    name_ja = "X線透視"
+    name_en = "Fluoroscopy"
+    source = { type = "synthetic-fluoro" }
+
+    [[feed]]
+    id = "field"
+    kind = "operative-field"
+    name_ja = "術野"
+    name_en = "Field"
+    main = true
+    source = { type = "synthetic-field" }
+
+    [[feed]]
+    id = "vitals"
+    kind = "vital-signs"
+    name_ja = "生体情報"
+    name_en = "Vital signs"
+    source = { type = "synthetic-vitals" }
+"#;
+
+pub fn timeline() -> CaptureTime {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    CaptureTime::from_unix(unix + AHEAD)
+}
+
+pub fn program_high() -> LayerRef {
+    LayerRef { feed: "program".into(), layer: "high".into() }
+}
+
+pub fn timestamp(packet: &[u8]) -> u32 {
+    u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]])
+}
+
+/// The listening side, turned by hand.
+pub struct Server {
+    folder: PathBuf,
+    listeners: [UnixListener; 2],
+    control: Option<UnixStream>,
+    media: Option<UnixStream>,
+    incoming: BytesMut,
+    records: BytesMut,
+    named: bool,
+    pub hello: Option<Hello>,
+    pub health: Option<Health>,
+    pub indexes: BTreeMap<u32, FrameIndex>,
+    pub packets: Vec<Bytes>,
+    pub without_index: BTreeSet<u32>,
+    stop: Option<UnixStream>,
+    pub engine: Option<JoinHandle<Result<(), LinkEnd>>>,
+}
+
+impl Server {
+    pub fn start(config: &str) -> Self {
+        Self::start_with(config, |prepared| prepared)
+    }
+
+    /// `change`: what the test does to the engine before it runs.
+    pub fn start_with(config: &str, change: impl FnOnce(Prepared) -> Prepared) -> Self {
+        static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let n = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("shirube-engine-test-{}-{n}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let bind = |name: &str| UnixListener::bind(folder.join(name)).expect("a socket");
+        let listeners = [bind("control"), bind("media")];
+        listeners.iter().for_each(|l| l.set_nonblocking(true).expect("a socket"));
+        let prepared = change(engine::prepare(Config::parse(config).expect("good")).expect("good"));
+        let (stop, engine_stop) = UnixStream::pair().expect("a pair");
+        let dial =
+            Dial { control: folder.join("control"), media: folder.join("media"), case: CaseId::parse("case-1").expect("an id") };
+        let engine = std::thread::spawn(move || prepared.run(dial, engine_stop));
+        Server {
+            folder,
+            listeners,
+            control: None,
+            media: None,
+            incoming: BytesMut::new(),
+            records: BytesMut::new(),
+            named: false,
+            hello: None,
+            health: None,
+            indexes: BTreeMap::new(),
+            packets: Vec::new(),
+            without_index: BTreeSet::new(),
+            stop: Some(stop),
+            engine: Some(engine),
+        }
+    }
+
+    pub fn accept(&mut self) -> Hello {
+        self.until("the engine's call", |s| s.hello.is_some());
+        let hello = self.hello.take().expect("just seen");
+        let layers = hello.layers.iter().cloned().map(|l| link::wire::LayerInfo { ssrc: 0xC0FF_EE01, ..l }).collect();
+        self.send(to_engine::Body::Hello(HelloAck { version: 1, link_id: "link-1".into(), layers }));
+        self.until("the media socket and its name", |s| s.named);
+        hello
+    }
+
+    pub fn hang_up(&mut self) {
+        (self.control, self.media) = (None, None);
+        (self.incoming, self.records) = (BytesMut::new(), BytesMut::new());
+        self.named = false;
+        self.packets.clear();
+        self.indexes.clear();
+    }
+
+    pub fn want(&mut self, on: bool) {
+        let layers = if on { vec![program_high()] } else { Vec::new() };
+        self.send(to_engine::Body::Want(WantLayers { layers }));
+    }
+
+    pub fn send(&mut self, body: to_engine::Body) {
+        let mut out = BytesMut::new();
+        write_message(&mut out, &ToEngine { body: Some(body) });
+        self.control.as_mut().expect("connected").write_all(&out).expect("the engine reads");
+    }
+
+    pub fn frames(&self) -> usize {
+        self.packets.iter().filter(|p| rtp::marker(p)).count()
+    }
+
+    /// Timestamps of frames with an IDR or its parameter sets.
+    pub fn keyframes(&self) -> BTreeSet<u32> {
+        self.packets.iter().filter(|p| rtp::belongs_to_keyframe(p)).map(|p| timestamp(p)).collect()
+    }
+
+    pub fn until(&mut self, what: &str, done: impl Fn(&Server) -> bool) {
+        let began = Instant::now();
+        while !done(self) {
+            assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
+            self.turn();
+        }
+    }
+
+    /// Until a health says that no layer runs, and nothing more arrives with it.
+    pub fn until_quiet(&mut self) {
+        self.health = None;
+        self.until("a health without layers", |s| s.health.as_ref().is_some_and(|h| h.layers.is_empty()));
+    }
+
+    /// Waits a little for input and takes all of it.
+    fn turn(&mut self) {
+        if self.control.is_none()
+            && let Ok((socket, _)) = self.listeners[0].accept()
+        {
+            self.control = Some(prepare(socket));
+        }
+        if self.media.is_none()
+            && let Ok((socket, _)) = self.listeners[1].accept()
+        {
+            self.media = Some(prepare(socket));
+        }
+        if self.control.is_none() {
+            std::thread::yield_now();
+        }
+        if let Some(control) = &mut self.control {
+            read(control, &mut self.incoming);
+        }
+        self.take_messages();
+        // Media is read first into the buffer, then control again, so that an index written before its packets is seen before them.
+        if let Some(media) = &mut self.media {
+            read(media, &mut self.records);
+        }
+        if let Some(control) = &mut self.control {
+            read(control, &mut self.incoming);
+        }
+        self.take_messages();
+        while let Some(record) = take_record(&mut self.records) {
+            if !self.named {
+                assert_eq!(&record[..], b"link-1");
+                self.named = true;
+                continue;
+            }
+            if !self.indexes.contains_key(&timestamp(&record)) {
+                self.without_index.insert(timestamp(&record));
+            }
+            self.packets.push(record);
+        }
+    }
+
+    fn take_messages(&mut self) {
+        while let Some(message) = take_message::<ToServer>(&mut self.incoming).expect("well formed") {
+            match message.body.expect("a known message") {
+                to_server::Body::Hello(hello) => self.hello = Some(hello),
+                to_server::Body::Clock(ping) => {
+                    let t = timeline().0;
+                    self.send(to_engine::Body::Clock(ClockPong { t1: ping.t1, t2: t, t3: t }));
+                }
+                to_server::Body::Frame(index) => {
+                    self.indexes.insert(index.rtp_ts, index);
+                }
+                to_server::Body::Health(health) => self.health = Some(health),
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+    }
+
+    pub fn stop(mut self) {
+        self.stop = None;
+        let end = self.engine.take().expect("running").join().expect("no panic");
+        assert_eq!(end, Ok(()), "the engine stops when told");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+fn prepare(socket: UnixStream) -> UnixStream {
+    socket.set_nonblocking(false).expect("a socket");
+    socket.set_read_timeout(Some(Duration::from_millis(5))).expect("a socket");
+    socket
+}
+
+fn read(socket: &mut UnixStream, buffer: &mut BytesMut) {
+    let mut bytes = [0u8; 65536];
+    if let Ok(n) = socket.read(&mut bytes) {
+        buffer.extend_from_slice(&bytes[..n]);
+    }
+}
