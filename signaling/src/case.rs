@@ -317,6 +317,7 @@ impl Case {
                 may_draw,
                 family_ja: profile.family_ja.clone(),
                 family_en: profile.family_en.clone(),
+                left: false,
             }
         });
         wire::People { people: people.collect() }

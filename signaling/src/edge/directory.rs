@@ -84,7 +84,7 @@ impl Directory {
                     let _ = told.try_send(EnginePresence::Down(case.clone()));
                     case
                 }
-                LinkEvent::Frame { case, .. } | LinkEvent::Health { case, .. } => case,
+                LinkEvent::Frame { case, .. } | LinkEvent::Health { case, .. } | LinkEvent::Feeds { case, .. } => case,
                 LinkEvent::Refused { code, message } => {
                     warn!(code, message, "an engine was refused");
                     let _ = told.try_send(EnginePresence::Refused { code: code.clone(), message: message.clone() });

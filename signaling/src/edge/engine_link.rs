@@ -41,11 +41,31 @@ const LINKS_MAX: usize = 64;
 /// What engines tell the server.
 #[derive(Debug)]
 pub enum LinkEvent {
-    Up { case: CaseId, hello: Hello },
-    Frame { case: CaseId, index: FrameIndex },
-    Health { case: CaseId, health: Health },
-    Refused { code: String, message: String },
-    Down { case: CaseId, reason: String },
+    Up {
+        case: CaseId,
+        hello: Hello,
+    },
+    Frame {
+        case: CaseId,
+        index: FrameIndex,
+    },
+    Health {
+        case: CaseId,
+        health: Health,
+    },
+    /// Feeds or layers came or went.
+    Feeds {
+        case: CaseId,
+        list: wire::FeedList,
+    },
+    Refused {
+        code: String,
+        message: String,
+    },
+    Down {
+        case: CaseId,
+        reason: String,
+    },
 }
 
 #[derive(Debug)]
@@ -266,6 +286,7 @@ async fn converse(
                 let _ = shared.events.send(LinkEvent::Refused { code: r.code, message: r.message }).await;
                 continue;
             }
+            Some(to_server::Body::Feeds(list)) => LinkEvent::Feeds { case: case.clone(), list },
             Some(to_server::Body::Hello(_)) | None => continue,
         };
         if shared.events.try_send(event).is_err() {

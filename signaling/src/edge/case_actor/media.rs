@@ -145,6 +145,8 @@ impl Actor {
                 self.send_health();
             }
             LinkEvent::Frame { index, .. } => self.handle_frame(index),
+            // Read from the next Welcome on.
+            LinkEvent::Feeds { .. } => {}
             LinkEvent::Health { health, .. } => {
                 let feeds: Vec<_> = health
                     .feeds

@@ -53,6 +53,7 @@ impl Actor {
                 }
                 Err(denied) => self.refuse(epoch, &Action::Speak, denied),
             },
+            Body::Leave(_) => self.remove_page(epoch),
             Body::Select(select) => self.handle_select(epoch, select),
             // Without the confirmation nothing ends: the hold was let go.
             Body::End(end) if !end.confirm => {}
