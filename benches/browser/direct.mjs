@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline';
 import { newPage, read, rest, until } from './launch.mjs';
 
 const PAGE = 'http://localhost/glass-baseline';
-const HTML = `<!doctype html><title>baseline</title><style>body{margin:0;background:#000}video{width:1280px;height:720px;display:block}</style>
+const HTML = `<!doctype html><title>baseline</title><style>body{margin:0;background:#000}video{width:911px;height:512px;display:block}</style>
 <video autoplay muted playsinline></video>`;
 
 /** @param {{ exe: string, args: string[] }} sender */

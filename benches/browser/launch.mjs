@@ -6,7 +6,7 @@ const require = createRequire(new URL('../../web-client/package.json', import.me
 const { chromium } = require('playwright-core');
 
 /** The same viewport for every page, so that drawing the picture costs the same. */
-export const VIEWPORT = { width: 1440, height: 900 };
+export const VIEWPORT = { width: 1280, height: 720 };
 const READER = fileURLToPath(new URL('reader.js', import.meta.url));
 
 export async function launch() {

@@ -6,8 +6,8 @@ const AREA = { left: 0.04, right: 0.96, top: 0.17, bottom: 0.64 };
 /** Between two samples and two lines, CSS px: further than the line is wide, so that each sample inks pixels of its own. */
 const STEP_PX = 8;
 const LINE_PX = 13;
-/** About 100 samples a second, never in step with the display. */
-const SAMPLE_MS = [7, 13];
+/** About 60 samples a second, never in step with the display. Faster costs cores that the product is to be measured on. */
+const SAMPLE_MS = [12, 21];
 
 /** Every place the pen will be, in parts of the glass, one array a line. `glass`: its box on the mentor's page, CSS px. */
 export function plan(glass) {

@@ -1,42 +1,38 @@
-// The product's browser end: the mentor's page, read and drawn on, and the room's page beside it.
+// The product's browser end: the mentor's page, read and drawn on; where asked, with the room's page beside it.
 import { fileURLToPath } from 'node:url';
 import { newPage, read, rest, until } from './launch.mjs';
 import { draw, plan } from './pen.mjs';
 
 const PROBE = fileURLToPath(new URL('ink_probe.js', import.meta.url));
 
-/** @param {{ mentor: string, room: string }} links */
-export async function measureProduct(browser, links, { seconds, settleSeconds, seed }, { onBegin, onEnd }) {
-  const [mentor, room] = await Promise.all([open(browser, links.mentor), open(browser, links.room)]);
+/**
+ * The mentor draws all the time. With `room`, also measures from pen to room.
+ * @param {{ mentor: string, room: string }} links
+ */
+export async function measureProduct(browser, links, { seconds, settleSeconds, seed, room: withRoom }, { onBegin, onEnd }) {
+  const pages = [];
   try {
-    for (const [name, page] of [['mentor', mentor], ['room', room]]) {
-      await until(`the ${name} sees a picture with a time code and knows its frames`, () =>
-        page.evaluate(async () => (window.shirube?.frames.size() ?? 0) > 10 && (await window.glass.ready())))
-        .catch(async (error) => {
-          const words = await page.evaluate(() => document.body.innerText.replaceAll(/\s+/g, ' ').slice(0, 300));
-          throw new Error(`${error.message}; the page says: ${words}`);
-        });
-    }
-    await mentor.bringToFront();
+    const mentor = await open(browser, links.mentor, pages);
+    const room = withRoom ? await open(browser, links.room, pages) : null;
+    await Promise.all(pages.map(seesPictures));
     const glass = await mentor.locator('[data-testid=glass]').boundingBox();
     if (!glass) throw new Error('the mentor has no glass to draw on');
     const lines = plan(glass);
-    const ink = { pairs: [], notClear: 0, notSeen: 0 };
+    const ink = room ? { pairs: [], notClear: 0, notSeen: 0, clockUncertaintyMs: 0 } : null;
     let stop = false;
     const drawing = draw(mentor, glass, lines, {
       seed,
       stopped: () => stop,
       clear: async (round) => {
+        if (!room) {
+          if (round > 0) await mentor.locator('[data-testid=erase-mine]').click();
+          return;
+        }
         if (round > 0) {
           await rest(300);
           await collect(ink, mentor, room, glass, lines);
         }
-        await room.locator('[data-testid=clear]').dispatchEvent('pointerdown', { button: 0, isPrimary: true });
-        await until('the glass is clear', () => room.evaluate(() => window.shirube.ink.strokes().length === 0));
-        // One frame more, so that the canvases are empty too.
-        await room.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
-        ink.notClear += await room.evaluate((all) => window.inkProbe.watch(all), lines);
-        await mentor.evaluate(() => void window.inkProbe.takePen());
+        await begin(ink, mentor, room, lines);
       },
     });
     const failed = drawing.catch((error) => error);
@@ -47,17 +43,38 @@ export async function measureProduct(browser, links, { seconds, settleSeconds, s
     stop = true;
     const error = await failed;
     if (error instanceof Error) throw error;
-    await rest(300);
-    await collect(ink, mentor, room, glass, lines);
-    const uncertaintyMs = await mentor.evaluate(() => window.shirube.clock.uncertaintyMs());
-    return { ...result, ink, productClockUncertaintyMs: uncertaintyMs };
+    if (room) {
+      await rest(300);
+      await collect(ink, mentor, room, glass, lines);
+    }
+    const productClockUncertaintyMs = await mentor.evaluate(() => window.shirube.clock.uncertaintyMs());
+    return { ...result, ink, productClockUncertaintyMs };
   } finally {
-    await Promise.all([mentor.context().close(), room.context().close()]);
+    await Promise.all(pages.map((page) => page.context().close()));
   }
 }
 
-async function open(browser, link) {
+async function seesPictures(page) {
+  const check = () => page.evaluate(async () => (window.shirube?.frames.size() ?? 0) > 10 && (await window.glass.ready()));
+  await until('a page sees a picture with a time code and knows its frames', check).catch(async (error) => {
+    const words = await page.evaluate(() => document.body.innerText.replaceAll(/\s+/g, ' ').slice(0, 300));
+    throw new Error(`${error.message}; the page says: ${words}`);
+  });
+}
+
+/** The room clears the ink; then its canvases are watched for what the pen will draw. */
+async function begin(ink, mentor, room, lines) {
+  await room.locator('[data-testid=clear]').dispatchEvent('pointerdown', { button: 0, isPrimary: true });
+  await until('the glass is clear', () => room.evaluate(() => window.shirube.ink.strokes().length === 0));
+  // Two frames more, so that the canvases are empty too.
+  await room.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  ink.notClear += await room.evaluate((all) => window.inkProbe.watch(all), lines);
+  await mentor.evaluate(() => void window.inkProbe.takePen());
+}
+
+async function open(browser, link, pages) {
   const page = await newPage(browser);
+  pages.push(page);
   await page.addInitScript({ path: PROBE });
   await page.goto(link);
   return page;
@@ -71,7 +88,7 @@ async function collect(ink, mentor, room, glass, lines) {
     mentor.evaluate(() => window.glass.calibrate()),
     room.evaluate(() => window.glass.calibrate()),
   ]);
-  ink.clockUncertaintyMs = Math.max(ink.clockUncertaintyMs ?? 0, mentorClock.uncertaintyMs + roomClock.uncertaintyMs);
+  ink.clockUncertaintyMs = Math.max(ink.clockUncertaintyMs, mentorClock.uncertaintyMs + roomClock.uncertaintyMs);
   const at = new Map(pen.map(([x, y, t]) => [`${Math.round(x)},${Math.round(y)}`, t]));
   let index = 0;
   for (const line of lines) {

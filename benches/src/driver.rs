@@ -18,6 +18,8 @@ pub enum Request {
         #[serde(rename = "settleSeconds")]
         settle_s: f64,
         seed: u32,
+        /// With the room's page beside the mentor's.
+        room: bool,
     },
     Direct {
         sender: Sender,

@@ -1,8 +1,9 @@
 //! Capture to visible and pen to room, through the whole product, beside a plain `webrtcbin` of the same source.
 //!
-//! A round is three runs in a row, in an order that changes from round to round: the product (three feeds composed, a
-//! scripted mentor drawing all the time, the room watching), the baseline, and the baseline with playout-delay 0/0. The
-//! product is started for its run only, so that it takes nothing from the baselines. See `benches/README.md`.
+//! A round is four runs in a row, in an order that changes from round to round: the product (three feeds composed, a
+//! scripted mentor drawing all the time), the same with the room's page beside it, the baseline, and the baseline with
+//! playout-delay 0/0. The product is started for its runs only, so that it takes nothing from the baselines. See
+//! `benches/README.md`.
 
 use std::path::PathBuf;
 
@@ -72,10 +73,15 @@ fn main() -> Result<()> {
         eprintln!(
             "glass: round {}: {} pen {}; load {:.2}{}",
             rounds.len() + 1,
-            [("product", &round.product), ("baseline", &round.plain), ("prompt", &round.prompt)]
-                .map(|(n, r)| told(n, r))
-                .join(" "),
-            told_pen(&round.product),
+            [
+                ("product", &round.product),
+                ("beside the room", &round.beside),
+                ("baseline", &round.plain),
+                ("prompt", &round.prompt)
+            ]
+            .map(|(n, r)| told(n, r))
+            .join(" "),
+            told_pen(&round.beside),
             round.load_1min,
             if round.is_valid() { "" } else { " — not quiet, repeated" }
         );
@@ -127,25 +133,26 @@ impl Bench<'_> {
     /// Round `n`; each run takes each place in turn.
     fn round(&mut self, n: usize) -> Result<Round> {
         let load_1min = machine::load_1min();
-        let (mut product, mut plain, mut prompt) = (None, None, None);
-        for i in 0..3 {
-            match (n + i) % 3 {
-                0 => product = Some(self.product(n).context("the product's run")?),
+        let (mut product, mut beside, mut plain, mut prompt) = (None, None, None, None);
+        for i in 0..4 {
+            match (n + i) % 4 {
+                0 => product = Some(self.product(n, false).context("the product's run")?),
                 1 => plain = Some(self.direct(false).context("the baseline's run")?),
+                2 => beside = Some(self.product(n, true).context("the product's run with the room")?),
                 _ => prompt = Some(self.direct(true).context("the prompt baseline's run")?),
             }
         }
-        match (product, plain, prompt) {
-            (Some(product), Some(plain), Some(prompt)) => Ok(Round { product, plain, prompt, load_1min }),
-            _ => bail!("a round has three runs"),
+        match (product, beside, plain, prompt) {
+            (Some(product), Some(beside), Some(plain), Some(prompt)) => Ok(Round { product, beside, plain, prompt, load_1min }),
+            _ => bail!("a round has four runs"),
         }
     }
 
-    fn product(&mut self, n: usize) -> Result<Run> {
+    fn product(&mut self, n: usize, room: bool) -> Result<Run> {
         let demo = Demo::start(self.house, self.shared.as_deref())?;
         let pids: Vec<u32> = [Some(demo.ready.pids.server), demo.ready.pids.engine].into_iter().flatten().collect();
         let links = demo.ready.links.clone();
-        let request = Request::Product { links, seconds: self.seconds, settle_s: self.settle_s, seed: 1 + n as u32 };
+        let request = Request::Product { links, seconds: self.seconds, settle_s: self.settle_s, seed: 1 + n as u32, room };
         self.driver.measure(&request, &pids)
     }
 
