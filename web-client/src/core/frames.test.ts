@@ -53,9 +53,12 @@ describe('the frame before the eyes', () => {
   it('falls back to the nearest earlier one whose index arrived, and says so by naming it', () => {
     expect(frameSeen(ring, log, ms(8 * 33))?.rtpTs).toBe(6 * 3_003);
   });
-  it('is nothing when no index within 200 ms arrived', () => {
+  it('is the newest known when no index within 200 ms arrived, and nothing when none is known at all', () => {
     expect(frameSeen(new FrameRing(), log, ms(100))).toBeNull();
-    expect(frameSeen(ring, new ShownLog(), ms(100))).toBeNull();
+    expect(frameSeen(ring, new ShownLog(), ms(100))).toBe(ring.newest);
+    const late = new FrameRing();
+    late.handleFrame(index(40 * 3_003));
+    expect(frameSeen(late, log, ms(100))?.rtpTs).toBe(40 * 3_003);
   });
   it('was on the glass from its showing to the next', () => {
     expect(log.during(ms(40), ms(70)).map((f) => f.rtpTs / 3_003)).toEqual([1, 2]);

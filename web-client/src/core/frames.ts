@@ -77,10 +77,13 @@ export class ShownLog {
 /** How far back a pen may fall when the index of the very frame shown was lost: 200 ms. The op names the frame it used. */
 const FALL_BACK_TICKS = 18_000;
 
-/** The index of the frame shown at `time`, or of the nearest earlier one shown within 200 ms. */
+/**
+ * The index of the frame shown at `time`, or of the nearest earlier one shown within 200 ms; else the newest index known, so
+ * that a pen is not ignored: the op names what it used. Null: none is known at all.
+ */
 export function frameSeen(ring: FrameRing, log: ShownLog, time: PerfMs): FrameIndex | null {
   const seen = log.at(time);
-  if (!seen) return null;
+  if (!seen) return ring.newest;
   const exact = ring.at(seen.rtpTs);
   if (exact) return exact;
   const earlier = log.during((seen.shown - 250) as PerfMs, seen.shown);
@@ -90,7 +93,7 @@ export function frameSeen(ring: FrameRing, log: ShownLog, time: PerfMs): FrameIn
     const frame = ring.at(one.rtpTs);
     if (frame && rtpMinus(seen.rtpTs, one.rtpTs) <= FALL_BACK_TICKS) return frame;
   }
-  return null;
+  return ring.newest;
 }
 
 /** The topmost entry at a program pixel: entries lie back to front. */

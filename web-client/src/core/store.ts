@@ -19,7 +19,7 @@ export interface Failure {
 }
 
 /** A sentence in the side column, with its one act. */
-export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_unreachable' | 'fail_media';
+export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_unreachable' | 'fail_media';
 
 /** idle: not asked · asking · ready: allowed, not sending · sending · refused · none: no device. */
 export type MicrophoneState = 'idle' | 'asking' | 'ready' | 'sending' | 'refused' | 'none';

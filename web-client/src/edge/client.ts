@@ -375,6 +375,8 @@ export class Client {
       case 'clock': return this.handlePong(body.value.t1, body.value.t2, body.value.t3, now);
       case 'frame': return this.handleFrame(body.value);
       case 'assign': // slot 0 is the program; single feeds come with their own stage
+      case 'health': // figures for the desk and the vendor: their pages come with them
+      case 'feeds':
       case 'voice': // who is in a voice slot; the list of who is present shows who speaks
       case undefined: return;
       default: return unreachable(body);

@@ -117,6 +117,7 @@ export const en: Texts = {
   fail_autoplay: 'You do not hear the voices yet.',
   fail_outbox: 'No more ink can be kept. New ink must wait until the line is back.',
   fail_ink_refused: 'One stroke was not taken. Please draw it again.',
+  fail_ink_unplaced: 'That stroke could not be placed: the picture’s time is not known yet. Please draw again in a moment.',
   fail_media: 'The path for pictures does not open. The network may block UDP. This page goes on trying; if urgent, telephone.',
   fail_reference: 'ref.',
   act_try_again: 'Try again',

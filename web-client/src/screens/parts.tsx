@@ -155,6 +155,7 @@ const ACTS: Record<NoticeKey, (client: Client) => { word: keyof Texts; act: () =
   fail_autoplay: (c) => ({ word: 'act_listen', act: () => { void c.listen(); } }),
   fail_outbox: () => null,
   fail_ink_refused: (c) => ({ word: 'act_dismiss', act: () => { c.dismiss('fail_ink_refused'); } }),
+  fail_ink_unplaced: (c) => ({ word: 'act_dismiss', act: () => { c.dismiss('fail_ink_unplaced'); } }),
   fail_unreachable: () => null,
   fail_media: () => null,
 };

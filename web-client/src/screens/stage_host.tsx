@@ -106,10 +106,11 @@ function watchPen(stage: Stage, client: Client): () => void {
   const stop = watchPointer(stage.glass, {
     down: (s) => {
       const frame = stage.frameAt(s.time);
-      if (!frame) return false;
-      const began = client.ink.penDown(stage.toProgram(s.x, s.y, s.pressure, frame), frame, client.toTimeline(s.time), s.time);
-      if (began) client.afterInk(perfNow());
-      return began;
+      const sample = frame ? stage.toProgram(s.x, s.y, s.pressure, frame) : { x: 0, y: 0, pressure: 0 };
+      const outcome = client.ink.penDown(sample, frame, client.toTimeline(s.time), s.time);
+      client.store.notice('fail_ink_unplaced', outcome === 'unplaced');
+      if (outcome === 'began') client.afterInk(perfNow());
+      return outcome === 'began';
     },
     move: (samples) => {
       const frame = surface();

@@ -90,8 +90,9 @@ export class Stage {
     this.nextAges = -Infinity;
   }
 
-  /** The frame that was before the eyes at `time`. */
+  /** The frame that was before the eyes at `time`; null while none was, or nothing is known of any. */
   frameAt(time: PerfMs): FrameIndex | null {
+    if (this.context.flow(time) === 'waiting') return null;
     return frameSeen(this.context.ring, this.context.log, time);
   }
 

@@ -62,16 +62,19 @@ export class InkClient {
     if (piece.last) this.adoptOrphans(now);
   }
 
-  penDown(sample: PenSample, frame: FrameIndex | null, began: CaptureNtp | null, now: PerfMs): boolean {
-    if (!this.outbox || began === null || this.sheet.isOff || this.pen.penDown(sample, frame) !== 'began') return false;
+  /** 'unplaced': the pen is on the glass, but what lies under it, or when, is not known yet: its user is told. */
+  penDown(sample: PenSample, frame: FrameIndex | null, began: CaptureNtp | null, now: PerfMs): 'began' | 'nothing' | 'unplaced' {
+    if (this.sheet.isOff) return 'nothing';
+    if (!this.outbox || began === null || frame === null) return 'unplaced';
+    const outcome = this.pen.penDown(sample, frame);
     const state = this.pen.state;
-    if (state.kind !== 'drawing') return false;
+    if (outcome !== 'began' || state.kind !== 'drawing') return outcome === 'unplaced' ? 'unplaced' : 'nothing';
     const key = create(StrokeKeySchema, { author: this.outbox.author, epoch: this.outbox.epoch, number: this.nextNumber });
     this.nextNumber += 1;
     this.current = { key, began };
     this.outbox.beginLive(key, state.surface.width, state.surface.ref, began, state.points);
     this.sheet.handleOwnWet({ key, frame: state.surface.ref, width: state.surface.width, began }, state.points, now);
-    return true;
+    return 'began';
   }
 
   penMove(samples: readonly PenSample[], at: CaptureNtp | null, now: PerfMs): void {
@@ -114,10 +117,14 @@ export class InkClient {
     return this.ownStrokes().filter((s) => this.undoStroke(s, at, now)).length;
   }
 
-  /** The room's clear: hides at once, then is said. False: there is no page name yet, so it is only hidden here. */
-  clearAll(upTo: CaptureNtp, now: PerfMs): boolean {
+  /**
+   * The room's clear at `at`, case timeline: hides at once, then is said. Covers every stroke seen here, also one whose author's
+   * clock runs ahead. False: there is no page name yet, so it is only hidden here.
+   */
+  clearAll(at: CaptureNtp, now: PerfMs): boolean {
+    const upTo = this.sheet.newestBegan > at ? this.sheet.newestBegan : at;
     this.handleClear(upTo);
-    const op = this.outbox?.commit({ case: 'clearAll', value: create(ClearAllSchema, { upTo }) }, upTo);
+    const op = this.outbox?.commit({ case: 'clearAll', value: create(ClearAllSchema, { upTo }) }, at);
     if (op) this.sheet.handleOwn(op, now);
     return op !== undefined && op !== null;
   }

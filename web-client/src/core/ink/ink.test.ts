@@ -220,6 +220,32 @@ describe('the sheet', () => {
     expect(client.sheet.visible().map((s) => s.number)).toEqual([3]);
   });
 
+  it('clears also a stroke whose author’s clock runs ahead of the room’s', () => {
+    const { client, server } = page(1);
+    const room = page(1, server, 1).client;
+    scribble(client, 700);
+    room.handlePacket(server.take(client.pollPackets(ms(710))), ms(711));
+    room.clearAll(ntp(500), ms(712));
+    expect(room.sheet.visible()).toEqual([]);
+    const clear = room.pollPackets(ms(713)).flatMap((p) => p.ops)[0];
+    expect(clear?.body).toMatchObject({ case: 'clearAll', value: { upTo: ntp(700) } });
+    expect(clear?.at).toBe(ntp(500));
+  });
+
+  it('lifts a stroke at once that its author has abandoned', () => {
+    const { client } = page(1);
+    const key = { author: 3, epoch: 1, number: 1 };
+    const frame = { feed: 'field', capture: 1n, program: 'program' };
+    const live = (points: number, lifted: boolean) => create(InkPacketSchema, { version: 1, live: [{
+      key, width: 30, frame, began: ntp(0), first: 0, lifted, points: encodePoints(Array.from({ length: points }, (_, i) => ({ x: i, y: 0, pressure: 255 }))),
+    }] });
+    client.handlePacket(live(3, false), ms(0));
+    client.handlePacket(live(3, true), ms(10));
+    expect(client.sheet.visible()).toHaveLength(1); // pen up: a commit follows
+    client.handlePacket(live(0, true), ms(20));
+    expect(client.sheet.visible()).toEqual([]);
+  });
+
   it('does not commit an own stroke that was cleared under the pen', () => {
     const { client } = page(1);
     client.penDown({ x: 10, y: 10, pressure: 1 }, FRAME, ntp(100), ms(100));
@@ -250,7 +276,7 @@ describe('the sheet', () => {
     scribble(client, 0);
     client.handlePacket(create(InkPacketSchema, { version: 1, inkOffNow: true }), ms(10));
     expect(client.sheet.visible()).toEqual([]);
-    expect(client.penDown({ x: 10, y: 10, pressure: 1 }, FRAME, ntp(20), ms(20))).toBe(false);
+    expect(client.penDown({ x: 10, y: 10, pressure: 1 }, FRAME, ntp(20), ms(20))).toBe('nothing');
     client.handlePacket(create(InkPacketSchema, { version: 1, inkOffNow: false }), ms(30));
     expect(client.sheet.visible()).toHaveLength(1);
   });
@@ -265,7 +291,7 @@ describe('the sheet', () => {
 describe('the pen', () => {
   it('names the frame that was seen, and maps to the picture under it', () => {
     const { client } = page(1);
-    expect(client.penDown({ x: 1_120, y: 560, pressure: 1 }, FRAME, ntp(0), ms(0))).toBe(true);
+    expect(client.penDown({ x: 1_120, y: 560, pressure: 1 }, FRAME, ntp(0), ms(0))).toBe('began');
     client.penUp(ntp(1), ms(1));
     const op = client.pollPackets(ms(2)).flatMap((p) => p.ops)[0];
     const stroke = op?.body.case === 'stroke' ? op.body.value : null;
@@ -273,13 +299,13 @@ describe('the pen', () => {
     expect(stroke?.points?.x).toEqual([Math.round((48 / 192) * 16_384)]);
     expect(stroke?.width).toBe(Math.round(((6 / 1_920) * 1_280 / 192) * 16_384));
   });
-  it('draws nothing outside every picture, without a frame, or on a picture that never came', () => {
+  it('draws nothing outside every picture, and says so where it cannot know what lies under it, or when', () => {
     const { client } = page(1);
-    expect(client.penDown({ x: 10, y: 10, pressure: 1 }, null, ntp(0), ms(0))).toBe(false);
-    expect(client.penDown({ x: 2_000, y: 10, pressure: 1 }, FRAME, ntp(0), ms(0))).toBe(false);
+    expect(client.penDown({ x: 10, y: 10, pressure: 1 }, null, ntp(0), ms(0))).toBe('unplaced');
+    expect(client.penDown({ x: 2_000, y: 10, pressure: 1 }, FRAME, ntp(0), ms(0))).toBe('nothing');
     const none = create(FrameIndexSchema, { ...FRAME, entries: FRAME.entries.map((e) => ({ ...e, capture: 0n })) });
-    expect(client.penDown({ x: 10, y: 10, pressure: 1 }, none, ntp(0), ms(0))).toBe(false);
-    expect(client.penDown({ x: 10, y: 10, pressure: 1 }, FRAME, null, ms(0))).toBe(false);
+    expect(client.penDown({ x: 10, y: 10, pressure: 1 }, none, ntp(0), ms(0))).toBe('unplaced');
+    expect(client.penDown({ x: 10, y: 10, pressure: 1 }, FRAME, null, ms(0))).toBe('unplaced');
   });
   it('ends the stroke where it leaves its picture, also into one that lies in front', () => {
     const { client } = page(1);

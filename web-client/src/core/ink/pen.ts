@@ -29,7 +29,8 @@ export interface Surface {
   readonly width: number;
 }
 
-export type PenOutcome = 'nothing' | 'began' | 'grew' | 'ended';
+/** unplaced: on a picture whose capture time is not known. */
+export type PenOutcome = 'nothing' | 'unplaced' | 'began' | 'grew' | 'ended';
 
 export class Pen {
   state: PenState = { kind: 'idle' };
@@ -39,7 +40,8 @@ export class Pen {
     if (this.state.kind === 'drawing' || frame === null) return 'nothing';
     const entry = entryAt(frame, sample.x, sample.y);
     const rect = entry?.rect;
-    if (!entry || !rect || entry.capture === 0n) return 'nothing';
+    if (!entry || !rect) return 'nothing';
+    if (entry.capture === 0n) return 'unplaced';
     const point = toFeed(entry, sample.x, sample.y, sample.pressure);
     if (!point) return 'nothing';
     const ref = create(FrameRefSchema, {

@@ -46,7 +46,10 @@ export class Sheet {
   private held = new Map<bigint, OrderedOp>();
   private clearedUpTo = 0n;
   private off = false;
+  private newest = 0n;
 
+  /** The newest `began` of any stroke seen here, its author's clock a little ahead of ours or not. */
+  get newestBegan(): bigint { return this.newest; }
   get isOff(): boolean { return this.off; }
   get cleared(): bigint { return this.clearedUpTo; }
 
@@ -77,6 +80,12 @@ export class Sheet {
     const points = live.points ? decodePoints(live.points) : [];
     if (!key || !frame || !points || live.first > POINTS_MAX || live.first + points.length > POINTS_MAX) return;
     const id = strokeId(key);
+    if (live.began > this.newest) this.newest = live.began;
+    if (live.lifted && live.first === 0 && points.length === 0) {
+      // The server's last word on a stroke that its author abandoned: no commit follows.
+      if (this.wet.delete(id)) this.revision += 1;
+      return;
+    }
     if (live.began <= this.clearedUpTo || this.committed.has(id) || this.undone.has(id)) return;
     let wet = this.wet.get(id);
     if (!wet) {
@@ -208,6 +217,7 @@ export class Sheet {
         const commit = op.body.value;
         if (!commit.key) return;
         const id = strokeId(commit.key);
+        if (commit.began > this.newest) this.newest = commit.began;
         this.committed.add(id);
         if (!this.appeared.has(id)) this.appeared.set(id, this.wet.get(id)?.stroke.appeared ?? now);
         this.wet.delete(id);
