@@ -5,16 +5,18 @@
 //! | | room | mentor | desk | observer | vendor | planner | administrator | publisher | viewer |
 //! |---|---|---|---|---|---|---|---|---|---|
 //! | sign in | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | – | – |
-//! | join | ✓ | ✓ | ✓ | ✓ | – | – | – | – | – |
+//! | join | ✓ | ✓ | ✓ | ✓ | ✓ | – | – | – | – |
+//! | attend: people, ink, voice heard, media at all | ✓ | ✓ | ✓ | ✓ | – | – | – | – | – |
 //! | watch a feed (in scope) | ✓ | ✓ | ✓ | ✓ | – | – | – | – | ✓ |
 //! | publish a feed (in scope) | – | – | – | – | – | – | – | ✓ | – |
-//! | draw, point | ✓ | ✓ | – | – | – | – | – | – | – |
+//! | draw, point | ✓ | ✓ | ✓ | – | – | – | – | – | – |
 //! | clear the ink, ink off | ✓ | – | – | – | – | – | – | – | – |
 //! | speak | ✓ | ✓ | ✓ | – | – | – | – | – | – |
 //! | open the voice, silence, end | ✓ | – | – | – | – | – | – | – | – |
+//! | read the case's health | – | – | ✓ | – | ✓ | – | – | – | – |
 //! | read metrics | – | – | – | – | ✓ | – | ✓ | – | – |
 //!
-//! A vendor sees health, never names or ink: until the vendor's page exists, a vendor does not join.
+//! A vendor joins without attending: figures of health, and no name, picture, voice or ink.
 
 use annotation::id::FeedId;
 use annotation::time::CaptureTime;
@@ -30,6 +32,8 @@ pub enum Action {
     SignIn,
     /// Open a page of the case.
     Join,
+    /// Be told who is there and what is drawn; connect pictures and voice.
+    Attend,
     Watch(FeedId),
     Publish(FeedId),
     /// Draw, take back one's own strokes, point.
@@ -43,6 +47,8 @@ pub enum Action {
     /// Silence all remote voices.
     MuteRemote,
     EndCase,
+    /// Of this case: feeds, layers, peers by number.
+    ReadHealth,
     ReadMetrics,
 }
 
@@ -52,6 +58,7 @@ impl Action {
         match self {
             Action::SignIn => "sign-in",
             Action::Join => "join",
+            Action::Attend => "attend",
             Action::Watch(_) => "watch",
             Action::Publish(_) => "publish",
             Action::Draw => "draw",
@@ -60,6 +67,7 @@ impl Action {
             Action::OpenVoice => "open-voice",
             Action::MuteRemote => "mute-remote",
             Action::EndCase => "end-case",
+            Action::ReadHealth => "read-health",
             Action::ReadMetrics => "read-metrics",
         }
     }
@@ -148,12 +156,13 @@ fn role_may(role: Role, action: &Action) -> bool {
     use Role::{Administrator, Desk, Mentor, Observer, Publisher, Room, Vendor, Viewer};
     match action {
         Action::SignIn => role.is_person(),
-        Action::Join => matches!(role, Room | Mentor | Desk | Observer),
+        Action::Join => matches!(role, Room | Mentor | Desk | Observer | Vendor),
+        Action::Attend => matches!(role, Room | Mentor | Desk | Observer),
         Action::Watch(_) => matches!(role, Room | Mentor | Desk | Observer | Viewer),
         Action::Publish(_) => role == Publisher,
-        Action::Draw => matches!(role, Room | Mentor),
-        Action::Speak => matches!(role, Room | Mentor | Desk),
+        Action::Draw | Action::Speak => matches!(role, Room | Mentor | Desk),
         Action::VetoInk | Action::OpenVoice | Action::MuteRemote | Action::EndCase => role == Room,
+        Action::ReadHealth => matches!(role, Desk | Vendor),
         Action::ReadMetrics => matches!(role, Vendor | Administrator),
     }
 }
@@ -188,10 +197,11 @@ mod tests {
         }
     }
 
-    fn actions() -> [Action; 11] {
+    fn actions() -> [Action; 13] {
         [
             Action::SignIn,
             Action::Join,
+            Action::Attend,
             Action::Watch(feed("program")),
             Action::Publish(feed("program")),
             Action::Draw,
@@ -200,6 +210,7 @@ mod tests {
             Action::OpenVoice,
             Action::MuteRemote,
             Action::EndCase,
+            Action::ReadHealth,
             Action::ReadMetrics,
         ]
     }
@@ -208,15 +219,15 @@ mod tests {
     fn sg2_the_table_of_roles_and_actions_is_as_written() {
         // Columns in the order of `actions()`.
         let table = [
-            (Role::Room, "1110111 1110"),
-            (Role::Mentor, "1110101 0000"),
-            (Role::Desk, "1110001 0000"),
-            (Role::Observer, "1110000 0000"),
-            (Role::Vendor, "1000000 0001"),
-            (Role::Planner, "1000000 0000"),
-            (Role::Administrator, "1000000 0001"),
-            (Role::Publisher, "0001000 0000"),
-            (Role::Viewer, "0010000 0000"),
+            (Role::Room, "11110111 11100"),
+            (Role::Mentor, "11110101 00000"),
+            (Role::Desk, "11110101 00010"),
+            (Role::Observer, "11110000 00000"),
+            (Role::Vendor, "11000000 00011"),
+            (Role::Planner, "10000000 00000"),
+            (Role::Administrator, "10000000 00001"),
+            (Role::Publisher, "00001000 00000"),
+            (Role::Viewer, "00010000 00000"),
         ];
         let live = case("demo");
         let facts = CaseFacts { case: &live, phase: Phase::Live };

@@ -2,7 +2,7 @@
 //!
 //! Voice rule: nobody's voice enters the room, and the room's goes nowhere, until the room has pressed *open* (SG20).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use annotation::id::{Author, Epoch};
 use annotation::time::CaptureTime;
@@ -103,12 +103,22 @@ pub struct Case {
     remote_muted: bool,
     engine_up: bool,
     pages: BTreeMap<Epoch, Page>,
+    /// People whose line was lost: the page of theirs that went last went without a word.
+    lost: BTreeSet<Author>,
 }
 
 impl Case {
     /// `phase`: as it was left on disk. The voice is always closed at first.
     pub fn new(sheet: CaseSheet, phase: Phase) -> Self {
-        Case { sheet, phase, voice_open: false, remote_muted: false, engine_up: false, pages: BTreeMap::new() }
+        Case {
+            sheet,
+            phase,
+            voice_open: false,
+            remote_muted: false,
+            engine_up: false,
+            pages: BTreeMap::new(),
+            lost: BTreeSet::new(),
+        }
     }
 
     pub fn id(&self) -> &CaseId {
@@ -163,6 +173,7 @@ impl Case {
         authorize(&claims, &Action::Join, &self.facts(), now).map_err(JoinFault::Denied)?;
         let profile = self.profile(&claims.person).filter(|p| p.role == claims.role).ok_or(JoinFault::NobodyOfThisName)?;
         let author = profile.author;
+        self.lost.remove(&author);
         if let Some(known) = self.pages.get_mut(&page) {
             if known.author != author {
                 return Err(JoinFault::NobodyOfThisName);
@@ -181,8 +192,21 @@ impl Case {
 
     /// The socket broke; the page may come back, and its media may still be up.
     pub fn handle_away(&mut self, page: Epoch) {
-        if let Some(page) = self.pages.get_mut(&page) {
-            page.connected = false;
+        let Some(page) = self.pages.get_mut(&page) else { return };
+        page.connected = false;
+        let author = page.author;
+        self.note_parting(author, false);
+    }
+
+    /// While another page of theirs is connected, nobody is lost and nobody has left.
+    fn note_parting(&mut self, author: Author, on_purpose: bool) {
+        if self.pages.values().any(|p| p.author == author && p.connected) {
+            return;
+        }
+        if on_purpose {
+            self.lost.remove(&author);
+        } else {
+            self.lost.insert(author);
         }
     }
 
@@ -190,9 +214,13 @@ impl Case {
         self.pages.get(&page).is_some_and(|p| p.connected)
     }
 
-    /// The page is gone for good. With the room's last page the voice closes: whoever opened it is not there to close it.
-    pub fn handle_leave(&mut self, page: Epoch) {
-        self.pages.remove(&page);
+    /// The page is gone for good; `on_purpose`: it said so, or its link has run out. With the room's last page the voice
+    /// closes: whoever opened it is not there to close it.
+    pub fn handle_leave(&mut self, page: Epoch, on_purpose: bool) {
+        // What broke off was noted when it did.
+        if let Some(gone) = self.pages.remove(&page).filter(|gone| gone.connected) {
+            self.note_parting(gone.author, on_purpose);
+        }
         if !self.pages.values().any(|p| p.claims.role == Role::Room) {
             self.voice_open = false;
         }
@@ -255,7 +283,7 @@ impl Case {
 
     pub fn media_grants(&self, page: Epoch, now: CaptureTime) -> MediaGrants {
         let Some(p) = self.pages.get(&page) else { return MediaGrants::default() };
-        let inside = authorize(&p.claims, &Action::Join, &self.facts(), now).is_ok();
+        let inside = authorize(&p.claims, &Action::Attend, &self.facts(), now).is_ok();
         let may_speak = authorize(&p.claims, &Action::Speak, &self.facts(), now).is_ok();
         let silenced = self.remote_muted && p.claims.role != Role::Room;
         MediaGrants {
@@ -302,6 +330,7 @@ impl Case {
         let people = self.sheet.people.iter().map(|profile| {
             let own = || self.pages.iter().filter(|(_, p)| p.author == profile.author);
             let may_draw = own().any(|(epoch, _)| self.ink_grants(*epoch, now).is_some_and(|g| g.may_draw));
+            let present = own().any(|(_, p)| p.connected);
             wire::Person {
                 author: profile.author.0,
                 role: role_on_wire(profile.role) as i32,
@@ -309,7 +338,7 @@ impl Case {
                 name_en: profile.name_en.clone(),
                 institution_ja: profile.institution_ja.clone(),
                 institution_en: profile.institution_en.clone(),
-                present: own().any(|(_, p)| p.connected),
+                present,
                 media: own().any(|(_, p)| p.media),
                 microphone: own().any(|(_, p)| p.microphone),
                 speaking: own().any(|(_, p)| p.speaking),
@@ -317,7 +346,7 @@ impl Case {
                 may_draw,
                 family_ja: profile.family_ja.clone(),
                 family_en: profile.family_en.clone(),
-                left: false,
+                left: !present && !self.lost.contains(&profile.author),
             }
         });
         wire::People { people: people.collect() }
@@ -404,9 +433,9 @@ mod tests {
     fn sg22_the_voice_closes_with_the_rooms_last_page() {
         let mut case = both_present();
         case.handle_voice_open(ROOM, true, now()).expect("the room may");
-        case.handle_leave(MENTOR);
+        case.handle_leave(MENTOR, true);
         assert!(case.voice_open());
-        case.handle_leave(ROOM);
+        case.handle_leave(ROOM, true);
         assert!(!case.voice_open());
     }
 
@@ -429,10 +458,39 @@ mod tests {
         case.handle_microphone(MENTOR, true, now()).expect("may speak");
         case.handle_away(MENTOR);
         let present = |case: &Case| case.people(now()).people.iter().map(|p| p.present).collect::<Vec<_>>();
-        assert_eq!(present(&case), [true, false]);
+        assert_eq!(present(&case), [true, false, false, false]);
         case.handle_join(MENTOR, claims(Role::Mentor, demo::MENTOR), now()).expect("comes back");
-        assert_eq!(present(&case), [true, true]);
+        assert_eq!(present(&case), [true, true, false, false]);
         assert!(case.people(now()).people[1].microphone);
+    }
+
+    #[test]
+    fn sg15_who_leaves_on_purpose_has_left_and_whose_line_broke_has_not() {
+        let mut case = both_present();
+        let left = |case: &Case| case.people(now()).people.iter().map(|p| p.left).collect::<Vec<_>>();
+        assert_eq!(left(&case), [false, false, true, true], "who has not come has lost no line");
+        case.handle_away(MENTOR);
+        assert!(!left(&case)[1], "broken off");
+        case.handle_leave(MENTOR, false);
+        assert!(!left(&case)[1], "given up, and still no farewell");
+        case.handle_join(Epoch(3), claims(Role::Mentor, demo::MENTOR), now()).expect("comes anew");
+        case.handle_join(Epoch(4), claims(Role::Mentor, demo::MENTOR), now()).expect("a second page");
+        case.handle_leave(Epoch(3), true);
+        assert!(!left(&case)[1], "the second page is there");
+        case.handle_leave(Epoch(4), true);
+        assert!(left(&case)[1]);
+    }
+
+    #[test]
+    fn sg26_a_vendor_is_in_the_case_and_attends_nothing_of_it() {
+        let mut case = both_present();
+        let vendor = Epoch(3);
+        case.handle_join(vendor, claims(Role::Vendor, demo::VENDOR), now()).expect("enters");
+        case.handle_voice_open(ROOM, true, now()).expect("the room may");
+        assert_eq!(case.media_grants(vendor, now()), MediaGrants::default());
+        assert_eq!(case.may(vendor, &Action::Attend, now()), Err(Denied::Role));
+        assert_eq!(case.may(vendor, &Action::ReadHealth, now()), Ok(()));
+        assert!(!case.ink_grants(vendor, now()).expect("is listed").may_draw);
     }
 
     #[test]

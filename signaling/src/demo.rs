@@ -9,6 +9,8 @@ use crate::claims::{PersonKey, Role};
 /// Keys of the people of the demo case.
 pub const ROOM: &str = "room";
 pub const MENTOR: &str = "mentor";
+pub const DESK: &str = "desk";
+pub const VENDOR: &str = "vendor";
 /// Stand in media tokens, which belong to no person.
 pub const PUBLISHER: &str = "publisher";
 pub const VIEWER: &str = "viewer";
@@ -53,7 +55,31 @@ fn people() -> Vec<Profile> {
         institution_en: "Chuo Univ. Hospital".into(),
         lead: true,
     });
-    [room, mentor].into_iter().flatten().collect()
+    let desk = key(DESK).map(|key| Profile {
+        key,
+        author: Author(3),
+        role: Role::Desk,
+        name_ja: "渡辺 直子".into(),
+        name_en: "Naoko Watanabe".into(),
+        family_ja: "渡辺".into(),
+        family_en: "Watanabe".into(),
+        institution_ja: "南島病院 戦略デスク".into(),
+        institution_en: "Minamishima Hospital, strategy desk".into(),
+        lead: false,
+    });
+    let vendor = key(VENDOR).map(|key| Profile {
+        key,
+        author: Author(4),
+        role: Role::Vendor,
+        name_ja: "中村 陽介".into(),
+        name_en: "Yosuke Nakamura".into(),
+        family_ja: "中村".into(),
+        family_en: "Nakamura".into(),
+        institution_ja: "東都医療システム".into(),
+        institution_en: "Toto Medical Systems".into(),
+        lead: false,
+    });
+    [room, mentor, desk, vendor].into_iter().flatten().collect()
 }
 
 #[cfg(test)]
@@ -61,9 +87,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_demo_case_has_a_room_and_a_lead_mentor_with_numbers_of_their_own() {
+    fn the_people_of_the_demo_case_have_numbers_of_their_own_and_one_mentor_leads() {
         let sheet = sheet(CaseId::parse("demo").expect("an id"));
         let roles: Vec<_> = sheet.people.iter().map(|p| (p.role, p.author.0, p.lead)).collect();
-        assert_eq!(roles, [(Role::Room, 1, false), (Role::Mentor, 2, true)]);
+        let expected = [(Role::Room, 1, false), (Role::Mentor, 2, true), (Role::Desk, 3, false), (Role::Vendor, 4, false)];
+        assert_eq!(roles, expected);
     }
 }

@@ -107,6 +107,8 @@ fn say_to_people(ready: &Ready) -> std::io::Result<()> {
     writeln!(out, "\nShirube — 訓練症例 / rehearsal case: {}\n", ready.case)?;
     writeln!(out, "  手術室 / operating room\n    {}\n", ready.links.room)?;
     writeln!(out, "  指導側医師 / mentor\n    {}\n", ready.links.mentor)?;
+    writeln!(out, "  戦略デスク / strategy desk\n    {}\n", ready.links.desk)?;
+    writeln!(out, "  システムベンダ / system vendor\n    {}\n", ready.links.vendor)?;
     for address in &ready.addresses {
         let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
         writeln!(out, "  この機器の別のアドレス / also at   https://{host}:{port}")?;

@@ -63,16 +63,16 @@ pub struct Pids {
 pub struct Links {
     pub mentor: String,
     pub room: String,
-    pub desk: Option<String>,
-    pub vendor: Option<String>,
+    pub desk: String,
+    pub vendor: String,
 }
 
 #[derive(Debug, Clone, Serialize)]
 pub struct Tokens {
     pub mentor: String,
     pub room: String,
-    pub desk: Option<String>,
-    pub vendor: Option<String>,
+    pub desk: String,
+    pub vendor: String,
     pub publisher: String,
     pub viewer: String,
 }
@@ -172,8 +172,8 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
         links: Links {
             mentor: format!("{base_url}/#{}", tokens.mentor),
             room: format!("{base_url}/#{}", tokens.room),
-            desk: None,
-            vendor: None,
+            desk: format!("{base_url}/#{}", tokens.desk),
+            vendor: format!("{base_url}/#{}", tokens.vendor),
         },
         base_url,
         http_url,
@@ -260,6 +260,8 @@ async fn issue(keys: &Keys, store: &Store, case: &CaseId, now: CaptureTime) -> a
     for (person, role, feeds) in [
         (demo::MENTOR, Role::Mentor, FeedScope::All),
         (demo::ROOM, Role::Room, FeedScope::All),
+        (demo::DESK, Role::Desk, FeedScope::All),
+        (demo::VENDOR, Role::Vendor, FeedScope::Only(Vec::new())),
         (demo::PUBLISHER, Role::Publisher, FeedScope::All),
         (demo::VIEWER, Role::Viewer, FeedScope::Only(vec![FeedId::program()])),
     ] {
@@ -269,8 +271,9 @@ async fn issue(keys: &Keys, store: &Store, case: &CaseId, now: CaptureTime) -> a
         store.send(Command::TokenIssued(claims)).await?;
     }
     store.flush().await?;
-    let [mentor, room, publisher, viewer] = <[String; 4]>::try_from(made).map_err(|_| anyhow::anyhow!("four tokens"))?;
-    Ok(Tokens { mentor, room, desk: None, vendor: None, publisher, viewer })
+    let [mentor, room, desk, vendor, publisher, viewer] =
+        <[String; 6]>::try_from(made).map_err(|_| anyhow::anyhow!("six tokens"))?;
+    Ok(Tokens { mentor, room, desk, vendor, publisher, viewer })
 }
 
 fn engine_arguments(config: &Demo, case: &CaseId, link: &LinkServer) -> Vec<String> {

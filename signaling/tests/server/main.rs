@@ -3,6 +3,8 @@
 
 mod case_life;
 mod doors;
+mod engine;
 mod ink;
 mod page;
+mod roles;
 mod starting;

@@ -22,7 +22,7 @@ const PEER_BITS: u32 = 40;
 /// Each frame index travels in this many packets, because `eph` does not retransmit.
 const FRAME_REPEATS: usize = 3;
 /// Feeds of one case.
-const FEEDS_MAX: usize = 32;
+pub(super) const FEEDS_MAX: usize = 32;
 /// WHEP players of one case at once.
 const PLAYERS_MAX: usize = 16;
 
@@ -131,6 +131,7 @@ impl Actor {
             LinkEvent::Up { hello, .. } => {
                 info!(case = %self.case.id(), engine = %hello.engine, software = %hello.software, "the engine is up");
                 self.feeds = feeds_of(&hello);
+                self.engine.handle_up(hello.software, self.now());
                 self.case.handle_engine(true);
                 self.tell_engine_wants();
                 self.tell_state();
@@ -141,13 +142,16 @@ impl Actor {
                 for feed in &mut self.health {
                     feed.state = FeedState::Lost as i32;
                 }
+                self.engine.handle_down();
                 self.tell_state();
                 self.send_health();
+                self.tell_health(None);
             }
             LinkEvent::Frame { index, .. } => self.handle_frame(index),
             // Read from the next Welcome on.
             LinkEvent::Feeds { .. } => {}
             LinkEvent::Health { health, .. } => {
+                self.engine.handle_health(&health);
                 let feeds: Vec<_> = health
                     .feeds
                     .into_iter()

@@ -6,6 +6,7 @@
 //! (socket broken without a farewell; media, ink and place are kept for [`AWAY_FOR`]) → joined again with its resume key,
 //! or *gone*.
 
+mod health;
 mod ink;
 mod media;
 mod page;
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
+use self::health::EngineFigures;
 use self::page::Page;
 use super::clock::Timeline;
 use super::engine_link::{LinkCommands, LinkEvent};
@@ -60,8 +62,8 @@ pub enum CaseInput {
     Join { claims: Claims, epoch: Epoch, mailbox: Mailbox, welcome: Welcoming, reply: oneshot::Sender<Result<Joined, Code>> },
     /// From the socket of connection `connection`; `at`: when it was received.
     Page { epoch: Epoch, connection: u64, message: ClientMessage, at: CaptureTime },
-    /// The socket is gone. `farewell`: the page said so; it will not come back.
-    Gone { epoch: Epoch, connection: u64, farewell: bool },
+    /// The socket is gone.
+    Gone { epoch: Epoch, connection: u64, parting: Parting },
     /// A page's offer has been answered by the media thread, or not.
     Offered { epoch: Epoch, peer: PeerId, answered: bool },
     /// A player wants a feed. Reply: the number under which to offer.
@@ -70,6 +72,17 @@ pub enum CaseInput {
     Whep { claims: Claims, resource: String, word: WhepWord, reply: oneshot::Sender<Result<(), Code>> },
     /// The server stops: every page is told.
     Stop(oneshot::Sender<()>),
+}
+
+/// How a socket ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parting {
+    /// The page said farewell; it will not come back.
+    Left,
+    /// The server closed it for good; it will not come back, and nobody meant it.
+    Closed,
+    /// Without a word: it may come back.
+    Broke,
 }
 
 /// What a Welcome says that is not the case's.
@@ -141,6 +154,8 @@ pub(super) struct Actor {
     connections: u64,
     feeds: Vec<wire::FeedInfo>,
     health: Vec<wire::FeedHealth>,
+    /// The engine's last figures, for those who look after it.
+    engine: EngineFigures,
     /// The last frame indexes, oldest first: each is sent three times.
     frames: VecDeque<FrameIndex>,
     watchers: BTreeMap<(FeedId, LayerId), usize>,
@@ -173,6 +188,7 @@ pub fn start(number: u32, sheet: CaseSheet, phase: Phase, ink: InkRoom, around: 
         connections: 0,
         feeds: media::feeds_without_engine(),
         health: Vec::new(),
+        engine: EngineFigures::default(),
         frames: VecDeque::new(),
         watchers: BTreeMap::new(),
         people_dirty: false,
@@ -263,7 +279,7 @@ impl Actor {
                     self.handle_message(epoch, message, at);
                 }
             }
-            CaseInput::Gone { epoch, connection, farewell } => self.handle_gone(epoch, connection, farewell),
+            CaseInput::Gone { epoch, connection, parting } => self.handle_gone(epoch, connection, parting),
             CaseInput::Offered { epoch, peer, answered } => self.handle_offered(epoch, peer, answered),
             CaseInput::WhepOpen { claims, feed, layer, resource, reply } => {
                 let opened = self.handle_whep_open(claims, feed, layer, resource);
@@ -332,12 +348,15 @@ impl Actor {
             measuring: self.around.measuring,
         }));
         mailbox.send(server_message::Body::State(self.case.state(now)));
-        if returned {
-            self.ink.handle_leave(epoch, now);
+        if may(Action::Attend) {
+            if returned {
+                self.ink.handle_leave(epoch, now);
+            }
+            let rights = self.ink_rights(epoch, author);
+            self.ink.handle_join(epoch, rights, now);
+            mailbox.send(server_message::Body::People(self.case.people(now)));
         }
-        let rights = self.ink_rights(epoch, author);
-        self.ink.handle_join(epoch, rights, now);
-        mailbox.send(server_message::Body::People(self.case.people(now)));
+        self.tell_health(Some(epoch));
         self.people_dirty = true;
         if returned {
             self.tell_selection(epoch);
@@ -352,11 +371,11 @@ impl Actor {
         }
     }
 
-    fn handle_gone(&mut self, epoch: Epoch, connection: u64, farewell: bool) {
+    fn handle_gone(&mut self, epoch: Epoch, connection: u64, parting: Parting) {
         let now = self.now();
         let Some(page) = self.pages.get_mut(&epoch).filter(|page| page.connection == connection) else { return };
-        if farewell {
-            self.remove_page(epoch);
+        if parting != Parting::Broke {
+            self.remove_page(epoch, parting == Parting::Left);
             return;
         }
         page.away_since = Some(now);
@@ -370,12 +389,13 @@ impl Actor {
         if let Some(page) = self.pages.get(&epoch) {
             page.mailbox.close(code, last);
         }
-        self.remove_page(epoch);
+        // A link that has run out, or an ended case, is no lost line.
+        self.remove_page(epoch, matches!(code, Code::LinkExpired | Code::CaseEnded));
     }
 
-    fn remove_page(&mut self, epoch: Epoch) {
+    fn remove_page(&mut self, epoch: Epoch, on_purpose: bool) {
         let Some(page) = self.pages.remove(&epoch) else { return };
-        self.audit_page(epoch, "leave", "ok");
+        self.audit_page(epoch, "leave", if on_purpose { "ok" } else { "line-lost" });
         if let Some(peer) = page.peer {
             self.peers.remove(&peer);
             let _ = self.around.sfu.remove(peer);
@@ -383,7 +403,7 @@ impl Actor {
         let was_open = self.case.voice_open();
         let now = self.now();
         self.ink.handle_leave(epoch, now);
-        self.case.handle_leave(epoch);
+        self.case.handle_leave(epoch, on_purpose);
         self.people_dirty = true;
         if was_open != self.case.voice_open() {
             info!(case = %self.case.id(), "the room's last page left: the voice is closed");
@@ -400,7 +420,7 @@ impl Actor {
         let overdue = |page: &Page| page.away_since.is_some_and(|since| now.since(since) > AWAY_FOR);
         let lost: Vec<_> = self.pages.iter().filter(|(_, page)| overdue(page)).map(|(epoch, _)| *epoch).collect();
         for epoch in lost {
-            self.remove_page(epoch);
+            self.remove_page(epoch, false);
         }
         let expired = |p: &Player| p.claims.is_expired(now);
         let ended: Vec<_> = self.players.iter().filter(|(_, p)| expired(p)).map(|(resource, _)| resource.clone()).collect();
@@ -409,10 +429,11 @@ impl Actor {
         }
         if std::mem::take(&mut self.people_dirty) {
             let people = self.case.people(now);
-            self.tell_all(server_message::Body::People(people));
+            self.tell_attending(server_message::Body::People(people));
         }
         if whole_second {
             self.send_health();
+            self.tell_health(None);
             self.publish_figures();
         }
     }
@@ -424,8 +445,18 @@ impl Actor {
     }
 
     fn tell_all(&self, body: server_message::Body) {
+        self.tell_who(body, |_| true);
+    }
+
+    /// Whatever names people goes this way: a vendor's page joins without attending.
+    fn tell_attending(&self, body: server_message::Body) {
+        let now = self.now();
+        self.tell_who(body, |epoch| self.case.may(epoch, &Action::Attend, now).is_ok());
+    }
+
+    fn tell_who(&self, body: server_message::Body, who: impl Fn(Epoch) -> bool) {
         let bytes = bytes::Bytes::from(prost::Message::encode_to_vec(&wire::ServerMessage { body: Some(body) }));
-        for page in self.pages.values().filter(|page| page.away_since.is_none()) {
+        for (_, page) in self.pages.iter().filter(|(epoch, page)| page.away_since.is_none() && who(**epoch)) {
             page.mailbox.send_bytes(bytes.clone());
         }
     }

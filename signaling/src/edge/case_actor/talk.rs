@@ -32,7 +32,10 @@ impl Actor {
         };
         match body {
             Body::Hello(_) => self.dismiss(epoch, Code::MessageMalformed, true),
-            Body::Offer(offer) => self.handle_offer(epoch, offer),
+            Body::Offer(offer) => match self.case.may(epoch, &Action::Attend, at) {
+                Ok(()) => self.handle_offer(epoch, offer),
+                Err(denied) => self.refuse(epoch, &Action::Attend, denied),
+            },
             Body::Candidate(candidate) => {
                 if let Some(peer) = self.pages.get(&epoch).and_then(|page| page.peer) {
                     let _ = self.around.sfu.add_candidate(peer, candidate.candidate);
@@ -53,7 +56,8 @@ impl Actor {
                 }
                 Err(denied) => self.refuse(epoch, &Action::Speak, denied),
             },
-            Body::Leave(_) => self.remove_page(epoch),
+            // The socket's reader takes it as its end already.
+            Body::Leave(_) => self.remove_page(epoch, true),
             Body::Select(select) => self.handle_select(epoch, select),
             // Without the confirmation nothing ends: the hold was let go.
             Body::End(end) if !end.confirm => {}
@@ -63,7 +67,10 @@ impl Actor {
                     page.report = report;
                 }
             }
-            Body::Ink(packet) => self.handle_ink(epoch, &packet.encode_to_vec(), false, at),
+            Body::Ink(packet) => match self.case.may(epoch, &Action::Attend, at) {
+                Ok(()) => self.handle_ink(epoch, &packet.encode_to_vec(), false, at),
+                Err(denied) => self.refuse(epoch, &Action::Attend, denied),
+            },
             Body::Clock(ping) => {
                 let pong = wire::ClockPong { t1: ping.t1, t2: at.0, t3: self.now().0 };
                 self.tell(epoch, server_message::Body::Clock(pong));

@@ -21,7 +21,7 @@ use super::session::token_of_cookie;
 use super::{App, Doors, Problem, from_own_page};
 use crate::authorize::Action;
 use crate::claims::{Claims, TokenId};
-use crate::edge::case_actor::{CaseHandle, CaseInput, Joined, Welcoming};
+use crate::edge::case_actor::{CaseHandle, CaseInput, Joined, Parting, Welcoming};
 use crate::edge::keys::Resume;
 use crate::edge::mailbox::{Closing, Mailbox, Outbox, mailbox};
 use crate::texts::Code;
@@ -94,27 +94,27 @@ async fn serve(app: &Doors, mut socket: WebSocket, claims: Claims, case: CaseHan
     };
     let (sink, stream) = socket.split();
     let reading = read(app, stream, &case, epoch, joined.connection, &mailbox);
-    let farewell = {
+    let parting = {
         let writing = write(sink, outbox);
         tokio::pin!(reading, writing);
         tokio::select! {
-            farewell = &mut reading => {
+            parting = &mut reading => {
                 // Let a reason that the reader gave get out.
                 if mailbox.is_closing() {
                     writing.await;
                 }
-                farewell
+                parting
             }
             slow = &mut writing => {
                 if slow {
                     app.counters.pages_slow.add(1);
                 }
-                false
+                Parting::Broke
             }
         }
     };
     // The case outlives its pages; if it is gone, so is the server.
-    let _ = case.inputs.send(CaseInput::Gone { epoch, connection: joined.connection, farewell }).await;
+    let _ = case.inputs.send(CaseInput::Gone { epoch, connection: joined.connection, parting }).await;
 }
 
 /// `Err(None)`: the page went without a word.
@@ -157,7 +157,7 @@ async fn join(
     Ok((epoch, joined))
 }
 
-/// Until the page ends it, falls silent or says nonsense. True: it said farewell.
+/// Until the page ends it, falls silent or says nonsense.
 async fn read(
     app: &Doors,
     mut stream: SplitStream<WebSocket>,
@@ -165,7 +165,7 @@ async fn read(
     epoch: Epoch,
     connection: u64,
     mailbox: &Mailbox,
-) -> bool {
+) -> Parting {
     let mut window = app.timeline.now();
     let mut taken = 0;
     loop {
@@ -173,12 +173,12 @@ async fn read(
             Ok(Some(Ok(message))) => message,
             Ok(Some(Err(fault))) => {
                 debug!(page = epoch.0, %fault, "the socket broke");
-                return false;
+                return Parting::Broke;
             }
-            Ok(None) => return false,
+            Ok(None) => return Parting::Broke,
             Err(_) => {
                 mailbox.close(Code::PageSilent, false);
-                return false;
+                return Parting::Broke;
             }
         };
         match message {
@@ -188,19 +188,23 @@ async fn read(
                 let Ok(message) = ClientMessage::decode(bytes) else {
                     info!(case = %case.id, page = epoch.0, "a message that cannot be read");
                     mailbox.close(Code::MessageMalformed, true);
-                    return true;
+                    return Parting::Closed;
                 };
+                if let Some(client_message::Body::Leave(_)) = message.body {
+                    return Parting::Left;
+                }
                 if case.inputs.send(CaseInput::Page { epoch, connection, message, at }).await.is_err() {
-                    return false;
+                    return Parting::Broke;
                 }
             }
             Message::Text(_) => {
                 mailbox.close(Code::MessageMalformed, true);
-                return true;
+                return Parting::Closed;
             }
             Message::Close(frame) => {
                 // A page that is closed or left says 1000 or 1001; anything else is a break, and it may come back.
-                return frame.is_some_and(|f| matches!(f.code, close_code::NORMAL | close_code::AWAY));
+                let farewell = frame.is_some_and(|f| matches!(f.code, close_code::NORMAL | close_code::AWAY));
+                return if farewell { Parting::Left } else { Parting::Broke };
             }
             Message::Ping(_) | Message::Pong(_) => {}
         }

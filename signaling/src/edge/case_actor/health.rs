@@ -1,0 +1,151 @@
+//! The health of a case in figures: no name, no picture, no ink. For those who look after it: vendor and desk.
+
+use annotation::id::{Epoch, FeedId};
+use annotation::time::CaptureTime;
+use link::frame::FeedState;
+use link::wire as from_engine;
+
+use super::Actor;
+use super::media::FEEDS_MAX;
+use crate::authorize::Action;
+use crate::case::role_on_wire;
+use crate::wire::{self, server_message};
+
+/// Layers of one case in a report: three of the program, one of each feed, and some to come.
+const LAYERS_MAX: usize = 2 * FEEDS_MAX;
+/// Longest sentence of a feed's problem.
+const PROBLEM_CHARS: usize = 200;
+
+/// What an engine said of itself.
+#[derive(Debug, Default)]
+pub(super) struct EngineFigures {
+    software: String,
+    /// Of the link now up, or that was up last.
+    since: CaptureTime,
+    ups: u32,
+    last: from_engine::Health,
+}
+
+impl EngineFigures {
+    pub(super) fn handle_up(&mut self, software: String, now: CaptureTime) {
+        self.software = software.chars().take(64).collect();
+        self.since = now;
+        self.ups += 1;
+    }
+
+    pub(super) fn handle_down(&mut self) {
+        for feed in &mut self.last.feeds {
+            feed.state = FeedState::Lost as i32;
+        }
+    }
+
+    pub(super) fn handle_health(&mut self, health: &from_engine::Health) {
+        self.last = health.clone();
+        self.last.feeds.retain(|f| FeedId::parse(&f.feed).is_ok());
+        self.last.feeds.truncate(FEEDS_MAX);
+        self.last.layers.truncate(LAYERS_MAX);
+    }
+}
+
+impl Actor {
+    /// To one page, or to all, as far as they may read it.
+    pub(super) fn tell_health(&self, only: Option<Epoch>) {
+        let now = self.now();
+        let may = |epoch: Epoch| only.is_none_or(|only| only == epoch) && self.case.may(epoch, &Action::ReadHealth, now).is_ok();
+        if self.pages.keys().any(|epoch| may(*epoch)) {
+            self.tell_who(server_message::Body::Health(self.health_report(now)), may);
+        }
+    }
+
+    fn health_report(&self, now: CaptureTime) -> wire::HealthReport {
+        let engine_up = self.case.state(now).engine_up;
+        let (events, rtp, unknown) = self.around.link.dropped();
+        wire::HealthReport {
+            at: now.0,
+            feeds: self.feeds.iter().map(|info| self.feed_status(info, engine_up)).collect(),
+            layers: self.layer_statuses(),
+            peers: self.peer_statuses(),
+            engine_up,
+            engine_software: self.engine.software.clone(),
+            clock_uncertainty_us: self.engine.last.clock_uncertainty_us,
+            link_dropped: events + rtp + unknown,
+            engine_restarts: self.engine.ups.saturating_sub(1),
+            engine_since: self.engine.since.0,
+        }
+    }
+
+    fn feed_status(&self, info: &wire::FeedInfo, engine_up: bool) -> wire::FeedStatus {
+        let named = wire::FeedStatus {
+            feed: info.feed.clone(),
+            kind: info.kind.clone(),
+            name_ja: info.name_ja.clone(),
+            name_en: info.name_en.clone(),
+            state: if engine_up { FeedState::Unspecified } else { FeedState::Lost } as i32,
+            ..Default::default()
+        };
+        let Some(health) = self.engine.last.feeds.iter().find(|f| f.feed == info.feed) else { return named };
+        wire::FeedStatus {
+            state: health.state,
+            capture: health.capture,
+            frames: health.frames,
+            problem: health.problem.chars().take(PROBLEM_CHARS).collect(),
+            luma_mean: health.luma_mean,
+            black_permille: health.black_permille,
+            frozen_permille: health.frozen_permille,
+            width: health.width,
+            height: health.height,
+            period_us: health.period_us,
+            ..named
+        }
+    }
+
+    /// What is encoded, and what is watched though nothing of it is encoded.
+    fn layer_statuses(&self) -> Vec<wire::LayerStatus> {
+        let mut watched = self.watchers.clone();
+        let mut layers = Vec::new();
+        for health in &self.engine.last.layers {
+            let Some(at) = &health.layer else { continue };
+            let key = FeedId::parse(&at.feed).ok().zip(link::id::LayerId::parse(&at.layer));
+            let Some(key) = key else { continue };
+            layers.push(wire::LayerStatus {
+                feed: at.feed.clone(),
+                layer: at.layer.clone(),
+                watchers: watched.remove(&key).unwrap_or(0) as u32,
+                frames: health.frames,
+                bytes: health.bytes,
+                dropped: health.dropped,
+                encode_us_p50: health.encode_us_p50,
+                capture_to_rtp_us_p50: health.capture_to_rtp_us_p50,
+                capture_to_rtp_us_p99: health.capture_to_rtp_us_p99,
+            });
+        }
+        layers.extend(watched.into_iter().map(|((feed, layer), watchers)| wire::LayerStatus {
+            feed: feed.to_string(),
+            layer: layer.to_string(),
+            watchers: watchers as u32,
+            ..Default::default()
+        }));
+        layers
+    }
+
+    /// By number and role.
+    fn peer_statuses(&self) -> Vec<wire::PeerStatus> {
+        let status = |(epoch, page): (&Epoch, &super::Page)| {
+            let role = self.case.role(*epoch)?;
+            Some(wire::PeerStatus {
+                number: epoch.0,
+                role: role_on_wire(role) as i32,
+                media: page.media_up,
+                rtt_ms: page.stats.rtt.map_or(0.0, |rtt| rtt.as_secs_f32() * 1000.0),
+                loss: page.stats.loss.unwrap_or(0.0),
+                packets_out: page.stats.packets_out,
+                nacks: page.stats.nacks,
+                keyframes: page.stats.keyframes,
+                age_ms: page.report.age_ms,
+                freezes: page.report.freezes,
+                picture_stalled: page.report.picture_stalled,
+            })
+        };
+        self.pages.iter().filter_map(status).collect()
+    }
+}

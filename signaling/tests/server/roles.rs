@@ -1,0 +1,138 @@
+//! Desk and vendor beside mentor and room: what each is sent, and what never reaches the vendor.
+
+use annotation::wire::InkPacket;
+use signaling::wire::{HealthReport, Leave, Offer, Person, Role, client_message as client, server_message as said};
+
+use crate::engine::{Engine, hello};
+use crate::page::{Page, count, host, server};
+
+fn people(body: said::Body) -> Option<Vec<Person>> {
+    if let said::Body::People(people) = body { Some(people.people) } else { None }
+}
+
+fn health(body: said::Body) -> Option<HealthReport> {
+    if let said::Body::Health(report) = body { Some(report) } else { None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg26_a_vendor_is_sent_health_and_neither_people_nor_ink() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut vendor = Page::open(&host, &tokens.vendor, "").await.expect("enters");
+    assert!(!vendor.welcome.may_draw && !vendor.welcome.may_speak);
+    let mut mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    engine.say_health().await;
+    let stroke = mentor.stroke();
+    mentor.say_ink(vec![stroke]).await;
+    mentor.acknowledged(1).await.expect("taken");
+
+    let report = vendor
+        .until("the engine's figures", |body| {
+            assert!(!matches!(body, said::Body::People(_) | said::Body::Ink(_) | said::Body::Snapshot(_)), "{body:?}");
+            health(body).filter(|report| report.feeds.iter().any(|f| f.black_permille > 0))
+        })
+        .await;
+    assert!(report.engine_up);
+    assert_eq!((report.engine_software.as_str(), report.clock_uncertainty_us), ("test-engine 1", 50));
+    assert!(report.layers.iter().any(|l| l.feed == "program" && l.layer == "high" && l.frames == 7));
+    let mut roles: Vec<_> = report.peers.iter().map(|p| p.role()).collect();
+    roles.sort();
+    assert_eq!(roles, [Role::Mentor, Role::Vendor]);
+
+    // It has no way to pictures or ink either.
+    vendor.say(client::Body::Offer(Offer { id: 1, sdp: "v=0\r\n".into() })).await;
+    assert_eq!(vendor.refusal().await.code, "denied.role");
+    vendor.say(client::Body::Ink(InkPacket { version: 1, ..Default::default() })).await;
+    assert_eq!(vendor.refusal().await.code, "denied.role");
+    vendor.say(client::Body::Select(signaling::wire::Select { slot: 0, feed: "program".into(), layer: "high".into() })).await;
+    assert_eq!(vendor.refusal().await.code, "denied.role");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg27_the_desk_draws_under_its_own_number_and_reads_health() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut desk = Page::open(&host, &tokens.desk, "").await.expect("enters");
+    let mut mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
+    assert!(desk.welcome.may_draw && desk.welcome.may_speak);
+    desk.until("health", health).await;
+    let stroke = desk.stroke();
+    desk.say_ink(vec![stroke]).await;
+    desk.acknowledged(1).await.expect("taken");
+    let seen = mentor.ordered(1).await;
+    assert_eq!(seen[0].op.as_ref().map(|op| op.author), Some(desk.welcome.author));
+    assert_ne!(desk.welcome.author, mentor.welcome.author);
+    // The mentor's page is told nothing of what runs the case.
+    mentor.say(client::Body::Clock(signaling::wire::ClockPing { t1: 1 })).await;
+    mentor
+        .until("a pong", |body| {
+            assert!(health(body.clone()).is_none());
+            matches!(body, said::Body::Clock(_)).then_some(())
+        })
+        .await;
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg15_a_farewell_is_told_from_a_broken_line() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    let mut desk = Page::open(&host, &tokens.desk, "").await.expect("enters");
+    let mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
+    let author = mentor.welcome.author;
+    let of = |people: Vec<Person>, author: u32| people.into_iter().find(|p| p.author == author).expect("is listed");
+    room.until("the mentor", |body| people(body).filter(|p| of(p.clone(), author).present)).await;
+    // The connection falls without a word.
+    drop(mentor);
+    let gone = room.until("the mentor gone", |body| people(body).map(|p| of(p, author)).filter(|p| !p.present)).await;
+    assert!(!gone.left);
+    // By word, before any close.
+    desk.say(client::Body::Leave(Leave {})).await;
+    let author = desk.welcome.author;
+    let gone = room.until("the desk gone", |body| people(body).map(|p| of(p, author)).filter(|p| !p.present)).await;
+    assert!(gone.left);
+    while desk.next().await.is_some() {}
+    // By its close code.
+    let mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
+    let author = mentor.welcome.author;
+    room.until("the mentor", |body| people(body).filter(|p| of(p.clone(), author).present)).await;
+    mentor.leave().await;
+    let gone = room.until("the mentor gone", |body| people(body).map(|p| of(p, author)).filter(|p| !p.present)).await;
+    assert!(gone.left, "the place of its first page is still kept, and means nothing");
+    server.stop().await;
+    assert_eq!(count(home.path(), "SELECT COUNT(*) FROM audit WHERE act = 'leave' AND outcome = 'ok'").await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg25_the_end_of_the_engine_is_told_at_once_and_its_return_too() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    let mut vendor = Page::open(&host, &tokens.vendor, "").await.expect("enters");
+    let up =
+        |up: bool| move |body| if let said::Body::State(state) = body { (state.engine_up == up).then_some(state) } else { None };
+    for restarts in 0..2 {
+        let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+        let told = |body| if let link::wire::to_engine::Body::Want(want) = body { Some(want.layers) } else { None };
+        assert!(engine.until("what to encode", told).await.is_empty(), "nobody watches");
+        engine.say_health().await;
+        room.until("the engine", up(true)).await;
+        let alive = |report: &HealthReport| report.engine_up && report.feeds.iter().any(|f| f.feed == "field" && f.state == 1);
+        let report = vendor.until("its figures", |body| health(body).filter(alive)).await;
+        assert_eq!(report.engine_restarts, restarts);
+        // As a process that was killed: both sockets fall.
+        drop(engine);
+        let state = room.until("picture lost", up(false)).await;
+        assert!(!state.voice_open);
+        let lost = vendor.until("its end", |body| health(body).filter(|report| !report.engine_up)).await;
+        assert!(lost.feeds.iter().all(|f| f.state == 3), "{lost:?}");
+    }
+    server.stop().await;
+}
