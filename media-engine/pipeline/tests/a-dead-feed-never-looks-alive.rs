@@ -48,7 +48,7 @@ fn in_order(server: &Server) -> Vec<&FrameIndex> {
 
 #[test]
 fn a_dead_inset_is_stale_then_lost_and_the_program_does_not_wait_for_it() {
-    let mut server = Server::start_with(CONFIG, |p| failing(p, "fluoro", (192, 192), 30..60));
+    let mut server = Server::start_with(CONFIG, |p| failing(p, "fluoro", (208, 208), 30..60));
     server.accept();
     server.want(true);
     server.until("the feed's death", |s| {
@@ -81,7 +81,7 @@ fn a_dead_inset_is_stale_then_lost_and_the_program_does_not_wait_for_it() {
 
 #[test]
 fn a_dead_main_feed_leaves_a_program_that_says_so_and_goes_on() {
-    let mut server = Server::start_with(CONFIG, |p| failing(p, "field", (448, 252), 20..70));
+    let mut server = Server::start_with(CONFIG, |p| failing(p, "field", (432, 242), 20..70));
     server.accept();
     server.want(true);
     let lost =

@@ -61,7 +61,7 @@ fn every_frame_has_its_index_first_and_a_request_brings_a_keyframe() {
             last = Some(index.rtp_ts);
         }
         let rect = server.indexes.values().next_back().and_then(|i| i.entries[1].rect).expect("a rectangle");
-        assert_eq!((rect.x, rect.y, rect.w, rect.h), (448, 30, 192, 192), "the picture itself, without bars");
+        assert_eq!((rect.x, rect.y, rect.w, rect.h), (432, 58, 208, 208), "the picture itself, without bars");
 
         server.want(false);
         server.until_quiet();

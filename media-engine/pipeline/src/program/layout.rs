@@ -58,13 +58,14 @@ pub enum LayoutError {
 pub fn built_in(name: &str) -> Option<Layout> {
     let px = |x: f64, y: f64, w: f64, h: f64| NormRect { x: x / 1280.0, y: y / 720.0, w: w / 1280.0, h: h / 720.0 };
     let rects = match name {
+        // 44 px are free above each picture: pages put its name and age there.
         "field-large" => {
-            vec![px(0.0, 0.0, 896.0, 504.0), px(896.0, 0.0, 384.0, 504.0), px(0.0, 504.0, 1280.0, 216.0)]
+            vec![px(0.0, 44.0, 864.0, 486.0), px(864.0, 114.0, 416.0, 416.0), px(0.0, 574.0, 1280.0, 146.0)]
         }
         "full" => vec![px(0.0, 0.0, 1280.0, 720.0)],
-        // The main feed fills the program; insets stay clear of the time code at the top.
+        // The main feed fills the program; insets and what is free above them stay clear of the time code at the top.
         "measuring" => {
-            vec![px(0.0, 0.0, 1280.0, 720.0), px(1072.0, 512.0, 192.0, 192.0), px(672.0, 576.0, 384.0, 128.0)]
+            vec![px(0.0, 0.0, 1280.0, 720.0), px(1072.0, 512.0, 192.0, 192.0), px(424.0, 632.0, 624.0, 72.0)]
         }
         _ => return None,
     };
@@ -108,16 +109,28 @@ mod tests {
     fn field_large_lies_as_drawn_at_1280x720() {
         let layout = built_in("field-large").expect("built in");
         let rect = |i| layout.pixels(i, (1280, 720)).expect("inside");
-        assert_eq!(letterbox(rect(0), Some((1280, 720))), PixelRect { x: 0, y: 0, w: 896, h: 504 });
-        assert_eq!(letterbox(rect(1), Some((512, 512))), PixelRect { x: 896, y: 60, w: 384, h: 384 });
-        assert_eq!(letterbox(rect(2), None), PixelRect { x: 0, y: 504, w: 1280, h: 216 });
+        assert_eq!(letterbox(rect(0), Some((1280, 720))), PixelRect { x: 0, y: 44, w: 864, h: 486 });
+        assert_eq!(letterbox(rect(1), Some((512, 512))), PixelRect { x: 864, y: 114, w: 416, h: 416 });
+        assert_eq!(letterbox(rect(2), None), PixelRect { x: 0, y: 574, w: 1280, h: 146 });
+    }
+
+    #[test]
+    fn a_strip_of_44_px_is_free_above_every_picture_of_field_large() {
+        let layout = built_in("field-large").expect("built in");
+        let rects: Vec<PixelRect> = (0..3).map(|i| layout.pixels(i, (1280, 720)).expect("inside")).collect();
+        for a in &rects {
+            assert!(a.y >= 44);
+            let strip = a.y - 44..a.y;
+            let covers = |b: &PixelRect| b.x < a.x + a.w && a.x < b.x + b.w && b.y < strip.end && strip.start < b.y + b.h;
+            assert!(!rects.iter().any(covers), "{a:?}");
+        }
     }
 
     #[test]
     fn insets_of_the_measuring_layout_stay_off_the_time_code() {
         let layout = built_in("measuring").expect("built in");
         for index in 1..3 {
-            assert!(layout.pixels(index, (1280, 720)).expect("inside").y >= 96);
+            assert!(layout.pixels(index, (1280, 720)).expect("inside").y >= 96 + 24);
         }
     }
 

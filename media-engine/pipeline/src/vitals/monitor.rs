@@ -16,6 +16,8 @@ const ERASE_PX: usize = 22;
 const LINE_PX: f32 = 1.9;
 const ROW_PX_MIN: usize = 40;
 const ROWS_MAX: usize = 5;
+/// From so many times as wide as high on, numbers get a column of their own.
+const STRIP_ASPECT: usize = 5;
 const GREY: [u8; 3] = [0x9A, 0xA6, 0xB1];
 
 fn colour(kind: Kind) -> [u8; 3] {
@@ -29,14 +31,75 @@ fn colour(kind: Kind) -> [u8; 3] {
 
 struct Row {
     wave: Wave,
-    top: usize,
-    height: usize,
+    /// Rows of pixels in which its wave runs; `None`: there is room for its number only.
+    trace: Option<Range<usize>>,
+    number: Cell,
     /// Samples drawn so far, and where the pen stands.
     drawn: u64,
     pen: Option<(f32, f32)>,
     pressure: PressureTracker,
     /// Its number as last drawn.
     shown: String,
+}
+
+/// Where a number stands, px.
+#[derive(Debug, Clone)]
+struct Cell {
+    x: Range<usize>,
+    y: Range<usize>,
+    /// Of its figures, unless they would not fit.
+    size: f32,
+}
+
+/// Where everything is on the glass.
+struct Arrangement {
+    waves_at: Range<usize>,
+    /// For each wave, in its order.
+    rows: Vec<(Option<Range<usize>>, Cell)>,
+    scale: f32,
+}
+
+/// Numbers beside their waves, as many rows as there is room for.
+fn tall(size: Geometry, kinds: &[Kind]) -> Arrangement {
+    let n = kinds.len().min((size.height / ROW_PX_MIN).clamp(1, ROWS_MAX));
+    let height = size.height / n.max(1);
+    let scale = (size.width as f32 / 1280.0).max(0.5);
+    let waves_at = (74.0 * scale) as usize..size.width - (292.0 * scale) as usize;
+    let row = |i: usize| {
+        let y = i * height..(i + 1) * height;
+        let size_px = (height as f32 * 0.82).min(62.0 * scale);
+        (Some(y.clone()), Cell { x: waves_at.end..size.width, y, size: size_px })
+    };
+    Arrangement { rows: (0..n).map(row).collect(), waves_at, scale }
+}
+
+/// A low, wide strip: three waves, the heart rate as high as the glass, every other number in a column beside it.
+fn strip(size: Geometry, kinds: &[Kind]) -> Arrangement {
+    const TRACES: [Kind; 5] = [Kind::Ecg, Kind::Arterial, Kind::Pleth, Kind::Pulmonary, Kind::Venous];
+    let scale = size.height as f32 / 146.0;
+    let px = |n: f32| (n * scale) as usize;
+    let has_rate = kinds.contains(&Kind::Ecg);
+    let others = kinds.iter().filter(|k| **k != Kind::Ecg).count();
+    let column = size.width - if others > 0 { px(232.0) } else { 0 };
+    let rate = column - if has_rate { px(222.0) } else { 0 };
+    let waves_at = px(74.0)..rate;
+    let mut traced: Vec<Kind> = TRACES.into_iter().filter(|k| kinds.contains(k)).take(3).collect();
+    traced.sort_unstable();
+    let trace_height = size.height / traced.len().max(1);
+    let mut below = 0;
+    let rows = kinds.iter().map(|kind| {
+        let trace = traced.iter().position(|k| k == kind).map(|i| i * trace_height..(i + 1) * trace_height);
+        let cell = if *kind == Kind::Ecg {
+            Cell { x: rate..column, y: 0..size.height, size: size.height as f32 * 0.74 }
+        } else {
+            let height = size.height / others.max(1);
+            let y = below * height..(below + 1) * height;
+            below += 1;
+            Cell { x: column..size.width, y, size: (height as f32 * 0.82).min(44.0 * scale) }
+        };
+        (trace, cell)
+    });
+    Arrangement { rows: rows.collect(), waves_at, scale }
 }
 
 /// A monitor of one size. Time is that of its own schedule, from 0.
@@ -47,6 +110,7 @@ pub struct Monitor {
     rows: Vec<Row>,
     /// Columns in which waves run; left of them the labels, right of them the numbers.
     waves_at: Range<usize>,
+    scale: f32,
     px_per_s: f64,
     beat_finder: Option<BeatFinder>,
     heart_rate: HeartRate,
@@ -62,37 +126,33 @@ impl std::fmt::Debug for Monitor {
 impl Monitor {
     /// As many of `waves` as there is room for, from the top.
     pub fn new(size: Geometry, waves: Vec<Wave>) -> Self {
-        let n = waves.len().min((size.height / ROW_PX_MIN).clamp(1, ROWS_MAX));
-        let height = size.height / n.max(1);
-        let scale = (size.width as f32 / 1280.0).max(0.5);
-        let (labels, numbers) = ((74.0 * scale) as usize, (292.0 * scale) as usize);
-        let rows: Vec<Row> = waves
-            .into_iter()
-            .take(n)
-            .enumerate()
-            .map(|(i, wave)| Row {
-                wave,
-                top: i * height,
-                height,
-                drawn: 0,
-                pen: None,
-                pressure: PressureTracker::default(),
-                shown: String::new(),
-            })
-            .collect();
+        let kinds: Vec<Kind> = waves.iter().map(|w| w.kind).collect();
+        let Arrangement { waves_at, rows, scale } =
+            if size.width >= size.height * STRIP_ASPECT { strip(size, &kinds) } else { tall(size, &kinds) };
+        let row = |(wave, (trace, number))| Row {
+            wave,
+            trace,
+            number,
+            drawn: 0,
+            pen: None,
+            pressure: PressureTracker::default(),
+            shown: String::new(),
+        };
+        let rows: Vec<Row> = waves.into_iter().zip(rows).map(row).collect();
         let beat_finder = rows.iter().find(|r| r.wave.kind == Kind::Ecg).map(|r| BeatFinder::new(r.wave.rate_hz));
         let mut monitor = Monitor {
             size,
             face: Face::new(),
             rgb: vec![[0; 3]; size.width * size.height],
             rows,
-            waves_at: labels..size.width - numbers,
+            waves_at,
+            scale,
             px_per_s: SWEEP_PX_PER_S * f64::from(scale),
             beat_finder,
             heart_rate: HeartRate::default(),
             t_s: 0.0,
         };
-        monitor.draw_labels(scale);
+        monitor.draw_labels();
         monitor
     }
 
@@ -157,7 +217,8 @@ impl Monitor {
         let (rate, count) = (row.wave.rate_hz, row.wave.samples.len() as u64);
         let end = (t_s * rate) as u64;
         let (low, high) = row.wave.range;
-        let (top, height) = (row.top as f32 + 4.0, row.height as f32 - 8.0);
+        let trace = row.trace.clone();
+        let (top, height) = trace.as_ref().map_or((0.0, 0.0), |t| (t.start as f32 + 4.0, t.len() as f32 - 8.0));
         let (left, width) = (self.waves_at.start as f32, self.waves_at.len() as f32);
         let ink = colour(row.wave.kind);
         let is_ecg = row.wave.kind == Kind::Ecg;
@@ -182,7 +243,8 @@ impl Monitor {
             let x = left + ((t * self.px_per_s) % f64::from(width)) as f32;
             let part = ((value - low) / (high - low)).clamp(0.0, 1.0);
             let to = (x, top + height * (1.0 - part));
-            if let Some(from) = pen
+            if trace.is_some()
+                && let Some(from) = pen
                 && to.0 >= from.0
             {
                 self.line(from, to, ink);
@@ -219,12 +281,14 @@ impl Monitor {
         }
     }
 
-    fn draw_labels(&mut self, scale: f32) {
+    fn draw_labels(&mut self) {
+        let scale = self.scale;
         for n in 0..self.rows.len() {
             let row = &self.rows[n];
-            let (ink, top, height) = (colour(row.wave.kind), row.top as f32, row.height as f32);
+            let Some(trace) = row.trace.clone() else { continue };
+            let (ink, top, height) = (colour(row.wave.kind), trace.start as f32, trace.len() as f32);
             let label = row.wave.label.to_uppercase();
-            let size = (17.0 * scale).clamp(11.0, height * 0.4);
+            let size = (17.0 * scale).max(11.0).min(height * 0.5);
             self.text(&label, (8.0 * scale, top + size * 1.1), size, Align::Left, ink);
             if matches!(row_kind(&self.rows[n]), Kind::Arterial | Kind::Pulmonary | Kind::Venous) && scale > 0.7 {
                 // The scale of the row, so that a height means a pressure.
@@ -239,7 +303,7 @@ impl Monitor {
 
     /// Redraws the numbers that changed; true when any did.
     fn draw_numbers(&mut self) -> bool {
-        let scale = (self.size.width as f32 / 1280.0).max(0.5);
+        let scale = self.scale;
         let mut changed = false;
         for n in 0..self.rows.len() {
             let row = &self.rows[n];
@@ -260,13 +324,14 @@ impl Monitor {
                 continue;
             }
             changed = true;
-            let (ink, top, height) = (colour(row.wave.kind), row.top, row.height);
+            let (ink, cell) = (colour(row.wave.kind), row.number.clone());
+            let height = cell.y.len();
             self.rows[n].shown = shown;
-            for y in top..top + height {
-                self.rgb[y * self.size.width + self.waves_at.end..(y + 1) * self.size.width].fill([0; 3]);
+            for y in cell.y.clone() {
+                self.rgb[y * self.size.width + cell.x.start..y * self.size.width + cell.x.end].fill([0; 3]);
             }
-            let (left, right) = (self.waves_at.end as f32 + 12.0 * scale, self.size.width as f32 - 10.0 * scale);
-            let size = (height as f32 * 0.82).min(62.0 * scale);
+            let (left, right) = (cell.x.start as f32 + 12.0 * scale, cell.x.end as f32 - 10.0 * scale);
+            let (top, size) = (cell.y.start, cell.size);
             let baseline = top as f32 + height as f32 / 2.0 + size * 0.29;
             let name_size = (15.0 * scale).max(10.0);
             self.text(name, (left, top as f32 + name_size * 1.15), name_size, Align::Left, ink);
@@ -277,8 +342,9 @@ impl Monitor {
                 let widest = self.face.as_ref().map_or(0.0, |f| f.width("(000)", small_size));
                 edge -= widest + 8.0 * scale;
             }
-            // A number too wide for its place is drawn smaller, never cut.
-            let room = edge - left - 40.0 * scale;
+            // A number too wide for its place is drawn smaller, never cut. A high place has its name above the number.
+            let beside = if height as f32 > size * 1.35 { 0.0 } else { 40.0 * scale };
+            let room = edge - left - beside;
             let width = self.face.as_ref().map_or(0.0, |f| f.width(&big, size));
             let size = if width > room { size * room / width } else { size };
             self.text(&big, (edge, baseline), size, Align::Right, ink);
@@ -385,6 +451,30 @@ mod tests {
         let mut m = Monitor::new(Geometry::new(640, 160).expect("even"), waves);
         (1..=50u32).for_each(|k| drop(m.advance(f64::from(k) / 25.0)));
         assert_eq!(lit(&m, m.waves_at.clone()), 0);
+    }
+
+    #[test]
+    fn a_strip_has_three_waves_every_number_and_nothing_is_cut() {
+        for (width, height) in [(1280, 146), (1020, 146), (640, 74)] {
+            let mut record = generated();
+            let pap = crate::vitals::wfdb::Signal { name: "PAP".into(), ..record.signals[1].clone() };
+            record.signals.push(pap);
+            let size = Geometry::new(width, height).expect("even");
+            let mut m = Monitor::new(size, choose(&record));
+            (1..=375u32).for_each(|k| drop(m.advance(f64::from(k) / 25.0)));
+            assert_eq!(m.rows.iter().filter(|r| r.trace.is_some()).count(), 3, "{width}x{height}");
+            assert!(["HR", "ABP-sys", "PAP-sys"].iter().all(|n| m.numbers().contains_key(n)));
+            let lit = |x: usize, y: usize| m.rgb[y * width + x].iter().any(|&c| c > 60);
+            for row in &m.rows {
+                let Cell { x, y, .. } = row.number.clone();
+                assert!(x.clone().any(|x| y.clone().any(|y| lit(x, y))), "{:?} has a number", row.wave.kind);
+                let edge = |x: usize| y.clone().any(|y| lit(x, y));
+                assert!(!edge(x.start) && !edge(x.end - 1), "{:?} stays in its place", row.wave.kind);
+            }
+            let rate = &m.rows[0].number;
+            let high = rate.y.clone().filter(|&y| rate.x.clone().any(|x| lit(x, y))).count();
+            assert!(high * 2 > height, "the heart rate is more than half as high as the glass: {high} of {height}");
+        }
     }
 
     #[test]
