@@ -35,7 +35,7 @@ pub fn blit(canvas: &mut Picture, picture: &Picture, rect: PixelRect) {
     }
 }
 
-/// Makes what stands in `rect` look dead: grey, dark, hatched at 45 degrees. A dead picture never looks alive.
+/// Makes what stands in `rect` look dead: grey, dark, hatched at 45 degrees in the direction in which pages hatch. A dead picture never looks alive.
 pub fn mark_dead(canvas: &mut Picture, rect: PixelRect) {
     let Some(planes) = canvas.planes_mut() else { return };
     for (n, (out, stride)) in planes.into_iter().enumerate() {
@@ -47,8 +47,10 @@ pub fn mark_dead(canvas: &mut Picture, rect: PixelRect) {
         }
         for y in rect.y..rect.y + rect.h {
             let row = &mut out[y * stride + rect.x..y * stride + rect.x + rect.w];
+            // x - y, kept positive: lines fall to the right, as CSS draws stripes of a gradient at 45 degrees.
+            let falling = HATCH_PITCH - (y - rect.y) % HATCH_PITCH;
             for (x, p) in row.iter_mut().enumerate() {
-                *p = if (x + y) % HATCH_PITCH < HATCH_WIDTH {
+                *p = if (x + falling) % HATCH_PITCH < HATCH_WIDTH {
                     HATCH_LUMA
                 } else {
                     let above_black = u32::from(p.saturating_sub(BLACK_LUMA));
@@ -125,5 +127,17 @@ mod tests {
         assert!(dead.iter().all(|&p| p == HATCH_LUMA || p < 100));
         assert_eq!(chroma_at(&canvas, 10, 10), (128, 128));
         assert_eq!((luma_at(&canvas, 64, 10), chroma_at(&canvas, 64, 10)), (200, (60, 180)));
+    }
+
+    #[test]
+    fn hatch_lines_fall_to_the_right_and_the_rest_keeps_42_percent() {
+        let mut canvas = picture(128, 64, 200, 60, 180);
+        mark_dead(&mut canvas, PixelRect { x: 8, y: 6, w: 96, h: 48 });
+        for y in 6..53 {
+            for x in 8..103 {
+                assert_eq!(luma_at(&canvas, x, y), luma_at(&canvas, x + 1, y + 1), "at {x},{y}");
+                assert!([HATCH_LUMA, 16 + 77].iter().any(|l| l.abs_diff(luma_at(&canvas, x, y)) <= 1));
+            }
+        }
     }
 }
