@@ -115,7 +115,7 @@ const ways: Ways = {
     let remoteMuted = false;
     let ended = false;
     const caseInfo = () => ({
-      $typeName: 'shirube.signal.v1.CaseInfo' as const, caseId: 'demo', titleJa: role === Role.ROOM ? '手術室3　腹腔鏡下胆嚢摘出' : '南島病院 手術室3　腹腔鏡下胆嚢摘出', titleEn: role === Role.ROOM ? 'OR 3 · Lap. cholecystectomy' : 'Minamishima Hospital · OR 3 · lap. cholecystectomy',
+      $typeName: 'shirube.signal.v1.CaseInfo' as const, caseId: 'demo', titleJa: asked('title', '手術室1 訓練症例（サンプル画像）'), titleEn: asked('title', 'OR 1 · rehearsal on sample pictures'),
       telephone: role === Role.ROOM ? '099-000-0123' : '099-000-0188', telephoneNameJa: role === Role.ROOM ? '中央大学病院 カテ室' : '南島病院 手術室3', telephoneNameEn: role === Role.ROOM ? 'Chuo Univ. Hospital cath lab' : 'Minamishima Hospital, OR 3',
       patientAwake: query.has('awake'), recording: false, rehearsal: !query.has('real'), state: ended ? 'ended' : 'live',
     });

@@ -1,11 +1,16 @@
 // A generated program picture for development: tissue, an X-ray and a monitor, drawn, in the places of the engine's
-// `field-large` and `measuring` layouts. Nothing here comes from a patient.
+// `field-large` and `measuring` layouts; `tight` leaves no room for strips. Nothing here comes from a patient.
 export interface Place { feed: string; x: number; y: number; w: number; h: number }
 export const LAYOUTS: Record<string, Place[]> = {
-  large: [
+  tight: [
     { feed: 'field', x: 0, y: 0, w: 896, h: 504 },
     { feed: 'fluoro', x: 896, y: 60, w: 384, h: 384 },
     { feed: 'vitals', x: 0, y: 504, w: 1280, h: 216 },
+  ],
+  large: [
+    { feed: 'field', x: 0, y: 44, w: 864, h: 486 },
+    { feed: 'fluoro', x: 864, y: 114, w: 416, h: 416 },
+    { feed: 'vitals', x: 0, y: 574, w: 1280, h: 146 },
   ],
   full: [
     { feed: 'field', x: 0, y: 0, w: 1280, h: 720 },

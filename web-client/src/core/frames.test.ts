@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import type { FrameIndex } from '../gen/frame_pb';
 import { FeedState, FrameIndexSchema } from '../gen/frame_pb';
-import { containRect, entryAt, FrameRing, frameSeen, RING_LENGTH, rtpMinus, ShownLog, toFeed } from './frames';
+import { containRect, entryAt, FrameRing, frameSeen, freeAbove, RING_LENGTH, rtpMinus, ShownLog, toFeed } from './frames';
 import type { PerfMs } from './units';
 
 const index = (rtpTs: number): FrameIndex => create(FrameIndexSchema, {
@@ -62,6 +62,19 @@ describe('the frame before the eyes', () => {
   });
   it('was on the glass from its showing to the next', () => {
     expect(log.during(ms(40), ms(70)).map((f) => f.rtpTs / 3_003)).toEqual([1, 2]);
+  });
+});
+
+describe('the place of a strip', () => {
+  const frame = create(FrameIndexSchema, { program: 'program', width: 1280, height: 720, entries: [
+    { feed: 'field', rect: { x: 0, y: 44, w: 832, h: 468 } }, { feed: 'fluoro', rect: { x: 864, y: 96, w: 384, h: 384 } }, { feed: 'vitals', rect: { x: 0, y: 540, w: 1280, h: 180 } },
+  ] });
+  it('is free up to the next picture above, or the edge', () => {
+    expect(['field', 'fluoro', 'vitals', 'none'].map((f) => freeAbove(frame, f))).toEqual([44, 96, 28, 0]);
+  });
+  it('is not free where a picture lies behind', () => {
+    expect(freeAbove(index(1), 'fluoro')).toBe(0);
+    expect(freeAbove(index(1), 'field')).toBe(0);
   });
 });
 

@@ -106,6 +106,19 @@ export function entryAt(frame: FrameIndex, x: number, y: number): FrameEntry | n
   return null;
 }
 
+/** Program pixels above a feed's rectangle, over its whole width, that no other picture takes. 0: none, or no such feed. */
+export function freeAbove(frame: FrameIndex, feed: string): number {
+  const r = frame.entries.find((e) => e.feed === feed)?.rect;
+  if (!r) return 0;
+  let free = r.y;
+  for (const entry of frame.entries) {
+    const o = entry.rect;
+    if (!o || entry.feed === feed || o.x >= r.x + r.w || o.x + o.w <= r.x || o.y >= r.y) continue;
+    free = Math.min(free, Math.max(0, r.y - (o.y + o.h)));
+  }
+  return free;
+}
+
 /** Program pixel to the feed's own picture: 1/16384 of the rectangle's WIDTH on both axes. Null outside the rectangle. */
 export function toFeed(entry: FrameEntry, x: number, y: number, pressure: number): Point | null {
   const r = entry.rect;

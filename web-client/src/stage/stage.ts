@@ -2,7 +2,7 @@
 // repaint. Back to front: picture, pattern of a dead state, ink, watermark, plates, strips.
 import { readGlass, inkShows, lookOf } from '../core/glass';
 import type { GlassClock, GlassReading, Look } from '../core/glass';
-import { frameSeen } from '../core/frames';
+import { frameSeen, freeAbove } from '../core/frames';
 import type { FrameRing, ShownLog } from '../core/frames';
 import type { FrameIndex } from '../gen/frame_pb';
 import type { InkClient } from '../core/ink/client';
@@ -129,7 +129,8 @@ export class Stage {
       const own = lookOf({ flow, sourceGone, state: one.state, ageKnown: one.ageMs !== null });
       this.looks.set(one.feed, own);
       this.rectLook(parts, own, dead, texts);
-      parts.strip?.update({ name: this.context.feedName(one.feed), look: own, ageMs: one.ageMs, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages);
+      const changed = parts.strip?.update({ name: this.context.feedName(one.feed), look: own, ageMs: one.ageMs, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages) ?? false;
+      if (changed && reading) this.placeStrip(parts, one.feed, reading.frame);
     }
     this.watermark();
     // Ink depends on where the pictures lie and on how they are.
@@ -214,13 +215,29 @@ export class Stage {
         e.style.height = percent(r.h, frame.height);
       }
       const strip = this.fills(r) ? null : new Strip('div', 'strip on', entry.feed);
-      if (strip) over.append(strip.root);
+      if (strip) {
+        strip.root.style.left = percent(r.x, frame.width);
+        strip.root.style.width = percent(r.w, frame.width);
+        strip.root.style.top = percent(r.y, frame.height);
+      }
       this.rects.set(entry.feed, { under, over, strip, look: null, words: '' });
     }
     const parts = [...this.rects.values()];
     this.under.replaceChildren(...parts.map((p) => p.under));
-    this.over.replaceChildren(...parts.map((p) => p.over));
+    this.over.replaceChildren(...parts.map((p) => p.over), ...parts.flatMap((p) => (p.strip ? [p.strip.root] : [])));
     this.nextAges = -Infinity;
+  }
+
+  /** Above its picture where the program leaves room for it, else over the picture's top edge. */
+  private placeStrip(parts: RectParts, feed: string, frame: FrameIndex): void {
+    const root = parts.strip?.root;
+    const rect = frame.entries.find((e) => e.feed === feed)?.rect;
+    const scale = this.glass.clientWidth / Math.max(1, frame.width);
+    if (!root || !rect || scale <= 0) return;
+    const height = root.offsetHeight / scale;
+    const above = freeAbove(frame, feed) >= height;
+    root.classList.toggle('above', above);
+    root.style.top = `${((rect.y - (above ? height : 0)) / Math.max(1, frame.height)) * 100}%`;
   }
 
   private rectLook(parts: RectParts, look: Look, wholeIsDead: boolean, texts: Texts): void {

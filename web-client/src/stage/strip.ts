@@ -42,8 +42,8 @@ export class Strip {
     this.root.append(this.name, this.tag, this.age);
   }
 
-  /** `ages`: also repaint the age; otherwise only when the state changed. */
-  update(content: StripContent, texts: Texts, ages: boolean): void {
+  /** `ages`: also repaint the age; otherwise only when the state changed. True: its words or width changed, so perhaps its height. */
+  update(content: StripContent, texts: Texts, ages: boolean): boolean {
     const words = LOOKS[content.look];
     const tagged = `${content.look} ${texts[words.word]}`;
     const changed = tagged !== this.tagged;
@@ -60,7 +60,7 @@ export class Strip {
     const width = this.root.clientWidth;
     const measure = `${tagged} ${content.name} ${width}`;
     const again = measure !== this.measured && width > 0;
-    if (!changed && !ages && !again) return;
+    if (!changed && !ages && !again) return false;
     const age = ageParts(content.look, content.ageMs, content.uncertaintyMs, texts);
     write(this.value, age.value);
     write(this.plusMinus, age.plusMinus);
@@ -70,6 +70,7 @@ export class Strip {
       this.measured = measure;
       this.breakLines(width);
     }
+    return again;
   }
 
   /** One line where it fits with room for a longer age, else two: name and age, then state. Looked at only when the words or the
