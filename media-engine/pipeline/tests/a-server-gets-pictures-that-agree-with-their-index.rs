@@ -34,7 +34,7 @@ fn every_frame_has_its_index_first_and_a_request_brings_a_keyframe() {
             assert_eq!(u16::from_be_bytes([packet[2], packet[3]]), n as u16, "{encoder}: sequence numbers without a gap");
             assert_eq!(packet[8..12], 0xC0FF_EE01u32.to_be_bytes());
         }
-        assert_eq!(level(&server.packets), Some(31), "{encoder}: the level of profile-level-id 42e01f");
+        assert_eq!(profile_level_id(&server.packets), Some([0x42, 0xE0, 0x1F]), "{encoder}: what was negotiated");
 
         let asked_after = server.frames();
         server.send(to_engine::Body::Keyframe(Keyframe { layer: Some(program_high()) }));
@@ -96,10 +96,10 @@ fn a_refusal_ends_the_engine_with_its_reason() {
     assert_eq!(end, Err(LinkEnd::Refused { code: "case.unknown".into(), message: "no such case".into() }));
 }
 
-/// level_idc of the first sequence parameter set.
-fn level(packets: &[Bytes]) -> Option<u8> {
+/// profile_idc, constraints and level_idc of the first sequence parameter set.
+fn profile_level_id(packets: &[Bytes]) -> Option<[u8; 3]> {
     packets.iter().find_map(|p| {
         let at = p.windows(2).skip(12).position(|w| w[0] & 0x1F == 7 && w[1] == 66)? + 12;
-        p.get(at + 3).copied()
+        p.get(at + 1..at + 4)?.try_into().ok()
     })
 }

@@ -218,7 +218,7 @@ impl Collector {
         if !rtp::rewrite(&mut packet, tag.rtp_ts, self.ssrc) {
             return None;
         }
-        rtp::pin_level(&mut packet);
+        rtp::pin_profile_level(&mut packet);
         self.keyframe |= rtp::belongs_to_keyframe(&packet);
         let last = rtp::marker(&packet);
         self.packets.push(packet);

@@ -1,8 +1,10 @@
 //! What the engine reads and rewrites in RTP packets of H.264. Pure. Sources: RFC 3550 §5.1, RFC 6184 §5.
 
 pub const HEADER_BYTES: usize = 12;
-/// level_idc of profile-level-id 42e01f.
-pub const LEVEL_3_1: u8 = 31;
+/// The three bytes of profile-level-id 42e01f: profile_idc, constraint flags 0 to 2, level_idc.
+const BASELINE: u8 = 0x42;
+const CONSTRAINTS: u8 = 0xE0;
+const LEVEL_3_1: u8 = 31;
 
 /// The last packet of a frame?
 pub fn marker(packet: &[u8]) -> bool {
@@ -59,14 +61,18 @@ fn nal_units(packet: &[u8]) -> impl Iterator<Item = (u8, std::ops::Range<usize>)
     units.into_iter()
 }
 
-/// Writes the level into every sequence parameter set of the packet. openh264 writes the least level that fits; the
-/// negotiated profile-level-id names 3.1, and a decoder may insist that both agree. Raising a level is always true.
-pub fn pin_level(packet: &mut [u8]) {
+/// Makes profile, constraints and level of every sequence parameter set of the packet those of profile-level-id 42e01f: a decoder
+/// may insist that both agree. Encoders write 42c0 and the least level that fits. What conforms to Baseline conforms to
+/// Extended too, so the third constraint may be claimed; raising a level is always true. Source: H.264 §7.4.2.1.1, A.2.
+pub fn pin_profile_level(packet: &mut [u8]) {
     let places: Vec<usize> =
-        nal_units(packet).filter(|(kind, unit)| *kind == 7 && unit.len() > 4).map(|(_, unit)| unit.start + 3).collect();
+        nal_units(packet).filter(|(kind, unit)| *kind == 7 && unit.len() > 4).map(|(_, unit)| unit.start + 1).collect();
     for at in places {
-        if packet[at] < LEVEL_3_1 {
-            packet[at] = LEVEL_3_1;
+        if packet[at] == BASELINE && packet[at + 1] & 0xC0 == 0xC0 {
+            packet[at + 1] = CONSTRAINTS;
+        }
+        if packet[at + 2] < LEVEL_3_1 {
+            packet[at + 2] = LEVEL_3_1;
         }
     }
 }
@@ -92,13 +98,16 @@ mod tests {
     }
 
     #[test]
-    fn the_level_is_raised_in_place_and_only_in_the_parameter_set() {
+    fn profile_and_level_are_set_in_place_and_only_in_the_parameter_set() {
         let mut p = packet(&[24, 0, 5, 0x67, 0x42, 0xC0, 30, 9, 0, 5, 0x68, 0x42, 0xC0, 30, 9]);
-        pin_level(&mut p);
-        assert_eq!(&p[HEADER_BYTES + 3..], &[0x67, 0x42, 0xC0, 31, 9, 0, 5, 0x68, 0x42, 0xC0, 30, 9]);
+        pin_profile_level(&mut p);
+        assert_eq!(&p[HEADER_BYTES + 3..], &[0x67, 0x42, 0xE0, 31, 9, 0, 5, 0x68, 0x42, 0xC0, 30, 9]);
         let mut single = packet(&[0x67, 0x42, 0xC0, 40, 9]);
-        pin_level(&mut single);
+        pin_profile_level(&mut single);
         assert_eq!(single[HEADER_BYTES + 3], 40, "a level above is left for the validation of sizes");
+        let mut other = packet(&[0x67, 0x4D, 0x40, 31, 9]);
+        pin_profile_level(&mut other);
+        assert_eq!(&other[HEADER_BYTES + 1..], &[0x4D, 0x40, 31, 9], "another profile keeps its constraints");
     }
 
     #[test]
