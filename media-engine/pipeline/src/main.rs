@@ -1,6 +1,7 @@
 //! `shirube-engine`: the room's compositor, started by the server. Exit codes: 0 stopped or checked, 1 failed while running,
 //! 2 wrong configuration, of which the last line on stderr says what is wrong and what to do.
 
+use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -25,10 +26,29 @@ struct Arguments {
     check: bool,
 }
 
+/// stderr, whose other end may be gone: a server that died leaves a closed pipe, and the engine outlives it. What cannot be
+/// written is let go; the logger would report its own failure by a panic.
+struct BestEffort;
+
+impl Write for BestEffort {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = std::io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn say(sentence: &str) {
+    let _ = writeln!(BestEffort, "{sentence}");
+}
+
 fn main() -> ExitCode {
     let filter =
         tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).with_env_filter(filter).init();
+    tracing_subscriber::fmt().with_writer(|| BestEffort).with_ansi(false).with_env_filter(filter).init();
 
     let arguments = match parse(std::env::args().skip(1)) {
         Ok(arguments) => arguments,
@@ -51,14 +71,14 @@ fn start(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let stop = match stop_on_signals() {
         Ok(stop) => stop,
         Err(e) => {
-            eprintln!("Signals cannot be handled ({e}).");
+            say(&format!("Signals cannot be handled ({e})."));
             return Ok(ExitCode::FAILURE);
         }
     };
     match prepared.run(dial, stop) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(end) => {
-            eprintln!("The engine ends: {end}.");
+            say(&format!("The engine ends: {end}."));
             Ok(ExitCode::FAILURE)
         }
     }
@@ -107,7 +127,7 @@ fn refused(refusal: &Refusal, control: Option<&std::path::Path>) -> ExitCode {
         report_refusal(control, refusal);
     }
     tracing::error!(code = refusal.code, "refused");
-    eprintln!("{refusal}");
+    say(&refusal.to_string());
     ExitCode::from(2)
 }
 

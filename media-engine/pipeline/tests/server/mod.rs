@@ -88,6 +88,24 @@ impl Server {
 
     /// `change`: what the test does to the engine before it runs.
     pub fn start_with(config: &str, change: impl FnOnce(Prepared) -> Prepared) -> Self {
+        let mut server = Self::listen();
+        let prepared = change(engine::prepare(Config::parse(config).expect("good")).expect("good"));
+        let (stop, engine_stop) = UnixStream::pair().expect("a pair");
+        let path = |name: &str| server.folder.join(name);
+        let dial = Dial { control: path("control"), media: path("media"), case: CaseId::parse("case-1").expect("an id") };
+        server.engine = Some(std::thread::spawn(move || prepared.run(dial, engine_stop)));
+        server.stop = Some(stop);
+        server
+    }
+
+    /// The arguments that let the real program dial this server.
+    pub fn arguments(&self) -> Vec<String> {
+        let path = |name: &str| self.folder.join(name).display().to_string();
+        ["--control", &path("control"), "--media", &path("media"), "--case", "case-1"].map(str::to_owned).to_vec()
+    }
+
+    /// Listens; who dials is the test's affair.
+    pub fn listen() -> Self {
         static COUNT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
         let n = COUNT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         let folder = std::env::temp_dir().join(format!("shirube-engine-test-{}-{n}", std::process::id()));
@@ -95,11 +113,6 @@ impl Server {
         let bind = |name: &str| UnixListener::bind(folder.join(name)).expect("a socket");
         let listeners = [bind("control"), bind("media")];
         listeners.iter().for_each(|l| l.set_nonblocking(true).expect("a socket"));
-        let prepared = change(engine::prepare(Config::parse(config).expect("good")).expect("good"));
-        let (stop, engine_stop) = UnixStream::pair().expect("a pair");
-        let dial =
-            Dial { control: folder.join("control"), media: folder.join("media"), case: CaseId::parse("case-1").expect("an id") };
-        let engine = std::thread::spawn(move || prepared.run(dial, engine_stop));
         Server {
             folder,
             listeners,
@@ -113,8 +126,8 @@ impl Server {
             indexes: BTreeMap::new(),
             packets: Vec::new(),
             without_index: BTreeSet::new(),
-            stop: Some(stop),
-            engine: Some(engine),
+            stop: None,
+            engine: None,
         }
     }
 
