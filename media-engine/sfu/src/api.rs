@@ -26,7 +26,8 @@ pub enum PeerKind {
     Client,
     /// A player: one video, and no say in what it shows.
     Whep { feed: FeedId, layer: LayerId },
-    /// A camera that publishes. Answered with [`OfferError::Unsupported`] for now.
+    /// A camera that publishes one video, which becomes the layer `high` of this feed. Answered with
+    /// [`OfferError::Unsupported`] for now.
     Whip { feed: FeedId },
 }
 
@@ -261,6 +262,14 @@ pub enum SfuEvent {
     Stats {
         peer: PeerId,
         stats: PeerStats,
+    },
+    /// A published feed began to send pictures (`up`), or has ceased: its publisher is gone or silent. `codec`: of what it
+    /// sends or sent. Before `Closed` of the publisher.
+    Published {
+        case: CaseId,
+        feed: FeedId,
+        codec: VideoCodec,
+        up: bool,
     },
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods)] // A real socket runs on real time.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use annotation::id::FeedId;
@@ -10,7 +11,8 @@ use annotation::time::CaptureTime;
 use bytes::Bytes;
 use link::id::{CaseId, LayerId};
 use sfu::{
-    Channel, FeedPacket, Grants, Limits, Moment, OfferError, PeerId, PeerKind, SfuConfig, SfuEvent, StartError, VideoCodec,
+    Channel, Events, FeedPacket, Grants, Moment, OfferError, PeerId, PeerKind, SfuConfig, SfuEvent, SfuHandle, StartError,
+    VideoCodec,
 };
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, Input, Output, Rtc};
@@ -18,7 +20,7 @@ use str0m::{Candidate, Event, Input, Output, Rtc};
 const PAGE: &str = include_str!("data/chromium-offer.sdp");
 
 fn config() -> SfuConfig {
-    SfuConfig { udp: SocketAddr::from(([0, 0, 0, 0], 0)), advertise: Vec::new(), limits: Limits::default() }
+    SfuConfig { udp: SocketAddr::from(([0, 0, 0, 0], 0)), ..SfuConfig::default() }
 }
 
 fn case() -> CaseId {
@@ -68,10 +70,52 @@ fn a_stopped_thread_is_said_to_be_stopped() {
     ));
 }
 
-/// A page over a real socket: it connects, sees a picture, and its data arrive.
 #[test]
-fn pictures_and_data_pass_through_the_real_socket() {
-    let (sfu, mut events) = sfu::start(config()).expect("started");
+fn an_announced_address_is_offered_alone() {
+    let announce = Some(SocketAddr::from(([198, 51, 100, 7], 9_000)));
+    let (sfu, _events) = sfu::start(SfuConfig { announce, ..config() }).expect("started");
+    let answer = wait(sfu.offer(PeerId(1), case(), PeerKind::Client, Grants::default(), PAGE.into())).expect("an answer");
+    let candidates: Vec<_> = answer.lines().filter(|l| l.starts_with("a=candidate:")).collect();
+    assert!(candidates.len() == 1 && candidates[0].contains("198.51.100.7 9000 typ host"), "{candidates:?}");
+}
+
+#[test]
+fn pictures_pass_through_the_real_socket() {
+    let (sfu, events) = sfu::start(config()).expect("started");
+    watch(sfu, events);
+}
+
+#[test]
+fn pictures_pass_through_a_proxy_that_is_announced() {
+    let proxy = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let announce = Some(proxy.local_addr().expect("an address"));
+    let (sfu, events) = sfu::start(SfuConfig { announce, ..config() }).expect("started");
+    let inside = SocketAddr::from(([127, 0, 0, 1], sfu.port()));
+    let done = std::sync::Arc::new(AtomicBool::new(false));
+    let ended = done.clone();
+    let carrier = std::thread::spawn(move || {
+        proxy.set_read_timeout(Some(Duration::from_millis(100))).expect("a timeout");
+        let (mut buffer, mut outside) = ([0; 2_000], None);
+        while !ended.load(Ordering::Relaxed) {
+            let Ok((n, from)) = proxy.recv_from(&mut buffer) else { continue };
+            let to = if from == inside {
+                outside
+            } else {
+                outside = Some(from);
+                Some(inside)
+            };
+            if let Some(to) = to {
+                let _ = proxy.send_to(&buffer[..n], to);
+            }
+        }
+    });
+    watch(sfu, events);
+    done.store(true, Ordering::Relaxed);
+    carrier.join().expect("the proxy ends");
+}
+
+/// A player over a real socket: it connects and sees pictures.
+fn watch(sfu: SfuHandle, mut events: Events) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let local = socket.local_addr().expect("an address");
     let mut rtc = Rtc::builder()

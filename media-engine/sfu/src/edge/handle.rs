@@ -4,13 +4,15 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
+use std::sync::{Mutex, PoisonError};
 
 use annotation::id::FeedId;
 use bytes::Bytes;
 use link::id::{CaseId, LayerId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::api::{Channel, FeedPacket, Grants, Limits, OfferError, PeerId, PeerKind, SendError, SfuEvent};
+use crate::api::{Channel, FeedPacket, Grants, Limits, Moment, OfferError, PeerId, PeerKind, SendError, SfuEvent};
+use crate::engine::Counters;
 
 /// How the media thread is set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,12 +21,19 @@ pub struct SfuConfig {
     pub udp: SocketAddr,
     /// Addresses offered beside 127.0.0.1. Empty: the machine's own address on its way out, if it has one.
     pub advertise: Vec<IpAddr>,
+    /// The one address offered in place of all others: that of a proxy, or the outside of a NAT which passes it on to us.
+    pub announce: Option<SocketAddr>,
     pub limits: Limits,
 }
 
 impl Default for SfuConfig {
     fn default() -> Self {
-        SfuConfig { udp: SocketAddr::from(([0, 0, 0, 0], 8444)), advertise: Vec::new(), limits: Limits::default() }
+        SfuConfig {
+            udp: SocketAddr::from(([0, 0, 0, 0], 8444)),
+            advertise: Vec::new(),
+            announce: None,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -81,6 +90,13 @@ pub(crate) enum Command {
         case: CaseId,
         feed: FeedId,
     },
+    Tap {
+        case: CaseId,
+        feed: FeedId,
+        ssrc: u32,
+        out: Option<mpsc::Sender<Bytes>>,
+    },
+    Timeline(Moment),
     Stop,
 }
 
@@ -99,6 +115,8 @@ pub(crate) struct Inner {
     pub(crate) woken: Arc<AtomicBool>,
     pub(crate) dropped: AtomicU64,
     pub(crate) local: SocketAddr,
+    /// Written by the media thread when nobody reads it, so that it never waits.
+    pub(crate) counters: Arc<Mutex<Counters>>,
 }
 
 impl Drop for Inner {
@@ -117,6 +135,11 @@ impl SfuHandle {
     /// Commands that found the queue full since the start.
     pub fn dropped(&self) -> u64 {
         self.inner.dropped.load(Ordering::Relaxed)
+    }
+
+    /// What was counted since the start, at most a turn of the media thread ago.
+    pub fn counters(&self) -> Counters {
+        *self.inner.counters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Answers a peer's offer; makes the peer if it is new. A later offer of the same peer restarts its ICE, or, from a new
@@ -169,6 +192,21 @@ impl SfuHandle {
     /// The feed is gone. Assignments to it stay and wake when it returns.
     pub fn forget_feed(&self, case: CaseId, feed: FeedId) -> Result<(), SendError> {
         self.send(Command::ForgetFeed { case, feed })
+    }
+
+    /// Gives every packet of a published feed, whole, with this SSRC and sequence numbers that run on; `None` ends it. May
+    /// come before the feed is published, and outlives a publisher: the next one under this name is given too. Begins at a
+    /// keyframe. When `out` is full: dropped up to the next keyframe, which is asked for. When it is closed: ended.
+    ///
+    /// Packets come in the order they arrive: one repaired by retransmission comes late, under its own number.
+    pub fn tap(&self, case: CaseId, feed: FeedId, ssrc: u32, out: Option<mpsc::Sender<Bytes>>) -> Result<(), SendError> {
+        self.send(Command::Tap { case, feed, ssrc, out })
+    }
+
+    /// Tells the case timeline, for the times of published feeds. Each [`FeedPacket`] tells it too; until either, it is the
+    /// system's UTC at the start of the thread.
+    pub fn set_timeline(&self, now: Moment) -> Result<(), SendError> {
+        self.send(Command::Timeline(now))
     }
 
     /// Ends the media thread and closes every peer.

@@ -1,13 +1,16 @@
 //! The media thread: waits for a packet, a command or a deadline, turns the engine, sends what came out. It never awaits,
 //! never touches a disk, and holds no lock.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use annotation::id::FeedId;
+use bytes::Bytes;
+use link::id::CaseId;
 use mio::{Interest, Poll, Token, Waker};
 use tokio::sync::mpsc;
 
@@ -15,7 +18,7 @@ use super::clock;
 use super::handle::{Command, Events, Inner, SfuConfig, SfuHandle, StartError};
 use super::udp::Udp;
 use crate::api::{CoreConfig, SfuEvent};
-use crate::engine::Engine;
+use crate::engine::{Counters, Engine};
 
 /// Commands on their way here. 4 Mbit/s are 450 packets/s: room for a second of eight layers.
 const COMMANDS_MAX: usize = 4_096;
@@ -33,7 +36,7 @@ const UDP: Token = Token(0);
 const WAKE: Token = Token(1);
 
 pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError> {
-    let mut udp = Udp::bind(config.udp)?;
+    let mut udp = Udp::bind(config.udp, config.announce)?;
     let candidates = udp.candidates(&config.advertise);
     let engine = Engine::new(CoreConfig { candidates, limits: config.limits }).map_err(StartError::Certificate)?;
     let poll = Poll::new().map_err(StartError::Setup)?;
@@ -43,6 +46,7 @@ pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError
     let (events_in, events) = mpsc::channel(EVENTS_MAX);
     let woken = Arc::new(AtomicBool::new(false));
     let local = udp.local();
+    let counters = Arc::new(Mutex::new(Counters::default()));
     let run = RunLoop {
         engine,
         udp,
@@ -52,11 +56,16 @@ pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError
         events: events_in,
         kept: VecDeque::new(),
         dropped: 0,
+        counters: counters.clone(),
+        taps: Taps::new(),
     };
     std::thread::Builder::new().name("media".into()).spawn(move || run.run(poll)).map_err(StartError::Setup)?;
-    let inner = Inner { queue, waker, woken, dropped: AtomicU64::new(0), local };
+    let inner = Inner { queue, waker, woken, dropped: AtomicU64::new(0), local, counters };
     Ok((SfuHandle { inner: Arc::new(inner) }, events))
 }
+
+/// Who is given the packets of a published feed.
+type Taps = BTreeMap<(CaseId, FeedId), mpsc::Sender<Bytes>>;
 
 struct RunLoop {
     engine: Engine,
@@ -67,6 +76,8 @@ struct RunLoop {
     events: mpsc::Sender<SfuEvent>,
     kept: VecDeque<SfuEvent>,
     dropped: u64,
+    counters: Arc<Mutex<Counters>>,
+    taps: Taps,
 }
 
 impl RunLoop {
@@ -96,6 +107,9 @@ impl RunLoop {
                 self.engine.handle_timeout(now);
             }
             self.pump();
+            if let Ok(mut counters) = self.counters.try_lock() {
+                *counters = self.engine.counters();
+            }
             if self.events.is_closed() {
                 return;
             }
@@ -155,6 +169,14 @@ impl RunLoop {
             Command::Data { peer, channel, bytes } => self.engine.send_data(now, peer, channel, bytes),
             Command::Feed(packet) => self.engine.handle_feed(now, &packet),
             Command::ForgetFeed { case, feed } => self.engine.forget_feed(now, &case, &feed),
+            Command::Tap { case, feed, ssrc, out } => {
+                self.engine.tap(now, &case, &feed, out.is_some().then_some(ssrc));
+                match out {
+                    Some(out) => self.taps.insert((case, feed), out),
+                    None => self.taps.remove(&(case, feed)),
+                };
+            }
+            Command::Timeline(now) => self.engine.set_timeline(now),
             Command::Stop => {}
         }
     }

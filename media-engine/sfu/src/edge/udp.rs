@@ -23,13 +23,15 @@ pub(super) struct Udp {
     pub(super) socket: UdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
+    /// Peers know us by this address alone, and know nothing of how their packets come here.
+    announce: Option<SocketAddr>,
     buffers: Vec<Vec<u8>>,
     waiting: VecDeque<Transmit>,
     dropped: u64,
 }
 
 impl Udp {
-    pub(super) fn bind(address: SocketAddr) -> Result<Self, StartError> {
+    pub(super) fn bind(address: SocketAddr, announce: Option<SocketAddr>) -> Result<Self, StartError> {
         let socket = StdUdpSocket::bind(address).map_err(|e| match e.kind() {
             ErrorKind::AddrInUse => StartError::PortBusy(address),
             _ => StartError::Bind(address, e),
@@ -44,6 +46,7 @@ impl Udp {
             socket: UdpSocket::from_std(socket),
             state,
             local,
+            announce,
             buffers: vec![vec![0; BUFFER_BYTES]; BATCH],
             waiting: VecDeque::new(),
             dropped: 0,
@@ -54,8 +57,12 @@ impl Udp {
         self.local
     }
 
-    /// Addresses to offer to peers: loopback, and those given, or else the machine's own on its way out.
+    /// Addresses to offer to peers: the announced one alone; else loopback, and those given, or else the machine's own on
+    /// its way out.
     pub(super) fn candidates(&self, advertise: &[IpAddr]) -> Vec<SocketAddr> {
+        if let Some(announced) = self.announce {
+            return vec![announced];
+        }
         let mut ips = Vec::new();
         if self.local.ip().is_unspecified() {
             ips.push(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -81,7 +88,8 @@ impl Udp {
             Ok(count) => {
                 for (meta, buffer) in metas.iter().zip(&self.buffers).take(count) {
                     let ip = meta.dst_ip.unwrap_or(self.local.ip());
-                    let destination = SocketAddr::new(ip, self.local.port());
+                    // ICE compares it with what was offered.
+                    let destination = self.announce.unwrap_or(SocketAddr::new(ip, self.local.port()));
                     for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
                         each(meta.addr, destination, datagram);
                     }
@@ -124,7 +132,8 @@ impl Udp {
             ecn: None,
             contents: &transmit.contents,
             segment_size: None,
-            src_ip: (self.local.ip().is_unspecified() && !source.is_unspecified()).then_some(source),
+            // An announced address is not one of this machine's: the system chooses.
+            src_ip: (self.announce.is_none() && self.local.ip().is_unspecified() && !source.is_unspecified()).then_some(source),
         };
         match self.state.try_send((&self.socket).into(), &datagram) {
             Ok(()) => true,

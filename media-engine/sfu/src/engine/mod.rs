@@ -5,6 +5,7 @@
 
 mod commands;
 mod pictures;
+mod taps;
 mod voices;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -12,12 +13,15 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use annotation::id::FeedId;
 use link::id::CaseId;
 
 use crate::adapter::{ConnEvent, Setup, Sink, Spent, Transmit, stun_ufrag};
-use crate::api::{CloseReason, CoreConfig, Limits, PeerId, SfuEvent};
+use crate::api::{CloseReason, CoreConfig, Limits, Moment, PeerId, SfuEvent};
 use crate::case::Case;
 use crate::peer::Peer;
+use taps::Tap;
+pub use taps::Tapped;
 
 /// Turns in a row for one peer that says it is due again at once.
 const TURNS_MAX: usize = 4;
@@ -57,6 +61,11 @@ pub struct Engine {
     told: VecDeque<(PeerId, ConnEvent)>,
     ending: Vec<(PeerId, CloseReason)>,
     counters: Counters,
+    /// The newest word on what time it is in the cases.
+    timeline: Option<Moment>,
+    taps: BTreeMap<(CaseId, FeedId), Tap>,
+    /// Packets for taps.
+    tapped: VecDeque<Tapped>,
 }
 
 impl Engine {
@@ -75,6 +84,9 @@ impl Engine {
             told: VecDeque::new(),
             ending: Vec::new(),
             counters: Counters::default(),
+            timeline: None,
+            taps: BTreeMap::new(),
+            tapped: VecDeque::new(),
         })
     }
 
