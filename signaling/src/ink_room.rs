@@ -27,8 +27,10 @@ const PACKET_BYTES: usize = 1_100;
 const PIECE_BYTES: usize = 15_000;
 /// Repeat of what a page has not confirmed.
 pub const REPEAT_MS: u64 = 50;
-/// Frame indexes kept to check what ops name: 30 s at 60 frames/s.
+/// Frame indexes kept of each picture to check what ops name: 30 s at 60 frames/s.
 const FRAMES_KEPT: usize = 1_800;
+/// Pictures (programs and single feeds) whose indexes are kept; of more, the earliest by name.
+const PICTURES_MAX: usize = 40;
 /// Longest packet taken from a page: an op of full length and its surroundings.
 const PACKET_BYTES_MAX: usize = 48 * 1024;
 /// Most ops looked at in one packet; the rest comes with the repeat.
@@ -87,14 +89,20 @@ struct Page {
     repeat_at: Option<CaptureTime>,
 }
 
+/// The last frame indexes of one picture.
+#[derive(Debug, Default)]
+struct Frames {
+    by_time: BTreeMap<u32, FrameIndex>,
+    order: VecDeque<u32>,
+}
+
 /// The ink of one case. Bounded: pages by the case, frames by the ring, wet strokes by [`WetStrokes`].
 #[derive(Debug, Default)]
 pub struct InkRoom {
     sequencer: Sequencer,
     pages: BTreeMap<Epoch, Page>,
     wet: WetStrokes,
-    frames: BTreeMap<(String, u32), FrameIndex>,
-    frame_order: VecDeque<(String, u32)>,
+    frames: BTreeMap<String, Frames>,
     effects: VecDeque<InkEffect>,
 }
 
@@ -200,14 +208,17 @@ impl InkRoom {
 
     /// A program frame was composed; ops may name it from now on.
     pub fn handle_frame(&mut self, frame: &FrameIndex) {
-        let key = (frame.program.clone(), frame.rtp_ts);
-        if self.frames.insert(key.clone(), frame.clone()).is_none() {
-            self.frame_order.push_back(key);
+        if !self.frames.contains_key(&frame.program) && self.frames.len() >= PICTURES_MAX {
+            return;
         }
-        while self.frame_order.len() > FRAMES_KEPT {
-            if let Some(oldest) = self.frame_order.pop_front() {
-                self.frames.remove(&oldest);
-            }
+        let kept = self.frames.entry(frame.program.clone()).or_default();
+        if kept.by_time.insert(frame.rtp_ts, frame.clone()).is_none() {
+            kept.order.push_back(frame.rtp_ts);
+        }
+        if kept.order.len() > FRAMES_KEPT
+            && let Some(oldest) = kept.order.pop_front()
+        {
+            kept.by_time.remove(&oldest);
         }
     }
 
@@ -360,10 +371,10 @@ impl InkRoom {
 }
 
 /// AN9: `None` when the frame has left the ring. A single feed shown alone names itself as the program.
-fn frame_fits(frames: &BTreeMap<(String, u32), FrameIndex>, frame: &wire::FrameRef) -> Option<bool> {
+fn frame_fits(frames: &BTreeMap<String, Frames>, frame: &wire::FrameRef) -> Option<bool> {
     if FeedId::parse(&frame.program).is_err() {
         return Some(false);
     }
-    let index = frames.get(&(frame.program.clone(), frame.program_rtp_ts))?;
+    let index = frames.get(&frame.program)?.by_time.get(&frame.program_rtp_ts)?;
     Some(index.layout_rev == frame.layout_rev && index.entries.iter().any(|e| e.feed == frame.feed && e.capture == frame.capture))
 }

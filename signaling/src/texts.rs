@@ -129,6 +129,9 @@ codes! {
     FeedUnknown = "feed.unknown",
         "この映像はこの症例にありません。",
         "This case has no such picture.";
+    LayerUnknown = "layer.unknown",
+        "この映像にその画質はありません。high、mid、low、auto のうち、あるものを選んでください。",
+        "This picture has no such layer. Choose one that it has of high, mid, low, or auto.";
     InkMalformed = "ink.malformed",
         "この画面の書き込みを読み取れません。書き込みは届いていません。ページを再読み込みしてください。",
         "The server cannot read this page's ink, and it does not arrive. Reload the page.";

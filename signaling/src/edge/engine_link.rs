@@ -5,7 +5,7 @@
 //! Queues: events 1,024 (a frame index or health that does not fit is dropped, newest first, and counted; the others wait),
 //! commands 64 an engine (newest dropped: the next WantLayers replaces it, a keyframe is asked again).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -25,7 +25,7 @@ use link::wire::{self, Health, Hello, HelloAck, ToEngine, ToServer, to_engine, t
 use sfu::{FeedPacket, Moment, SfuHandle, VideoCodec};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::clock::Timeline;
@@ -37,6 +37,8 @@ const EVENTS: usize = 1_024;
 const COMMANDS: usize = 64;
 /// Most engines at once; a room's PC has one.
 const LINKS_MAX: usize = 64;
+/// Layers of one engine: three of each of 32 feeds.
+const LAYERS_MAX: usize = 96;
 
 /// What engines tell the server.
 #[derive(Debug)]
@@ -68,12 +70,15 @@ pub enum LinkEvent {
     },
 }
 
+/// SSRC -> what it carries.
+type Layers = BTreeMap<u32, (FeedId, LayerId, VideoCodec)>;
+
 #[derive(Debug)]
 struct Link {
     case: CaseId,
     commands: mpsc::Sender<ToEngine>,
-    /// SSRC -> what it carries.
-    layers: BTreeMap<u32, (FeedId, LayerId, VideoCodec)>,
+    /// Replaced whole when a feed comes or goes.
+    layers: watch::Sender<Layers>,
     media_taken: bool,
 }
 
@@ -222,16 +227,15 @@ async fn run_control(mut stream: UnixStream, shared: Shared) {
         }
     };
     let ack = HelloAck { version: link::LINK_VERSION, link_id: link_id.clone(), layers: hello.layers.clone() };
-    let feeds: Vec<String> = hello.layers.iter().map(|l| l.feed.clone()).collect();
     let reason = match write(&mut stream, &ToEngine { body: Some(to_engine::Body::Hello(ack)) }).await {
         Ok(()) => {
             let _ = shared.events.send(LinkEvent::Up { case: case.clone(), hello }).await;
-            converse(stream, buffer, &case, &mut commands, &shared).await
+            converse(stream, buffer, &case, &link_id, &mut commands, &shared).await
         }
         Err(error) => error.to_string(),
     };
-    lock(&shared.links).remove(&link_id);
-    for feed in feeds.iter().filter_map(|f| FeedId::parse(f).ok()) {
+    let carried = lock(&shared.links).remove(&link_id).map(|link| feeds_of(&link.layers.borrow())).unwrap_or_default();
+    for feed in carried {
         let _ = shared.sfu.forget_feed(case.clone(), feed);
     }
     let _ = shared.events.send(LinkEvent::Down { case, reason }).await;
@@ -242,6 +246,7 @@ async fn converse(
     stream: UnixStream,
     mut buffer: BytesMut,
     case: &CaseId,
+    link_id: &str,
     commands: &mut mpsc::Receiver<ToEngine>,
     shared: &Shared,
 ) -> String {
@@ -286,7 +291,20 @@ async fn converse(
                 let _ = shared.events.send(LinkEvent::Refused { code: r.code, message: r.message }).await;
                 continue;
             }
-            Some(to_server::Body::Feeds(list)) => LinkEvent::Feeds { case: case.clone(), list },
+            Some(to_server::Body::Feeds(list)) => {
+                let layers = match read_layers(&list.layers) {
+                    Ok(layers) => layers,
+                    Err((code, message)) => {
+                        let refused = wire::Refused { code: code.into(), message: message.clone() };
+                        let _ = write(&mut writer, &ToEngine { body: Some(to_engine::Body::Refused(refused)) }).await;
+                        return message;
+                    }
+                };
+                replace_layers(shared, case, link_id, layers);
+                // Not to be lost: it says what pages may choose from now on.
+                let _ = shared.events.send(LinkEvent::Feeds { case: case.clone(), list }).await;
+                continue;
+            }
             Some(to_server::Body::Hello(_)) | None => continue,
         };
         if shared.events.try_send(event).is_err() {
@@ -306,15 +324,16 @@ async fn run_media(mut stream: UnixStream, shared: Shared) {
             return;
         };
         link.media_taken = true;
-        (link.case.clone(), link.layers.clone())
+        (link.case.clone(), link.layers.subscribe())
     };
     while let Some(packet) = next_record(&mut stream, &mut buffer).await {
-        let Some((feed, layer, codec)) = ssrc_of(&packet).and_then(|ssrc| layers.get(&ssrc)) else {
+        let known = ssrc_of(&packet).and_then(|ssrc| layers.borrow().get(&ssrc).cloned());
+        let Some((feed, layer, codec)) = known else {
             shared.counters.rtp_unknown.fetch_add(1, Ordering::Relaxed);
             continue;
         };
         let received: Moment = shared.timeline.moment();
-        let packet = FeedPacket { case: case.clone(), feed: feed.clone(), layer: *layer, codec: *codec, packet, received };
+        let packet = FeedPacket { case: case.clone(), feed, layer, codec, packet, received };
         if shared.sfu.feed_rtp(packet).is_err() {
             shared.counters.rtp_dropped.fetch_add(1, Ordering::Relaxed);
         }
@@ -333,8 +352,31 @@ fn register(hello: &Hello, shared: &Shared) -> Result<Registered, (&'static str,
         return Err(("link.version", message));
     }
     let case = CaseId::parse(&hello.case_id).map_err(|e| ("link.case", e.to_string()))?;
+    let layers = read_layers(&hello.layers)?;
+    let mut links = lock(&shared.links);
+    if links.values().any(|l| l.case == case) {
+        let message = format!(
+            "another engine already serves the case {case}: stop that one first, or start this one for a case of its own"
+        );
+        return Err(("link.case-taken", message));
+    }
+    if links.len() >= LINKS_MAX {
+        return Err(("link.full", format!("this server serves {LINKS_MAX} engines, the limit")));
+    }
+    let link_id = random_id().ok_or(("link.random", "the server's system gives no random numbers".to_owned()))?;
+    let (commands, receiver) = mpsc::channel(COMMANDS);
+    let layers = watch::Sender::new(layers);
+    links.insert(link_id.clone(), Link { case: case.clone(), commands, layers, media_taken: false });
+    Ok((link_id, case, receiver))
+}
+
+/// What each SSRC carries, as the engine says; the code and sentence of a refusal where it makes no sense.
+fn read_layers(infos: &[wire::LayerInfo]) -> Result<Layers, (&'static str, String)> {
+    if infos.len() > LAYERS_MAX {
+        return Err(("link.layers", format!("{} layers are over this server's limit of {LAYERS_MAX}", infos.len())));
+    }
     let mut layers = BTreeMap::new();
-    for info in &hello.layers {
+    for info in infos {
         let feed = FeedId::parse(&info.feed).map_err(|e| ("link.feed", e.to_string()))?;
         let layer = LayerId::parse(&info.layer).ok_or(("link.layer", format!("{:?} is not a layer", info.layer)))?;
         let codec = match info.codec.as_str() {
@@ -346,17 +388,20 @@ fn register(hello: &Hello, shared: &Shared) -> Result<Registered, (&'static str,
             return Err(("link.ssrc", format!("SSRC {} names two layers", info.ssrc)));
         }
     }
-    let mut links = lock(&shared.links);
-    if links.values().any(|l| l.case == case) {
-        return Err(("link.case-taken", "another engine already serves this case; stop it first".into()));
+    Ok(layers)
+}
+
+fn feeds_of(layers: &Layers) -> BTreeSet<FeedId> {
+    layers.values().map(|(feed, _, _)| feed.clone()).collect()
+}
+
+/// Feeds that are no longer carried are forgotten; who watches them sees them again when they return.
+fn replace_layers(shared: &Shared, case: &CaseId, link_id: &str, layers: Layers) {
+    let kept = feeds_of(&layers);
+    let former = lock(&shared.links).get(link_id).map(|link| link.layers.send_replace(layers)).unwrap_or_default();
+    for feed in feeds_of(&former).difference(&kept) {
+        let _ = shared.sfu.forget_feed(case.clone(), feed.clone());
     }
-    if links.len() >= LINKS_MAX {
-        return Err(("link.full", format!("this server serves {LINKS_MAX} engines, the limit")));
-    }
-    let link_id = random_id().ok_or(("link.random", "the server's system gives no random numbers".to_owned()))?;
-    let (commands, receiver) = mpsc::channel(COMMANDS);
-    links.insert(link_id.clone(), Link { case: case.clone(), commands, layers, media_taken: false });
-    Ok((link_id, case, receiver))
 }
 
 /// 128 random bits in hex: who holds it holds the link.

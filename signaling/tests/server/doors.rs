@@ -135,7 +135,7 @@ async fn players_need_a_token_of_the_case_and_an_offer() {
         ("/whep/demo", publisher.as_str(), "v=0", 403, "denied.role"),
         ("/whep/demo?feed=field", viewer.as_str(), "v=0", 403, "denied.feed"),
         ("/whep/other", viewer.as_str(), "v=0", 403, "auth.link.other-case"),
-        ("/whep/demo?layer=best", viewer.as_str(), "v=0", 400, "request.malformed"),
+        ("/whep/demo?layer=best", viewer.as_str(), "v=0", 400, "layer.unknown"),
         ("/whep/demo", viewer.as_str(), "v=0", 422, "media.offer.invalid"),
         ("/whip/demo/field", publisher.as_str(), "v=0", 501, "media.unsupported"),
         ("/whip/demo/field", viewer.as_str(), "v=0", 403, "denied.role"),

@@ -1,10 +1,10 @@
 //! Desk and vendor beside mentor and room: what each is sent, and what never reaches the vendor.
 
 use annotation::wire::InkPacket;
-use signaling::wire::{HealthReport, Leave, Offer, Person, Role, client_message as client, server_message as said};
+use signaling::wire::{HealthReport, Leave, Offer, Person, Role, Select, client_message as client, server_message as said};
 
 use crate::engine::{Engine, hello};
-use crate::page::{Page, count, host, server};
+use crate::page::{Page, count, host, request, server};
 
 fn people(body: said::Body) -> Option<Vec<Person>> {
     if let said::Body::People(people) = body { Some(people.people) } else { None }
@@ -46,7 +46,7 @@ async fn sg26_a_vendor_is_sent_health_and_neither_people_nor_ink() {
     assert_eq!(vendor.refusal().await.code, "denied.role");
     vendor.say(client::Body::Ink(InkPacket { version: 1, ..Default::default() })).await;
     assert_eq!(vendor.refusal().await.code, "denied.role");
-    vendor.say(client::Body::Select(signaling::wire::Select { slot: 0, feed: "program".into(), layer: "high".into() })).await;
+    vendor.say(client::Body::Select(Select { slot: 0, feed: "program".into(), layer: "high".into() })).await;
     assert_eq!(vendor.refusal().await.code, "denied.role");
     server.stop().await;
 }
@@ -134,5 +134,73 @@ async fn sg25_the_end_of_the_engine_is_told_at_once_and_its_return_too() {
         let lost = vendor.until("its end", |body| health(body).filter(|report| !report.engine_up)).await;
         assert!(lost.feeds.iter().all(|f| f.state == 3), "{lost:?}");
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg28_feeds_that_come_and_go_are_told_and_chosen_by_name_and_layer() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut desk = Page::open(&host, &tokens.desk, "").await.expect("enters");
+    let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    assert_eq!(desk.welcome.feeds.len(), 1, "no engine yet");
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    let list = |body| if let said::Body::Feeds(list) = body { Some(list.feeds) } else { None };
+    let names = |feeds: Vec<signaling::wire::FeedInfo>| feeds.into_iter().map(|f| f.feed).collect::<Vec<_>>();
+    assert_eq!(names(desk.until("the feeds", list).await), ["program", "field", "fluoro"]);
+
+    let select = |slot, feed: &str, layer: &str| client::Body::Select(Select { slot, feed: feed.into(), layer: layer.into() });
+    let assign = |body| match body {
+        said::Body::Assign(a) => Some(Ok((a.slot, a.feed, a.layer))),
+        said::Body::Refused(r) => Some(Err(r.code)),
+        _ => None,
+    };
+    for (slot, feed, layer, answer) in [
+        (1, "field", "", Ok("high")),
+        (4, "program", "low", Ok("low")),
+        (0, "fluoro", "auto", Ok("high")),
+        (1, "", "", Ok("")),
+        (2, "field", "low", Err("layer.unknown")),
+        (2, "field", "best", Err("layer.unknown")),
+        (2, "camera", "high", Err("feed.unknown")),
+        (2, "No Feed", "high", Err("feed.unknown")),
+        (5, "field", "high", Err("request.malformed")),
+    ] {
+        desk.say(select(slot, feed, layer)).await;
+        let got = desk.until("an answer", assign).await;
+        let expected = answer.map(|layer| (slot, feed.to_owned(), layer.to_owned())).map_err(str::to_owned);
+        assert_eq!(got, expected, "{slot} {feed} {layer}");
+    }
+
+    // A feed goes, another comes: told to everybody, and to who joins later.
+    let mut now = hello("demo");
+    now.feeds.retain(|f| f.feed != "fluoro");
+    now.layers.retain(|l| l.feed != "fluoro");
+    engine.say(link::wire::to_server::Body::Feeds(link::wire::FeedList { feeds: now.feeds, layers: now.layers })).await;
+    room.until("the feeds of before", list).await;
+    assert_eq!(names(room.until("the feeds", list).await), ["program", "field"]);
+    let late = Page::open(&host, &tokens.mentor, "").await.expect("enters");
+    assert_eq!(names(late.welcome.feeds), ["program", "field"]);
+
+    let viewer = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.viewer);
+    let layer = request(&host, "POST", "/whep/demo?feed=program&layer=tiny", &viewer, "v=0").await;
+    assert_eq!((layer.status, layer.code().as_str()), (400, "layer.unknown"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_engine_of_the_same_case_is_refused_and_the_first_goes_on() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let mut room = Page::open(&host(&server), &server.ready.tokens.room, "").await.expect("enters");
+    let mut first = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    let (code, sentence) = Engine::dial(home.path(), hello("demo")).await.err().expect("refused");
+    assert_eq!(code, "link.case-taken");
+    assert!(sentence.contains("another engine already serves the case demo") && sentence.contains("stop that one"), "{sentence}");
+    first.say_health().await;
+    let state =
+        room.until("the engine", |body| if let said::Body::State(s) = body { s.engine_up.then_some(s) } else { None }).await;
+    assert!(state.engine_up);
     server.stop().await;
 }

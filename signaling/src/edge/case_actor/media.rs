@@ -130,7 +130,7 @@ impl Actor {
         match event {
             LinkEvent::Up { hello, .. } => {
                 info!(case = %self.case.id(), engine = %hello.engine, software = %hello.software, "the engine is up");
-                self.feeds = feeds_of(&hello);
+                self.take_feeds(&hello.feeds, &hello.layers);
                 self.engine.handle_up(hello.software, self.now());
                 self.case.handle_engine(true);
                 self.tell_engine_wants();
@@ -143,13 +143,17 @@ impl Actor {
                     feed.state = FeedState::Lost as i32;
                 }
                 self.engine.handle_down();
+                self.frames.clear();
                 self.tell_state();
                 self.send_health();
                 self.tell_health(None);
             }
             LinkEvent::Frame { index, .. } => self.handle_frame(index),
-            // Read from the next Welcome on.
-            LinkEvent::Feeds { .. } => {}
+            LinkEvent::Feeds { list, .. } => {
+                info!(case = %self.case.id(), feeds = list.feeds.len(), "the engine's feeds changed");
+                self.take_feeds(&list.feeds, &list.layers);
+                self.tell_engine_wants();
+            }
             LinkEvent::Health { health, .. } => {
                 self.engine.handle_health(&health);
                 let feeds: Vec<_> = health
@@ -170,16 +174,21 @@ impl Actor {
         }
     }
 
-    /// To the ink room, and to every page: on `eph` with the two before it, else on the socket.
+    /// To the ink room, and to every page that shows its picture: on `eph` with the two before it, else on the socket.
     fn handle_frame(&mut self, index: FrameIndex) {
+        let Some(feed) = FeedId::parse(&index.program).ok().filter(|feed| self.knows(feed)) else {
+            debug!(case = %self.case.id(), "a frame index of no known feed");
+            return;
+        };
         self.ink.handle_frame(&index);
-        if self.frames.len() == FRAME_REPEATS {
-            self.frames.pop_front();
+        let frames = self.frames.entry(feed.clone()).or_default();
+        if frames.len() == FRAME_REPEATS {
+            frames.pop_front();
         }
-        self.frames.push_back(index.clone());
-        let packet = Eph { version: crate::SIGNAL_VERSION, frames: self.frames.iter().cloned().collect(), ..Default::default() };
+        frames.push_back(index.clone());
+        let packet = Eph { version: crate::SIGNAL_VERSION, frames: frames.iter().cloned().collect(), ..Default::default() };
         let packet = Bytes::from(packet.encode_to_vec());
-        for page in self.pages.values() {
+        for page in self.pages.values().filter(|page| page.shows(&feed)) {
             match page.peer {
                 Some(peer) if page.eph_open => {
                     let _ = self.around.sfu.send_data(peer, Channel::Eph, packet.clone());
@@ -215,6 +224,34 @@ impl Actor {
         self.around.link.want(self.case.id(), &wanted);
     }
 
+    /// What pages may choose from now on; told where it is news.
+    fn take_feeds(&mut self, feeds: &[link::wire::FeedInfo], layers: &[link::wire::LayerInfo]) {
+        let feeds = feeds_of(feeds);
+        let layer = |l: &link::wire::LayerInfo| FeedId::parse(&l.feed).ok().zip(LayerId::parse(&l.layer));
+        self.layers = layers.iter().filter_map(layer).collect();
+        if feeds != self.feeds {
+            self.feeds = feeds;
+            self.tell_all(server_message::Body::Feeds(wire::FeedList { feeds: self.feeds.clone() }));
+        }
+        let known: Vec<_> = self.feeds.iter().map(|f| f.feed.clone()).collect();
+        self.frames.retain(|feed, _| known.iter().any(|known| known == feed.as_str()));
+    }
+
+    /// The layer of this name, or with `auto` or nothing the best that there is.
+    pub(super) fn layer_of(&self, feed: &FeedId, name: &str) -> Result<LayerId, Code> {
+        if !self.knows(feed) {
+            return Err(Code::FeedUnknown);
+        }
+        // In the order of LayerId: high first.
+        let mut has = self.layers.iter().filter(|(of, _)| of == feed).map(|(_, layer)| *layer).peekable();
+        if matches!(name, "" | "auto") {
+            return Ok(has.next().unwrap_or(LayerId::High));
+        }
+        let layer = LayerId::parse(name).ok_or(Code::LayerUnknown)?;
+        // Until an engine says what it has, everything may come.
+        if has.peek().is_none() || has.any(|known| known == layer) { Ok(layer) } else { Err(Code::LayerUnknown) }
+    }
+
     pub(super) fn knows(&self, feed: &FeedId) -> bool {
         self.feeds.iter().any(|known| known.feed == feed.as_str())
     }
@@ -238,18 +275,16 @@ impl Actor {
         &mut self,
         claims: Claims,
         feed: FeedId,
-        layer: LayerId,
+        layer: &str,
         resource: String,
-    ) -> Result<PeerId, Code> {
+    ) -> Result<(PeerId, LayerId), Code> {
         let who = format!("token:{}", claims.id);
         let role = claims.role;
         if let Err(denied) = authorize(&claims, &Action::Watch(feed.clone()), &self.case.facts(), self.now()) {
             self.audit(who, role, "whep-start", denied.code().as_str());
             return Err(denied.code());
         }
-        if !self.knows(&feed) {
-            return Err(Code::FeedUnknown);
-        }
+        let layer = self.layer_of(&feed, layer)?;
         if self.players.len() >= PLAYERS_MAX {
             return Err(Code::CaseFull);
         }
@@ -257,7 +292,7 @@ impl Actor {
         info!(case = %self.case.id(), %feed, %layer, "a player starts");
         self.audit(who, role, "whep-start", "ok");
         self.players.insert(resource, Player { peer, claims });
-        Ok(peer)
+        Ok((peer, layer))
     }
 
     pub(super) fn handle_whep(&mut self, claims: &Claims, resource: &str, word: WhepWord) -> Result<(), Code> {
@@ -315,7 +350,7 @@ impl Actor {
 }
 
 /// The program first, whatever the engine's order.
-fn feeds_of(hello: &link::wire::Hello) -> Vec<wire::FeedInfo> {
+fn feeds_of(feeds: &[link::wire::FeedInfo]) -> Vec<wire::FeedInfo> {
     let known = |f: &&link::wire::FeedInfo| FeedId::parse(&f.feed).is_ok();
     let info = |f: &link::wire::FeedInfo| wire::FeedInfo {
         feed: f.feed.clone(),
@@ -326,7 +361,7 @@ fn feeds_of(hello: &link::wire::Hello) -> Vec<wire::FeedInfo> {
         height: f.height,
         period_us: f.period_us,
     };
-    let mut feeds: Vec<_> = hello.feeds.iter().filter(known).take(FEEDS_MAX).map(info).collect();
+    let mut feeds: Vec<_> = feeds.iter().filter(known).take(FEEDS_MAX).map(info).collect();
     if !feeds.iter().any(|f| f.feed == FeedId::program().as_str()) {
         feeds.extend(feeds_without_engine());
     }
@@ -342,7 +377,7 @@ mod tests {
     fn the_program_comes_first_and_what_is_no_feed_is_left_out() {
         let feed = |name: &str| link::wire::FeedInfo { feed: name.into(), ..Default::default() };
         let hello = link::wire::Hello { feeds: vec![feed("field"), feed("../etc"), feed("program")], ..Default::default() };
-        let names: Vec<_> = feeds_of(&hello).into_iter().map(|f| f.feed).collect();
+        let names: Vec<_> = feeds_of(&hello.feeds).into_iter().map(|f| f.feed).collect();
         assert_eq!(names, ["program", "field"]);
     }
 

@@ -15,7 +15,7 @@ mod talk;
 pub(crate) use self::media::case_number;
 pub(crate) use self::talk::media_code;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -66,8 +66,14 @@ pub enum CaseInput {
     Gone { epoch: Epoch, connection: u64, parting: Parting },
     /// A page's offer has been answered by the media thread, or not.
     Offered { epoch: Epoch, peer: PeerId, answered: bool },
-    /// A player wants a feed. Reply: the number under which to offer.
-    WhepOpen { claims: Claims, feed: FeedId, layer: LayerId, resource: String, reply: oneshot::Sender<Result<PeerId, Code>> },
+    /// A player wants a feed, at a layer by name (or `auto`). Reply: the number under which to offer, and the layer it gets.
+    WhepOpen {
+        claims: Claims,
+        feed: FeedId,
+        layer: String,
+        resource: String,
+        reply: oneshot::Sender<Result<(PeerId, LayerId), Code>>,
+    },
     /// A player's later word on its resource.
     Whep { claims: Claims, resource: String, word: WhepWord, reply: oneshot::Sender<Result<(), Code>> },
     /// The server stops: every page is told.
@@ -153,11 +159,13 @@ pub(super) struct Actor {
     peers_made: u64,
     connections: u64,
     feeds: Vec<wire::FeedInfo>,
+    /// What the engine can encode; empty until one said so.
+    layers: BTreeSet<(FeedId, LayerId)>,
     health: Vec<wire::FeedHealth>,
     /// The engine's last figures, for those who look after it.
     engine: EngineFigures,
-    /// The last frame indexes, oldest first: each is sent three times.
-    frames: VecDeque<FrameIndex>,
+    /// The last frame indexes of each feed that is encoded, oldest first: each is sent three times.
+    frames: BTreeMap<FeedId, VecDeque<FrameIndex>>,
     watchers: BTreeMap<(FeedId, LayerId), usize>,
     people_dirty: bool,
     backlog: VecDeque<Command>,
@@ -187,9 +195,10 @@ pub fn start(number: u32, sheet: CaseSheet, phase: Phase, ink: InkRoom, around: 
         peers_made: 0,
         connections: 0,
         feeds: media::feeds_without_engine(),
+        layers: BTreeSet::new(),
         health: Vec::new(),
         engine: EngineFigures::default(),
-        frames: VecDeque::new(),
+        frames: BTreeMap::new(),
         watchers: BTreeMap::new(),
         people_dirty: false,
         backlog: VecDeque::new(),
@@ -282,7 +291,7 @@ impl Actor {
             CaseInput::Gone { epoch, connection, parting } => self.handle_gone(epoch, connection, parting),
             CaseInput::Offered { epoch, peer, answered } => self.handle_offered(epoch, peer, answered),
             CaseInput::WhepOpen { claims, feed, layer, resource, reply } => {
-                let opened = self.handle_whep_open(claims, feed, layer, resource);
+                let opened = self.handle_whep_open(claims, feed, &layer, resource);
                 let _ = reply.send(opened);
             }
             CaseInput::Whep { claims, resource, word, reply } => {

@@ -70,6 +70,11 @@ impl Page {
         self.ink_by_channel = self.ink_open;
     }
 
+    /// Whether it needs to know what is in this feed's frames. The program's always: ages and the room's ink hang on it.
+    pub(super) fn shows(&self, feed: &FeedId) -> bool {
+        *feed == FeedId::program() || self.selection.iter().flatten().any(|(shown, _)| shown == feed)
+    }
+
     pub(super) fn forget_media(&mut self) {
         self.peer = None;
         self.media_up = false;
@@ -91,6 +96,17 @@ pub(super) fn sdp_session(sdp: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sg28_frame_indexes_of_a_single_feed_are_for_pages_that_show_it() {
+        let mut page = Page::new(crate::edge::mailbox::mailbox().0, 1);
+        let field = FeedId::parse("field").expect("an id");
+        assert!(page.shows(&FeedId::program()) && !page.shows(&field));
+        page.selection[3] = Some((field.clone(), LayerId::High));
+        assert!(page.shows(&field));
+        page.selection[3] = None;
+        assert!(!page.shows(&field));
+    }
 
     #[test]
     fn the_session_of_an_offer_is_its_own_over_ice_restarts() {

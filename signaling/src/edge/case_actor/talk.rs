@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use annotation::id::{Epoch, FeedId};
 use annotation::time::CaptureTime;
-use link::id::LayerId;
 use prost::Message;
 use sfu::{Channel, PeerKind};
 use tracing::{debug, info};
@@ -185,28 +184,24 @@ impl Actor {
     fn handle_select(&mut self, epoch: Epoch, select: wire::Select) {
         let now = self.now();
         let slot = select.slot as usize;
+        let wrong = |code: Code| server_message::Body::Refused(code.refused(false));
+        if slot >= usize::from(sfu::SLOTS_VIDEO) {
+            return self.tell(epoch, wrong(Code::RequestMalformed));
+        }
         let what = if select.feed.is_empty() {
-            Ok(None)
+            None
         } else {
-            let layer =
-                if matches!(select.layer.as_str(), "" | "auto") { Some(LayerId::High) } else { LayerId::parse(&select.layer) };
-            match (FeedId::parse(&select.feed), layer) {
-                (Ok(feed), Some(layer)) if self.knows(&feed) => Ok(Some((feed, layer))),
-                (Ok(_), Some(_)) => Err(Code::FeedUnknown),
-                _ => Err(Code::RequestMalformed),
-            }
-        };
-        let what = match what {
-            Ok(what) if slot < usize::from(sfu::SLOTS_VIDEO) => what,
-            Ok(_) => return self.tell(epoch, server_message::Body::Refused(Code::RequestMalformed.refused(false))),
-            Err(code) => return self.tell(epoch, server_message::Body::Refused(code.refused(false))),
-        };
-        if let Some((feed, _)) = &what {
+            let Ok(feed) = FeedId::parse(&select.feed) else { return self.tell(epoch, wrong(Code::FeedUnknown)) };
+            // Permission first: who may not watch is not told what there is.
             let action = Action::Watch(feed.clone());
             if let Err(denied) = self.case.may(epoch, &action, now) {
                 return self.refuse(epoch, &action, denied);
             }
-        }
+            match self.layer_of(&feed, &select.layer) {
+                Ok(layer) => Some((feed, layer)),
+                Err(code) => return self.tell(epoch, wrong(code)),
+            }
+        };
         let Some(page) = self.pages.get_mut(&epoch) else { return };
         page.selection[slot] = what.clone();
         if let Some(peer) = page.peer {

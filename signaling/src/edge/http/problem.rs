@@ -35,6 +35,7 @@ fn status(code: Code) -> StatusCode {
         Code::ServerBusy | Code::ServerStopping => StatusCode::SERVICE_UNAVAILABLE,
         Code::VersionUnsupported | Code::MediaMismatch | Code::PageReplaced => StatusCode::CONFLICT,
         Code::MessageMalformed | Code::RequestMalformed | Code::InkMalformed => StatusCode::BAD_REQUEST,
+        Code::LayerUnknown => StatusCode::BAD_REQUEST,
         Code::MediaOffer => StatusCode::UNPROCESSABLE_ENTITY,
         Code::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::RequestTimeout | Code::PageSlow | Code::PageSilent => StatusCode::REQUEST_TIMEOUT,

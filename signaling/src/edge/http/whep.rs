@@ -9,7 +9,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use link::id::{CaseId, LayerId};
+use link::id::CaseId;
 use serde::Deserialize;
 use sfu::{Grants, PeerKind};
 use tokio::sync::oneshot;
@@ -52,10 +52,6 @@ async fn try_open(
 ) -> Result<Response, Code> {
     let wish = wish.map_err(|_| Code::RequestMalformed)?.0;
     let feed = FeedId::parse(wish.feed.as_deref().unwrap_or("program")).map_err(|_| Code::FeedUnknown)?;
-    let layer = match wish.layer.as_deref() {
-        None | Some("auto") => LayerId::High,
-        Some(layer) => LayerId::parse(layer).ok_or(Code::RequestMalformed)?,
-    };
     let (claims, handle) = admit(app, case, headers, Some(Action::Watch(feed.clone()))).await?;
     if !is(headers, "application/sdp") {
         return Err(Code::RequestMalformed);
@@ -65,9 +61,10 @@ async fn try_open(
     let resource = URL_SAFE_NO_PAD.encode(app.keys.random::<RESOURCE_BYTES>().map_err(|_| Code::ServerFault)?);
 
     let (reply, opened) = oneshot::channel();
+    let layer = wish.layer.unwrap_or_default();
     let input = CaseInput::WhepOpen { claims: claims.clone(), feed: feed.clone(), layer, resource: resource.clone(), reply };
     handle.inputs.send(input).await.map_err(|_| Code::ServerStopping)?;
-    let peer = opened.await.map_err(|_| Code::ServerFault)??;
+    let (peer, layer) = opened.await.map_err(|_| Code::ServerFault)??;
     let grants = Grants { see: true, hear: false, speak: false };
     match app.sfu.offer(peer, handle.id.clone(), PeerKind::Whep { feed, layer }, grants, sdp).await {
         Ok(answer) => {
