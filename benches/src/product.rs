@@ -87,6 +87,7 @@ pub struct Demo {
     pub ready: Ready,
     child: Child,
     data: PathBuf,
+    log: PathBuf,
     _stdout: BufReader<ChildStdout>,
 }
 
@@ -94,6 +95,7 @@ impl Demo {
     pub fn start(house: &House, shared: Option<&Path>) -> Result<Self> {
         let data = std::env::temp_dir().join(format!("shirube-glass-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&data);
+        let log = data.with_extension("log");
         let mut command = Command::new(house.program("shirube"));
         command.args(["demo", "--json", "--time-code", "--bind", "127.0.0.1", "--https-port", "0", "--media-port", "0"]);
         command.arg("--data").arg(&data);
@@ -102,16 +104,22 @@ impl Demo {
         if let Some(shared) = shared {
             command.arg("--shared").arg(shared);
         }
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("shirube does not start")?;
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(std::fs::File::create(&log)?)
+            .spawn()
+            .context("shirube does not start")?;
         let mut stdout = BufReader::new(child.stdout.take().context("no output of shirube")?);
         let mut line = String::new();
         stdout.read_line(&mut line)?;
         match serde_json::from_str(&line) {
-            Ok(ready) => Ok(Demo { ready, child, data, _stdout: stdout }),
+            Ok(ready) => Ok(Demo { ready, child, data, log, _stdout: stdout }),
             Err(_) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                bail!("shirube said no line of JSON; see its words above")
+                let words = std::fs::read_to_string(&log).unwrap_or_default();
+                bail!("shirube said no line of JSON, but: {}", words.lines().last().unwrap_or("nothing"))
             }
         }
     }
@@ -132,5 +140,6 @@ impl Drop for Demo {
             std::thread::sleep(Duration::from_millis(20));
         }
         let _ = std::fs::remove_dir_all(&self.data);
+        let _ = std::fs::remove_file(&self.log);
     }
 }

@@ -13,7 +13,8 @@ fn only_edges_name_a_clock_a_socket_or_a_thread() {
     // The pipeline is edge throughout, except these rooms.
     let pure_pipeline = ["timing/", "health.rs", "tracker/", "program/", "vitals/"];
     for (path, text) in sources("rs") {
-        let edge = path.contains("/edge/") || path.ends_with("main.rs") || path.contains("/tests/") || path.starts_with("benches/");
+        let edge =
+            path.contains("/edge/") || path.ends_with("main.rs") || path.contains("/tests/") || path.starts_with("benches/");
         let pipeline = path.starts_with("media-engine/pipeline/")
             && !pure_pipeline.iter().any(|p| path.starts_with(&format!("media-engine/pipeline/src/{p}")));
         if edge || pipeline || path.ends_with("build.rs") || path.contains("/examples/") {
