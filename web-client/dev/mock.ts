@@ -39,6 +39,15 @@ const stateOf = (feed: string): FeedState => {
   if (state === 'stale' && feed === 'field') return FeedState.STALE;
   return FeedState.LIVE;
 };
+const SINGLES: Record<string, [number, number]> = { field: [1280, 720], fluoro: [512, 512], vitals: [1280, 146] };
+const inSlot: string[] = ['program', '', '', '', ''];
+const slotCanvas = Array.from({ length: 5 }, (_, slot) => {
+  if (slot === 0) return canvas;
+  const own = document.createElement('canvas');
+  own.width = 1280;
+  own.height = 720;
+  return own;
+});
 const started = performance.now();
 const ageOf = (feed: string): number => {
   const held = performance.now() - started;
@@ -54,12 +63,25 @@ function frame(): Uint8Array {
     program: 'program', rtpTs: rtp >>> 0, layoutRev: 1, width: 1280, height: 720, composed: serverNow(),
     entries: places.map((p) => ({ rect: p, feed: p.feed, capture: state === 'unknown' ? 0n : msAgo(ageOf(p.feed)), state: stateOf(p.feed) })),
   });
-  return toBinary(EphSchema, create(EphSchema, { version: 1, frames: [index] }));
+  const singles = inSlot.slice(1).filter(Boolean).map((feed) => {
+    const [width, height] = SINGLES[feed] ?? [1280, 720];
+    return create(FrameIndexSchema, { program: feed, rtpTs: rtp >>> 0, layoutRev: 1, width, height, composed: serverNow(), entries: [{ rect: { x: 0, y: 0, w: width, h: height }, feed, capture: state === 'unknown' ? 0n : msAgo(ageOf(feed)), state: stateOf(feed) }] });
+  });
+  return toBinary(EphSchema, create(EphSchema, { version: 1, frames: [index, ...singles] }));
 }
 const painter = setInterval(() => {
   if (stopped || !context || state === 'waiting') return;
   rtp = (rtp + 3_003) % 4_294_967_296;
   draw(context, places, performance.now() / 1000);
+  inSlot.forEach((feed, slot) => {
+    const own = slotCanvas[slot];
+    const size = SINGLES[feed];
+    if (slot === 0 || !own || !size) return;
+    if (own.width !== size[0]) own.width = size[0];
+    if (own.height !== size[1]) own.height = size[1];
+    const c = own.getContext('2d');
+    if (c) draw(c, [{ feed, x: 0, y: 0, w: size[0], h: size[1] }], performance.now() / 1000);
+  });
   events?.channelMessage('eph', frame());
 }, 33);
 void painter;
@@ -130,13 +152,14 @@ const ways: Ways = {
     const hear = (m: ClientMessage): void => {
       switch (m.body.case) {
         case 'hello':
-          say({ case: 'welcome', value: { $typeName: 'shirube.signal.v1.Welcome', version: 1, software: 'mock', author: own, epoch: 1, role, resume: 'r', caseInfo: caseInfo() as never, slotsVideo: 5, slotsVoice: 8, mayDraw: role === Role.MENTOR, maySpeak: role !== Role.VENDOR, measuring: true,
+          say({ case: 'welcome', value: { $typeName: 'shirube.signal.v1.Welcome', version: 1, software: 'mock', author: own, epoch: 1, role, resume: 'r', caseInfo: caseInfo() as never, slotsVideo: 5, slotsVoice: 8, mayDraw: role === Role.MENTOR || role === Role.DESK, maySpeak: role !== Role.VENDOR, measuring: true,
             feeds: [['program', '統合表示', 'Program'], ['field', '術野映像', 'Operative field'], ['fluoro', '透視', 'Fluoroscopy'], ['vitals', '生体情報', 'Vital signs']].map(([feed, nameJa, nameEn]) => ({ $typeName: 'shirube.signal.v1.FeedInfo' as const, feed: feed ?? '', kind: '', nameJa: nameJa ?? '', nameEn: nameEn ?? '', width: 0, height: 0, periodUs: 33_367 })) } });
           say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } });
           tellState();
           say({ case: 'snapshot', value: create(SnapshotSchema, { version: 1, ops: log, upTo: BigInt(log.length), last: true }) });
           return;
         case 'clock': return say({ case: 'clock', value: { $typeName: 'shirube.signal.v1.ClockPong', t1: m.body.value.t1, t2: serverNow(), t3: serverNow() } });
+        case 'select': inSlot[m.body.value.slot] = m.body.value.feed; return say({ case: 'assign', value: { $typeName: 'shirube.signal.v1.Assign', slot: m.body.value.slot, feed: m.body.value.feed, layer: m.body.value.layer } });
         case 'voiceOpen': voiceOpen = m.body.value.open; return tellState();
         case 'remoteMute': remoteMuted = m.body.value.muted; return tellState();
         case 'end': ended = true; return tellState();
@@ -147,9 +170,9 @@ const ways: Ways = {
   },
   openPath: (e) => {
     events = e;
-    const stream = canvas.captureStream(30);
+    const tracks = slotCanvas.map((own) => { own.getContext('2d'); return own.captureStream(30).getVideoTracks()[0] as MediaStreamTrack; });
     setTimeout(() => {
-      e.tracks(state === 'waiting' ? [] : [stream.getVideoTracks()[0] as MediaStreamTrack], []);
+      e.tracks(state === 'waiting' ? [] : tracks, []);
       e.channelOpen('ink');
     }, 20);
     return {
@@ -179,4 +202,6 @@ const ways: Ways = {
   askMicrophone: () => Promise.resolve(query.has('nomic') ? { refused: 'refused' as const } : { track: new AudioContext().createMediaStreamDestination().stream.getAudioTracks()[0] as MediaStreamTrack }),
 };
 
-begin(new Client(ways));
+const client = new Client(ways);
+begin(client);
+if (query.has('large')) setTimeout(() => client.show(asked('large', 'field')), 700);

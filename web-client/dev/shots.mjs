@@ -8,7 +8,7 @@ import { createServer } from 'vite';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const only = process.argv[2] ?? '';
-const sizes = { desk: [1440, 900], wall: [1920, 1080], tablet: [1180, 820], phone: [390, 844], half: [960, 1040] };
+const sizes = { desk: [1440, 900], wall: [1920, 1080], tablet: [1180, 820], phone: [390, 844], half: [960, 1040], wall4k: [3840, 2160] };
 const shots = [];
 for (const lang of ['ja', 'en']) {
   for (const state of ['live', 'lost', 'stalled', 'line', 'mixed', 'stale', 'unknown', 'waiting', 'engine']) {
@@ -21,7 +21,7 @@ for (const lang of ['ja', 'en']) {
     [`mentor-full-${lang}`, 'desk', { role: 'mentor', layout: 'full', lang }], [`room-full-${lang}`, 'wall', { role: 'room', layout: 'full', lang }],
     [`room-quiet-${lang}`, 'wall', { role: 'room', ink: 'none', voice: 'closed', awake: '', lang }], [`mentor-quiet-${lang}`, 'desk', { role: 'mentor', ink: 'none', voice: 'closed', awake: '', lang }],
     [`mentor-nomic-${lang}`, 'desk', { role: 'mentor', nomic: '', lang }], [`room-remote-${lang}`, 'wall', { role: 'room', state: 'remote', lang }],
-    [`desk-${lang}`, 'desk', { role: 'desk', lang }], [`vendor-${lang}`, 'desk', { role: 'vendor', lang }], [`expired-${lang}`, 'desk', { state: 'expired', lang }], [`unreachable-${lang}`, 'desk', { state: 'unreachable', lang }],
+    [`desk-${lang}`, 'desk', { role: 'desk', lang }], [`desk-4k-${lang}`, 'wall4k', { role: 'desk', lang }], [`desk-4k-mixed-${lang}`, 'wall4k', { role: 'desk', lang, state: 'mixed', large: 'field' }], [`desk-tablet-${lang}`, 'tablet', { role: 'desk', lang }], [`mentor-single-${lang}`, 'desk', { role: 'mentor', lang, large: 'field' }], [`vendor-bad-${lang}`, 'desk', { role: 'vendor', lang, state: 'mixed' }], [`vendor-engine-${lang}`, 'desk', { role: 'vendor', lang, state: 'engine' }], [`vendor-tablet-${lang}`, 'tablet', { role: 'vendor', lang }], [`vendor-${lang}`, 'desk', { role: 'vendor', lang }], [`expired-${lang}`, 'desk', { state: 'expired', lang }], [`unreachable-${lang}`, 'desk', { state: 'unreachable', lang }],
     [`room-ink-four-${lang}`, 'wall', { role: 'room', ink: 'four', lang }],
   );
 }

@@ -6,7 +6,7 @@ import { FrameRing, ShownLog } from './frames';
 import { inkShows, lookOf, readGlass } from './glass';
 import type { Look } from './glass';
 import { Backoff, LineVoice, LineWatch, LOST_MS, MediaWatch, PROBE_MS } from './line';
-import { FIRST_FRAME_MS, STALL_MS, StallWatch } from './stall';
+import { FIRST_FRAME_MS, SOURCE_GONE_MS, STALL_MS, StallWatch } from './stall';
 import type { CaptureNtp, PerfMs } from './units';
 import { ntpFromUnixMs } from './units';
 
@@ -104,14 +104,16 @@ describe('a dead picture never looks alive', () => {
 });
 
 describe('the stall watchdog', () => {
-  it('says stalled 500 ms after the last frame, without any callback of the video', () => {
+  it('says stalled within 500 ms of the last frame, without any callback of the video', () => {
     const watch = new StallWatch(ms(0));
     watch.handleFrame(ms(1_000));
     expect(watch.flow(ms(1_000 + STALL_MS - 1))).toBe('flowing');
     expect(watch.flow(ms(1_000 + STALL_MS))).toBe('stalled');
-    expect(watch.pollTimeout(ms(1_100))).toBe(1_500);
+    expect(watch.pollTimeout(ms(1_100))).toBe(1_000 + STALL_MS);
     watch.handleFrame(ms(3_000));
     expect(watch.flow(ms(3_010))).toBe('flowing');
+    expect(watch.flow(ms(3_000 + SOURCE_GONE_MS), true)).toBe('stalled');
+    expect(watch.flow(ms(3_000 + SOURCE_GONE_MS), false)).toBe('flowing');
   });
   it('waits before the first frame, and says so when none comes', () => {
     const watch = new StallWatch(ms(0));
@@ -139,9 +141,9 @@ describe('the line', () => {
     const voice = new LineVoice();
     expect([false, true, true, false, false, true].map((lost) => voice.handleLine(lost))).toEqual([null, 'lost', null, 'back', null, 'lost']);
   });
-  it('is tried again after 0.25 s, doubling to 2 s, and quickly again after a success', () => {
+  it('is tried again after 0.25 s, doubling to 1 s, and quickly again after a success', () => {
     const backoff = new Backoff();
-    expect([1, 2, 3, 4, 5].map(() => backoff.delayMs())).toEqual([250, 500, 1_000, 2_000, 2_000]);
+    expect([1, 2, 3, 4, 5].map(() => backoff.delayMs())).toEqual([250, 500, 1_000, 1_000, 1_000]);
     backoff.handleSuccess();
     expect(backoff.delayMs()).toBe(250);
   });
@@ -157,15 +159,42 @@ describe('the media path', () => {
     expect(media.pollRestart(ms(5_000), true)).toBe(true);
     media.handleStart(ms(5_000));
     media.handleAlive(ms(5_200));
-    expect(media.pollRestart(ms(7_600), true)).toBe(false);
-    expect(media.pollRestart(ms(7_701), true)).toBe(true);
-    expect(media.pollRestart(ms(7_701), false)).toBe(false);
+    expect(media.pollRestart(ms(6_600), true)).toBe(false);
+    expect(media.pollRestart(ms(6_701), true)).toBe(true);
+    expect(media.pollRestart(ms(6_701), false)).toBe(false);
   });
   it('survives a cut of two seconds without being made anew', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));
     media.handleAlive(ms(6_000));
-    expect(media.pollRestart(ms(8_000), true)).toBe(false);
+    for (let t = 6_950; t < 8_000; t += 50) expect(media.pollRestart(ms(t), false)).toBe(false);
+    expect(media.pollRestart(ms(8_050), true)).toBe(false);
+    media.handleAlive(ms(8_300));
+    expect(media.pollRestart(ms(8_450), true)).toBe(false);
+  });
+  it('is made anew soon after a cut that it did not survive', () => {
+    const media = new MediaWatch();
+    media.handleStart(ms(0));
+    media.handleAlive(ms(6_000));
+    expect(media.pollRestart(ms(8_000), false)).toBe(false);
+    expect(media.pollRestart(ms(8_050), true)).toBe(false);
+    expect(media.pollRestart(ms(8_450), true)).toBe(true);
+  });
+  it('is asked for a sign of life while it is silent', () => {
+    const media = new MediaWatch();
+    media.handleStart(ms(0));
+    expect(media.pollProbe(ms(900))).toBe(false);
+    media.handleAlive(ms(1_000));
+    expect([1_200, 1_300, 1_400, 1_600].map((t) => media.pollProbe(ms(t)))).toEqual([false, true, false, true]);
+  });
+  it('is made anew at once when the server forgot it and it is silent', () => {
+    const media = new MediaWatch();
+    media.handleStart(ms(0));
+    media.handleAlive(ms(5_000));
+    media.handleForgotten(ms(5_100));
+    expect(media.pollRestart(ms(5_100), true)).toBe(false);
+    media.handleForgotten(ms(5_500));
+    expect(media.pollRestart(ms(5_500), true)).toBe(true);
   });
   it('is made anew soon after it ended', () => {
     const media = new MediaWatch();

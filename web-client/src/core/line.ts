@@ -27,26 +27,32 @@ export class LineWatch {
   get everHeard(): boolean { return this.heard !== null; }
 }
 
-/** Waits between attempts: 0.25 s doubling to 2 s. */
+/** Waits between attempts: 0.25 s doubling to 1 s, so that a server that is back is noticed within a second. */
 export class Backoff {
   private next = 250;
   delayMs(): number {
     const now = this.next;
-    this.next = Math.min(2_000, this.next * 2);
+    this.next = Math.min(1_000, this.next * 2);
     return now;
   }
   handleSuccess(): void { this.next = 250; }
 }
 
-/** Time given to an offer before it is made anew, and silence of an established path before it counts as gone. */
+/** Time given to an offer before it is made anew, and silence of an established path, probed, before it counts as gone. */
 export const OFFER_MS = 5_000;
-export const MEDIA_SILENT_MS = 2_500;
+export const MEDIA_SILENT_MS = 1_500;
+/** Silence of the path after which it is probed, and how often. */
+export const MEDIA_PROBE_MS = 300;
+/** When the line is back, the old path is given this long to speak again. */
+export const MEDIA_GRACE_MS = 400;
 
 /** When to make the media path anew. Signs of life: a frame shown or a message on a data channel. */
 export class MediaWatch {
   private startedAt: PerfMs | null = null;
   private alive: PerfMs | null = null;
   private ended = false;
+  private heardSince: PerfMs | null = null;
+  private probedAt: PerfMs | null = null;
 
   handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; }
   handleAlive(now: PerfMs): void { this.alive = now; }
@@ -54,11 +60,26 @@ export class MediaWatch {
 
   /** True when the path should be made anew. `serverHeard`: signalling works, so an attempt can succeed. */
   pollRestart(now: PerfMs, serverHeard: boolean): boolean {
-    if (!serverHeard) return false;
+    this.heardSince = serverHeard ? this.heardSince ?? now : null;
+    if (this.heardSince === null) return false;
     if (this.startedAt === null) return true;
     if (this.ended) return now - this.startedAt >= 250;
+    if (now - this.heardSince < MEDIA_GRACE_MS) return false;
     if (now - this.startedAt < OFFER_MS) return this.alive !== null && now - this.alive >= MEDIA_SILENT_MS;
     return now - (this.alive ?? this.startedAt) >= MEDIA_SILENT_MS;
+  }
+
+  /** True when an established path has been silent and should be asked for a sign of life. */
+  pollProbe(now: PerfMs): boolean {
+    if (this.alive === null || now - this.alive < MEDIA_PROBE_MS) return false;
+    if (this.probedAt !== null && now - this.probedAt < MEDIA_PROBE_MS) return false;
+    this.probedAt = now;
+    return true;
+  }
+
+  /** The server does not know this path (any more): it is made anew at once, if it does not speak. */
+  handleForgotten(now: PerfMs): void {
+    if (this.startedAt !== null && now - (this.alive ?? this.startedAt) >= MEDIA_GRACE_MS) this.ended = true;
   }
 
   isAlive(now: PerfMs): boolean { return this.alive !== null && now - this.alive < MEDIA_SILENT_MS; }

@@ -1,8 +1,10 @@
 // Whether the picture still moves. Driven by a timer of the viewer's own, because the video's callback stops when the line does.
 import type { PerfMs } from './units';
 
-/** No new frame for this long: the link to this viewer has stalled. */
-export const STALL_MS = 500;
+/** No new frame for this long: the picture has stalled. With a heartbeat of 50 ms it is said within 500 ms. */
+export const STALL_MS = 450;
+/** And when the server says that the compositor is gone: only what is still on its way can come. */
+export const SOURCE_GONE_MS = 150;
 /** Before the first frame a viewer waits; after this long it says that no picture comes. */
 export const FIRST_FRAME_MS = 4_000;
 
@@ -15,9 +17,9 @@ export class StallWatch {
 
   handleFrame(now: PerfMs): void { this.lastFrame = now; }
 
-  flow(now: PerfMs): Flow {
+  flow(now: PerfMs, sourceGone = false): Flow {
     if (this.lastFrame === null) return now - this.since >= FIRST_FRAME_MS ? 'stalled' : 'waiting';
-    return now - this.lastFrame >= STALL_MS ? 'stalled' : 'flowing';
+    return now - this.lastFrame >= (sourceGone ? SOURCE_GONE_MS : STALL_MS) ? 'stalled' : 'flowing';
   }
 
   /** When `flow` changes next if nothing arrives; null when it will not. */

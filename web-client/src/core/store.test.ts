@@ -18,6 +18,12 @@ describe('who is present', () => {
     store.handlePeople([person(1, true), person(2, true)], 1);
     expect([...store.lostPeople.value]).toEqual([]);
   });
+  it('is not lost who left on purpose', () => {
+    const store = new Store();
+    store.handlePeople([person(1, true), person(2, true), person(3, true)], 1);
+    store.handlePeople([person(1, true), create(PersonSchema, { author: 2, left: true }), person(3, false, false)], 1);
+    expect([...store.lostPeople.value]).toEqual([3]);
+  });
   it('is never oneself', () => {
     const store = new Store();
     store.handlePeople([person(1, true)], 1);

@@ -1,9 +1,10 @@
 // What the screens show, in signals. Written by the client at the edge, read by screens and stage; no DOM, no clock.
 import { computed, signal } from '@preact/signals-core';
-import type { CaseInfo, Person, Welcome } from '../gen/signal_pb';
+import type { CaseInfo, FeedInfo, HealthReport, Person, Welcome } from '../gen/signal_pb';
 import type { Language, Texts } from '../i18n';
 import { CATALOGUE } from '../i18n';
 import type { Screen } from './protocol';
+import { PROGRAM } from './view';
 
 /** opening: no answer yet · open · lost: was open, reconnecting · over: refused for good or ended. */
 export type Phase = 'opening' | 'open' | 'lost' | 'over';
@@ -32,8 +33,19 @@ export class Store {
   readonly screen = signal<Screen | null>(null);
   readonly welcome = signal<Welcome | null>(null);
   readonly caseInfo = signal<CaseInfo | null>(null);
+  /** The program first. Follows feeds that come and go. */
+  readonly feeds = signal<readonly FeedInfo[]>([]);
+  /** Ids of the single feeds, in the server's order. */
+  readonly singles = computed<readonly string[]>(() => this.feeds.value.map((f) => f.feed).filter((f) => f !== PROGRAM));
+  /** What stands large: the program or a single feed. */
+  readonly large = signal(PROGRAM);
+  /** Feed of each slot of the media path as the server has assigned it. */
+  readonly slots = signal<readonly string[]>([PROGRAM]);
+  readonly health = signal<HealthReport | null>(null);
+  /** The report before it, for rates. */
+  readonly healthBefore = signal<HealthReport | null>(null);
   readonly people = signal<readonly Person[]>([]);
-  /** Authors whose media path was up once on this page and is not now. */
+  /** Authors who were here and whose line is lost: not those who left on purpose. */
   readonly lostPeople = signal<ReadonlySet<number>>(new Set());
   readonly voiceOpen = signal(false);
   readonly remoteMuted = signal(false);
@@ -58,12 +70,17 @@ export class Store {
     if (!on && has) this.notices.value = this.notices.value.filter((k) => k !== key);
   }
 
+  /** Others with a picture were here, one of them was lost, and none is left. */
+  remoteLost(): boolean {
+    return this.lostPeople.value.size > 0 && !this.people.value.some((p) => p.media && p.author !== this.welcome.value?.author);
+  }
+
   /** The list of who is present, and who of them was lost since. */
   handlePeople(people: readonly Person[], own: number): void {
     const before = new Map(this.people.value.map((p) => [p.author, p]));
     const lost = new Set(this.lostPeople.value);
     for (const p of people) {
-      if (p.author === own || p.media) lost.delete(p.author);
+      if (p.author === own || p.media || p.left) lost.delete(p.author);
       else if (before.get(p.author)?.media) lost.add(p.author);
     }
     this.people.value = people;

@@ -1,5 +1,6 @@
 // Measuring mode only: read-only looks into the page for end-to-end programs, as `window.shirube`.
 import { effect } from '@preact/signals-core';
+import { PROGRAM } from '../core/view';
 import type { Stage } from '../stage/stage';
 import type { Client } from './client';
 import { perfNow } from './clock';
@@ -9,10 +10,11 @@ declare global {
 }
 
 export function exposeForBenches(client: Client, stage: Stage): () => void {
+  const ring = () => client.views.ring(PROGRAM);
   const stop = effect(() => {
     if (!client.store.welcome.value?.measuring) return;
     window.shirube = Object.freeze({
-      /** The program's video element. */
+      /** The video element of what stands large. */
       video: () => stage.video,
       glass: () => stage.glass,
       clock: Object.freeze({
@@ -21,10 +23,10 @@ export function exposeForBenches(client: Client, stage: Stage): () => void {
         uncertaintyMs: () => client.uncertaintyMs(),
       }),
       frames: Object.freeze({
-        size: () => client.ring.size,
-        newest: () => client.ring.newest,
-        at: (rtpTs: number) => client.ring.at(rtpTs),
-        shown: () => client.shown.last,
+        size: () => ring()?.size ?? 0,
+        newest: () => ring()?.newest ?? null,
+        at: (rtpTs: number) => ring()?.at(rtpTs) ?? null,
+        shown: () => client.views.of(PROGRAM)?.log.last ?? null,
       }),
       ink: Object.freeze({
         strokes: () => client.ink.sheet.visible(),

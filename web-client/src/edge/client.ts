@@ -2,22 +2,21 @@
 // nothing that a core can decide.
 import { create } from '@bufbuild/protobuf';
 import { CaseClock } from '../core/clock';
-import { FrameRing, ShownLog } from '../core/frames';
 import { InkClient } from '../core/ink/client';
 import { Backoff, LineVoice, LineWatch, MediaWatch } from '../core/line';
 import { clientBytes, ephPingBytes, inkBytes, parseCtl, parseEph, parseInk, parseServer, screenOf, SIGNAL_VERSION } from '../core/protocol';
 import type { CHANNEL } from '../core/protocol';
 import type { Flow } from '../core/stall';
-import { StallWatch } from '../core/stall';
 import type { NoticeKey } from '../core/store';
 import { failureOf, Store } from '../core/store';
 import type { CaptureNtp, LocalNtp, PerfMs } from '../core/units';
 import { captureNtp, unixMsFromNtp } from '../core/units';
-import type { FrameIndex } from '../gen/frame_pb';
+import type { View } from '../core/view';
+import { PROGRAM, Views } from '../core/view';
 import type { InkPacket } from '../gen/ink_pb';
-import type { CaseState, ClientMessage, ServerMessage, Welcome } from '../gen/signal_pb';
+import type { CaseState, ClientMessage, FeedInfo, Person, ServerMessage, Welcome } from '../gen/signal_pb';
 import {
-  ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, MicrophoneSchema, OfferSchema, RemoteMuteSchema, VoiceOpenSchema,
+  ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, MicrophoneSchema, OfferSchema, RemoteMuteSchema, SelectSchema, VoiceOpenSchema,
 } from '../gen/signal_pb';
 import { perfNow, toLocalNtp } from './clock';
 import { askMicrophone } from './microphone';
@@ -51,8 +50,10 @@ export interface Ways {
 }
 export const WAYS: Ways = { openSession, openSocket, openPath, askMicrophone };
 
-/** What the stage wants to hear. */
+/** What a stage wants to hear. Several may stand on one page: one is large, the others are its filmstrip. */
 export interface StageEvents {
+  /** The slot whose picture it shows. */
+  slot(): number;
   video(track: MediaStreamTrack): void;
   tick(now: PerfMs): void;
   /** Ink changed: repaint with the next animation frame. */
@@ -63,8 +64,7 @@ export interface StageEvents {
 
 export class Client {
   readonly store = new Store();
-  readonly ring = new FrameRing();
-  readonly shown = new ShownLog();
+  readonly views = new Views(perfNow());
   readonly ink = new InkClient();
   private readonly clock = new CaseClock();
   private readonly line = new LineWatch();
@@ -72,11 +72,11 @@ export class Client {
   private readonly media = new MediaWatch();
   private readonly backoff = new Backoff();
   private readonly voices = new Voices();
-  private stall = new StallWatch(perfNow());
-  private stage: StageEvents | null = null;
+  private readonly stages = new Set<StageEvents>();
   private id = '';
   private resume = '';
   private socket: Socket | null = null;
+  private socketTried: PerfMs | null = null;
   private socketSince: PerfMs | null = null;
   private socketHeard: PerfMs | null = null;
   private socketOpen = false;
@@ -97,15 +97,24 @@ export class Client {
 
   constructor(private readonly ways: Ways = WAYS) {}
 
-  attach(stage: StageEvents): void {
-    this.stage = stage;
-    const track = this.videoTrack;
+  /** A stage begins to listen; returns how it ends. */
+  attach(stage: StageEvents): () => void {
+    this.stages.add(stage);
+    this.showTrack(stage);
+    return () => { this.stages.delete(stage); };
+  }
+  private tracks: readonly MediaStreamTrack[] = [];
+  private showTrack(stage: StageEvents): void {
+    const track = this.tracks[stage.slot()];
     if (track) stage.video(track);
   }
-  private videoTrack: MediaStreamTrack | null = null;
 
   async start(): Promise<void> {
     setInterval(() => this.tick(), TICK_MS);
+    addEventListener('online', () => this.retryNow());
+    document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'visible') this.retryNow(); });
+    // A page that is put away for good says so; a line that is lost cannot.
+    addEventListener('pagehide', () => this.send({ case: 'leave', value: create(LeaveSchema, {}) }));
     for (;;) {
       const opened = await this.ways.openSession();
       if ('id' in opened) {
@@ -132,33 +141,41 @@ export class Client {
     const ns = this.clock.uncertaintyNs();
     return ns === null ? null : Number(ns) / 1e6;
   }
-  flow(now: PerfMs): Flow { return this.stall.flow(now); }
+  flow(now: PerfMs, slot = this.largeView.slot): Flow { return this.views.slots[slot]?.flow(now, this.sourceGone()) ?? 'waiting'; }
+  private get largeView(): View { return this.views.of(this.store.large.value) ?? (this.views.slots[0] as View); }
   /** The server is heard, and says that the room's compositor is gone. */
   sourceGone(): boolean {
     return this.store.phase.value === 'open' && !this.store.engineUp.value && this.line.lostSince(perfNow()) === null;
   }
 
-  handleFrameShown(frame: FrameShown): void {
+  handleFrameShown(frame: FrameShown, slot: number): void {
+    const view = this.views.slots[slot];
+    if (!view) return;
     const now = perfNow();
-    const flowed = this.flow(now) === 'flowing';
-    this.framesShown += 1;
-    this.stall.handleFrame(now);
+    const flowed = this.flow(now, slot) === 'flowing';
     this.media.handleAlive(now);
     this.offers = 0;
     this.store.notice('fail_media', false);
-    if (frame.rtpTs !== null) this.shown.handleShown(frame.rtpTs, frame.shown);
+    if (!view.handleFrame(frame.rtpTs, frame.shown, this.views.ring(view.feed), now)) return;
+    if (slot === this.largeView.slot) this.framesShown += 1;
     // The heartbeat repaints what changed; only the return of the picture is told at once.
-    if (!flowed) this.stage?.tick(now);
+    if (!flowed) for (const stage of this.stages) stage.tick(now);
   }
 
   // ——— what people do ———
+
+  /** Puts the program or a single feed large. */
+  show(feed: string): void {
+    this.store.large.value = feed === PROGRAM || this.store.singles.value.includes(feed) ? feed : PROGRAM;
+    this.syncSlots();
+  }
 
   /** The room's clear: hidden before this returns, then said. */
   clearInk(): void {
     const now = perfNow();
     const at = this.toTimeline(now) ?? captureNtp(toLocalNtp(now));
     this.ink.clearAll(at, now);
-    this.stage?.inkNow();
+    for (const stage of this.stages) stage.inkNow();
     this.store.clearedAtMs.value = unixMsFromNtp(at);
     this.afterInk(now);
   }
@@ -225,7 +242,7 @@ export class Client {
     this.inkSeen = this.ink.sheet.revision;
     this.store.inkOff.value = this.ink.sheet.isOff;
     this.store.inkOnGlass.value = this.ink.sheet.visible().length > 0;
-    this.stage?.ink();
+    for (const stage of this.stages) stage.ink();
   }
 
   /** One packet per animation frame while drawing; ops and repeats at once. */
@@ -248,7 +265,12 @@ export class Client {
       this.tickInkPath(now);
       this.tickReport(now);
     }
-    this.stage?.tick(now);
+    for (const stage of this.stages) stage.tick(now);
+  }
+
+  /** Something says that the network may be back: the next attempt is due at once. */
+  private retryNow(): void {
+    if (this.connectAt !== null) this.connectAt = perfNow();
   }
 
   private tickConnection(now: PerfMs): void {
@@ -281,22 +303,17 @@ export class Client {
     }
     const since = this.line.lostSince(now);
     this.store.lineLostSeconds.value = since === null ? null : Math.floor((now - since) / 1000);
-    const said = this.lineVoice.handleLine(since !== null || (this.store.screen.value === 'room' && this.remoteLost()));
+    const said = this.lineVoice.handleLine(since !== null || (this.store.screen.value === 'room' && this.store.remoteLost()));
     if (said) say(this.store.texts.value[said === 'lost' ? 'say_lost' : 'say_back'], this.store.language.value);
-  }
-
-  /** In the room: there were mentors with a picture, and none is left with one. */
-  private remoteLost(): boolean {
-    const { lostPeople, people } = this.store;
-    return lostPeople.value.size > 0 && !people.value.some((p) => p.media && p.author !== this.store.welcome.value?.author);
   }
 
   private tickMedia(now: PerfMs): void {
     const stalled = this.flow(now) === 'stalled';
-    if (stalled && !this.wasStalled && this.stall.everFlowed) this.freezes += 1;
+    if (stalled && !this.wasStalled && this.largeView.everFlowed) this.freezes += 1;
     this.wasStalled = stalled;
     const screen = this.store.screen.value;
     if (!this.welcomed || screen === null || screen === 'vendor') return;
+    if (this.media.pollProbe(now)) this.sendPing(now);
     if (this.media.pollRestart(now, this.socketOpen && this.line.lostSince(now) === null)) this.openMedia(now);
   }
 
@@ -311,8 +328,9 @@ export class Client {
     if (!this.welcomed || now < this.nextReport) return;
     this.nextReport = now + REPORT_MS;
     void this.path?.rttMs().then((rtt) => { this.rttMs = rtt; }, () => undefined);
-    const last = this.shown.last;
-    const capture = last ? this.ring.at(last.rtpTs)?.entries[0]?.capture ?? 0n : 0n;
+    const view = this.largeView;
+    const last = view.log.last;
+    const capture = last ? this.views.ring(view.feed)?.at(last.rtpTs)?.entries[0]?.capture ?? 0n : 0n;
     const at = this.toTimeline(now);
     const ageMs = at === null || capture === 0n ? 0 : Number(at - capture) / 4_294_967.296;
     this.send({
@@ -328,7 +346,8 @@ export class Client {
 
   private connect(): void {
     this.connectAt = null;
-    this.socketSince = perfNow();
+    this.socketTried = perfNow();
+    this.socketSince = this.socketTried;
     this.socketHeard = null;
     this.socket = this.ways.openSocket(this.id, {
       open: () => {
@@ -355,7 +374,10 @@ export class Client {
     this.welcomed = false;
     if (this.store.phase.value === 'open') this.store.phase.value = 'lost';
     if (this.store.welcome.value === null) this.store.notice('fail_unreachable', true);
-    this.connectAt = (perfNow() + this.backoff.delayMs()) as PerfMs;
+    // An attempt that hung has been waited for already.
+    const now = perfNow();
+    const spent = this.socketTried === null ? 0 : now - this.socketTried;
+    this.connectAt = (now + Math.max(50, this.backoff.delayMs() - spent)) as PerfMs;
   }
 
   private handleServer(message: ServerMessage, now: PerfMs): void {
@@ -365,7 +387,7 @@ export class Client {
       case 'answer':
         if (body.value.id === this.offerId) void this.path?.answer(body.value.sdp);
         return;
-      case 'people': return this.store.handlePeople(body.value.people, this.store.welcome.value?.author ?? 0);
+      case 'people': return this.handlePeople(body.value.people, now);
       case 'state': return this.handleCaseState(body.value);
       case 'refused':
         if (body.value.final) this.finish(failureOf(body.value.code, { ja: body.value.messageJa, en: body.value.messageEn }));
@@ -373,10 +395,13 @@ export class Client {
       case 'ink': return this.handleInk(body.value, now);
       case 'snapshot': return this.ink.handleSnapshot(body.value, now);
       case 'clock': return this.handlePong(body.value.t1, body.value.t2, body.value.t3, now);
-      case 'frame': return this.handleFrame(body.value);
-      case 'assign': // slot 0 is the program; single feeds come with their own stage
-      case 'health': // figures for the desk and the vendor: their pages come with them
-      case 'feeds':
+      case 'frame': return this.views.handleIndex(body.value);
+      case 'assign': return this.handleAssign(body.value.slot, body.value.feed, now);
+      case 'health':
+        this.store.healthBefore.value = this.store.health.value;
+        this.store.health.value = body.value;
+        return;
+      case 'feeds': return this.handleFeeds(body.value.feeds);
       case 'voice': // who is in a voice slot; the list of who is present shows who speaks
       case undefined: return;
       default: return unreachable(body);
@@ -387,12 +412,16 @@ export class Client {
     if (welcome.version !== SIGNAL_VERSION) return this.finish({ key: 'fail_version', said: null, reference: `signal.version.${welcome.version}` });
     this.welcomed = true;
     this.backoff.handleSuccess();
+    // A server that gave this page a new name has forgotten its media path too.
+    if (this.store.welcome.value !== null && this.store.welcome.value.epoch !== welcome.epoch) this.media.handleForgotten(now);
     this.resume = welcome.resume;
+    this.views.handleConnection();
     this.store.notice('fail_unreachable', false);
     this.store.welcome.value = welcome;
     this.store.screen.value = screenOf(welcome.role);
     if (welcome.caseInfo) this.store.caseInfo.value = welcome.caseInfo;
     this.store.phase.value = 'open';
+    this.handleFeeds(welcome.feeds);
     this.clock.handleConnection(now);
     this.ink.handleWelcome(welcome.author, welcome.epoch);
     if (welcome.caseInfo?.state === 'ended') return this.handleEnded(null);
@@ -402,6 +431,34 @@ export class Client {
     }
     if (this.store.microphone.value === 'sending') this.send({ case: 'microphone', value: create(MicrophoneSchema, { on: true }) });
     return undefined;
+  }
+
+  private handlePeople(people: readonly Person[], now: PerfMs): void {
+    const own = this.store.welcome.value?.author ?? 0;
+    this.store.handlePeople(people, own);
+    const me = people.find((p) => p.author === own);
+    if (me && me.present && !me.media) this.media.handleForgotten(now);
+  }
+
+  private handleFeeds(feeds: readonly FeedInfo[]): void {
+    this.store.feeds.value = feeds;
+    this.views.handleFeeds(feeds.map((f) => f.feed));
+    this.show(this.store.large.value);
+  }
+
+  /** Asks for what differs from what was asked for. */
+  private syncSlots(): void {
+    const screen = this.store.screen.value;
+    if (!this.welcomed || screen === null || screen === 'room' || screen === 'vendor') return;
+    for (const { slot, feed } of this.views.pollSelects(screen, this.store.singles.value, this.store.large.value)) {
+      this.send({ case: 'select', value: create(SelectSchema, { slot, feed, layer: feed ? 'high' : '' }) });
+    }
+  }
+
+  private handleAssign(slot: number, feed: string, now: PerfMs): void {
+    if (!this.views.handleAssign(slot, feed, now)) return;
+    this.store.slots.value = this.views.slots.map((v) => v.feed);
+    for (const stage of this.stages) this.showTrack(stage);
   }
 
   private handleCaseState(state: CaseState): void {
@@ -456,8 +513,8 @@ export class Client {
       offer: (sdp) => { if (mine()) this.send({ case: 'offer', value: create(OfferSchema, { id, sdp }) }); },
       tracks: (video, voice) => {
         if (!mine()) return;
-        this.videoTrack = video[0] ?? null;
-        if (video[0]) this.stage?.video(video[0]);
+        this.tracks = video;
+        for (const stage of this.stages) this.showTrack(stage);
         this.voices.handleTracks(voice);
         if (this.store.voiceOpen.value && (this.store.screen.value !== 'room' || this.track)) void this.voices.play();
         if (this.store.microphone.value === 'sending') void this.path?.speak(this.track);
@@ -478,7 +535,7 @@ export class Client {
     switch (name) {
       case 'eph': {
         const eph = parseEph(bytes);
-        for (const frame of eph?.frames ?? []) this.handleFrame(frame);
+        for (const frame of eph?.frames ?? []) this.views.handleIndex(frame);
         if (eph?.pong) this.handlePong(eph.pong.t1, eph.pong.t2, eph.pong.t3, now);
         return;
       }
@@ -491,17 +548,13 @@ export class Client {
       case 'ctl': {
         const body = parseCtl(bytes)?.body;
         if (body?.case === 'snapshot') this.ink.handleSnapshot(body.value, now);
-        if (body?.case === 'people') this.store.handlePeople(body.value.people, this.store.welcome.value?.author ?? 0);
+        if (body?.case === 'people') this.handlePeople(body.value.people, now);
         if (body?.case === 'state') this.handleCaseState(body.value);
         this.afterInk(now);
         return;
       }
       case 'vit': return; // health of feeds: its panel comes with the vital signs
     }
-  }
-
-  private handleFrame(frame: FrameIndex): void {
-    if (frame.program === 'program') this.ring.handleFrame(frame);
   }
 
   private handleInk(packet: InkPacket, now: PerfMs): void {

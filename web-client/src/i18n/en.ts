@@ -24,6 +24,7 @@ export const en: Texts = {
   look_lost: 'Lost at source',
   look_lost_plate: 'Signal lost at source',
   look_lost_next: 'Check the device’s power and cable',
+  look_lost_engine_plate: 'Picture lost',
   look_lost_engine: 'The compositor is being reconnected',
   look_stalled: 'Link stalled',
   look_stalled_plate: 'Link to you stalled',
@@ -38,6 +39,7 @@ export const en: Texts = {
   age_none: '—',
   age_label: 'Age of the picture',
 
+  film_label: 'Program and single feeds',
   people: 'Who is present',
   people_nobody: 'Nobody else is here yet',
   you: 'you',

@@ -22,6 +22,7 @@ export const ja = {
   look_lost: '信号なし',
   look_lost_plate: '信号なし（機器側）',
   look_lost_next: '装置の電源とケーブルを確認',
+  look_lost_engine_plate: '映像途絶（合成装置）',
   look_lost_engine: '合成装置をつなぎ直しています',
   look_stalled: '映像途絶',
   look_stalled_plate: '映像途絶（回線）',
@@ -36,6 +37,7 @@ export const ja = {
   age_none: '—',
   age_label: '映像遅延',
 
+  film_label: '統合表示と個別の映像',
   people: '参加者一覧',
   people_nobody: 'ほかの参加者はまだいません',
   you: 'あなた',

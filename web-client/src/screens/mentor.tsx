@@ -3,12 +3,14 @@ import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
 import type { Client } from '../edge/client';
 import { Header, Icon, InkSigns, lineLost, Notices, People } from './parts';
+import { Filmstrip, useFeedKeys } from './filmstrip';
 import { StageHost } from './stage_host';
 
 export function Mentor({ client, draws }: { client: Client; draws: boolean }): JSX.Element {
   const { store } = client;
   const t = store.texts.value;
   useKeys(client, draws);
+  useFeedKeys(client);
   return (
     <div class={`mentor ${draws ? '' : 'norail'}`} data-testid="mentor">
       <Header client={client} room={false} />
@@ -19,7 +21,7 @@ export function Mentor({ client, draws }: { client: Client; draws: boolean }): J
           <button class="btn" type="button" data-testid="undo" onClick={() => { client.undo(); }}><Icon name="arrow-u-up-left-bold" /><span class="hint">{t.undo}</span></button>
         </nav>
       ) : null}
-      <main><StageHost client={client} remote={true} draws={draws && !onPhone()} /></main>
+      <main><StageHost client={client} feed={store.large.value} remote={true} draws={draws && !onPhone()} /><Filmstrip client={client} cut={true} /></main>
       <aside>
         <People client={client} empty={t.people_nobody} />
         <InkSigns client={client} />

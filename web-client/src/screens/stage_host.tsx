@@ -6,33 +6,50 @@ import type { Client } from '../edge/client';
 import { perfNow } from '../edge/clock';
 import { watchPointer } from '../edge/pointer';
 import { watchFrames } from '../edge/video_frames';
+import { FrameRing, ShownLog } from '../core/frames';
+import { PROGRAM } from '../core/view';
+import { CropTile } from '../stage/crop';
 import { Stage } from '../stage/stage';
+import type { StageContext } from '../stage/stage';
 import { pick } from '../i18n';
 import { clockText } from './parts';
 import { exposeForBenches } from '../edge/benches';
 
-export function StageHost({ client, remote, draws }: { client: Client; remote: boolean; draws: boolean }): JSX.Element {
+interface Standing { readonly client: Client; readonly feed: string; readonly remote: boolean; readonly draws: boolean }
+
+/** What stands large. */
+export function StageHost({ client, feed = PROGRAM, remote, draws }: { client: Client; feed?: string; remote: boolean; draws: boolean }): JSX.Element {
   const host = useRef<HTMLDivElement>(null);
-  useEffect(() => (host.current ? stand(host.current, client, remote, draws) : undefined), [client, remote, draws]);
+  useEffect(() => (host.current ? stand(host.current, { client, feed, remote, draws }) : undefined), [client, feed, remote, draws]);
   return <div class="stage" ref={host} />;
 }
 
-function stand(host: HTMLElement, client: Client, remote: boolean, draws: boolean): () => void {
+/** A tile of the filmstrip with a picture of its own, or (`cut`) one cut out of the program's. */
+export function TileHost({ client, feed, cut }: { client: Client; feed: string; cut: boolean }): JSX.Element {
+  const host = useRef<HTMLSpanElement>(null);
+  useEffect(() => (host.current ? (cut ? standCut : standSmall)(host.current, client, feed) : undefined), [client, feed, cut]);
+  return <span class="tilehost" ref={host} />;
+}
+
+const NO_RING = new FrameRing();
+const NO_LOG = new ShownLog();
+
+function contextOf(client: Client, feed: string, remote: boolean): StageContext {
   const { store } = client;
-  const person = (author: number) => store.people.value.find((p) => p.author === author);
-  const stage = new Stage({
-    ring: client.ring,
-    log: client.shown,
+  return {
+    feed,
+    ring: () => client.views.ring(feed) ?? NO_RING,
+    log: () => client.views.of(feed)?.log ?? NO_LOG,
     ink: client.ink,
     clock: { toTimeline: (t) => client.toTimeline(t), uncertaintyMs: () => client.uncertaintyMs() },
     texts: () => store.texts.value,
-    feedName: (feed) => {
-      const info = store.welcome.value?.feeds.find((f) => f.feed === feed);
-      return info ? pick(store.language.value, info.nameJa, info.nameEn) : feed;
+    feedName: (one) => {
+      const info = store.feeds.value.find((f) => f.feed === one);
+      return info ? pick(store.language.value, info.nameJa, info.nameEn) : one;
     },
     labelOf: (author) => {
       if (author === store.welcome.value?.author) return store.texts.value.label_you;
-      const p = person(author);
+      const p = store.people.value.find((other) => other.author === author);
       return p ? pick(store.language.value, p.familyJa, p.familyEn) : '';
     },
     drawers: () => store.people.value.map((p) => ({ author: p.author, lead: p.lead, mayDraw: p.mayDraw })),
@@ -41,12 +58,50 @@ function stand(host: HTMLElement, client: Client, remote: boolean, draws: boolea
       if (!remote || !me) return null;
       return `${pick(store.language.value, me.nameJa, me.nameEn)} ${clockText(store.caseTimeMs.value, false, '')}`;
     },
-    flow: (now) => client.flow(now),
+    flow: (now) => {
+      const view = client.views.of(feed);
+      return view ? client.flow(now, view.slot) : 'waiting';
+    },
     sourceGone: () => client.sourceGone(),
-  });
-  host.append(stage.root);
-  stage.glass.classList.toggle('draws', draws);
+  };
+}
 
+const play = (video: HTMLVideoElement) => (track: MediaStreamTrack): void => {
+  if (video.srcObject instanceof MediaStream && video.srcObject.getVideoTracks()[0] === track) return;
+  video.srcObject = new MediaStream([track]);
+  void video.play().catch(() => undefined);
+};
+
+function stand(host: HTMLElement, { client, feed, remote, draws }: Standing): () => void {
+  const { store } = client;
+  const stage = new Stage(contextOf(client, feed, remote));
+  const stop = standStage(host, client, stage, feed, () => true);
+  stage.glass.classList.toggle('draws', draws);
+  const stopTexts = effect(() => {
+    void store.texts.value;
+    void store.people.value;
+    void store.welcome.value;
+    void store.feeds.value;
+    stage.tick(perfNow());
+    stage.paint(perfNow());
+  });
+  const stopPointer = draws ? watchPen(stage, client) : () => undefined;
+  const stopBenches = exposeForBenches(client, stage);
+  return () => {
+    stopTexts();
+    stopPointer();
+    stopBenches();
+    stop();
+  };
+}
+
+/** Only one element counts the frames of a slot: the large one, where it shows the same feed. */
+function standSmall(host: HTMLElement, client: Client, feed: string): () => void {
+  return standStage(host, client, new Stage(contextOf(client, feed, true), true), feed, () => client.store.large.value !== feed);
+}
+
+function standStage(host: HTMLElement, client: Client, stage: Stage, feed: string, counts: () => boolean): () => void {
+  host.append(stage.root);
   let painting = 0;
   const paintSoon = (): void => {
     painting ||= requestAnimationFrame(() => {
@@ -60,33 +115,28 @@ function stand(host: HTMLElement, client: Client, remote: boolean, draws: boolea
   });
   fit.observe(host);
   fit.observe(stage.caption);
-  const stopFrames = watchFrames(stage.video, (frame) => client.handleFrameShown(frame));
-  client.attach({
-    video: (track) => {
-      stage.video.srcObject = new MediaStream([track]);
-      void stage.video.play().catch(() => undefined);
-    },
-    tick: (now) => stage.tick(now),
-    ink: paintSoon,
-    inkNow: () => stage.paint(perfNow()),
-  });
-  const stopTexts = effect(() => {
-    void store.texts.value;
-    void store.people.value;
-    void store.welcome.value;
-    stage.tick(perfNow());
-    paintSoon();
-  });
-  const stopPointer = draws ? watchPen(stage, client) : () => undefined;
-  const stopBenches = exposeForBenches(client, stage);
+  const slot = (): number => client.views.of(feed)?.slot ?? -1;
+  const stopFrames = watchFrames(stage.video, (frame) => { if (counts()) client.handleFrameShown(frame, slot()); });
+  const detach = client.attach({ slot, video: play(stage.video), tick: (now) => stage.tick(now), ink: paintSoon, inkNow: () => stage.paint(perfNow()) });
   return () => {
     fit.disconnect();
     stopFrames();
-    stopTexts();
-    stopPointer();
-    stopBenches();
+    detach();
     cancelAnimationFrame(painting);
     stage.root.remove();
+  };
+}
+
+function standCut(host: HTMLElement, client: Client, feed: string): () => void {
+  const tile = new CropTile(feed, contextOf(client, PROGRAM, true));
+  host.append(tile.root);
+  const nothing = (): void => undefined;
+  const stopFrames = feed === PROGRAM ? watchFrames(tile.video, (frame) => { if (client.store.large.value !== PROGRAM) client.handleFrameShown(frame, 0); }) : nothing;
+  const detach = client.attach({ slot: () => 0, video: play(tile.video), tick: (now) => tile.tick(now), ink: nothing, inkNow: nothing });
+  return () => {
+    stopFrames();
+    detach();
+    tile.root.remove();
   };
 }
 

@@ -22,8 +22,10 @@ const AGE_PERIOD_MS = 500;
 const FILLS = 0.98;
 
 export interface StageContext {
-  readonly ring: FrameRing;
-  readonly log: ShownLog;
+  /** What stands here: `program`, or the id of a single feed. */
+  readonly feed: string;
+  ring(): FrameRing;
+  log(): ShownLog;
   readonly clock: GlassClock;
   readonly ink: InkClient;
   texts(): Texts;
@@ -39,7 +41,7 @@ export interface StageContext {
 interface RectParts { readonly under: HTMLElement; readonly over: HTMLElement; readonly strip: Strip | null; look: Look | null; words: string }
 
 export class Stage {
-  readonly root = element('figure', 'feed big');
+  readonly root = element('figure', '');
   readonly glass = element('div', 'glass');
   readonly video = element('video', 'picture');
   /** The last picture, kept when the line stops: the video itself may go black when its path is made anew. */
@@ -49,7 +51,7 @@ export class Stage {
   private readonly mark = element('div', 'wm');
   private readonly over = element('div', 'layer over');
   private readonly whole = element('div', 'whole');
-  private readonly strip = new Strip('figcaption', 'strip', 'program');
+  private readonly strip: Strip;
   private readonly ink = new InkLayer();
   private rects = new Map<string, RectParts>();
   private shape = '';
@@ -63,10 +65,15 @@ export class Stage {
   private looks = new Map<string, Look>();
   private size = { w: 0, h: 0 };
 
-  constructor(private readonly context: StageContext) {
-    this.root.dataset['testid'] = 'stage';
-    this.glass.dataset['testid'] = 'glass';
-    this.video.dataset['testid'] = 'program-video';
+  /** `small`: a tile of a filmstrip; it keeps strip and pattern and drops plate and watermark. */
+  constructor(private readonly context: StageContext, private readonly small = false) {
+    const id = small ? `tile-${context.feed}` : context.feed;
+    this.strip = new Strip('figcaption', 'strip', id);
+    this.root.className = small ? 'feed tile' : 'feed big';
+    this.root.dataset['testid'] = small ? id : 'stage';
+    this.root.dataset['feed'] = context.feed;
+    this.glass.dataset['testid'] = small ? `glass-${id}` : 'glass';
+    this.video.dataset['testid'] = `${small ? id : context.feed}-video`;
     this.video.muted = true;
     this.video.autoplay = true;
     this.video.playsInline = true;
@@ -93,7 +100,7 @@ export class Stage {
   /** The frame that was before the eyes at `time`; null while none was, or nothing is known of any. */
   frameAt(time: PerfMs): FrameIndex | null {
     if (this.context.flow(time) === 'waiting') return null;
-    return frameSeen(this.context.ring, this.context.log, time);
+    return frameSeen(this.context.ring(), this.context.log(), time);
   }
 
   /** CSS px of the glass to program pixels. */
@@ -105,7 +112,7 @@ export class Stage {
   /** Everything but the picture itself. Called on frames shown, on a timer, and when ink or texts change. */
   tick(now: PerfMs): void {
     const { texts, flow, sourceGone } = { texts: this.context.texts(), flow: this.context.flow(now), sourceGone: this.context.sourceGone() };
-    const reading = readGlass(this.context.ring, this.context.log, this.context.clock, now) ?? this.held(now);
+    const reading = readGlass(this.context.ring(), this.context.log(), this.context.clock, now) ?? this.held(now);
     this.reading = reading;
     const ages = now >= this.nextAges;
     if (ages) this.nextAges = now + AGE_PERIOD_MS;
@@ -114,8 +121,9 @@ export class Stage {
     const main = reading?.rects[0] ?? null;
     const look = lookOf({ flow, sourceGone, state: main?.state ?? null, ageKnown: main !== null && main.ageMs !== null });
     const filling = main !== null && this.fills(main.rect) ? main.feed : null;
-    const mainName = filling === null ? texts.program : this.context.feedName(filling);
-    this.strip.root.dataset['testid'] = `strip-${filling ?? 'program'}`;
+    const named = filling ?? (this.context.feed === 'program' ? null : this.context.feed);
+    const mainName = named === null ? texts.program : this.context.feedName(named);
+    this.strip.root.dataset['testid'] = this.small ? `strip-tile-${this.context.feed}` : `strip-${named ?? 'program'}`;
     this.strip.update({ name: mainName, look, ageMs: main?.ageMs ?? null, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages);
     const dead = flow !== 'flowing';
     this.frameLook(dead || filling !== null ? look : main === null ? 'unknown' : 'live');
@@ -175,7 +183,7 @@ export class Stage {
   private held(now: PerfMs): GlassReading | null {
     const last = this.reading;
     if (!last) return null;
-    const frame = this.context.ring.at(last.frame.rtpTs) ?? last.frame;
+    const frame = this.context.ring().at(last.frame.rtpTs) ?? last.frame;
     const at = this.context.clock.toTimeline(now);
     return {
       ...last,
@@ -214,7 +222,7 @@ export class Stage {
         e.style.width = percent(r.w, frame.width);
         e.style.height = percent(r.h, frame.height);
       }
-      const strip = this.fills(r) ? null : new Strip('div', 'strip on', entry.feed);
+      const strip = this.small || this.fills(r) ? null : new Strip('div', 'strip on', entry.feed);
       if (strip) {
         strip.root.style.left = percent(r.x, frame.width);
         strip.root.style.width = percent(r.w, frame.width);
@@ -255,7 +263,7 @@ export class Stage {
   }
 
   private frameLook(look: Look): void {
-    const name = `feed big is-${look}`;
+    const name = `feed ${this.small ? 'tile' : 'big'} is-${look}`;
     if (this.root.className !== name) this.root.className = name;
     this.root.dataset['look'] = look;
   }
@@ -278,11 +286,11 @@ export class Stage {
     this.whole.replaceChildren();
     this.whole.className = look ? `whole is-${look}` : 'whole';
     this.wholePat.className = look ? `layer wholepat is-${look}` : 'layer wholepat';
-    if (look && words) this.whole.append(plate(LOOKS[look].icon, texts[words.word], texts[sourceGone ? 'look_lost_engine' : words.next]));
+    if (look && words && !this.small) this.whole.append(plate(LOOKS[look].icon, texts[sourceGone ? 'look_lost_engine_plate' : words.word], texts[sourceGone ? 'look_lost_engine' : words.next]));
   }
 
   private watermark(): void {
-    const text = this.context.watermark() ?? '';
+    const text = (this.small ? null : this.context.watermark()) ?? '';
     if (text === this.marked) return;
     this.marked = text;
     const minute = Number(/(\d)$/.exec(text)?.[1] ?? 0);

@@ -1,0 +1,108 @@
+// What a page watches: which feed it asks for in which slot of its media path, and for each slot the frames it showed.
+import type { FrameIndex } from '../gen/frame_pb';
+import { FrameRing, ShownLog } from './frames';
+import type { Screen } from './protocol';
+import { SLOTS_VIDEO } from './protocol';
+import type { Flow } from './stall';
+import { StallWatch } from './stall';
+import type { PerfMs } from './units';
+
+export const PROGRAM = 'program';
+/** After a slot changed, frames of the feed before may still come; they are not shown under the new name for this long. */
+const SETTLE_MS = 1_000;
+
+/**
+ * The feeds that stand in the slots, slot 0 first; '' = nothing. `singles`: ids of single feeds, in the server's order;
+ * `large`: what stands large. A desk watches four at once, a mentor the one that stands large: only what is watched is encoded.
+ */
+export function slotsWanted(screen: Screen, singles: readonly string[], large: string): string[] {
+  const out = [PROGRAM, ...Array<string>(SLOTS_VIDEO - 1).fill('')];
+  if (screen === 'desk') {
+    singles.slice(0, SLOTS_VIDEO - 1).forEach((feed, i) => { out[i + 1] = feed; });
+    if (large !== PROGRAM && singles.includes(large) && !out.includes(large)) out[SLOTS_VIDEO - 1] = large;
+  } else if (screen === 'mentor' && singles.includes(large)) out[1] = large;
+  return out;
+}
+
+/** One slot: its feed, the frames it showed, and whether they still come. */
+export class View {
+  feed: string;
+  log = new ShownLog();
+  private stall: StallWatch;
+  private since: PerfMs;
+  private settled: boolean;
+
+  constructor(readonly slot: number, now: PerfMs) {
+    this.feed = slot === 0 ? PROGRAM : '';
+    this.settled = slot === 0;
+    this.since = now;
+    this.stall = new StallWatch(now);
+  }
+
+  /** The server's word on what is in this slot. True: it changed. */
+  handleAssign(feed: string, now: PerfMs): boolean {
+    if (feed === this.feed) return false;
+    this.feed = feed;
+    this.log = new ShownLog();
+    this.stall = new StallWatch(now);
+    this.since = now;
+    this.settled = false;
+    return true;
+  }
+
+  /** `rtpTs` null: the browser does not tell. Frames that are not known to be of this feed do not count until it settled. */
+  handleFrame(rtpTs: number | null, shown: PerfMs, ring: FrameRing | undefined, now: PerfMs): boolean {
+    this.settled ||= (rtpTs !== null && ring?.at(rtpTs) !== null && ring !== undefined) || now - this.since >= SETTLE_MS;
+    if (!this.settled) return false;
+    this.stall.handleFrame(now);
+    if (rtpTs !== null) this.log.handleShown(rtpTs, shown);
+    return true;
+  }
+
+  flow(now: PerfMs, sourceGone: boolean): Flow { return this.stall.flow(now, sourceGone); }
+  get everFlowed(): boolean { return this.stall.everFlowed; }
+}
+
+/** All slots of a page, and the frame indices of the feeds in them. */
+export class Views {
+  readonly slots: readonly View[];
+  /** Frame indices by the feed they describe. Only of feeds that stand in a slot, or stood in one. */
+  private readonly rings = new Map<string, FrameRing>();
+  private asked: string[] = [];
+
+  constructor(now: PerfMs) {
+    this.slots = Array.from({ length: SLOTS_VIDEO }, (_, slot) => new View(slot, now));
+    this.rings.set(PROGRAM, new FrameRing());
+  }
+
+  of(feed: string): View | null { return this.slots.find((v) => v.feed === feed) ?? null; }
+  ring(feed: string): FrameRing | undefined { return this.rings.get(feed); }
+
+  /** A new connection: everything is to be asked for again. */
+  handleConnection(): void { this.asked = []; }
+
+  handleFeeds(feeds: readonly string[]): void {
+    for (const feed of this.rings.keys()) if (feed !== PROGRAM && !feeds.includes(feed)) this.rings.delete(feed);
+  }
+
+  /** True: something else is in this slot now. The program's slot stays the program's. */
+  handleAssign(slot: number, feed: string, now: PerfMs): boolean {
+    const view = this.slots[slot];
+    if (!view || slot === 0 || !view.handleAssign(feed, now)) return false;
+    if (feed && !this.rings.has(feed)) this.rings.set(feed, new FrameRing());
+    return true;
+  }
+
+  handleIndex(frame: FrameIndex): void { this.rings.get(frame.program)?.handleFrame(frame); }
+
+  /** What must be asked for now: it differs from what was asked for. */
+  pollSelects(screen: Screen, singles: readonly string[], large: string): { slot: number; feed: string }[] {
+    const out: { slot: number; feed: string }[] = [];
+    slotsWanted(screen, singles, large).forEach((feed, slot) => {
+      if (slot === 0 || (this.asked[slot] ?? '') === feed) return;
+      this.asked[slot] = feed;
+      out.push({ slot, feed });
+    });
+    return out;
+  }
+}
