@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use annotation::time::CaptureTime;
 
-use crate::picture::Picture;
+use crate::figures::{Figures, Glance};
+use crate::picture::{Geometry, Picture};
+use crate::program::layout::Arrangement;
 use crate::timing::case_clock::Generation;
 
 /// Frames kept per feed: 8 at 60 a second is 133 ms, more than any alignment waits. Policy: drop_oldest.
@@ -17,7 +19,11 @@ const FRAMES_KEPT: usize = 8;
 #[derive(Debug, Clone)]
 pub struct CapturedFrame {
     pub capture: CaptureTime,
+    /// At the size of its place in the program.
     pub picture: Arc<Picture>,
+    /// At its own size; only while somebody watches the feed alone, and only of the newest frame.
+    pub single: Option<Arc<Picture>>,
+    pub glance: Glance,
 }
 
 /// What is known of one feed.
@@ -29,6 +35,12 @@ pub struct FeedSlot {
     pub total: u64,
     /// One sentence, or empty.
     pub problem: String,
+    /// Since the last report.
+    pub figures: Figures,
+    /// How large its place in the program is; its pictures have that size from the next one on.
+    pub place: Option<Geometry>,
+    /// Does somebody watch this feed alone?
+    pub single_wanted: bool,
 }
 
 impl FeedSlot {
@@ -66,6 +78,7 @@ pub struct State {
     pub generation: Generation,
     pub feeds: Vec<FeedSlot>,
     pub wishes: Wishes,
+    pub arrangement: Arc<Arrangement>,
     pub stop: bool,
 }
 
@@ -91,9 +104,13 @@ impl Board {
             return;
         }
         let Some(slot) = state.feeds.get_mut(feed) else { return };
+        if let Some(before) = slot.frames.back_mut() {
+            before.single = None;
+        }
         if slot.frames.len() == FRAMES_KEPT {
             slot.frames.pop_front();
         }
+        slot.figures.add(frame.glance, frame.capture);
         slot.frames.push_back(frame);
         slot.total += 1;
         slot.problem.clear();
@@ -156,11 +173,15 @@ impl Board {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::Geometry;
 
     fn frame(ms: u64) -> CapturedFrame {
         let capture = CaptureTime::from_unix(Duration::from_secs(1_790_000_000) + Duration::from_millis(ms));
-        CapturedFrame { capture, picture: Arc::new(Picture::black(Geometry::new(16, 16).expect("even"))) }
+        CapturedFrame {
+            capture,
+            picture: Arc::new(Picture::black(Geometry::new(16, 16).expect("even"))),
+            single: None,
+            glance: Glance::default(),
+        }
     }
 
     #[test]

@@ -7,18 +7,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use annotation::id::FeedId;
-use link::id::{CaseId, LayerId};
+use link::id::CaseId;
 use link::wire::FeedInfo;
 
 use crate::board::Board;
 use crate::clock::LocalClock;
 use crate::config::Config;
 use crate::encode::EncoderSettings;
-use crate::feed::{self, FeedRun, Source, TimeCodeBurner};
-use crate::output::link::{LayerSpec, Link, LinkConfig, LinkEnd};
+use crate::feed::fit::Fitted;
+use crate::feed::{self, FeedRun, Source};
+use crate::output::link::{Link, LinkConfig, LinkEnd};
 use crate::picture::Geometry;
-use crate::program::layout::{Place, letterbox};
-use crate::program::run::{Program, ProgramFeed};
+use crate::program::layers;
+use crate::program::layout::{Arrangement, Place, ProgramFeed, letterbox};
+use crate::program::run::Program;
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
 use crate::timing::pace::Period;
@@ -38,8 +40,7 @@ struct PreparedFeed {
     place: Place,
     period: Period,
     offset_ns: i64,
-    source: Box<dyn Source>,
-    time_code: Option<TimeCodeBurner>,
+    source: Fitted,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -85,12 +86,14 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
         let picture = letterbox(rect, info.native);
         let geometry = Geometry::new(picture.w, picture.h)
             .ok_or_else(|| Refusal::new("config.layout", format!("The rectangle of feed {} is too small.", feed.id)))?;
-        let (width, height) = info.native.unwrap_or((picture.w, picture.h));
         let time_code = config.time_code && feed.main;
-        if time_code && !picture.w.is_multiple_of(40) {
+        let source = Fitted::new(prepared, geometry, time_code)?;
+        let single = source.single_size();
+        let (width, height) = info.native.unwrap_or((single.width, single.height));
+        if let Some(wide) = [picture.w, single.width].into_iter().find(|w| time_code && !w.is_multiple_of(40)) {
             return Err(Refusal::new(
                 "config.time-code",
-                format!("The main feed is {} px wide in this layout; measuring mode needs a multiple of 40.", picture.w),
+                format!("The main feed is {wide} px wide; measuring mode needs a multiple of 40 in the layout and alone."),
             ));
         }
         feeds.push(PreparedFeed {
@@ -106,8 +109,7 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
             place: Place { feed: feed.id.clone(), picture },
             period: info.period,
             offset_ns: (feed.offset_ms * 1e6) as i64,
-            source: prepared.fit(geometry)?,
-            time_code: time_code.then(|| TimeCodeBurner::new(geometry)),
+            source,
         });
     }
     let period = feeds.first().map_or(Period::HZ_25, |f| f.period);
@@ -124,10 +126,12 @@ pub struct Dial {
 }
 
 impl Prepared {
-    /// Puts another source in a feed's place, of the size of its rectangle: a rehearsal lets feeds fail so.
+    /// Puts another source in a feed's place: a rehearsal lets feeds fail so.
     pub fn with_source(mut self, feed: &FeedId, source: Box<dyn Source>) -> Self {
-        if let Some(f) = self.feeds.iter_mut().find(|f| f.place.feed == *feed) {
-            f.source = source;
+        let put = |f: PreparedFeed, source| PreparedFeed { source: f.source.with_source(source), ..f };
+        if let Some(n) = self.feeds.iter().position(|f| f.place.feed == *feed) {
+            let f = self.feeds.remove(n);
+            self.feeds.insert(n, put(f, source));
         }
         self
     }
@@ -137,52 +141,39 @@ impl Prepared {
         let clock = LocalClock::start();
         let case_clock = Arc::new(CaseClock::new());
         let board = Arc::new(Board::new(self.feeds.len()));
-        let size = self.settings.size;
-        let layers = vec![LayerSpec {
-            feed: FeedId::program(),
-            layer: LayerId::High,
-            width: size.width as u32,
-            height: size.height as u32,
-            // Proposed only; unlike that of another engine by its start time.
-            ssrc: (clock.now().0 >> 16) as u32 | 1,
-        }];
+        let feeds = self.feeds.iter().enumerate().map(|(feed, f)| ProgramFeed {
+            feed,
+            place: f.place.clone(),
+            period: f.period.duration(),
+            native: (f.info.width, f.info.height),
+        });
+        let arrangement = Arc::new(Arrangement { rev: 1, feeds: feeds.collect() });
+        board.change(|state| {
+            for f in &arrangement.feeds {
+                state.feeds[f.feed].place = Geometry::new(f.place.picture.w, f.place.picture.h);
+            }
+            state.arrangement = arrangement;
+        });
+        let singles: Vec<_> = self.feeds.iter().map(|f| (f.place.feed.clone(), f.source.single_size(), f.period)).collect();
+        // Proposed only; unlike those of another engine by its start time.
+        let plans = layers::plan(self.settings, &singles, (clock.now().0 >> 16) as u32 & !0xFF | 1);
         let link_config = LinkConfig {
             control: dial.control,
             media: dial.media,
             case: dial.case,
             engine: self.config.engine.clone(),
             feeds: self.feeds.iter().map(|f| f.info.clone()).collect(),
-            layers: layers.clone(),
+            layers: plans.iter().map(|p| p.spec.clone()).collect(),
         };
         let system = |e: std::io::Error| LinkEnd::System(e.to_string());
         let (link, handle) = Link::new(link_config, stop, clock, case_clock.clone(), board.clone()).map_err(system)?;
 
-        let program_feeds = self.feeds.iter().enumerate().map(|(feed, f)| ProgramFeed {
-            feed,
-            place: f.place.clone(),
-            period: f.period.duration(),
-        });
-        let program = Program::new(
-            program_feeds.collect(),
-            layers,
-            self.settings,
-            self.config.align_bound(),
-            clock,
-            case_clock.clone(),
-            board.clone(),
-            handle,
-        );
+        let program =
+            Program::new(plans, self.settings.size, self.config.align_bound(), clock, case_clock.clone(), board.clone(), handle);
         let mut threads = Vec::new();
         for (index, f) in self.feeds.into_iter().enumerate() {
             let name = f.place.feed.to_string();
-            let run = FeedRun {
-                feed: index,
-                name: name.clone(),
-                source: f.source,
-                period: f.period,
-                offset_ns: f.offset_ns,
-                time_code: f.time_code,
-            };
+            let run = FeedRun { feed: index, name: name.clone(), source: f.source, period: f.period, offset_ns: f.offset_ns };
             let (case_clock, board) = (case_clock.clone(), board.clone());
             threads.push(spawn(format!("feed-{name}"), move || feed::run(run, clock, &case_clock, &board)).map_err(system)?);
         }

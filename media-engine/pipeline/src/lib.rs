@@ -2,7 +2,7 @@
 //! hands RTP and the frame index to the server over the link.
 //!
 //! It does not know people, cases beyond an id, ink, or WebRTC. Only [`clock`] reads a clock; `timing`, `health`,
-//! `program::{layout, align, compositor}`, `output::{queue, stats}`, the parsers of `vitals` and `encode::{keyframe, rtp}` are pure.
+//! `figures`, `program::{layout, align, single, compositor}`, `output::{queue, stats}`, the parsers of `vitals` and `encode::{keyframe, rtp}` are pure.
 
 pub mod board;
 pub mod clock;
@@ -10,10 +10,12 @@ pub mod config;
 pub mod encode;
 pub mod engine;
 pub mod feed;
+pub mod figures;
 pub mod health;
 pub mod output;
 pub mod picture;
 pub mod program;
 pub mod refusal;
+pub mod scale;
 pub mod timing;
 pub mod vitals;

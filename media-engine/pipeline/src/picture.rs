@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gstreamer as gst;
 use gstreamer_video as gst_video;
 use gstreamer_video::prelude::*;
 
@@ -127,6 +128,22 @@ impl Picture {
         }
     }
 
+    /// As a buffer for GStreamer, without copying pixels.
+    pub fn to_buffer(self: &Arc<Self>) -> gst::Buffer {
+        match &self.data {
+            Data::Own(_) => gst::Buffer::from_slice(Lent(self.clone())),
+            Data::Mapped(frame) => frame.buffer_owned(),
+        }
+    }
+
+    /// How a decoder laid this picture out; `None` for our own, which lie as [`Geometry`] says.
+    pub fn frame_info(&self) -> Option<&gst_video::VideoInfo> {
+        match &self.data {
+            Data::Own(_) => None,
+            Data::Mapped(frame) => Some(frame.info()),
+        }
+    }
+
     /// Copies `from`'s pixels; both have the same size.
     pub fn copy_from(&mut self, from: &Picture) {
         let g = self.geometry;
@@ -141,6 +158,15 @@ impl Picture {
                 to[y * to_stride..y * to_stride + w].copy_from_slice(&plane.data[y * plane.stride..y * plane.stride + w]);
             }
         }
+    }
+}
+
+/// Lends a picture's bytes to GStreamer without a copy.
+struct Lent(Arc<Picture>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        self.0.bytes().unwrap_or_default()
     }
 }
 

@@ -80,6 +80,26 @@ fn a_dead_inset_is_stale_then_lost_and_the_program_does_not_wait_for_it() {
 }
 
 #[test]
+fn a_single_feed_that_dies_says_so_five_times_a_second_and_returns() {
+    let mut server = Server::start_with(CONFIG, |p| failing(p, "fluoro", (208, 208), 30..60));
+    server.accept();
+    server.want_these(&[("fluoro", "high")]);
+    let states = |s: &Server| {
+        let mut all: Vec<&FrameIndex> = s.single_indexes.values().collect();
+        all.sort_by_key(|i| i.composed);
+        let mut states: Vec<FeedState> = all.iter().map(|i| state(i, "fluoro")).collect();
+        states.dedup();
+        states
+    };
+    let life = [FeedState::Live, FeedState::Stale, FeedState::Lost, FeedState::Live];
+    server.until("death and return", |s| states(s).ends_with(&life));
+    assert!(server.without_index.is_empty());
+    let lost = server.single_indexes.values().filter(|i| state(i, "fluoro") == FeedState::Lost).count();
+    assert!(lost >= 1, "{lost}");
+    server.stop();
+}
+
+#[test]
 fn a_dead_main_feed_leaves_a_program_that_says_so_and_goes_on() {
     let mut server = Server::start_with(CONFIG, |p| failing(p, "field", (432, 242), 20..70));
     server.accept();

@@ -14,7 +14,7 @@ use super::keyframe::KeyframeGate;
 use super::rtp;
 use super::settings::{EncoderKind, EncoderSettings};
 use crate::clock::LocalClock;
-use crate::picture::Picture;
+use crate::picture::{Geometry, Picture};
 
 /// Pictures inside the encoder at once. Policy: drop_newest; a third would only be late.
 const IN_FLIGHT_MAX: u32 = 2;
@@ -48,19 +48,9 @@ struct Shared {
     gate: Mutex<KeyframeGate>,
 }
 
-/// Lends a picture's bytes to GStreamer without a copy.
-struct Lent(Arc<Picture>);
-
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        self.0.bytes().unwrap_or_default()
-    }
-}
-
 /// Wraps a picture for an `appsrc`; `None` for a picture that lies in a decoder's memory.
 pub fn to_buffer(picture: &Arc<Picture>) -> Option<gst::Buffer> {
-    picture.bytes()?;
-    Some(gst::Buffer::from_slice(Lent(picture.clone())))
+    picture.bytes().map(|_| picture.to_buffer())
 }
 
 /// A running encoder. Dropping it ends it.
@@ -69,6 +59,7 @@ pub struct LayerEncoder {
     source: gst_app::AppSrc,
     encoder: gst::Element,
     kind: EncoderKind,
+    input: Geometry,
     shared: Arc<Shared>,
     first: Option<CaptureTime>,
     dropped: u64,
@@ -81,16 +72,22 @@ impl std::fmt::Debug for LayerEncoder {
 }
 
 impl LayerEncoder {
-    /// Starts an encoder whose packets carry `ssrc`; `deliver` is called on GStreamer's thread and must not block.
+    /// Starts an encoder for pictures of size `input`, whose packets carry `ssrc`; `deliver` is called on GStreamer's thread and must not block.
     pub fn start(
         settings: &EncoderSettings,
+        input: Geometry,
         ssrc: u32,
         clock: LocalClock,
         deliver: impl Fn(EncodedFrame) + Send + 'static,
     ) -> Result<Self, gst::glib::Error> {
+        // Scaled on the encoder's thread, not on the one that composes.
+        let scaled = match input == settings.size {
+            true => String::new(),
+            false => format!("videoscale method=bilinear ! {} !", settings.raw_caps().replace(' ', "")),
+        };
         let line = format!(
-            "appsrc name=in is-live=true format=time max-buffers={IN_FLIGHT_MAX} block=false caps={caps} ! {encoder} ! {payloader} ! appsink name=out sync=false",
-            caps = settings.raw_caps().replace(' ', ""),
+            "appsrc name=in is-live=true format=time max-buffers={IN_FLIGHT_MAX} block=false caps={caps} ! {scaled} {encoder} ! {payloader} ! appsink name=out sync=false",
+            caps = EncoderSettings { size: input, ..*settings }.raw_caps().replace(' ', ""),
             encoder = settings.description(),
             payloader = EncoderSettings::payloader(),
         );
@@ -121,7 +118,7 @@ impl LayerEncoder {
         pipeline
             .set_state(gst::State::Playing)
             .map_err(|_| gst::glib::Error::new(gst::CoreError::StateChange, "the encoder does not start"))?;
-        Ok(LayerEncoder { pipeline, source, encoder, kind: settings.kind, shared, first: None, dropped: 0 })
+        Ok(LayerEncoder { pipeline, source, encoder, kind: settings.kind, input, shared, first: None, dropped: 0 })
     }
 
     /// Is there room for one more picture?
@@ -129,13 +126,14 @@ impl LayerEncoder {
         self.shared.in_flight.load(Ordering::Acquire) < IN_FLIGHT_MAX
     }
 
-    /// Encodes a program picture. `capture`: its time on the case timeline, strictly later than the one before.
+    /// Encodes one picture. `capture`: its time on the case timeline, strictly later than the one before.
     /// False when it was dropped for want of room.
     pub fn push(&mut self, picture: &Arc<Picture>, capture: CaptureTime, after_control: u64, now: CaptureTime) -> bool {
-        let Some(mut buffer) = to_buffer(picture).filter(|_| self.has_room()) else {
+        if !self.has_room() || picture.geometry() != self.input {
             self.dropped += 1;
             return false;
-        };
+        }
+        let mut buffer = picture.to_buffer();
         let first = *self.first.get_or_insert(capture);
         let running = gst::ClockTime::from_nseconds(capture.since(first).as_nanos() as u64);
         if self.gate().take(now) {
@@ -144,9 +142,11 @@ impl LayerEncoder {
                 pad.send_event(event);
             }
         }
-        if let Some(buffer) = buffer.get_mut() {
-            buffer.set_pts(running);
-        }
+        // A decoder's buffer is shared: this copies its description, not its pixels.
+        let description = buffer.make_mut();
+        description.set_pts(running);
+        description.set_dts(gst::ClockTime::NONE);
+        description.set_duration(gst::ClockTime::NONE);
         let tag = Tag { running, rtp_ts: capture.rtp_90khz(), capture, pushed: now, after_control };
         self.shared.tags.lock().unwrap_or_else(PoisonError::into_inner).push_back(tag);
         self.shared.in_flight.fetch_add(1, Ordering::AcqRel);
@@ -171,6 +171,11 @@ impl LayerEncoder {
                 self.encoder.set_property("bitrate", bps);
             }
         }
+    }
+
+    /// A picture was due that it had no room for.
+    pub fn count_dropped(&mut self) {
+        self.dropped += 1;
     }
 
     pub fn dropped(&self) -> u64 {

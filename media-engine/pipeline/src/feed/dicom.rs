@@ -123,7 +123,7 @@ impl Prepared for PreparedCine {
         self.info
     }
 
-    fn fit(self: Box<Self>, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
+    fn fit(&self, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
         if size.bytes().saturating_mul(self.frames as usize) > PREPARED_BYTES_MAX {
             return Err(too_large(&self.name));
         }

@@ -67,8 +67,8 @@ impl Prepared for PreparedFile {
         self.info
     }
 
-    fn fit(self: Box<Self>, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
-        let mut source = FileSource { path: self.path, size, players: None };
+    fn fit(&self, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
+        let mut source = FileSource { path: self.path.clone(), size, players: None };
         source.open().map_err(|e| {
             Refusal::new(
                 "feed.video.unreadable",

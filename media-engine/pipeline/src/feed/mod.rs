@@ -9,8 +9,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::fit::Fitted;
 use crate::board::{Board, CapturedFrame};
 use crate::clock::LocalClock;
+use crate::figures::Watcher;
 use crate::picture::{Geometry, NEUTRAL_CHROMA, Picture, PicturePool};
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
@@ -19,6 +21,7 @@ use crate::timing::tc48;
 
 pub mod dicom;
 pub mod file;
+pub mod fit;
 pub mod synthetic_field;
 pub mod synthetic_fluoro;
 pub mod vitals;
@@ -58,7 +61,8 @@ pub struct SourceInfo {
 /// Opened and found good.
 pub trait Prepared: Send {
     fn info(&self) -> SourceInfo;
-    fn fit(self: Box<Self>, size: Geometry) -> Result<Box<dyn Source>, Refusal>;
+    /// A source of pictures of this size. May be asked for several.
+    fn fit(&self, size: Geometry) -> Result<Box<dyn Source>, Refusal>;
 }
 
 /// Delivers pictures of one size, one a period.
@@ -150,11 +154,10 @@ pub struct FeedRun {
     /// Index on the board.
     pub feed: usize,
     pub name: String,
-    pub source: Box<dyn Source>,
+    pub source: Fitted,
     pub period: Period,
     /// Fixed delay of the capture path: what is seen now was captured so much earlier.
     pub offset_ns: i64,
-    pub time_code: Option<TimeCodeBurner>,
 }
 
 impl std::fmt::Debug for FeedRun {
@@ -166,6 +169,7 @@ impl std::fmt::Debug for FeedRun {
 /// Paces one source until the engine stops. Runs on its own thread.
 pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &Board) {
     let mut pace: Option<Pace> = None;
+    let mut watcher = Watcher::default();
     while !board.is_stopped() {
         // Nothing can be stamped before the first exchange of clocks.
         if case_clock.stamp(clock.now()).is_none() {
@@ -173,10 +177,17 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
             continue;
         }
         let pace = pace.get_or_insert_with(|| Pace::new(clock.now().saturating_add(run.period.duration()), run.period));
-        let made = catch_unwind(AssertUnwindSafe(|| run.source.picture(pace.k())))
+        let due = pace.due();
+        let scheduled = case_clock.stamp(due.offset_ns(-run.offset_ns)).map(|(capture, _)| capture);
+        let wish = board.read(|state| state.feeds.get(run.feed).map(|f| (f.place, f.single_wanted)));
+        let Some((Some(place), single)) = wish else {
+            tracing::error!(feed = %run.name, "the feed has no place");
+            return;
+        };
+        let made = catch_unwind(AssertUnwindSafe(|| run.source.shot(pace.k(), scheduled, place, single)))
             .unwrap_or_else(|_| Err("The program part that reads this feed failed; it is being restarted.".into()));
-        let picture = match made {
-            Ok(picture) => picture,
+        let shot = match made {
+            Ok(shot) => shot,
             Err(problem) => {
                 tracing::warn!(feed = %run.name, problem, "feed failed");
                 board.set_problem(run.feed, problem);
@@ -185,17 +196,13 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
                 continue;
             }
         };
-        let due = pace.due();
-        let picture = match (&mut run.time_code, case_clock.stamp(due.offset_ns(-run.offset_ns))) {
-            (Some(burner), Some((capture, _))) => burner.burn(&picture, capture, pace.k()),
-            _ => picture,
-        };
+        let glance = watcher.look(&shot.placed);
         let ahead = due.since(clock.now());
         if !ahead.is_zero() && board.sleep(ahead) {
             return;
         }
         if let Some((capture, generation)) = case_clock.stamp(due.offset_ns(-run.offset_ns)) {
-            board.put(run.feed, generation, CapturedFrame { capture, picture });
+            board.put(run.feed, generation, CapturedFrame { capture, picture: shot.placed, single: shot.single, glance });
         }
         let skipped = pace.advance(clock.now());
         if skipped > 0 {

@@ -34,7 +34,7 @@ impl Prepared for PreparedField {
         SourceInfo { native: Some((1280, 720)), period: self.period }
     }
 
-    fn fit(self: Box<Self>, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
+    fn fit(&self, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
         Ok(Box::new(Field::new(size, self.period)))
     }
 }
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn the_scene_moves_everywhere_and_stays_in_range() {
-        let mut source = Box::new(PreparedField::new(Period::HZ_25)).fit(Geometry::new(320, 180).expect("even")).expect("fits");
+        let mut source = PreparedField::new(Period::HZ_25).fit(Geometry::new(320, 180).expect("even")).expect("fits");
         let first = source.picture(0).expect("a picture");
         let later = source.picture(12).expect("a picture");
         let (a, b) = (first.plane(0), later.plane(0));
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn a_day_of_frames_draws_within_the_texture() {
-        let mut source = Box::new(PreparedField::new(Period::NTSC_30)).fit(Geometry::new(160, 90).expect("even")).expect("fits");
+        let mut source = PreparedField::new(Period::NTSC_30).fit(Geometry::new(160, 90).expect("even")).expect("fits");
         for k in (0..30 * 3600 * 24).step_by(50_021) {
             source.picture(k).expect("a picture");
         }

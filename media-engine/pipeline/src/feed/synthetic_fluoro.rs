@@ -34,7 +34,7 @@ impl Prepared for PreparedFluoro {
         SourceInfo { native: Some((512, 512)), period: self.period }
     }
 
-    fn fit(self: Box<Self>, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
+    fn fit(&self, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
         Ok(Box::new(Fluoro::new(size, self.period)))
     }
 }
@@ -201,7 +201,7 @@ mod tests {
 
     #[test]
     fn contrast_fills_the_tree_and_washes_out() {
-        let mut source = Box::new(PreparedFluoro::new(Period::HZ_30)).fit(Geometry::new(256, 256).expect("even")).expect("fits");
+        let mut source = PreparedFluoro::new(Period::HZ_30).fit(Geometry::new(256, 256).expect("even")).expect("fits");
         let [empty, full, washed] = [0, 54, 170].map(|k| mean(&source.picture(k).expect("a picture")));
         assert!(full < empty - 2.0, "{empty} {full}");
         assert!(washed > full + 1.0, "{full} {washed}");

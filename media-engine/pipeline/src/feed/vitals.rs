@@ -72,8 +72,8 @@ impl Prepared for PreparedVitals {
         SourceInfo { native: None, period: Period::HZ_25 }
     }
 
-    fn fit(self: Box<Self>, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
-        let monitor = Monitor::new(size, self.waves);
+    fn fit(&self, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
+        let monitor = Monitor::new(size, self.waves.clone());
         let mut glass = Picture::black(size);
         monitor.paint(&mut glass, std::slice::from_ref(&(0..size.width)));
         Ok(Box::new(Vitals { monitor, glass, pool: PicturePool::new(size) }))

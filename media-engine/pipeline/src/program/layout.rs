@@ -1,5 +1,7 @@
 //! Layouts as data: a named list of normalised rectangles, back to front, the main feed's first.
 
+use std::time::Duration;
+
 use annotation::id::FeedId;
 
 /// A rectangle in parts of the program's width and height, 0 to 1.
@@ -41,6 +43,25 @@ pub struct Place {
     pub feed: FeedId,
     /// The feed's picture itself, without bars.
     pub picture: PixelRect,
+}
+
+/// One feed of the program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramFeed {
+    /// Index on the board.
+    pub feed: usize,
+    pub place: Place,
+    pub period: Duration,
+    /// Width and height as the source delivers.
+    pub native: (u32, u32),
+}
+
+/// Who is where, from one revision to the next; the first is the main feed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Arrangement {
+    /// From 1 on; rises with every change.
+    pub rev: u32,
+    pub feeds: Vec<ProgramFeed>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -2,5 +2,7 @@
 
 pub mod align;
 pub mod compositor;
+pub mod layers;
 pub mod layout;
 pub mod run;
+pub mod single;

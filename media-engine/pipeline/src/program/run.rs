@@ -1,4 +1,5 @@
-//! The program loop: waits for the main feed, aligns, composes, tells the server which picture is where, encodes.
+//! The program loop: waits for the main feed, aligns, composes, tells the server which picture is where, encodes. Feeds that
+//! somebody watches alone are sent by it too, after the program.
 //!
 //! While the main feed is dead a timer takes over at its period, so that the program goes on and shows the state.
 
@@ -9,51 +10,44 @@ use std::time::Duration;
 use annotation::id::FeedId;
 use annotation::time::CaptureTime;
 use link::frame::{FeedState, FrameEntry, FrameIndex, Rect};
-use link::wire::{FeedHealth, Health, LayerHealth, to_server};
+use link::wire::{FeedHealth, Health, to_server};
 
 use super::align::{Aligner, Inset};
 use super::compositor;
-use super::layout::Place;
+use super::layers::{LayerOf, LayerPlan, Layers};
+use super::layout::{Arrangement, PixelRect, ProgramFeed};
+use super::single::{Due, Single};
 use crate::board::{Board, CapturedFrame, LinkUp, State};
 use crate::clock::LocalClock;
-use crate::encode::EncoderSettings;
-use crate::encode::layer::LayerEncoder;
 use crate::health;
-use crate::output::link::{LayerSpec, LinkHandle};
+use crate::output::link::LinkHandle;
 use crate::picture::{Geometry, Picture, PicturePool};
+use crate::scale::Scaler;
 use crate::timing::case_clock::CaseClock;
 use crate::timing::stamps::StrictStamps;
 
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
-const LAYOUT_REV: u32 = 1;
-
-/// One feed of the program, in layout order; the first is the main feed.
-#[derive(Debug, Clone)]
-pub struct ProgramFeed {
-    /// Index on the board.
-    pub feed: usize,
-    pub place: Place,
-    pub period: Duration,
-}
+/// A single feed has one rectangle, for ever.
+const SINGLE_LAYOUT_REV: u32 = 1;
 
 /// The program's own state. Runs on one thread.
 #[derive(Debug)]
 pub struct Program {
-    feeds: Vec<ProgramFeed>,
-    layers: Vec<LayerSpec>,
-    settings: EncoderSettings,
+    arrangement: Arc<Arrangement>,
+    size: Geometry,
+    align_bound: Duration,
     clock: LocalClock,
     case_clock: Arc<CaseClock>,
     board: Arc<Board>,
     link: LinkHandle,
 
+    layers: Layers,
+    singles: BTreeMap<usize, Single>,
     canvas: PicturePool,
+    scaler: Scaler,
     stamps: StrictStamps,
     aligner: Aligner,
-    encoders: BTreeMap<usize, LayerEncoder>,
     link_id: Option<u64>,
-    wanted: BTreeSet<usize>,
-    ssrcs: Vec<u32>,
     /// The main frame that waits for its companions.
     pending: Option<CapturedFrame>,
     /// Capture of the last main frame composed, and when the last program frame was made, case timeline.
@@ -61,9 +55,9 @@ pub struct Program {
     last_made: Option<CaptureTime>,
     /// Since when somebody watches on this link.
     began: Option<CaptureTime>,
-    /// Last image of each feed, for when it is dead.
-    held: Vec<Option<Arc<Picture>>>,
-    states: Vec<FeedState>,
+    /// Last image and state of each feed, by its index on the board.
+    held: BTreeMap<usize, Arc<Picture>>,
+    states: BTreeMap<usize, FeedState>,
     next_health: CaptureTime,
     skipped: u64,
 }
@@ -72,8 +66,10 @@ pub struct Program {
 enum Step {
     Stop,
     Wishes { up: Option<LinkUp>, layers: BTreeSet<usize>, keyframes: BTreeSet<usize>, bitrates: BTreeMap<usize, u32> },
+    Arrange(Arc<Arrangement>),
     Health,
     Compose(Vec<Shown>, CaptureTime),
+    Single { feed: usize, due: Due, newest: Option<CapturedFrame>, now: CaptureTime },
 }
 
 /// What one rectangle is to show.
@@ -85,34 +81,34 @@ struct Shown {
 impl Program {
     #[allow(clippy::too_many_arguments, reason = "built once, by the engine")]
     pub fn new(
-        feeds: Vec<ProgramFeed>,
-        layers: Vec<LayerSpec>,
-        settings: EncoderSettings,
+        plans: Vec<LayerPlan>,
+        size: Geometry,
         align_bound: Duration,
         clock: LocalClock,
         case_clock: Arc<CaseClock>,
         board: Arc<Board>,
         link: LinkHandle,
     ) -> Self {
+        let arrangement = board.read(|state| state.arrangement.clone());
         Program {
-            canvas: PicturePool::new(settings.size),
+            canvas: PicturePool::new(size),
+            scaler: Scaler::default(),
             stamps: StrictStamps::new(),
-            aligner: Aligner::new(align_bound, feeds.len().saturating_sub(1)),
-            encoders: BTreeMap::new(),
+            aligner: Aligner::new(align_bound, arrangement.feeds.len().saturating_sub(1)),
+            layers: Layers::new(plans, clock, link.clone()),
+            singles: BTreeMap::new(),
             link_id: None,
-            wanted: BTreeSet::new(),
-            ssrcs: Vec::new(),
             pending: None,
             last_main: None,
             last_made: None,
             began: None,
-            held: vec![None; feeds.len()],
-            states: vec![FeedState::Lost; feeds.len()],
+            held: BTreeMap::new(),
+            states: BTreeMap::new(),
             next_health: clock.now(),
             skipped: 0,
-            feeds,
-            layers,
-            settings,
+            arrangement,
+            size,
+            align_bound,
             clock,
             case_clock,
             board,
@@ -128,8 +124,10 @@ impl Program {
             match step {
                 Step::Stop => return,
                 Step::Wishes { up, layers, keyframes, bitrates } => self.handle_wishes(up, layers, keyframes, bitrates),
+                Step::Arrange(arrangement) => self.arrange(arrangement),
                 Step::Health => self.report_health(),
                 Step::Compose(shown, t) => self.compose(shown, t),
+                Step::Single { feed, due, newest, now } => self.send_single(feed, due, newest, now),
             }
         }
     }
@@ -143,7 +141,7 @@ impl Program {
             }
             let wishes = &mut state.wishes;
             if wishes.up.as_ref().map(|u| u.id) != self.link_id
-                || wishes.layers != self.wanted
+                || wishes.layers != *self.layers.wanted()
                 || !wishes.keyframes.is_empty()
                 || !wishes.bitrates.is_empty()
             {
@@ -154,6 +152,9 @@ impl Program {
                     bitrates: std::mem::take(&mut wishes.bitrates),
                 };
             }
+            if state.arrangement.rev != self.arrangement.rev {
+                return Step::Arrange(state.arrangement.clone());
+            }
             let local = self.clock.now();
             if local >= self.next_health {
                 return Step::Health;
@@ -161,10 +162,16 @@ impl Program {
             let mut wait = self.next_health.since(local);
             if let Some((now, _)) = self.case_clock.stamp(local)
                 && self.link_id.is_some()
-                && !self.encoders.is_empty()
             {
-                match self.due(&state, now) {
-                    Ok(t) => return Step::Compose(self.shown(&state, t, now), t),
+                if self.layers.is_watched(LayerOf::Program) {
+                    match self.due(&state, now) {
+                        Ok(t) => return Step::Compose(self.shown(&state, t, now), t),
+                        Err(Some(at)) => wait = wait.min(at.since(now)),
+                        Err(None) => {}
+                    }
+                }
+                match self.due_single(&state, now) {
+                    Ok(step) => return step,
                     Err(Some(at)) => wait = wait.min(at.since(now)),
                     Err(None) => {}
                 }
@@ -176,22 +183,18 @@ impl Program {
 
     /// The time of the program frame to make now, or when to look again.
     fn due(&mut self, state: &State, now: CaptureTime) -> Result<CaptureTime, Option<CaptureTime>> {
-        let Some(main) = self.feeds.first() else { return Err(None) };
-        let newest = state.feeds[main.feed].newest();
+        let Some(main) = self.arrangement.feeds.first() else { return Err(None) };
+        let newest = state.feeds.get(main.feed).and_then(|slot| slot.newest());
         if self.pending.is_none() {
             self.pending = newest.filter(|f| self.last_main.is_none_or(|last| f.capture > last)).cloned();
         }
         if let Some(pending) = &self.pending {
             let t = pending.capture;
-            let insets: Vec<Inset> = self
-                .feeds
-                .iter()
-                .skip(1)
-                .map(|f| {
-                    let newest = state.feeds[f.feed].newest().map(|f| f.capture);
-                    Inset { newest, period: f.period, state: health::state(newest, f.period, now) }
-                })
-                .collect();
+            let inset = |f: &ProgramFeed| {
+                let newest = state.feeds.get(f.feed).and_then(|slot| slot.newest()).map(|f| f.capture);
+                Inset { newest, period: f.period, state: health::state(newest, f.period, now) }
+            };
+            let insets: Vec<Inset> = self.arrangement.feeds.iter().skip(1).map(inset).collect();
             return match self.aligner.wait_until(t, &insets, now) {
                 None => Ok(t),
                 Some(at) => Err(Some(at)),
@@ -204,22 +207,34 @@ impl Program {
         if due <= now { Ok(now) } else { Err(Some(due)) }
     }
 
+    /// The first single feed that has something to send, or when to look again.
+    fn due_single(&mut self, state: &State, now: CaptureTime) -> Result<Step, Option<CaptureTime>> {
+        let mut soonest: Option<CaptureTime> = None;
+        for (&feed, single) in &mut self.singles {
+            let Some(period) = self.arrangement.feeds.iter().find(|f| f.feed == feed).map(|f| f.period) else { continue };
+            let newest = state.feeds.get(feed).and_then(|slot| slot.newest());
+            let at_hand = newest.is_some_and(|f| f.single.is_some());
+            match single.due(newest.map(|f| f.capture), at_hand, period, now) {
+                Ok(due) => return Ok(Step::Single { feed, due, newest: newest.cloned(), now }),
+                Err(at) => soonest = Some(soonest.map_or(at, |s| s.min(at))),
+            }
+        }
+        Err(soonest)
+    }
+
     fn shown(&self, state: &State, t: CaptureTime, now: CaptureTime) -> Vec<Shown> {
-        self.feeds
-            .iter()
-            .enumerate()
-            .map(|(n, f)| {
-                let slot = &state.feeds[f.feed];
-                let newest = slot.newest().map(|f| f.capture);
-                let frame = match &self.pending {
-                    Some(pending) if n == 0 => Some(pending.clone()),
-                    _ => slot.newest_at(t).cloned(),
-                };
-                // A feed whose first picture is younger than this frame has none in it yet.
-                let state = if frame.is_some() { health::state(newest, f.period, now) } else { FeedState::Lost };
-                Shown { frame, state }
-            })
-            .collect()
+        let show = |(n, f): (usize, &ProgramFeed)| {
+            let slot = state.feeds.get(f.feed);
+            let newest = slot.and_then(|s| s.newest()).map(|f| f.capture);
+            let frame = match &self.pending {
+                Some(pending) if n == 0 => Some(pending.clone()),
+                _ => slot.and_then(|s| s.newest_at(t)).cloned(),
+            };
+            // A feed whose first picture is younger than this frame has none in it yet.
+            let state = if frame.is_some() { health::state(newest, f.period, now) } else { FeedState::Lost };
+            Shown { frame, state }
+        };
+        self.arrangement.feeds.iter().enumerate().map(show).collect()
     }
 
     fn compose(&mut self, shown: Vec<Shown>, t: CaptureTime) {
@@ -227,28 +242,34 @@ impl Program {
         if !timer {
             self.last_main = Some(t);
         }
-        let local = self.clock.now();
-        self.last_made = self.case_clock.stamp(local).map(|(now, _)| now);
-        if !self.encoders.values().any(LayerEncoder::has_room) {
-            self.skipped += 1;
+        self.last_made = self.case_clock.stamp(self.clock.now()).map(|(now, _)| now);
+        let takers = self.layers.takers(LayerOf::Program);
+        if takers.is_empty() {
             return;
         }
-        for (n, s) in shown.iter().enumerate() {
+        let arrangement = self.arrangement.clone();
+        for (f, s) in arrangement.feeds.iter().zip(&shown) {
+            let size = Geometry { width: f.place.picture.w, height: f.place.picture.h };
             if let Some(frame) = &s.frame {
-                self.held[n] = Some(frame.picture.clone());
+                self.held.insert(f.feed, frame.picture.clone());
             }
-            if self.states[n] != s.state {
-                let feed = &self.feeds[n].place.feed;
-                tracing::info!(%feed, from = ?self.states[n], to = ?s.state, "feed state");
-                self.states[n] = s.state;
+            // Its place has another size since it delivered: the next picture will have it, a dead feed's held one never.
+            if let Some(held) = self.held.get_mut(&f.feed)
+                && held.geometry() != size
+                && let Some(scaled) = self.scaler.fit(held, size)
+            {
+                *held = scaled;
+            }
+            if self.states.insert(f.feed, s.state) != Some(s.state) {
+                tracing::info!(feed = %f.place.feed, to = ?s.state, "feed state");
             }
         }
-        let (feeds, held) = (&self.feeds, &self.held);
+        let held = &self.held;
         let canvas = self.canvas.draw(|canvas| {
             compositor::clear(canvas);
-            for (n, s) in shown.iter().enumerate() {
-                let rect = feeds[n].place.picture;
-                if let Some(picture) = &held[n] {
+            for (f, s) in arrangement.feeds.iter().zip(&shown) {
+                let rect = f.place.picture;
+                if let Some(picture) = held.get(&f.feed) {
                     compositor::blit(canvas, picture, rect);
                 }
                 if s.state == FeedState::Lost {
@@ -258,36 +279,64 @@ impl Program {
         });
         let capture = self.stamps.stamp(t);
         let Some((composed, _)) = self.case_clock.stamp(self.clock.now()) else { return };
-        let index = self.frame_index(&shown, capture, composed);
+        let entries = arrangement.feeds.iter().zip(&shown);
+        let entries = entries.map(|(f, s)| entry(&f.place.feed, f.place.picture, s.frame.as_ref().map(|f| f.capture), s.state));
+        let index = FrameIndex {
+            program: FeedId::program().as_str().to_owned(),
+            rtp_ts: capture.rtp_90khz(),
+            layout_rev: arrangement.rev,
+            width: self.size.width as u32,
+            height: self.size.height as u32,
+            entries: entries.collect(),
+            composed: composed.0,
+        };
         // Without its index a frame would be a picture of unknown age: then it is not sent.
         let Some(number) = self.link.send_control(to_server::Body::Frame(index)) else {
             self.skipped += 1;
             return;
         };
-        for encoder in self.encoders.values_mut() {
-            encoder.push(&canvas, capture, number, self.clock.now());
-        }
+        self.layers.push(&takers, &canvas, capture, number);
     }
 
-    fn frame_index(&self, shown: &[Shown], capture: CaptureTime, composed: CaptureTime) -> FrameIndex {
-        let Geometry { width, height } = self.settings.size;
-        let entries = self.feeds.iter().zip(shown).map(|(f, s)| {
-            let r = f.place.picture;
-            FrameEntry {
-                rect: Some(Rect { x: r.x as u32, y: r.y as u32, w: r.w as u32, h: r.h as u32 }),
-                feed: f.place.feed.as_str().to_owned(),
-                capture: s.frame.as_ref().map_or(0, |f| f.capture.0),
-                state: s.state.into(),
+    /// One picture of a feed that somebody watches alone, with an index of its own.
+    fn send_single(&mut self, feed: usize, due: Due, newest: Option<CapturedFrame>, now: CaptureTime) {
+        let takers = self.layers.takers(LayerOf::Single(feed));
+        let Some(size) = self.layers.single_size(feed) else { return };
+        let Some(f) = self.arrangement.feeds.iter().find(|f| f.feed == feed) else { return };
+        let Some(single) = self.singles.get_mut(&feed) else { return };
+        let captured = newest.as_ref().map(|f| f.capture);
+        let fresh = if due == Due::Fresh { captured } else { None };
+        single.handle_sent(fresh, now);
+        if let Some(picture) = newest.and_then(|f| f.single) {
+            single.held = Some(picture);
+        }
+        if takers.is_empty() {
+            return;
+        }
+        let state = if single.held.is_some() { health::state(captured, f.period, now) } else { FeedState::Lost };
+        let picture = match &single.held {
+            Some(held) if state != FeedState::Lost => held.clone(),
+            held => {
+                let mut dead = Picture::black(size);
+                held.iter().for_each(|held| dead.copy_from(held));
+                compositor::mark_dead(&mut dead, PixelRect { x: 0, y: 0, w: size.width, h: size.height });
+                Arc::new(dead)
             }
-        });
-        FrameIndex {
-            program: FeedId::program().as_str().to_owned(),
+        };
+        let capture = single.stamps.stamp(fresh.unwrap_or(now));
+        let Some((composed, _)) = self.case_clock.stamp(self.clock.now()) else { return };
+        let rect = PixelRect { x: 0, y: 0, w: size.width, h: size.height };
+        let index = FrameIndex {
+            program: f.place.feed.as_str().to_owned(),
             rtp_ts: capture.rtp_90khz(),
-            layout_rev: LAYOUT_REV,
-            width: width as u32,
-            height: height as u32,
-            entries: entries.collect(),
+            layout_rev: SINGLE_LAYOUT_REV,
+            width: size.width as u32,
+            height: size.height as u32,
+            entries: vec![entry(&f.place.feed, rect, captured.filter(|_| single.held.is_some()), state)],
             composed: composed.0,
+        };
+        if let Some(number) = self.link.send_control(to_server::Body::Frame(index)) {
+            self.layers.push(&takers, &picture, capture, number);
         }
     }
 
@@ -300,77 +349,68 @@ impl Program {
     ) {
         let id = up.as_ref().map(|u| u.id);
         if id != self.link_id {
-            // Another link has other SSRCs and perhaps another timeline.
-            self.encoders.clear();
+            self.layers.begin_link(up.map(|u| u.ssrcs).unwrap_or_default());
             self.link_id = id;
-            self.ssrcs = up.map(|u| u.ssrcs).unwrap_or_default();
-            self.pending = None;
             self.last_main = None;
             self.last_made = None;
             self.began = None;
+            self.singles.clear();
+            self.pending = None;
         }
-        if layers != self.wanted {
-            tracing::info!(wanted = layers.len(), "layers wanted");
+        let watched = self.layers.is_watched(LayerOf::Program);
+        self.layers.want(layers);
+        if !watched {
+            // What waited when the last viewer left is old by now.
+            self.pending = None;
+            self.began = None;
         }
-        self.wanted = layers;
-        self.encoders.retain(|layer, _| self.wanted.contains(layer));
-        self.start_missing_encoders();
-        for layer in keyframes {
-            if let Some(encoder) = self.encoders.get_mut(&layer) {
-                encoder.request_keyframe();
-            }
-        }
-        for (layer, bps) in bitrates {
-            if layer == 0 {
-                self.settings.bitrate_bps = bps.clamp(100_000, 14_000_000);
-            }
-            if let Some(encoder) = self.encoders.get_mut(&layer) {
-                encoder.set_bitrate(self.settings.bitrate_bps);
-            }
-        }
+        self.follow_singles();
+        keyframes.into_iter().for_each(|layer| self.layers.request_keyframe(layer));
+        bitrates.into_iter().for_each(|(layer, bps)| self.layers.set_bitrate(layer, bps));
     }
 
-    fn start_missing_encoders(&mut self) {
-        if self.link_id.is_none() {
+    /// Asks the sources for pictures at their own size exactly while somebody watches them alone.
+    fn follow_singles(&mut self) {
+        let watched = self.layers.singles();
+        if watched.iter().eq(self.singles.keys()) {
             return;
         }
-        for &layer in &self.wanted {
-            let Some(&ssrc) = self.ssrcs.get(layer) else { continue };
-            if self.encoders.contains_key(&layer) {
-                continue;
-            }
-            let link = self.link.clone();
-            match LayerEncoder::start(&self.settings, ssrc, self.clock, move |frame| link.send_frame(layer, frame)) {
-                Ok(encoder) => {
-                    self.encoders.insert(layer, encoder);
-                }
-                Err(e) => tracing::error!(layer, error = %e, "the encoder does not start; trying again in a second"),
-            }
+        self.singles.retain(|feed, _| watched.contains(feed));
+        for &feed in &watched {
+            self.singles.entry(feed).or_default();
         }
+        self.board.change(|state| {
+            for (feed, slot) in state.feeds.iter_mut().enumerate() {
+                slot.single_wanted = watched.contains(&feed);
+                if !slot.single_wanted {
+                    slot.frames.iter_mut().for_each(|f| f.single = None);
+                }
+            }
+        });
+    }
+
+    /// Feeds came or went. The stream goes on; the index says from which frame on.
+    fn arrange(&mut self, arrangement: Arc<Arrangement>) {
+        tracing::info!(rev = arrangement.rev, feeds = arrangement.feeds.len(), "arrangement");
+        self.aligner = Aligner::new(self.align_bound, arrangement.feeds.len().saturating_sub(1));
+        self.held.retain(|feed, _| arrangement.feeds.iter().any(|f| f.feed == *feed));
+        self.states.retain(|feed, _| arrangement.feeds.iter().any(|f| f.feed == *feed));
+        self.arrangement = arrangement;
     }
 
     /// Once a second: what every feed and layer does; and an encoder that failed is started anew.
     #[allow(clippy::needless_update, reason = "the wire may grow by fields that this engine does not measure")]
     fn report_health(&mut self) {
         self.next_health = self.clock.now().saturating_add(HEALTH_EVERY);
-        let failed: Vec<usize> = self
-            .encoders
-            .iter()
-            .filter_map(|(&layer, encoder)| {
-                let error = encoder.error()?;
-                tracing::error!(layer, error, "the encoder failed; starting it anew");
-                Some(layer)
-            })
-            .collect();
-        failed.iter().for_each(|layer| drop(self.encoders.remove(layer)));
-        self.start_missing_encoders();
+        self.layers.mend();
+        self.follow_singles();
         let Some((now, _)) = self.case_clock.stamp(self.clock.now()) else { return };
         if self.link_id.is_none() {
             return;
         }
-        let feeds = self.board.read(|state| {
+        let feeds = self.board.change(|state| {
             let health = |f: &ProgramFeed| {
-                let slot = &state.feeds[f.feed];
+                let Some(slot) = state.feeds.get_mut(f.feed) else { return FeedHealth::default() };
                 let newest = slot.newest().map(|f| f.capture);
                 let feed_state = health::state(newest, f.period, now);
                 let problem = match feed_state {
@@ -379,35 +419,41 @@ impl Program {
                     }
                     _ => slot.problem.clone(),
                 };
+                let figures = slot.figures.take();
                 FeedHealth {
                     feed: f.place.feed.as_str().to_owned(),
                     state: feed_state.into(),
                     capture: newest.map_or(0, |c| c.0),
                     frames: slot.total,
                     problem,
+                    luma_mean: figures.luma_mean,
+                    black_permille: figures.black_permille,
+                    frozen_permille: figures.frozen_permille,
+                    width: f.native.0,
+                    height: f.native.1,
+                    period_us: figures.period_us,
                     ..FeedHealth::default()
                 }
             };
-            self.feeds.iter().map(health).collect()
-        });
-        let layers = self.encoders.iter().map(|(&layer, encoder)| {
-            let mut stats = self.link.take_stats(layer);
-            let (p50, p99) = stats.capture_to_rtp.take_percentiles();
-            LayerHealth {
-                layer: self.layers.get(layer).map(LayerSpec::reference),
-                frames: stats.frames,
-                bytes: stats.bytes,
-                dropped: stats.dropped + encoder.dropped() + self.skipped,
-                encode_us_p50: stats.encode.take_percentiles().0,
-                capture_to_rtp_us_p50: p50,
-                capture_to_rtp_us_p99: p99,
-            }
+            self.arrangement.feeds.iter().map(health).collect()
         });
         let uncertainty = self.case_clock.uncertainty_ns().unwrap_or(0) / 1000;
-        let body =
-            Health { feeds, layers: layers.collect(), clock_uncertainty_us: u32::try_from(uncertainty).unwrap_or(u32::MAX) };
+        let body = Health {
+            feeds,
+            layers: self.layers.health(self.skipped),
+            clock_uncertainty_us: u32::try_from(uncertainty).unwrap_or(u32::MAX),
+        };
         if self.link.send_control(to_server::Body::Health(body)).is_none() {
             tracing::debug!("health not sent: the server does not read");
         }
+    }
+}
+
+fn entry(feed: &FeedId, rect: PixelRect, capture: Option<CaptureTime>, state: FeedState) -> FrameEntry {
+    FrameEntry {
+        rect: Some(Rect { x: rect.x as u32, y: rect.y as u32, w: rect.w as u32, h: rect.h as u32 }),
+        feed: feed.as_str().to_owned(),
+        capture: capture.map_or(0, |c| c.0),
+        state: state.into(),
     }
 }

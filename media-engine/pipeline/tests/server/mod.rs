@@ -20,6 +20,8 @@ use pipeline::encode::rtp;
 use pipeline::engine::{self, Dial, Prepared};
 use pipeline::output::link::LinkEnd;
 
+/// Confirmed for the first declared layer, the program's highest; the others follow.
+pub const FIRST_SSRC: u32 = 0xC0FF_EE01;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The server's timeline is an hour ahead of this machine's clock, so that a stamp of the wrong clock shows.
 const AHEAD: Duration = Duration::from_secs(3600);
@@ -76,6 +78,9 @@ pub struct Server {
     pub health: Option<Health>,
     pub indexes: BTreeMap<u32, FrameIndex>,
     pub packets: Vec<Bytes>,
+    /// Of the other layers, by place in Hello.
+    pub others: BTreeMap<usize, Vec<Bytes>>,
+    pub single_indexes: BTreeMap<(String, u32), FrameIndex>,
     pub without_index: BTreeSet<u32>,
     stop: Option<UnixStream>,
     pub engine: Option<JoinHandle<Result<(), LinkEnd>>>,
@@ -125,6 +130,8 @@ impl Server {
             health: None,
             indexes: BTreeMap::new(),
             packets: Vec::new(),
+            others: BTreeMap::new(),
+            single_indexes: BTreeMap::new(),
             without_index: BTreeSet::new(),
             stop: None,
             engine: None,
@@ -134,7 +141,8 @@ impl Server {
     pub fn accept(&mut self) -> Hello {
         self.until("the engine's call", |s| s.hello.is_some());
         let hello = self.hello.take().expect("just seen");
-        let layers = hello.layers.iter().cloned().map(|l| link::wire::LayerInfo { ssrc: 0xC0FF_EE01, ..l }).collect();
+        let numbered = (FIRST_SSRC..).zip(hello.layers.iter().cloned());
+        let layers = numbered.map(|(ssrc, l)| link::wire::LayerInfo { ssrc, ..l }).collect();
         self.send(to_engine::Body::Hello(HelloAck { version: 1, link_id: "link-1".into(), layers }));
         self.until("the media socket and its name", |s| s.named);
         hello
@@ -145,12 +153,24 @@ impl Server {
         (self.incoming, self.records) = (BytesMut::new(), BytesMut::new());
         self.named = false;
         self.packets.clear();
+        self.others.clear();
         self.indexes.clear();
+        self.single_indexes.clear();
     }
 
     pub fn want(&mut self, on: bool) {
         let layers = if on { vec![program_high()] } else { Vec::new() };
         self.send(to_engine::Body::Want(WantLayers { layers }));
+    }
+
+    pub fn want_these(&mut self, layers: &[(&str, &str)]) {
+        let layers = layers.iter().map(|(feed, layer)| LayerRef { feed: (*feed).into(), layer: (*layer).into() }).collect();
+        self.send(to_engine::Body::Want(WantLayers { layers }));
+    }
+
+    /// Whole frames of a layer, by its place in Hello.
+    pub fn frames_of(&self, layer: usize) -> usize {
+        self.others.get(&layer).map_or(0, |packets| packets.iter().filter(|p| rtp::marker(p)).count())
     }
 
     pub fn send(&mut self, body: to_engine::Body) {
@@ -215,10 +235,14 @@ impl Server {
                 self.named = true;
                 continue;
             }
-            if !self.indexes.contains_key(&timestamp(&record)) {
-                self.without_index.insert(timestamp(&record));
+            let ts = timestamp(&record);
+            if !self.indexes.contains_key(&ts) && !self.single_indexes.keys().any(|(_, t)| *t == ts) {
+                self.without_index.insert(ts);
             }
-            self.packets.push(record);
+            match u32::from_be_bytes([record[8], record[9], record[10], record[11]]) {
+                FIRST_SSRC => self.packets.push(record),
+                ssrc => self.others.entry((ssrc - FIRST_SSRC) as usize).or_default().push(record),
+            }
         }
     }
 
@@ -231,7 +255,11 @@ impl Server {
                     self.send(to_engine::Body::Clock(ClockPong { t1: ping.t1, t2: t, t3: t }));
                 }
                 to_server::Body::Frame(index) => {
-                    self.indexes.insert(index.rtp_ts, index);
+                    if index.program == "program" {
+                        self.indexes.insert(index.rtp_ts, index);
+                    } else {
+                        self.single_indexes.insert((index.program.clone(), index.rtp_ts), index);
+                    }
                 }
                 to_server::Body::Health(health) => self.health = Some(health),
                 other => panic!("unexpected {other:?}"),

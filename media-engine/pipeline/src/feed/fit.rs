@@ -1,0 +1,152 @@
+//! From a source to the two pictures the engine needs of it: at the size of its place in the program, and, while somebody watches
+//! the feed alone, at its own.
+
+use std::sync::Arc;
+
+use annotation::time::CaptureTime;
+
+use super::{Prepared, Source, TimeCodeBurner};
+use crate::picture::{Geometry, Picture};
+use crate::program::layout::{PixelRect, letterbox};
+use crate::refusal::Refusal;
+use crate::scale::Scaler;
+
+/// Largest picture of a feed that is watched alone: level 3.1.
+const SINGLE_MAX: (usize, usize) = (1280, 720);
+/// Size of a feed that is drawn to measure, when it is watched alone.
+const DRAWN_SINGLE: (usize, usize) = (1280, 400);
+
+/// One picture of a feed.
+#[derive(Debug, Clone)]
+pub struct Shot {
+    /// At the size of its place in the program.
+    pub placed: Arc<Picture>,
+    /// At its own size; only when asked for.
+    pub single: Option<Arc<Picture>>,
+}
+
+/// A source with its scalers, or a drawing with its two sizes.
+pub struct Fitted {
+    kind: Kind,
+    single: Geometry,
+    burner: Option<TimeCodeBurner>,
+    scaler: Scaler,
+}
+
+enum Kind {
+    /// Delivers at the single size; the place is scaled from that.
+    Pictures(Box<dyn Source>),
+    /// Drawn anew for each size.
+    Drawn { prepared: Box<dyn Prepared>, placed: Option<(Geometry, Box<dyn Source>)>, single: Option<Box<dyn Source>> },
+}
+
+impl std::fmt::Debug for Fitted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Fitted({:?})", self.single)
+    }
+}
+
+/// Size of a feed that is watched alone: its own where level 3.1 has room for it, else the largest of its shape. `native`: of the
+/// source; `None`: drawn to measure.
+pub fn single_size(native: Option<(usize, usize)>) -> Option<Geometry> {
+    let (w, h) = native.unwrap_or(DRAWN_SINGLE);
+    if w <= SINGLE_MAX.0 && h <= SINGLE_MAX.1 {
+        return Geometry::new((w & !1).max(16), (h & !1).max(16));
+    }
+    let all = PixelRect { x: 0, y: 0, w: SINGLE_MAX.0, h: SINGLE_MAX.1 };
+    let inner = letterbox(all, Some((w, h)));
+    Geometry::new(inner.w, inner.h)
+}
+
+impl Fitted {
+    /// Makes the source deliver. `placed`: size of its place at first. `time_code`: burn TC48.
+    pub fn new(prepared: Box<dyn Prepared>, placed: Geometry, time_code: bool) -> Result<Self, Refusal> {
+        let native = prepared.info().native;
+        let single = single_size(native)
+            .ok_or_else(|| Refusal::new("config.layout", "A feed is too small to be shown; choose another source."))?;
+        let kind = match native {
+            Some(_) => Kind::Pictures(prepared.fit(single)?),
+            None => {
+                let source = prepared.fit(placed)?;
+                Kind::Drawn { prepared, placed: Some((placed, source)), single: None }
+            }
+        };
+        let burner = time_code.then(|| TimeCodeBurner::new(single));
+        Ok(Fitted { kind, single, burner, scaler: Scaler::default() })
+    }
+
+    /// Another source in the same place, whatever its size.
+    pub fn with_source(self, source: Box<dyn Source>) -> Self {
+        Fitted { kind: Kind::Pictures(source), ..self }
+    }
+
+    pub fn single_size(&self) -> Geometry {
+        self.single
+    }
+
+    /// Picture `k`, for its scheduled `capture` (case timeline). `placed`: size of its place now. The error is one sentence.
+    pub fn shot(&mut self, k: u64, capture: Option<CaptureTime>, placed: Geometry, single: bool) -> Result<Shot, String> {
+        let unscaled = || "The picture cannot be scaled.".to_owned();
+        match &mut self.kind {
+            Kind::Pictures(source) => {
+                let mut picture = source.picture(k)?;
+                if let (Some(burner), Some(capture)) = (&mut self.burner, capture) {
+                    picture = burner.burn(&picture, capture, k);
+                }
+                let single = if single { Some(self.scaler.fit(&picture, self.single).ok_or_else(unscaled)?) } else { None };
+                Ok(Shot { placed: self.scaler.fit(&picture, placed).ok_or_else(unscaled)?, single })
+            }
+            Kind::Drawn { prepared, placed: at, single: alone } => {
+                if at.as_ref().is_none_or(|(size, _)| *size != placed) {
+                    *at = Some((placed, prepared.fit(placed).map_err(|e| e.message)?));
+                }
+                let Some((_, source)) = at else { return Err(unscaled()) };
+                let picture = source.picture(k)?;
+                if !single {
+                    *alone = None;
+                    return Ok(Shot { placed: picture, single: None });
+                }
+                if alone.is_none() {
+                    *alone = Some(prepared.fit(self.single).map_err(|e| e.message)?);
+                }
+                let single = alone.as_mut().map(|s| s.picture(k)).transpose()?;
+                Ok(Shot { placed: picture, single })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::{SourceConfig, prepare};
+
+    #[test]
+    fn a_feed_alone_has_its_own_size_within_what_browsers_decode() {
+        for (native, want) in [
+            (Some((1280, 720)), (1280, 720)),
+            (Some((512, 512)), (512, 512)),
+            (Some((1920, 1080)), (1280, 720)),
+            (Some((1024, 1024)), (720, 720)),
+            (Some((341, 255)), (340, 254)),
+            (None, (1280, 400)),
+        ] {
+            assert_eq!(single_size(native).map(|g| (g.width, g.height)), Some(want), "{native:?}");
+        }
+    }
+
+    #[test]
+    fn the_own_size_is_made_only_while_it_is_asked_for_and_the_place_may_change() {
+        gstreamer::init().expect("GStreamer is installed");
+        let size = |w, h| Geometry::new(w, h).expect("even");
+        for config in [SourceConfig::SyntheticFluoro, SourceConfig::SyntheticVitals] {
+            let mut fitted = Fitted::new(prepare(&config, None).expect("generated"), size(416, 100), false).expect("fits");
+            let shot = fitted.shot(1, None, size(416, 100), false).expect("a picture");
+            assert_eq!((shot.placed.geometry(), shot.single.is_none()), (size(416, 100), true));
+            let shot = fitted.shot(2, None, size(208, 98), true).expect("a picture");
+            assert_eq!(shot.placed.geometry(), size(208, 98));
+            assert_eq!(shot.single.map(|p| p.geometry()), Some(fitted.single_size()));
+            assert!(fitted.shot(3, None, size(208, 98), false).expect("a picture").single.is_none());
+        }
+    }
+}

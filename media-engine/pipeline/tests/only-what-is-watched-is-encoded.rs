@@ -1,0 +1,88 @@
+//! Layers and single feeds on demand, against a listening server.
+
+mod server;
+
+use annotation::time::CaptureTime;
+use link::frame::FeedState;
+use server::{CONFIG, Server, timestamp};
+
+#[test]
+fn three_layers_of_the_program_share_their_timestamps_and_the_lowest_has_half_the_rate() {
+    let mut server = Server::start(CONFIG);
+    let hello = server.accept();
+    let declared: Vec<_> = hello.layers.iter().map(|l| (l.feed.as_str(), l.layer.as_str(), l.width, l.height)).collect();
+    let want = [
+        ("program", "high", 640, 360),
+        ("program", "mid", 320, 180),
+        ("program", "low", 160, 90),
+        ("field", "high", 1280, 720),
+        ("fluoro", "high", 512, 512),
+        ("vitals", "high", 1280, 400),
+    ];
+    assert_eq!(declared, want);
+    server.want_these(&[("program", "high"), ("program", "mid"), ("program", "low")]);
+    server.until("frames of all layers", |s| s.frames() >= 60 && s.frames_of(1) >= 60 && s.frames_of(2) >= 30);
+    for layer in [1, 2] {
+        let strays = server.others[&layer].iter().filter(|p| !server.indexes.contains_key(&timestamp(p))).count();
+        assert_eq!(strays, 0, "layer {layer} carries the program's timestamps");
+    }
+    // Over the frames of the lowest layer: between two of them lies one of the highest.
+    let (first, last) = (&server.others[&2][0], &server.others[&2][server.others[&2].len() - 1]);
+    let between = server.indexes.range(timestamp(first)..=timestamp(last)).count() as f64;
+    let rate = server.frames_of(2) as f64 / between;
+    assert!((0.4..0.6).contains(&rate), "{rate} of the frames");
+
+    server.want_these(&[("program", "low")]);
+    server.until("a health of the lowest layer alone", |s| {
+        s.health.as_ref().is_some_and(|h| h.layers.len() == 1 && h.layers[0].layer.as_ref().is_some_and(|l| l.layer == "low"))
+    });
+    let (high, low) = (server.frames(), server.frames_of(2));
+    server.until("more of the lowest", |s| s.frames_of(2) >= low + 10);
+    assert!(server.frames() <= high + 2, "the highest stopped");
+    assert!(server.without_index.is_empty());
+    server.stop();
+}
+
+#[test]
+fn a_single_feed_comes_at_its_own_size_with_an_index_of_its_own_while_nobody_watches_the_program() {
+    let mut server = Server::start(CONFIG);
+    server.accept();
+    server.want_these(&[("fluoro", "high"), ("vitals", "high")]);
+    server.until("both feeds", |s| s.frames_of(4) >= 20 && s.frames_of(5) >= 20);
+    assert!(server.indexes.is_empty() && server.packets.is_empty(), "the program is not composed");
+    for ((feed, ts), index) in &server.single_indexes {
+        let want = if feed == "fluoro" { (512, 512) } else { (1280, 400) };
+        assert_eq!((index.width, index.height, index.layout_rev), (want.0, want.1, 1));
+        let [entry] = &index.entries[..] else { panic!("one rectangle") };
+        let rect = entry.rect.expect("a rectangle");
+        assert_eq!((entry.feed.as_str(), rect.x, rect.y, rect.w, rect.h), (feed.as_str(), 0, 0, want.0, want.1));
+        assert_eq!(entry.state(), FeedState::Live);
+        assert_eq!(CaptureTime(entry.capture).rtp_90khz(), *ts, "the timestamp is the capture");
+    }
+    server.until("a health", |s| s.health.as_ref().is_some_and(|h| h.layers.len() == 2));
+    server.want_these(&[]);
+    server.until_quiet();
+    let frames = server.frames_of(4);
+    server.want_these(&[("fluoro", "high")]);
+    server.until("the feed again", |s| s.frames_of(4) >= frames + 5);
+    server.stop();
+}
+
+#[test]
+fn health_says_what_the_pictures_of_each_feed_are_like() {
+    let mut server = Server::start(CONFIG);
+    server.accept();
+    server.until("a second of every feed", |s| {
+        s.health.as_ref().is_some_and(|h| h.feeds.len() == 3 && h.feeds.iter().all(|f| f.frames > 50 && f.period_us > 0))
+    });
+    let health = server.health.take().expect("just seen");
+    for (feed, size, period_us) in
+        [("field", (1280, 720), 40_000), ("fluoro", (512, 512), 33_333), ("vitals", (1280, 400), 40_000)]
+    {
+        let f = health.feeds.iter().find(|f| f.feed == feed).expect("reported");
+        assert_eq!((f.width, f.height, f.black_permille, f.frozen_permille), (size.0, size.1, 0, 0), "{feed}");
+        assert!((17..200).contains(&f.luma_mean), "{feed}: {}", f.luma_mean);
+        assert!(f.period_us.abs_diff(period_us) < period_us / 2, "{feed}: {}", f.period_us);
+    }
+    server.stop();
+}
