@@ -26,8 +26,9 @@ pub enum PeerKind {
     Client,
     /// A player: one video, and no say in what it shows.
     Whep { feed: FeedId, layer: LayerId },
-    /// A camera that publishes one video, which becomes the layer `high` of this feed. Answered with
-    /// [`OfferError::Unsupported`] for now.
+    /// A camera that publishes one video, H.264 or VP8, which becomes the layer `high` of this feed; its sound is
+    /// declined. The offer is the permission: to take it away, remove the peer. The newest publisher of a feed takes the
+    /// place of the one before.
     Whip { feed: FeedId },
 }
 
@@ -94,6 +95,14 @@ pub struct Moment {
     pub timeline: CaptureTime,
 }
 
+impl Moment {
+    /// The timeline's time at an instant near this one.
+    pub fn timeline_at(self, at: Instant) -> CaptureTime {
+        let ahead = at.saturating_duration_since(self.at);
+        self.timeline.saturating_add(ahead).saturating_sub(self.at.saturating_duration_since(at))
+    }
+}
+
 /// One RTP packet of one layer of one feed, as the room's engine wrote it. Its timestamp is capture time x 90 kHz mod 2^32.
 #[derive(Debug, Clone)]
 pub struct FeedPacket {
@@ -124,6 +133,8 @@ pub enum CloseReason {
     Protocol,
     /// Our handling of this peer panicked. A fault of ours; only this peer ends.
     Fault,
+    /// Another publisher took its place.
+    Replaced,
     /// More reliable data than it takes was waiting for it, or it sent more than the server takes.
     Overrun,
 }
@@ -138,6 +149,7 @@ impl CloseReason {
             CloseReason::Hangup => "hangup",
             CloseReason::Protocol => "protocol",
             CloseReason::Fault => "fault",
+            CloseReason::Replaced => "replaced",
             CloseReason::Overrun => "overrun",
         }
     }
@@ -157,6 +169,8 @@ pub enum OfferError {
     ServerFull(usize),
     #[error("the connection belongs to another case or is of another kind")]
     Mismatch,
+    #[error("the room's engine already makes a feed of this name")]
+    FeedTaken,
     #[error("the offer could not be answered: {0}")]
     Refused(String),
     #[error("the media thread is too busy to take the offer")]
@@ -174,6 +188,7 @@ impl OfferError {
             OfferError::CaseFull(_) => "media-case-full",
             OfferError::ServerFull(_) => "media-server-full",
             OfferError::Mismatch => "media-mismatch",
+            OfferError::FeedTaken => "media-feed-taken",
             OfferError::Refused(_) => "media-refused",
             OfferError::Busy => "media-busy",
             OfferError::Stopped => "media-stopped",
@@ -263,7 +278,7 @@ pub enum SfuEvent {
         peer: PeerId,
         stats: PeerStats,
     },
-    /// A published feed began to send pictures (`up`), or has ceased: its publisher is gone or silent. `codec`: of what it
+    /// The feed of a publisher began to send pictures (`up`), or has ceased: its publisher is gone or silent. `codec`: of what it
     /// sends or sent. Before `Closed` of the publisher.
     Published {
         case: CaseId,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use annotation::id::FeedId;
 use link::id::LayerId;
 
-use crate::api::{FeedPacket, PeerId, VideoCodec};
+use crate::api::{FeedPacket, Moment, PeerId, VideoCodec};
 use crate::route::codec::begins_keyframe;
 use crate::route::gop::{Gop, LayerPacket};
 use crate::route::keyframe::Asking;
@@ -39,8 +39,39 @@ pub(crate) struct Layer {
     pub(crate) gop: Gop,
     /// (peer, slot) that show it, whether or not they have begun.
     pub(crate) viewers: BTreeSet<(PeerId, u8)>,
+    /// Who publishes it; `None`: the room's engine, or nobody.
+    pub(crate) publisher: Option<PeerId>,
     ssrc: Option<u32>,
     extender: Extender,
+}
+
+/// A packet on its way into a layer.
+#[derive(Debug)]
+pub(crate) struct Incoming<'a> {
+    pub(crate) codec: VideoCodec,
+    pub(crate) ssrc: u32,
+    pub(crate) seq: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    pub(crate) payload: &'a [u8],
+    /// As in [`FeedPacket`].
+    pub(crate) received: Moment,
+}
+
+impl<'a> Incoming<'a> {
+    /// `None`: it is no RTP packet that can be forwarded.
+    pub(crate) fn read(feed: &'a FeedPacket) -> Option<Self> {
+        let view = rtp::parse(&feed.packet)?;
+        Some(Incoming {
+            codec: feed.codec,
+            ssrc: view.ssrc,
+            seq: view.seq,
+            timestamp: view.timestamp,
+            marker: view.marker,
+            payload: &feed.packet[view.payload],
+            received: feed.received,
+        })
+    }
 }
 
 /// A packet of a layer, read.
@@ -59,13 +90,17 @@ impl Layer {
 
     /// Nobody watches it and nothing feeds it: it need not be remembered.
     pub(crate) fn is_idle(&self) -> bool {
-        self.viewers.is_empty() && self.ssrc.is_none()
+        self.viewers.is_empty() && self.ssrc.is_none() && self.publisher.is_none()
     }
 
-    /// Reads one packet. `None`: it is no RTP packet that can be forwarded.
-    pub(crate) fn ingest(&mut self, now: Instant, feed: &FeedPacket) -> Option<Ingested> {
-        let view = rtp::parse(&feed.packet)?;
-        let mut restarted = self.ssrc.is_some_and(|s| s != view.ssrc) || self.codec != feed.codec;
+    /// True while the room's engine feeds it.
+    pub(crate) fn is_engines(&self) -> bool {
+        self.publisher.is_none() && self.ssrc.is_some()
+    }
+
+    /// Takes one packet in. `None`: its number has no place.
+    pub(crate) fn ingest(&mut self, now: Instant, view: &Incoming<'_>) -> Option<Ingested> {
+        let mut restarted = self.ssrc.is_some_and(|s| s != view.ssrc) || self.codec != view.codec;
         if restarted {
             self.extender = Extender::default();
         }
@@ -75,23 +110,22 @@ impl Layer {
             self.extender.extend(view.seq)
         })?;
         self.ssrc = Some(view.ssrc);
-        self.codec = feed.codec;
+        self.codec = view.codec;
         if restarted {
             self.gop.clear();
         }
-        let capture = capture_of(view.timestamp, feed.received.timeline);
-        let age = Duration::from_nanos(feed.received.timeline.minus_ns(capture).max(0) as u64);
+        let capture = capture_of(view.timestamp, view.received.timeline);
+        let age = Duration::from_nanos(view.received.timeline.minus_ns(capture).max(0) as u64);
         // Never in the future: a sender report would then claim RTP time 0.
-        let wallclock = feed.received.at.min(now).checked_sub(age).unwrap_or(now);
-        let payload = &feed.packet[view.payload];
+        let wallclock = view.received.at.min(now).checked_sub(age).unwrap_or(now);
         let packet = LayerPacket {
             seq,
             timestamp: view.timestamp,
             marker: view.marker,
-            begins_keyframe: begins_keyframe(feed.codec, payload),
+            begins_keyframe: begins_keyframe(view.codec, view.payload),
             capture,
             wallclock,
-            payload: Arc::from(payload),
+            payload: Arc::from(view.payload),
         };
         if packet.begins_keyframe {
             self.asking.satisfied();

@@ -20,11 +20,13 @@ pub fn engine() -> Engine {
     Engine::new(CoreConfig { candidates, limits: Limits::default() }).expect("a certificate")
 }
 
-/// The bytes as an offer of a page and of a player, all the way through str0m when the guard lets them in.
+/// The bytes as an offer of a page, of a player and of a publisher, all the way through str0m when the guard lets them in.
 pub fn offers(engine: &mut Engine, now: Instant, bytes: &[u8]) {
     let Ok(sdp) = std::str::from_utf8(bytes) else { return };
     let Ok(case) = CaseId::parse("fuzz") else { return };
-    for kind in [PeerKind::Client, PeerKind::Whep { feed: FeedId::program(), layer: LayerId::High }] {
+    let Ok(scope) = FeedId::parse("scope") else { return };
+    let watched = PeerKind::Whep { feed: FeedId::program(), layer: LayerId::High };
+    for kind in [PeerKind::Client, watched, PeerKind::Whip { feed: scope }] {
         // A refusal is as good as an answer.
         let _ = engine.handle_offer(now, PeerId(1), case.clone(), kind, Grants::default(), sdp);
         engine.remove(now, PeerId(1));

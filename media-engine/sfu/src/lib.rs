@@ -24,4 +24,4 @@ pub use adapter::Transmit;
 pub use api::*;
 #[cfg(feature = "edge")]
 pub use edge::{Events, SfuConfig, SfuHandle, StartError, start};
-pub use engine::{Counters, Engine, Tapped};
+pub use engine::{Counters, Engine, Given};

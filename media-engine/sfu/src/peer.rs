@@ -11,6 +11,7 @@ use link::id::{CaseId, LayerId};
 
 use crate::adapter::Conn;
 use crate::api::{Grants, Limits, PeerKind};
+use crate::engine::publish::Publication;
 use crate::route::rewrite::SeqRewrite;
 use crate::voice::levels::Level;
 use crate::voice::slots::VoiceSlots;
@@ -95,6 +96,7 @@ pub(crate) struct Peer {
     pub(crate) video: Vec<VideoSlot>,
     pub(crate) voice: VoiceSlots,
     pub(crate) level: Level,
+    pub(crate) publication: Option<Publication>,
     pub(crate) data_dropped: u64,
     pub(crate) budget: Budget,
     /// Ends at the next settling; must not be turned again.
@@ -130,6 +132,7 @@ impl Peer {
             video: (0..videos).map(|_| VideoSlot::default()).collect(),
             voice: VoiceSlots::new(voices),
             level: Level::default(),
+            publication: None,
             data_dropped: 0,
             budget: Budget::new(now),
             ending: false,
@@ -157,7 +160,8 @@ impl Peer {
     /// When it must be turned next.
     pub(crate) fn poll_timeout(&self, limits: &Limits) -> Instant {
         let soonest = self.conn.poll_timeout().min(self.gives_up_at(limits));
-        self.level.poll_timeout().map_or(soonest, |at| at.min(soonest))
+        let silent = self.publication.as_ref().and_then(Publication::poll_timeout);
+        self.level.poll_timeout().into_iter().chain(silent).fold(soonest, Instant::min)
     }
 
     /// Holds a reliable message back. False: too much is waiting already.

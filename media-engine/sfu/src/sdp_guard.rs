@@ -1,12 +1,13 @@
 //! The door for session descriptions: what a peer sends is checked here before anything else sees it.
 //!
 //! First plain bounds, then the grammar (by `webrtc-sdp`, a parser that is not the one which uses the offer afterwards),
-//! then whether the media lines are those of a page or of a player.
+//! then whether the media lines are those of a page, of a player or of a publisher.
 
 use std::collections::BTreeSet;
 use std::panic::catch_unwind;
 
 use webrtc_sdp::attribute_type::{SdpAttribute, SdpAttributeType};
+use webrtc_sdp::error::SdpParserError;
 use webrtc_sdp::media_type::{SdpMedia, SdpMediaValue, SdpProtocolValue};
 
 use crate::api::{PeerKind, SLOTS_VIDEO, SLOTS_VOICE};
@@ -46,13 +47,15 @@ pub(crate) struct Shape {
     pub(crate) voice_in: Vec<String>,
     pub(crate) voice_out: Option<String>,
     pub(crate) data: bool,
+    /// The picture of a publisher.
+    pub(crate) published: Option<String>,
 }
 
 /// Checks an offer of this kind of peer.
 pub(crate) fn check(sdp: &str, kind: &PeerKind) -> Result<Shape, SdpError> {
     bounds(sdp)?;
     // The parser is not ours. Should it ever panic on hostile text, the text is refused and the thread goes on.
-    let parsed = catch_unwind(|| webrtc_sdp::parse_sdp(sdp, false))
+    let parsed = catch_unwind(|| webrtc_sdp::parse_sdp(&known_lines(sdp), false))
         .map_err(|_| SdpError::Malformed("the parser gave up".into()))?
         .map_err(|e| SdpError::Malformed(e.to_string().chars().take(200).collect()))?;
     let lines = parsed.media.iter().map(line_of).collect::<Result<Vec<_>, _>>()?;
@@ -63,8 +66,15 @@ pub(crate) fn check(sdp: &str, kind: &PeerKind) -> Result<Shape, SdpError> {
     match kind {
         PeerKind::Client => page(&lines),
         PeerKind::Whep { .. } => player(&lines),
-        PeerKind::Whip { .. } => Err(SdpError::Shape("publishing is not supported yet".into())),
+        PeerKind::Whip { .. } => publisher(&lines),
     }
+}
+
+/// Without the lines that the parser has no rule for. It would pass over them, but not without a warning in the log for each,
+/// 16 for a page.
+fn known_lines(sdp: &str) -> String {
+    let unknown = |line: &str| matches!(webrtc_sdp::parse_sdp_line(line, 0), Err(SdpParserError::Unsupported { .. }));
+    sdp.lines().filter(|l| !l.starts_with("a=") || !unknown(l)).flat_map(|l| [l, "\r\n"]).collect()
 }
 
 fn bounds(sdp: &str) -> Result<(), SdpError> {
@@ -106,6 +116,7 @@ struct Line {
     /// The peer wants to receive here; to send here.
     receives: bool,
     sends: bool,
+    simulcast: bool,
 }
 
 fn line_of(media: &SdpMedia) -> Result<Line, SdpError> {
@@ -132,7 +143,8 @@ fn line_of(media: &SdpMedia) -> Result<Line, SdpError> {
     let says = |t| media.get_attribute(t).is_some();
     let (recv, send, none) =
         (says(SdpAttributeType::Recvonly), says(SdpAttributeType::Sendonly), says(SdpAttributeType::Inactive));
-    Ok(Line { kind, mid: mid.clone(), receives: !send && !none, sends: !recv && !none })
+    let simulcast = says(SdpAttributeType::Simulcast);
+    Ok(Line { kind, mid: mid.clone(), receives: !send && !none, sends: !recv && !none, simulcast })
 }
 
 /// 5 video to receive, 8 audio to receive, 1 audio to send, data channels; in this order.
@@ -158,6 +170,7 @@ fn page(lines: &[Line]) -> Result<Shape, SdpError> {
         voice_in: voice_in.iter().map(|l| l.mid.clone()).collect(),
         voice_out: Some(rest[0].mid.clone()),
         data: true,
+        published: None,
     })
 }
 
@@ -169,6 +182,16 @@ fn player(lines: &[Line]) -> Result<Shape, SdpError> {
         return Err(SdpError::Shape("a player has one video to receive, at most one audio, and no data".into()));
     }
     Ok(Shape { video, ..Shape::default() })
+}
+
+/// One video to send, in one size; perhaps one audio, which is not taken; no data.
+fn publisher(lines: &[Line]) -> Result<Shape, SdpError> {
+    let count = |kind| lines.iter().filter(|l| l.kind == kind).count();
+    let video = lines.iter().find(|l| l.kind == Kind::Video && l.sends && !l.simulcast);
+    if video.is_none() || count(Kind::Video) != 1 || count(Kind::Audio) > 1 || count(Kind::Data) > 0 {
+        return Err(SdpError::Shape("a publisher has one video to send, in one size, at most one audio, and no data".into()));
+    }
+    Ok(Shape { published: video.map(|l| l.mid.clone()), ..Shape::default() })
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ fn hostile_offers_are_answered_with_errors_and_the_thread_goes_on() {
         assert!(matches!(wait(offer), Err(OfferError::Sdp(_))));
     }
     let whip = sfu.offer(PeerId(1), case(), PeerKind::Whip { feed: FeedId::program() }, Grants::default(), PAGE.into());
-    assert!(matches!(wait(whip), Err(OfferError::Unsupported(_))));
+    assert!(matches!(wait(whip), Err(OfferError::Sdp(_))), "a page is no publisher");
     let answer = wait(sfu.offer(PeerId(1), case(), PeerKind::Client, Grants::default(), PAGE.into())).expect("an answer");
     assert!(answer.contains(&format!("127.0.0.1 {} typ host", sfu.port())), "{answer}");
 }

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::format::Codec;
-use str0m::media::{MediaTime, Mid, Pt};
+use str0m::media::{KeyframeRequestKind, MediaTime, Mid, Pt};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpWrite};
+use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 use super::Transmit;
@@ -51,6 +51,22 @@ pub(crate) struct VoicePacket {
     pub(crate) payload: Arc<[u8]>,
 }
 
+/// One packet of a published picture.
+#[derive(Debug, Clone)]
+pub(crate) struct PublishedPacket {
+    pub(crate) codec: VideoCodec,
+    pub(crate) ssrc: u32,
+    pub(crate) seq: u64,
+    /// As the publisher wrote it.
+    pub(crate) timestamp: u32,
+    pub(crate) marker: bool,
+    /// When it was captured, on the publisher's clock.
+    pub(crate) absolute: Option<CaptureTime>,
+    /// Its last sender report: (its clock, RTP time).
+    pub(crate) report: Option<(CaptureTime, u32)>,
+    pub(crate) payload: Arc<[u8]>,
+}
+
 /// What a connection tells.
 #[derive(Debug)]
 pub(crate) enum ConnEvent {
@@ -61,6 +77,7 @@ pub(crate) enum ConnEvent {
         slot: usize,
     },
     Voice(VoicePacket),
+    Published(PublishedPacket),
     ChannelOpen(Channel),
     Data {
         channel: Channel,
@@ -117,6 +134,8 @@ pub(crate) struct Conn {
     rtc: Rtc,
     video: Vec<VideoLine>,
     voice: Vec<VoiceLine>,
+    /// The line of a publisher's picture.
+    published: Option<Mid>,
     channels: Channels,
     deadline: Instant,
     connected: bool,
@@ -126,12 +145,20 @@ pub(crate) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(now: Instant, rtc: Rtc, video: Vec<VideoLine>, voice: Vec<VoiceLine>, channels: Channels) -> Self {
+    pub(super) fn new(
+        now: Instant,
+        rtc: Rtc,
+        video: Vec<VideoLine>,
+        voice: Vec<VoiceLine>,
+        published: Option<Mid>,
+        channels: Channels,
+    ) -> Self {
         let stats = StatsBook::default();
         Conn {
             rtc,
             video,
             voice,
+            published,
             channels,
             deadline: now,
             connected: false,
@@ -236,6 +263,16 @@ impl Conn {
         Ok(true)
     }
 
+    /// Asks a publisher for a keyframe; the request leaves with the next [`Conn::handle_timeout`].
+    pub(crate) fn request_keyframe(&mut self, sink: &mut Sink<'_>) -> Result<(), Spent> {
+        let Some(mid) = self.published else { return Ok(()) };
+        let mut api = self.rtc.direct_api();
+        if let Some(stream) = api.stream_rx_by_mid(mid, None) {
+            stream.request_keyframe(KeyframeRequestKind::Pli);
+        }
+        self.drain(sink)
+    }
+
     pub(crate) fn takes_red(&self, slot: usize) -> bool {
         self.voice.get(slot).is_some_and(|l| l.red.is_some())
     }
@@ -297,6 +334,7 @@ impl Conn {
                 let slot = self.video.iter().position(|l| l.mid == request.mid)?;
                 Some(ConnEvent::KeyframeRequest { slot })
             }
+            Event::RtpPacket(packet) if self.published.is_some() => self.published(packet).map(ConnEvent::Published),
             Event::RtpPacket(packet) => {
                 let pt = packet.header.payload_type;
                 let opus = self.rtc.codec_config().params().iter().find(|p| p.spec().codec == Codec::Opus)?;
@@ -354,6 +392,28 @@ impl Conn {
         }
     }
 
+    /// `None` for what is no picture of a codec that was agreed on: sound, padding.
+    fn published(&self, packet: RtpPacket) -> Option<PublishedPacket> {
+        let params = self.rtc.codec_config().params();
+        let codec = match params.iter().find(|p| p.pt() == packet.header.payload_type)?.spec().codec {
+            Codec::H264 => VideoCodec::H264,
+            Codec::Vp8 => VideoCodec::Vp8,
+            _ => return None,
+        };
+        let absolute = packet.header.ext_vals.abs_capture_time.and_then(|c| time_of(c.capture_time));
+        let report = packet.last_sender_info.and_then(|s| Some((time_of(s.ntp_time)?, s.rtp_time.numer() as u32)));
+        Some(PublishedPacket {
+            codec,
+            ssrc: *packet.header.ssrc,
+            seq: *packet.seq_no,
+            timestamp: packet.header.timestamp,
+            marker: packet.header.marker,
+            absolute,
+            report,
+            payload: packet.payload,
+        })
+    }
+
     fn channel_of(&self, id: ChannelId) -> Option<Channel> {
         Channel::ALL.into_iter().find(|c| self.channels[*c as usize] == Some(id))
     }
@@ -367,6 +427,10 @@ struct StatsBook {
     egress: BTreeMap<String, (u64, u64)>,
     packets_out: BTreeMap<String, u64>,
     packets_in: BTreeMap<String, u64>,
+}
+
+fn time_of(time: SystemTime) -> Option<CaptureTime> {
+    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(CaptureTime::from_unix)
 }
 
 fn receive(source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Option<Receive<'_>> {

@@ -7,7 +7,7 @@ mod conn;
 mod setup;
 mod text;
 
-pub(crate) use conn::{Conn, ConnEvent, Sink, Spent, VideoWrite, VoicePacket, VoiceWrite};
+pub(crate) use conn::{Conn, ConnEvent, PublishedPacket, Sink, Spent, VideoWrite, VoicePacket, VoiceWrite};
 pub(crate) use setup::Setup;
 
 use std::net::SocketAddr;

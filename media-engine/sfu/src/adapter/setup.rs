@@ -45,8 +45,8 @@ impl Setup {
         Ok(Setup { provider, certificate, candidates })
     }
 
-    /// A connection that answers an offer which the guard let in, and the answer.
-    pub(crate) fn answer(&self, now: Instant, shape: &Shape, sdp: &str, one_msid: bool) -> Result<(Conn, String), String> {
+    /// A connection that answers an offer which the guard let in, and the answer. `player`: of one that only watches.
+    pub(crate) fn answer(&self, now: Instant, shape: &Shape, sdp: &str, player: bool) -> Result<(Conn, String), String> {
         let mut config = Rtc::builder()
             .set_crypto_provider(self.provider.clone())
             .set_dtls_cert(self.certificate.clone())
@@ -63,6 +63,15 @@ impl Setup {
         // Constrained baseline first: what our encoder writes. Baseline for those who only say that.
         config.codec_config().add_h264(108.into(), Some(109.into()), true, 0x42e01f);
         config.codec_config().add_h264(127.into(), Some(121.into()), true, 0x42001f);
+        if shape.published.is_some() {
+            // Above all not the one that turns pictures: who agrees to it gets them lying on their side.
+            config = config
+                .clear_extension_map()
+                .set_extension(2, Extension::AbsoluteSendTime)
+                .set_extension(3, Extension::TransportSequenceNumber)
+                .set_extension(4, Extension::RtpMid)
+                .set_extension(6, Extension::AbsoluteCaptureTime);
+        }
         let mut rtc = config.enable_vp8(true).build(now);
         for address in &self.candidates {
             let candidate = Candidate::host(*address, "udp").map_err(|e| e.to_string())?;
@@ -87,10 +96,17 @@ impl Setup {
         }
         let channels: Channels = if shape.data { open_channels(&mut rtc) } else { [None; 4] };
         let mut answer = answer.to_sdp_string();
-        if one_msid {
+        let published = shape.published.as_deref().map(Mid::from);
+        if let Some(mid) = published {
+            if [VideoCodec::H264, VideoCodec::Vp8].iter().all(|c| pt_of(&rtc, mid, *c).is_none()) {
+                return Err("it has neither H.264 constrained baseline in packetization mode 1, nor VP8".into());
+            }
+            answer = text::only_receive(&text::silence_audio(&answer));
+        }
+        if player {
             answer = text::silence_audio(&text::one_msid(&answer));
         }
-        Ok((Conn::new(now, rtc, video, voice, channels), answer))
+        Ok((Conn::new(now, rtc, video, voice, published, channels), answer))
     }
 }
 

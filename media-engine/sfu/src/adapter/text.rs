@@ -26,7 +26,13 @@ fn replace_stream(line: &str, prefix: &str, first: &mut Option<String>) -> Optio
     Some(format!("{prefix}{common} {track}"))
 }
 
-/// Says of audio lines that nothing will come: a player must not wait for sound we do not have for it.
+/// Says of lines both ways that they are one way, to us: a publisher that offers to receive as well gets nothing.
+pub(super) fn only_receive(answer: &str) -> String {
+    answer.lines().map(|l| if l == "a=sendrecv" { "a=recvonly" } else { l }).flat_map(|l| [l, "\r\n"]).collect()
+}
+
+/// Says of audio lines that nothing will come or be taken: a player must not wait for sound we do not have for it, and a
+/// publisher need not send any.
 pub(super) fn silence_audio(answer: &str) -> String {
     let mut audio = false;
     let mut out = String::with_capacity(answer.len());
@@ -34,7 +40,7 @@ pub(super) fn silence_audio(answer: &str) -> String {
         if line.starts_with("m=") {
             audio = line.starts_with("m=audio");
         }
-        let line = if audio && matches!(line, "a=sendonly" | "a=sendrecv") { "a=inactive" } else { line };
+        let line = if audio && matches!(line, "a=sendonly" | "a=sendrecv" | "a=recvonly") { "a=inactive" } else { line };
         out.push_str(line);
         out.push_str("\r\n");
     }
@@ -44,6 +50,13 @@ pub(super) fn silence_audio(answer: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_publisher_is_told_that_only_its_picture_is_taken() {
+        let answer = "v=0\r\nm=audio 9 x 2\r\na=recvonly\r\nm=video 9 x 1\r\na=sendrecv\r\n";
+        let changed = only_receive(&silence_audio(answer));
+        assert_eq!(changed, "v=0\r\nm=audio 9 x 2\r\na=inactive\r\nm=video 9 x 1\r\na=recvonly\r\n");
+    }
 
     #[test]
     fn a_player_gets_one_stream_and_no_promise_of_sound() {

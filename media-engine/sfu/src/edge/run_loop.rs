@@ -18,7 +18,7 @@ use super::clock;
 use super::handle::{Command, Events, Inner, SfuConfig, SfuHandle, StartError};
 use super::udp::Udp;
 use crate::api::{CoreConfig, SfuEvent};
-use crate::engine::{Counters, Engine};
+use crate::engine::{Counters, Engine, Given};
 
 /// Commands on their way here. 4 Mbit/s are 450 packets/s: room for a second of eight layers.
 const COMMANDS_MAX: usize = 4_096;
@@ -38,7 +38,8 @@ const WAKE: Token = Token(1);
 pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError> {
     let mut udp = Udp::bind(config.udp, config.announce)?;
     let candidates = udp.candidates(&config.advertise);
-    let engine = Engine::new(CoreConfig { candidates, limits: config.limits }).map_err(StartError::Certificate)?;
+    let mut engine = Engine::new(CoreConfig { candidates, limits: config.limits }).map_err(StartError::Certificate)?;
+    engine.set_timeline(clock::moment());
     let poll = Poll::new().map_err(StartError::Setup)?;
     poll.registry().register(&mut udp.socket, UDP, Interest::READABLE | Interest::WRITABLE).map_err(StartError::Setup)?;
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(StartError::Setup)?);
@@ -175,6 +176,8 @@ impl RunLoop {
                     Some(out) => self.taps.insert((case, feed), out),
                     None => self.taps.remove(&(case, feed)),
                 };
+                // Of listeners that went without a word.
+                self.taps.retain(|_, out| !out.is_closed());
             }
             Command::Timeline(now) => self.engine.set_timeline(now),
             Command::Stop => {}
@@ -183,6 +186,15 @@ impl RunLoop {
 
     /// Sends everything that came out of the engine.
     fn pump(&mut self) {
+        let taps = &self.taps;
+        self.engine.give_tapped(clock::now(), |case, feed, packet| {
+            let Some(out) = taps.get(&(case.clone(), feed.clone())) else { return Given::Gone };
+            match out.try_send(packet) {
+                Ok(()) => Given::Taken,
+                Err(mpsc::error::TrySendError::Full(_)) => Given::Full,
+                Err(mpsc::error::TrySendError::Closed(_)) => Given::Gone,
+            }
+        });
         while let Some(transmit) = self.engine.poll_transmit() {
             self.udp.send(transmit);
         }

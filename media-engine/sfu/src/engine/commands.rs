@@ -31,9 +31,6 @@ impl Engine {
         grants: Grants,
         sdp: &str,
     ) -> Result<String, OfferError> {
-        if matches!(kind, PeerKind::Whip { .. }) {
-            return Err(OfferError::Unsupported("publishing by WHIP"));
-        }
         let shape = sdp_guard::check(sdp, &kind).map_err(OfferError::Sdp)?;
         let mut shown = Vec::new();
         if let Some(peer) = self.peers.get(&id) {
@@ -52,9 +49,12 @@ impl Engine {
         if self.cases.get(&case).is_some_and(|c| c.peers.len() >= self.limits.peers_per_case) {
             return Err(OfferError::CaseFull(self.limits.peers_per_case));
         }
-        let one_msid = matches!(kind, PeerKind::Whep { .. });
+        if let PeerKind::Whip { feed } = &kind {
+            self.may_publish(&case, feed)?;
+        }
+        let player = matches!(kind, PeerKind::Whep { .. });
         let made = catch_unwind(AssertUnwindSafe(|| {
-            let (mut conn, answer) = self.setup.answer(now, &shape, sdp, one_msid)?;
+            let (mut conn, answer) = self.setup.answer(now, &shape, sdp, player)?;
             let ufrag = conn.ufrag();
             Ok::<_, String>((conn, ufrag, answer))
         }));
@@ -73,8 +73,10 @@ impl Engine {
         self.peers.insert(id, peer);
         self.cases.entry(case).or_default().peers.insert(id);
         self.turn(now, id, |peer, sink| peer.conn.handle_timeout(now, sink));
-        if let PeerKind::Whep { feed, layer } = kind {
-            self.assign(now, id, 0, Some((feed, layer)));
+        match kind {
+            PeerKind::Client => {}
+            PeerKind::Whep { feed, layer } => self.assign(now, id, 0, Some((feed, layer))),
+            PeerKind::Whip { feed } => self.publish(id, feed),
         }
         for (slot, what) in shown.into_iter().enumerate() {
             self.assign(now, id, slot as u8, what);

@@ -1,10 +1,11 @@
 //! The top machine: every case, every peer, turned by hand. No socket, no thread, no clock.
 //!
 //! Getters; `handle_*` (something arrived); commands; `poll_*` (something must leave). **After each `handle_*` or command,
-//! poll until `poll_transmit` and `poll_event` are empty, then wait until `poll_timeout`.**
+//! `give_tapped`, poll until `poll_transmit` and `poll_event` are empty, then wait until `poll_timeout`.**
 
 mod commands;
 mod pictures;
+pub(crate) mod publish;
 mod taps;
 mod voices;
 
@@ -20,8 +21,8 @@ use crate::adapter::{ConnEvent, Setup, Sink, Spent, Transmit, stun_ufrag};
 use crate::api::{CloseReason, CoreConfig, Limits, Moment, PeerId, SfuEvent};
 use crate::case::Case;
 use crate::peer::Peer;
-use taps::Tap;
-pub use taps::Tapped;
+pub use taps::Given;
+use taps::{Tap, Tapped};
 
 /// Turns in a row for one peer that says it is due again at once.
 const TURNS_MAX: usize = 4;
@@ -35,6 +36,10 @@ pub struct Counters {
     pub strangers: u64,
     /// Packets of a feed that could not be forwarded.
     pub bad_packets: u64,
+    /// Packets of publishers that came too late to have a capture time of their own.
+    pub late_packets: u64,
+    /// Packets of publishers that who composes them did not take.
+    pub tap_drops: u64,
     /// Packets of layers beyond the limit of a case.
     pub layers_refused: u64,
     /// Data messages not taken because the peer said too much.
@@ -143,6 +148,7 @@ impl Engine {
             if let Some(speaking) = peer.level.handle_timeout(now) {
                 self.events.push_back(SfuEvent::Voice { case: peer.case.clone(), peer: id, speaking });
             }
+            self.check_publisher(now, id);
             self.turn(now, id, |peer, sink| peer.conn.handle_timeout(now, sink));
             self.flush_ctl(now, id);
         }
@@ -245,6 +251,7 @@ impl Engine {
             }
             ConnEvent::Hangup => self.end_soon(id, CloseReason::Hangup),
             ConnEvent::KeyframeRequest { slot } => self.handle_keyframe_request(now, id, slot),
+            ConnEvent::Published(packet) => self.handle_published(now, id, &packet),
             ConnEvent::Voice(packet) => self.handle_voice(now, id, packet),
             ConnEvent::ChannelOpen(channel) => {
                 self.events.push_back(SfuEvent::ChannelOpen { peer: id, channel });
@@ -276,6 +283,7 @@ impl Engine {
     /// Takes a peer out of everything that knows it. `goodbye`: so that a page notices at once; a connection that is beyond
     /// words just goes.
     fn take_out(&mut self, now: Instant, id: PeerId, goodbye: bool) -> Option<Peer> {
+        self.unpublish(id);
         self.withdraw_all(id);
         self.silence(id);
         self.hush(id);

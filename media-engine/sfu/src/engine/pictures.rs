@@ -8,20 +8,38 @@ use link::id::{CaseId, LayerId};
 use super::Engine;
 use crate::adapter::VideoWrite;
 use crate::api::{FeedPacket, PeerId, SfuEvent, VideoCodec};
-use crate::case::LAYERS_MAX;
+use crate::case::{Incoming, LAYERS_MAX};
 use crate::route::gop::LayerPacket;
 
 impl Engine {
-    /// One packet of a layer, to all who watch it.
+    /// One packet of a layer of the room's engine, to all who watch it. Of a feed that somebody publishes: dropped, counted.
     pub fn handle_feed(&mut self, now: Instant, feed: &FeedPacket) {
-        let case = self.cases.entry(feed.case.clone()).or_default();
+        self.set_timeline(feed.received);
         let key = (feed.feed.clone(), feed.layer);
-        if case.layers.len() >= LAYERS_MAX && !case.layers.contains_key(&key) {
+        match Incoming::read(feed) {
+            Some(incoming) => self.spread(now, &feed.case, &key, &incoming, None),
+            None => self.counters.bad_packets += 1,
+        }
+        self.settle(now);
+    }
+
+    /// One packet of a layer, from the engine or from a publisher.
+    pub(super) fn spread(
+        &mut self,
+        now: Instant,
+        case_id: &CaseId,
+        key: &(FeedId, LayerId),
+        incoming: &Incoming<'_>,
+        publisher: Option<PeerId>,
+    ) {
+        let case = self.cases.entry(case_id.clone()).or_default();
+        if case.layers.len() >= LAYERS_MAX && !case.layers.contains_key(key) {
             self.counters.layers_refused += 1;
             return;
         }
         let layer = case.layers.entry(key.clone()).or_default();
-        let Some(ingested) = layer.ingest(now, feed) else {
+        let ingested = if layer.publisher == publisher { layer.ingest(now, incoming) } else { None };
+        let Some(ingested) = ingested else {
             self.counters.bad_packets += 1;
             return;
         };
@@ -29,20 +47,32 @@ impl Engine {
         let viewers = std::mem::take(&mut layer.viewers);
         let mut waiting = false;
         for (peer, slot) in &viewers {
-            waiting |= self.forward(now, *peer, *slot, feed.codec, &ingested.packet, ingested.restarted);
+            waiting |= self.forward(now, *peer, *slot, incoming.codec, &ingested.packet, ingested.restarted);
         }
-        if let Some(layer) = self.cases.get_mut(&feed.case).and_then(|c| c.layers.get_mut(&key)) {
+        if let Some(layer) = self.cases.get_mut(case_id).and_then(|c| c.layers.get_mut(key)) {
             layer.viewers = viewers;
             let ask = if waiting { layer.asking.want(now) } else { layer.asking.due(now) };
             if ask {
-                self.events.push_back(keyframe_wanted(&feed.case, &key));
+                self.ask_for_keyframe(now, case_id, key);
             }
+        }
+        if publisher.is_some() {
+            self.tap_packet(case_id, &key.0, incoming.codec, ingested);
+        }
+    }
+
+    /// The room's engine no longer makes a feed. Who watches it goes on waiting and sees it again when it returns.
+    pub fn forget_feed(&mut self, now: Instant, case: &CaseId, feed: &FeedId) {
+        let published =
+            self.cases.get(case).is_some_and(|c| c.layers.iter().any(|((f, _), l)| f == feed && l.publisher.is_some()));
+        if !published {
+            self.lose_source(case, feed);
         }
         self.settle(now);
     }
 
-    /// The source of a feed is gone. Who watches it goes on waiting and sees it again when it returns.
-    pub fn forget_feed(&mut self, now: Instant, case: &CaseId, feed: &FeedId) {
+    /// What the source of a feed sent is worth nothing any more.
+    pub(super) fn lose_source(&mut self, case: &CaseId, feed: &FeedId) {
         let Some(known) = self.cases.get_mut(case) else { return };
         for ((id, _), layer) in &mut known.layers {
             if id == feed {
@@ -54,11 +84,10 @@ impl Engine {
                 }
             }
         }
-        known.layers.retain(|(id, _), layer| id != feed || !layer.viewers.is_empty());
+        known.layers.retain(|(id, _), layer| id != feed || !layer.is_idle());
         if known.is_empty() {
             self.cases.remove(case);
         }
-        self.settle(now);
     }
 
     /// One packet into one slot. True: the slot waits for a keyframe.
@@ -127,10 +156,24 @@ impl Engine {
         self.want_keyframe(now, &case, &what);
     }
 
-    fn want_keyframe(&mut self, now: Instant, case: &CaseId, what: &(FeedId, LayerId)) {
+    pub(super) fn want_keyframe(&mut self, now: Instant, case: &CaseId, what: &(FeedId, LayerId)) {
         let Some(layer) = self.cases.get_mut(case).and_then(|c| c.layers.get_mut(what)) else { return };
         if layer.asking.want(now) {
-            self.events.push_back(keyframe_wanted(case, what));
+            self.ask_for_keyframe(now, case, what);
+        }
+    }
+
+    /// Who makes the layer is asked: its publisher, or the engine through the server.
+    fn ask_for_keyframe(&mut self, now: Instant, case: &CaseId, what: &(FeedId, LayerId)) {
+        let layer = self.cases.get(case).and_then(|c| c.layers.get(what));
+        if let Some(publisher) = layer.and_then(|l| l.publisher) {
+            self.turn(now, publisher, |peer, sink| {
+                peer.conn.request_keyframe(sink)?;
+                peer.conn.handle_timeout(now, sink)
+            });
+        } else {
+            let (case, feed, layer) = (case.clone(), what.0.clone(), what.1);
+            self.events.push_back(SfuEvent::KeyframeWanted { case, feed, layer });
         }
     }
 
@@ -213,8 +256,4 @@ impl Engine {
             self.events.push_back(SfuEvent::Watchers { case, feed: what.0, layer: what.1, count });
         }
     }
-}
-
-fn keyframe_wanted(case: &CaseId, what: &(FeedId, LayerId)) -> SfuEvent {
-    SfuEvent::KeyframeWanted { case: case.clone(), feed: what.0.clone(), layer: what.1 }
 }

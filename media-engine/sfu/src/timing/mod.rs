@@ -1,16 +1,25 @@
 //! RTP timestamps to capture times.
 
+pub(crate) mod normalise;
+
 use annotation::time::CaptureTime;
+
+/// Capture time in ticks of 90 kHz since 1900.
+fn ticks_of(time: CaptureTime) -> i64 {
+    ((u128::from(time.0) * 90_000) >> 32) as i64
+}
+
+/// The first capture time of a tick, so that rounding down again gives the same tick.
+fn of_ticks(ticks: i64) -> CaptureTime {
+    let ntp = (u128::try_from(ticks).unwrap_or(0) << 32).div_ceil(90_000);
+    CaptureTime(u64::try_from(ntp).unwrap_or(u64::MAX))
+}
 
 /// Extends an RTP timestamp of ours (capture time x 90 kHz mod 2^32) to the capture time nearest to `near`, which must be
 /// within 6.6 h of it. The result maps back to exactly `rtp`.
 pub(crate) fn capture_of(rtp: u32, near: CaptureTime) -> CaptureTime {
-    let near_ticks = (u128::from(near.0) * 90_000) >> 32;
-    let ahead = rtp.wrapping_sub(near_ticks as u32) as i32;
-    let ticks = near_ticks.saturating_add_signed(i128::from(ahead));
-    // Rounded up, so that rounding down again gives the same tick.
-    let ntp = (ticks << 32).div_ceil(90_000);
-    CaptureTime(u64::try_from(ntp).unwrap_or(u64::MAX))
+    let near = ticks_of(near);
+    of_ticks(near + i64::from(rtp.wrapping_sub(near as u32) as i32))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use crate::camera::{Camera, Lens};
 use annotation::time::CaptureTime;
 use sfu::Channel;
 use str0m::change::SdpPendingOffer;
@@ -53,11 +54,21 @@ pub(crate) struct Viewer {
     voices: Vec<Voice>,
     data: Vec<(Channel, Vec<u8>)>,
     spoken: u64,
+    pub(crate) camera: Option<Camera>,
 }
 
 impl Viewer {
     /// `page`: 5 video, 8 + 1 voice, 4 channels; else one video and one audio, and no candidates at all.
     pub(crate) fn new(now: Instant, address: SocketAddr, page: bool) -> (Self, String) {
+        Self::make(now, address, page, None)
+    }
+
+    /// A camera that publishes: one video and one audio to send.
+    pub(crate) fn camera(now: Instant, address: SocketAddr, lens: Lens) -> (Self, String) {
+        Self::make(now, address, false, Some(lens))
+    }
+
+    fn make(now: Instant, address: SocketAddr, page: bool, lens: Option<Lens>) -> (Self, String) {
         let provider = std::sync::Arc::new(str0m::crypto::from_feature_flags());
         let mut config = Rtc::builder()
             .set_crypto_provider(provider)
@@ -71,11 +82,21 @@ impl Viewer {
         let mut rtc = config.build(now);
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
         let mut api = rtc.sdp_api();
-        let (videos, voices) = if page { (5, 8) } else { (1, 1) };
+        let (videos, voices) = if lens.is_some() {
+            (0, 0)
+        } else if page {
+            (5, 8)
+        } else {
+            (1, 1)
+        };
         let mut line = |kind, direction| api.add_media(kind, direction, None, None, None);
         let video = (0..videos).map(|_| line(MediaKind::Video, Direction::RecvOnly)).collect();
         let voice_in = (0..voices).map(|_| line(MediaKind::Audio, Direction::RecvOnly)).collect();
         let voice_out = page.then(|| line(MediaKind::Audio, Direction::SendOnly));
+        let camera = lens.map(|lens| {
+            line(MediaKind::Audio, Direction::SendOnly);
+            Camera::new(now, line(MediaKind::Video, Direction::SendOnly), lens)
+        });
         let mut channels = BTreeMap::new();
         if page {
             for channel in Channel::ALL {
@@ -111,6 +132,7 @@ impl Viewer {
             voices: Vec::new(),
             data: Vec::new(),
             spoken: 0,
+            camera,
         };
         (viewer, text)
     }
@@ -164,6 +186,21 @@ impl Viewer {
         if let Some(stream) = api.stream_tx_by_mid(mid, None) {
             stream.write_rtp(write.ext_vals(ext_vals));
         }
+        self.drain();
+        self.handle_timeout(now);
+    }
+
+    /// The camera's next frame, if it is due.
+    pub(crate) fn shoot(&mut self, now: Instant, timeline: CaptureTime) {
+        let Some(camera) = self.camera.as_mut().filter(|c| c.next <= now) else { return };
+        camera.shoot(now, timeline, &mut self.rtc);
+        self.drain();
+        self.handle_timeout(now);
+    }
+
+    /// Says goodbye.
+    pub(crate) fn close(&mut self, now: Instant) {
+        self.rtc.close().expect("sound");
         self.drain();
         self.handle_timeout(now);
     }
@@ -222,6 +259,12 @@ impl Viewer {
                     let channel = self.channels.iter().find(|(_, id)| **id == data.id).map(|(c, _)| *c);
                     self.data.push((channel.expect("a channel of ours"), data.data));
                 }
+                Output::Event(Event::KeyframeRequest(_)) => {
+                    if let Some(camera) = &mut self.camera {
+                        camera.key = true;
+                        camera.asked += 1;
+                    }
+                }
                 Output::Event(_) => {}
             }
         }
@@ -236,7 +279,7 @@ impl Viewer {
                 slot,
                 seq: *packet.seq_no,
                 timestamp: packet.header.timestamp,
-                keyframe: packet.payload[0] & 0x1F == 24,
+                keyframe: packet.payload[0] & 0x1F == 24 || packet.payload.starts_with(&[0x10, 0x10]),
                 feed: packet.payload[packet.payload.len() - 1],
                 playout_delay: exts.play_delay_min.zip(exts.play_delay_max).map(|(a, b)| (a.numer(), b.numer())),
                 capture: exts.abs_capture_time.and_then(|c| {

@@ -9,10 +9,11 @@ use annotation::time::CaptureTime;
 use bytes::Bytes;
 use link::id::{CaseId, LayerId};
 use sfu::{
-    Channel, CloseReason, CoreConfig, Engine, FeedPacket, Grants, Limits, Moment, PeerId, PeerKind, PeerStats, SfuEvent,
+    Channel, CloseReason, CoreConfig, Engine, FeedPacket, Given, Grants, Limits, Moment, PeerId, PeerKind, PeerStats, SfuEvent,
     VideoCodec,
 };
 
+use crate::camera::{Camera, Lens};
 use crate::viewer::Viewer;
 
 pub(crate) const ALL: Grants = Grants { see: true, hear: true, speak: true };
@@ -61,6 +62,9 @@ pub(crate) struct World {
     pub(crate) engine: Engine,
     pub(crate) now: Instant,
     pub(crate) events: Vec<SfuEvent>,
+    /// What taps were given.
+    pub(crate) tapped: Vec<Bytes>,
+    pub(crate) tap_is_full: bool,
     start: Instant,
     server: SocketAddr,
     members: BTreeMap<PeerId, Member>,
@@ -80,6 +84,8 @@ impl World {
             engine,
             now: start,
             events: Vec::new(),
+            tapped: Vec::new(),
+            tap_is_full: false,
             start,
             server,
             members: BTreeMap::new(),
@@ -130,6 +136,44 @@ impl World {
         let answer = self.engine.handle_offer(now, id, case(), PeerKind::Client, ALL, &offer).expect("an answer");
         self.viewer(id).accept(&answer);
         self.carry();
+    }
+
+    /// A camera publishes a feed, over a line with this delay.
+    pub(crate) fn publish(&mut self, name: &str, lens: Lens, delay: Duration) -> PeerId {
+        let id = PeerId(self.members.len() as u64 + 1);
+        let address = SocketAddr::from(([198, 51, 100, id.0 as u8], 40_000));
+        let (mut viewer, offer) = Viewer::camera(self.now, address, lens);
+        self.engine.set_timeline(Moment { at: self.now, timeline: self.timeline(self.now) });
+        let kind = PeerKind::Whip { feed: feed(name) };
+        let answer = self.engine.handle_offer(self.now, id, case(), kind, Grants::default(), &offer).expect("an answer");
+        viewer.accept(&answer);
+        self.members.insert(id, Member { viewer, delay, loss: 0.0, lost: 0, talk: None });
+        self.carry();
+        id
+    }
+
+    pub(crate) fn camera(&mut self, id: PeerId) -> &mut Camera {
+        self.viewer(id).camera.as_mut().expect("a camera")
+    }
+
+    pub(crate) fn close(&mut self, id: PeerId) {
+        let now = self.now;
+        self.viewer(id).close(now);
+        self.carry();
+    }
+
+    pub(crate) fn tap(&mut self, name: &str, ssrc: Option<u32>) {
+        self.engine.tap(self.now, &case(), &feed(name), ssrc);
+        self.carry();
+    }
+
+    /// (codec, up) of a published feed, as told.
+    pub(crate) fn published(&self, name: &str) -> Vec<(VideoCodec, bool)> {
+        let told = |e: &SfuEvent| match e {
+            SfuEvent::Published { feed, codec, up, .. } if feed.as_str() == name => Some((*codec, *up)),
+            _ => None,
+        };
+        self.events.iter().filter_map(told).collect()
     }
 
     pub(crate) fn viewer(&mut self, id: PeerId) -> &mut Viewer {
@@ -257,8 +301,9 @@ impl World {
         let viewers = self.members.values().map(|m| m.viewer.deadline);
         let talks = self.members.values().filter_map(|m| m.talk.map(|(at, _)| at));
         let sources = self.sources.values().map(|s| s.next);
+        let cameras = self.members.values().filter_map(|m| m.viewer.camera.as_ref().map(|c| c.next));
         let air = self.air.keys().next().map(|(at, _)| *at);
-        viewers.chain(talks).chain(sources).chain(air).chain(self.engine.poll_timeout()).min()
+        viewers.chain(talks).chain(sources).chain(cameras).chain(air).chain(self.engine.poll_timeout()).min()
     }
 
     fn step(&mut self) {
@@ -273,7 +318,9 @@ impl World {
             }
             self.carry();
         }
+        let timeline = self.timeline(now);
         for (id, member) in &mut self.members {
+            member.viewer.shoot(now, timeline);
             if let Some((at, dbov)) = member.talk.filter(|(at, _)| *at <= now) {
                 member.viewer.speak(now, id.0, dbov);
                 member.talk = Some((at + VOICE, dbov));
@@ -347,6 +394,14 @@ impl World {
             self.told_at.push((self.now, event.clone()));
             self.events.push(event);
         }
+        let (tapped, full) = (&mut self.tapped, self.tap_is_full);
+        self.engine.give_tapped(self.now, |_, _, packet| {
+            if full {
+                return Given::Full;
+            }
+            tapped.push(packet);
+            Given::Taken
+        });
         while let Some(transmit) = self.engine.poll_transmit() {
             let to = self.members.iter().find(|(_, m)| m.viewer.address == transmit.destination).map(|(id, _)| *id);
             let Some(peer) = to else { continue };
