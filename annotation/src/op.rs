@@ -37,6 +37,8 @@ pub enum Fault {
     NoSuchStroke,
     #[error("the op is longer than {OP_BYTES_MAX} bytes")]
     TooLong,
+    #[error("the glass holds more ink than every page can take; clear or undo some")]
+    Full,
 }
 
 impl Fault {
@@ -55,6 +57,7 @@ impl Fault {
             Fault::StrokeKnown => "ink.stroke-known",
             Fault::NoSuchStroke => "ink.no-such-stroke",
             Fault::TooLong => "ink.too-long",
+            Fault::Full => "ink.full",
         }
     }
 }

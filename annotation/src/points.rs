@@ -60,7 +60,7 @@ pub fn decode(points: &wire::Points) -> Result<Vec<Point>, PointsError> {
     for i in 0..n {
         x = x.checked_add(points.x[i]).ok_or(PointsError::Range)?;
         y = y.checked_add(points.y[i]).ok_or(PointsError::Range)?;
-        if x.abs() > COORDINATE_MAX || y.abs() > COORDINATE_MAX {
+        if x.unsigned_abs() > COORDINATE_MAX as u32 || y.unsigned_abs() > COORDINATE_MAX as u32 {
             return Err(PointsError::Range);
         }
         out.push(Point { x, y, pressure: points.pressure.get(i).copied().unwrap_or(255) });
@@ -93,6 +93,7 @@ mod tests {
         assert_eq!(decode(&p(vec![1, 2], vec![1, 2], vec![9])), Err(PointsError::Lengths));
         assert_eq!(decode(&p(vec![i32::MAX, 1], vec![0, 0], vec![])), Err(PointsError::Range));
         assert_eq!(decode(&p(vec![COORDINATE_MAX + 1], vec![0], vec![])), Err(PointsError::Range));
+        assert_eq!(decode(&p(vec![i32::MIN], vec![0], vec![])), Err(PointsError::Range));
         assert_eq!(decode(&p(vec![0; 4097], vec![0; 4097], vec![])), Err(PointsError::TooMany));
     }
 }

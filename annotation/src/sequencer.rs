@@ -2,7 +2,7 @@
 //! gaps wait for the client's repeat. The log is never edited; an op that is refused keeps its place as a void, so that its
 //! author's numbering goes on, also after a restart. Rules AN1–AN12 in `SPEC.md`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{Author, Epoch, Order};
 use crate::op::{self, Fault, StrokeId};
@@ -30,10 +30,15 @@ pub enum Verdict {
     Gap,
 }
 
+/// Most ink shown at once, encoded: what a late joiner can be sent in a second on a poor line.
+pub const SHOWN_BYTES_MAX: usize = 4 << 20;
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Head {
     taken: u32,
     durable: u32,
+    /// Of its newest durable op.
+    order: Order,
 }
 
 /// Puts ops in order. Holds the log in memory, ascending, and the sheets it amounts to.
@@ -43,6 +48,10 @@ pub struct Sequencer {
     log: Vec<wire::OrderedOp>,
     durable: Order,
     sheets: Sheets,
+    /// The ink of the durable part alone, and the ops that set its *clear* and *ink off*.
+    settled: Sheets,
+    cleared_by: Option<Order>,
+    off_by: Option<Order>,
     known_strokes: BTreeMap<StrokeId, Order>,
 }
 
@@ -92,7 +101,16 @@ impl Sequencer {
             if let Some(op) = &ordered.op {
                 let head = self.heads.entry((Author(op.author), Epoch(op.epoch))).or_default();
                 head.durable = head.durable.max(op.seq);
+                head.order = Order(ordered.order);
+                let cleared = self.settled.cleared_up_to();
+                match &op.body {
+                    Some(Body::ClearAll(c)) if c.up_to > cleared.0 => self.cleared_by = Some(Order(ordered.order)),
+                    Some(Body::InkOff(_)) => self.off_by = Some(Order(ordered.order)),
+                    _ => {}
+                }
             }
+            let applied = self.settled.handle_op(ordered);
+            debug_assert!(applied.is_ok(), "the log has a gap: {applied:?}");
         }
         self.durable = self.durable.max(Order(to as u64));
     }
@@ -110,6 +128,27 @@ impl Sequencer {
     /// Durable ops above `after`, ascending.
     pub fn durable_after(&self, after: Order) -> &[wire::OrderedOp] {
         self.log.get((after.0 as usize).min(self.durable.0 as usize)..self.durable.0 as usize).unwrap_or_default()
+    }
+
+    /// What a late joiner needs instead of the whole log: ops whose strokes still show, the *clear* and *ink off* in force, and of
+    /// every page its newest op (as a void), so that it knows what of its own has arrived. Durable, ascending; the orders
+    /// between are covered. Applied in this order they give the same sheets as the log.
+    pub fn compacted(&self) -> Vec<wire::OrderedOp> {
+        let strokes = self.settled.strokes().filter_map(|(id, _)| self.known_strokes.get(id).copied());
+        let whole: BTreeSet<Order> = strokes.chain(self.cleared_by).chain(self.off_by).collect();
+        let heads = self.heads.values().map(|h| h.order).filter(|o| *o > Order(0));
+        let all: BTreeSet<Order> = whole.iter().copied().chain(heads).collect();
+        all.into_iter()
+            .filter_map(|order| {
+                let mut ordered = self.log.get(order.0 as usize - 1)?.clone();
+                if !whole.contains(&order)
+                    && let Some(op) = &mut ordered.op
+                {
+                    op.body = None;
+                }
+                Some(ordered)
+            })
+            .collect()
     }
 
     /// The ink with every op taken so far, durable or not.
@@ -150,6 +189,9 @@ impl Sequencer {
                 if !rights.may_draw {
                     return Err(Fault::MayNotDraw);
                 }
+                if self.sheets.bytes() + prost::Message::encoded_len(stroke) > SHOWN_BYTES_MAX {
+                    return Err(Fault::Full);
+                }
                 let key = stroke.key.as_ref().ok_or(Fault::NotYours)?;
                 if self.known_strokes.contains_key(&key.into()) {
                     return Err(Fault::StrokeKnown);
@@ -158,7 +200,8 @@ impl Sequencer {
                 stroke.began = stroke.began.min(now.0);
                 let frame = stroke.frame.as_mut().ok_or(Fault::NoFrame)?;
                 match frame_fits(frame) {
-                    Some(true) => frame.mapping_as_told = false,
+                    // A page that could not name the frame it showed says so itself, and that stays.
+                    Some(true) => {}
                     Some(false) => return Err(Fault::FrameMismatch),
                     None => frame.mapping_as_told = true,
                 }

@@ -18,6 +18,8 @@ pub struct Sheets {
     /// Every stroke begun at or before this is gone, whenever its commit arrives.
     cleared_up_to: CaptureTime,
     off: bool,
+    /// Encoded length of all strokes shown.
+    bytes: usize,
 }
 
 /// An op that is not the next one. Ours, never the peer's: the caller must apply in order.
@@ -37,18 +39,36 @@ impl Sheets {
         if ordered.order != self.applied.0 + 1 {
             return Err(OutOfOrder { got: ordered.order, applied: self.applied.0 });
         }
+        self.apply(ordered);
+        Ok(())
+    }
+
+    /// Applies a late joiner's ops (AN12): ascending, with gaps; afterwards everything up to `up_to` counts as applied.
+    pub fn handle_snapshot<'a>(&mut self, ops: impl IntoIterator<Item = &'a wire::OrderedOp>, up_to: Order) {
+        for ordered in ops {
+            if ordered.order > self.applied.0 {
+                self.apply(ordered);
+            }
+        }
+        self.applied = self.applied.max(up_to);
+    }
+
+    fn apply(&mut self, ordered: &wire::OrderedOp) {
         self.applied = Order(ordered.order);
         match ordered.op.as_ref().and_then(|op| op.body.as_ref()) {
             Some(Body::Stroke(s)) => {
                 if let Some(key) = &s.key
                     && s.began > self.cleared_up_to.0
                 {
+                    self.bytes += prost::Message::encoded_len(s);
                     self.strokes.insert(key.into(), s.clone());
                 }
             }
             Some(Body::Undo(u)) => {
                 if let Some(key) = &u.stroke {
-                    self.strokes.remove(&key.into());
+                    if let Some(s) = self.strokes.remove(&key.into()) {
+                        self.bytes -= prost::Message::encoded_len(&s);
+                    }
                     self.undone.insert(key.into());
                 }
             }
@@ -56,11 +76,16 @@ impl Sheets {
                 self.cleared_up_to = self.cleared_up_to.max(CaptureTime(c.up_to));
                 let up_to = self.cleared_up_to.0;
                 self.strokes.retain(|_, s| s.began > up_to);
+                self.bytes = self.strokes.values().map(prost::Message::encoded_len).sum();
             }
             Some(Body::InkOff(i)) => self.off = i.off,
             None => {} // void: an op that was refused keeps its place, nothing else
         }
-        Ok(())
+    }
+
+    /// Encoded length of all strokes shown, bytes.
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub fn applied(&self) -> Order {

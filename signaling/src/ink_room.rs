@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use annotation::INK_VERSION;
-use annotation::id::{Author, Epoch, FeedId, Order};
+use annotation::id::{Author, Epoch, Order};
 use annotation::op::{Fault, StrokeId};
 use annotation::sequencer::{Sequencer, Verdict};
 use annotation::time::CaptureTime;
@@ -23,8 +23,8 @@ pub use annotation::sequencer::InkRights;
 
 /// Payload of one packet, so that with SCTP, DTLS and UDP around it fits a 1,300-byte path.
 const PACKET_BYTES: usize = 1_100;
-/// Piece of a snapshot. Under the 16 kB that every data channel carries.
-const PIECE_BYTES: usize = 15_000;
+/// Piece of a snapshot, on the socket. With `SHOWN_BYTES_MAX` at most some 70 pieces: a page's mailbox holds them all.
+const PIECE_BYTES: usize = 60_000;
 /// Repeat of what a page has not confirmed.
 pub const REPEAT_MS: u64 = 50;
 /// Frame indexes kept of each picture to check what ops name: 30 s at 60 frames/s.
@@ -33,6 +33,9 @@ const FRAMES_KEPT: usize = 1_800;
 const PICTURES_MAX: usize = 40;
 /// Longest packet taken from a page: an op of full length and its surroundings.
 const PACKET_BYTES_MAX: usize = 48 * 1024;
+/// Refused ops of one author: this many at once, then one a second. Each is kept for ever as a void, so a page that lies all
+/// day must not fill the disk.
+const REFUSALS: u32 = 64;
 /// Most ops looked at in one packet; the rest comes with the repeat.
 const OPS_PER_PACKET: usize = 64;
 
@@ -48,6 +51,8 @@ pub enum InkFault {
     TooLong(usize),
     #[error("this page has not joined")]
     NotJoined,
+    #[error("too many of this person's ops were refused; the rest waits")]
+    TooManyRefused,
 }
 
 /// What a person did with ink that the audit keeps.
@@ -102,6 +107,9 @@ pub struct InkRoom {
     sequencer: Sequencer,
     pages: BTreeMap<Epoch, Page>,
     wet: WetStrokes,
+    /// (refusals left, since when) by author; and when the last refusal was audited.
+    refusals: BTreeMap<Author, (u32, CaptureTime)>,
+    audited: BTreeMap<Author, CaptureTime>,
     frames: BTreeMap<String, Frames>,
     effects: VecDeque<InkEffect>,
 }
@@ -112,13 +120,14 @@ impl InkRoom {
         InkRoom { sequencer: Sequencer::new(stored), ..Default::default() }
     }
 
-    /// A page came, or came back: everything durable goes to it, in pieces, in order.
+    /// A page came, or came back: all ink that is durable goes to it, compacted, in pieces, in order, on the socket. That path is
+    /// reliable, so it counts as received; a page whose socket breaks comes again.
     pub fn handle_join(&mut self, page: Epoch, rights: InkRights, now: CaptureTime) {
         let up_to = self.sequencer.durable();
-        self.pages.insert(page, Page { rights, have: Order(0), sent: up_to, repeat_at: None });
+        self.pages.insert(page, Page { rights, have: up_to, sent: up_to, repeat_at: None });
         let mut pieces: Vec<Vec<OrderedOp>> = vec![Vec::new()];
         let mut bytes = 0;
-        for op in self.sequencer.durable_after(Order(0)) {
+        for op in self.sequencer.compacted() {
             let length = op.encoded_len() + 4;
             if bytes + length > PIECE_BYTES && bytes > 0 {
                 pieces.push(Vec::new());
@@ -126,7 +135,7 @@ impl InkRoom {
             }
             bytes += length;
             if let Some(piece) = pieces.last_mut() {
-                piece.push(op.clone());
+                piece.push(op);
             }
         }
         let n = pieces.len();
@@ -172,6 +181,9 @@ impl InkRoom {
         if have > state.have {
             state.have = have;
             state.sent = state.sent.max(have);
+        }
+        if !packet.ops.is_empty() && !self.may_be_refused(rights.author, now) {
+            return Err(InkFault::TooManyRefused);
         }
         self.handle_ops(page, rights, packet.ops, now);
         self.handle_live(page, rights, packet.live, now);
@@ -251,14 +263,30 @@ impl InkRoom {
     fn handle_ops(&mut self, page: Epoch, rights: InkRights, ops: Vec<wire::Op>, now: CaptureTime) {
         let mut store = Vec::new();
         let mut known = false;
-        for op in ops.into_iter().take(OPS_PER_PACKET) {
+        for mut op in ops.into_iter().take(OPS_PER_PACKET) {
+            // What was seen under the pen says when the stroke began, whatever its commit says later (AN6).
+            if let Some(Body::Stroke(stroke)) = &mut op.body
+                && let Some(began) = stroke.key.as_ref().and_then(|key| self.wet.began(key.into()))
+            {
+                stroke.began = stroke.began.min(began.0);
+            }
             let frames = &self.frames;
-            let verdict = self.sequencer.handle_op(rights, page, op, |frame| frame_fits(frames, frame), now);
+            let verdict = self.sequencer.handle_op(rights, page, op, |frame| frame_fits(frames, frame, now), now);
+            if let Verdict::Taken(_, Some(_)) = verdict
+                && !self.spend_refusal(rights.author, now)
+            {
+                // Taken already, so it is stored; the rest of the packet waits for the page's repeat.
+                if let Verdict::Taken(ordered, fault) = verdict {
+                    self.announce(page, rights, &ordered, fault.as_ref(), now);
+                    store.push(*ordered);
+                }
+                break;
+            }
             match verdict {
                 Verdict::Gap => break,
                 Verdict::Known => known = true,
                 Verdict::Taken(ordered, fault) => {
-                    self.announce(page, rights, &ordered, fault.as_ref());
+                    self.announce(page, rights, &ordered, fault.as_ref(), now);
                     store.push(*ordered);
                 }
             }
@@ -274,13 +302,17 @@ impl InkRoom {
     }
 
     /// What is told before the op is on disk: refusals to its page, *clear* and *ink off* to everybody (AN11).
-    fn announce(&mut self, page: Epoch, rights: InkRights, ordered: &OrderedOp, fault: Option<&Fault>) {
+    fn announce(&mut self, page: Epoch, rights: InkRights, ordered: &OrderedOp, fault: Option<&Fault>, now: CaptureTime) {
         let Some(op) = &ordered.op else { return };
         if let Some(fault) = fault {
             let code = fault.code();
             let refused = vec![wire::OpRefusal { author: op.author, epoch: op.epoch, seq: op.seq, code: code.into() }];
             self.send(page, InkPacket { refused, ..self.empty() });
-            self.effects.push_back(InkEffect::Audit { author: rights.author, act: InkAct::Refused(code) });
+            let due = self.audited.get(&rights.author).is_none_or(|last| now.since(*last) >= Duration::from_secs(1));
+            if due {
+                self.audited.insert(rights.author, now);
+                self.effects.push_back(InkEffect::Audit { author: rights.author, act: InkAct::Refused(code) });
+            }
         }
         match &op.body {
             Some(Body::ClearAll(clear)) => {
@@ -297,6 +329,7 @@ impl InkRoom {
     }
 
     fn handle_live(&mut self, page: Epoch, rights: InkRights, live: Vec<wire::LiveStroke>, now: CaptureTime) {
+        let mut known: BTreeMap<StrokeId, u32> = BTreeMap::new();
         for stroke in live.into_iter().take(OPS_PER_PACKET) {
             let Some(key) = stroke.key else { continue };
             let id = StrokeId::from(&key);
@@ -305,16 +338,41 @@ impl InkRoom {
                 continue;
             }
             let cleared = self.sequencer.sheets().cleared_up_to();
-            let Ok(have) = self.wet.handle_points(stroke, cleared, now) else { continue };
-            let live_acks = vec![wire::LiveAck { key: Some(key), have }];
-            self.send(page, InkPacket { live_acks, ..self.empty() });
-            let others: Vec<Epoch> = self.pages.keys().copied().filter(|p| *p != page).collect();
-            for other in others {
-                if let Some(live) = self.wet.poll_relay(other, id) {
+            if let Ok(have) = self.wet.handle_points(stroke, cleared, now) {
+                known.insert(id, have);
+            }
+        }
+        if known.is_empty() {
+            return;
+        }
+        let live_acks = known.iter().map(|(id, have)| wire::LiveAck { key: Some((*id).into()), have: *have }).collect();
+        self.send(page, InkPacket { live_acks, ..self.empty() });
+        let others: Vec<Epoch> = self.pages.keys().copied().filter(|p| *p != page).collect();
+        for other in others {
+            for id in known.keys() {
+                if let Some(live) = self.wet.poll_relay(other, *id) {
                     self.send(other, InkPacket { live: vec![live], ..self.empty() });
                 }
             }
         }
+    }
+
+    /// Whether this author has a refusal left: [`REFUSALS`] at once, one more each second.
+    fn may_be_refused(&mut self, author: Author, now: CaptureTime) -> bool {
+        let (left, since) = self.refusals.entry(author).or_insert((REFUSALS, now));
+        let seconds = now.since(*since).as_secs();
+        if seconds > 0 {
+            *left = u32::try_from(seconds).unwrap_or(REFUSALS).saturating_add(*left).min(REFUSALS);
+            *since = now;
+        }
+        *left > 0
+    }
+
+    /// False when that was the last one for now.
+    fn spend_refusal(&mut self, author: Author, now: CaptureTime) -> bool {
+        let (left, _) = self.refusals.entry(author).or_insert((REFUSALS, now));
+        *left = left.saturating_sub(1);
+        *left > 0
     }
 
     /// Ordered ops to one page: the unsent ones, or with `again` everything it has not confirmed. As many packets as needed,
@@ -370,11 +428,22 @@ impl InkRoom {
     }
 }
 
-/// AN9: `None` when the frame has left the ring. A single feed shown alone names itself as the program.
-fn frame_fits(frames: &BTreeMap<String, Frames>, frame: &wire::FrameRef) -> Option<bool> {
-    if FeedId::parse(&frame.program).is_err() {
+/// A frame cannot be from later than this ahead of the server's own time.
+const FUTURE: Duration = Duration::from_millis(250);
+
+/// AN9: `None` when the frame is not in the ring. A single feed shown alone names itself as the program. What names a picture
+/// from the future, or a program or feed that the ring shows not to exist, cannot have been seen.
+fn frame_fits(frames: &BTreeMap<String, Frames>, frame: &wire::FrameRef, now: CaptureTime) -> Option<bool> {
+    if frame.capture > now.saturating_add(FUTURE).0 {
         return Some(false);
     }
-    let index = frames.get(&frame.program)?.by_time.get(&frame.program_rtp_ts)?;
+    let Some(known) = frames.get(&frame.program) else {
+        // Before the first index of a restarted server nothing is known; afterwards a stranger is a stranger.
+        return if frames.is_empty() { None } else { Some(false) };
+    };
+    let Some(index) = known.by_time.get(&frame.program_rtp_ts) else {
+        let feed_exists = known.by_time.values().next_back().is_some_and(|i| i.entries.iter().any(|e| e.feed == frame.feed));
+        return if feed_exists { None } else { Some(false) };
+    };
     Some(index.layout_rev == frame.layout_rev && index.entries.iter().any(|e| e.feed == frame.feed && e.capture == frame.capture))
 }

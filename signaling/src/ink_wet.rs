@@ -23,8 +23,8 @@ struct Wet {
     points: Vec<Point>,
     /// Killed by *clear*: still collected, never shown.
     dead: bool,
-    /// What each page was sent, and what it confirmed.
-    sent: BTreeMap<Epoch, (usize, usize)>,
+    /// What each page was sent, what it confirmed, and whether it was told that the pen is up.
+    sent: BTreeMap<Epoch, (usize, usize, bool)>,
     touched: CaptureTime,
 }
 
@@ -72,12 +72,13 @@ impl WetStrokes {
     pub(crate) fn poll_relay(&mut self, page: Epoch, id: StrokeId) -> Option<LiveStroke> {
         let wet = self.strokes.get_mut(&id).filter(|w| !w.dead)?;
         let total = wet.points.len();
-        let (sent, seen) = wet.sent.get(&page).copied().unwrap_or_default();
-        let from = seen.max(sent.saturating_sub(OVERLAP)).min(total);
-        if from == total && !wet.head.lifted {
+        let (sent, seen, told) = wet.sent.get(&page).copied().unwrap_or_default();
+        // Nothing new: the author's repeats are not passed on, or one page could flood the others.
+        if sent == total && told == wet.head.lifted {
             return None;
         }
-        wet.sent.insert(page, (total, seen));
+        let from = seen.max(sent.saturating_sub(OVERLAP)).min(total);
+        wet.sent.insert(page, (total, seen, wet.head.lifted));
         Some(piece(wet, from))
     }
 
@@ -86,7 +87,7 @@ impl WetStrokes {
         let mut out = Vec::new();
         for (id, wet) in self.strokes.iter_mut().filter(|(id, w)| !w.dead && id.epoch != page) {
             let _ = id;
-            wet.sent.insert(page, (wet.points.len(), 0));
+            wet.sent.insert(page, (wet.points.len(), 0, wet.head.lifted));
             out.push(piece(wet, 0));
         }
         out
@@ -98,6 +99,11 @@ impl WetStrokes {
             let entry = wet.sent.entry(page).or_default();
             entry.1 = entry.1.max((have as usize).min(total));
         }
+    }
+
+    /// When a stroke still under the pen began, as this server knows it (AN6).
+    pub(crate) fn began(&self, id: StrokeId) -> Option<CaptureTime> {
+        self.strokes.get(&id).map(|w| CaptureTime(w.head.began))
     }
 
     pub(crate) fn handle_committed(&mut self, id: StrokeId) {

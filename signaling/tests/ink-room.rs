@@ -104,27 +104,118 @@ fn a_stroke_on_a_frame_that_did_not_hold_its_feed_is_refused() {
 }
 
 #[test]
-fn a_late_joiner_gets_all_ink_in_pieces_that_fit_a_channel() {
+fn a_late_joiner_gets_all_ink_in_few_pieces() {
     let stored: Vec<OrderedOp> = (1..=500u32)
         .map(|n| OrderedOp { order: u64::from(n), received: t(0).0, op: Some(stroke(n, n, t(u64::from(n)))) })
         .collect();
     let mut room = InkRoom::new(stored);
     room.handle_join(ROOM_PAGE, ROOM, t(600));
-    let mut sheets = Sheets::default();
-    let mut last = false;
-    for effect in drain(&mut room) {
-        if let InkEffect::Snapshot { piece, .. } = effect {
-            assert!(piece.len() <= 16_000);
-            let piece = wire::Snapshot::decode(piece).expect("ours");
-            assert!(!last, "the last piece is last");
-            last = piece.last;
-            for op in &piece.ops {
-                sheets.handle_op(op).expect("in order");
+    let (sheets, pieces) = joined(&mut room);
+    assert!(pieces <= 3, "{pieces} pieces");
+    assert_eq!(sheets.strokes().count(), 500);
+}
+
+#[test]
+fn a_late_joiner_is_spared_what_no_longer_shows_and_still_knows_what_arrived() {
+    let mut log: Vec<OrderedOp> = (1..=3_000u32)
+        .map(|n| OrderedOp { order: u64::from(n), received: t(0).0, op: Some(stroke(n, n, t(u64::from(n)))) })
+        .collect();
+    let up_to = wire::ClearAll { up_to: t(2_990).0 };
+    let clear = wire::Op { author: 2, epoch: 2, seq: 1, at: t(2_991).0, body: Some(Body::ClearAll(up_to)) };
+    log.push(OrderedOp { order: 3_001, received: t(2_991).0, op: Some(clear) });
+    let mut whole = Sheets::default();
+    for op in &log {
+        whole.handle_op(op).expect("in order");
+    }
+    let mut room = InkRoom::new(log);
+    room.handle_join(ROOM_PAGE, ROOM, t(3_600));
+    let (sheets, pieces) = joined(&mut room);
+    assert_eq!(pieces, 1);
+    assert_eq!(sheets.state_hash(), whole.state_hash());
+    assert_eq!(sheets.strokes().count(), 10);
+}
+
+#[test]
+fn a_commit_cannot_say_that_its_stroke_began_later_than_it_was_seen() {
+    let mut room = room_of_two();
+    room.handle_bytes(MENTOR_PAGE, &live(1, 0, 4, t(3_600_000)), t(6)).expect("ink");
+    room.handle_bytes(ROOM_PAGE, &ops(vec![clear(2)]), t(8)).expect("ink");
+    room.handle_bytes(MENTOR_PAGE, &ops(vec![stroke(1, 1, t(3_600_000))]), t(500)).expect("ink");
+    assert_eq!(room.counts().1, 0, "the mark came back at pen-up");
+}
+
+#[test]
+fn repeats_of_one_page_are_not_multiplied_to_the_others() {
+    let mut room = room_of_two();
+    let mut packet = InkPacket::decode(&live(1, 0, 4, t(5))[..]).expect("ours");
+    packet.live[0].lifted = true;
+    packet.live = vec![packet.live[0].clone(); 64];
+    let bytes = packet.encode_to_vec();
+    let mut to_room = 0;
+    for i in 0..40 {
+        room.handle_bytes(MENTOR_PAGE, &bytes, t(6 + i)).expect("ink");
+        to_room += packets(drain(&mut room)).remove(&ROOM_PAGE).map_or(0, |p| p.len());
+    }
+    assert_eq!(to_room, 1);
+}
+
+#[test]
+fn a_page_that_lies_all_day_does_not_fill_the_log() {
+    let mut room = room_of_two();
+    let mut seq = 0;
+    let mut stored = 0;
+    let mut audits = 0;
+    for i in 0..10_000u64 {
+        let lie = |seq| wire::Op { seq, ..clear(1) };
+        let _ = room.handle_bytes(MENTOR_PAGE, &ops(vec![lie(seq + 1)]), t(10 + i));
+        for effect in drain(&mut room) {
+            match effect {
+                InkEffect::Store(o) => {
+                    stored += o.len();
+                    seq += 1;
+                }
+                InkEffect::Audit { .. } => audits += 1,
+                _ => {}
             }
         }
     }
-    assert!(last);
-    assert_eq!(sheets.strokes().count(), 500);
+    assert!(stored <= 64 + 11, "{stored} voids in 10 s");
+    assert!(audits <= 11, "{audits} audit rows in 10 s");
+}
+
+#[test]
+fn a_frame_from_the_future_or_of_a_stranger_is_refused() {
+    let mut room = room_of_two();
+    let entry = FrameEntry { feed: "field".into(), capture: t(5).0, ..Default::default() };
+    let frame = FrameIndex {
+        program: "program".into(),
+        rtp_ts: t(5).rtp_90khz(),
+        layout_rev: 1,
+        entries: vec![entry],
+        ..Default::default()
+    };
+    room.handle_frame(&frame);
+    let with = |seq: u32, change: fn(&mut wire::FrameRef)| {
+        let mut op = stroke(seq, seq, t(5));
+        if let Some(Body::Stroke(s)) = &mut op.body
+            && let Some(f) = &mut s.frame
+        {
+            change(f);
+        }
+        op
+    };
+    let lies = vec![
+        with(1, |f| f.capture = t(3_600_000).0),
+        with(2, |f| f.program = "stranger".into()),
+        with(3, |f| {
+            f.feed = "stranger".into();
+            f.program_rtp_ts = 7;
+        }),
+    ];
+    room.handle_bytes(MENTOR_PAGE, &ops(lies), t(8)).expect("read");
+    let refused: Vec<String> =
+        packets(drain(&mut room))[&MENTOR_PAGE].iter().flat_map(|p| &p.refused).map(|r| r.code.clone()).collect();
+    assert_eq!(refused, ["ink.frame-mismatch"; 3]);
 }
 
 #[test]
@@ -220,6 +311,25 @@ fn room_of_two() -> InkRoom {
 
 fn drain(room: &mut InkRoom) -> Vec<InkEffect> {
     std::iter::from_fn(|| room.poll_effect()).collect()
+}
+
+/// A joiner's sheets from its snapshot, and how many pieces that took.
+fn joined(room: &mut InkRoom) -> (Sheets, usize) {
+    let mut sheets = Sheets::default();
+    let mut pieces = 0;
+    let mut last = false;
+    for effect in drain(room) {
+        if let InkEffect::Snapshot { piece, .. } = effect {
+            assert!(piece.len() <= 64_000);
+            let piece = wire::Snapshot::decode(piece).expect("ours");
+            assert!(!last, "the last piece is last");
+            last = piece.last;
+            pieces += 1;
+            sheets.handle_snapshot(&piece.ops, if last { Order(piece.up_to) } else { Order(0) });
+        }
+    }
+    assert!(last);
+    (sheets, pieces)
 }
 
 fn packets(effects: Vec<InkEffect>) -> BTreeMap<Epoch, Vec<InkPacket>> {
