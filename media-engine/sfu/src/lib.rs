@@ -25,3 +25,9 @@ pub use api::*;
 #[cfg(feature = "edge")]
 pub use edge::{Events, SfuConfig, SfuHandle, StartError, start};
 pub use engine::{Counters, Engine, Given};
+
+#[cfg(test)]
+/// Virtual time begins at some instant.
+fn some_instant() -> std::time::Instant {
+    std::time::Instant::now()
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::api::{Grants, OfferError, PeerKind};
+use crate::some_instant;
 
 const PAGE: &str = include_str!("../../tests/data/chromium-offer.sdp");
 const PLAYER: &str = include_str!("../../tests/data/whep-offer.sdp");
@@ -28,7 +29,7 @@ fn closed(engine: &mut Engine) -> Vec<(PeerId, CloseReason)> {
 #[test]
 fn the_answer_to_chromium_has_what_the_page_needs() {
     let mut engine = engine(Limits::default());
-    let answer = join(&mut engine, Instant::now(), 1).expect("an answer");
+    let answer = join(&mut engine, some_instant(), 1).expect("an answer");
     let lines = |prefix: &str| answer.lines().filter(|l| l.starts_with(prefix)).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(lines("m=").len(), 15);
     assert_eq!(lines("a=ice-lite").len(), 1);
@@ -49,7 +50,7 @@ fn a_player_gets_one_stream() {
     let mut engine = engine(Limits::default());
     let kind = PeerKind::Whep { feed: annotation::id::FeedId::program(), layer: link::id::LayerId::High };
     let answer = engine
-        .handle_offer(Instant::now(), PeerId(1), case("one"), kind, Grants { see: true, ..Grants::default() }, PLAYER)
+        .handle_offer(some_instant(), PeerId(1), case("one"), kind, Grants { see: true, ..Grants::default() }, PLAYER)
         .expect("an answer");
     let streams: BTreeSet<_> =
         answer.lines().filter_map(|l| l.strip_prefix("a=msid:")).filter_map(|l| l.split(' ').next()).collect();
@@ -60,7 +61,7 @@ fn a_player_gets_one_stream() {
 
 #[test]
 fn a_panic_ends_one_peer_and_no_other() {
-    let start = Instant::now();
+    let start = some_instant();
     let mut engine = engine(Limits::default());
     for id in 1..=3 {
         join(&mut engine, start, id).expect("an answer");
@@ -79,7 +80,7 @@ fn a_panic_ends_one_peer_and_no_other() {
 
 #[test]
 fn a_peer_that_never_connects_is_given_up_after_thirty_seconds() {
-    let start = Instant::now();
+    let start = some_instant();
     let mut engine = engine(Limits::default());
     join(&mut engine, start, 1).expect("an answer");
     let mut now = start;
@@ -96,7 +97,7 @@ fn a_peer_that_never_connects_is_given_up_after_thirty_seconds() {
 
 #[test]
 fn a_full_case_says_so_and_another_case_is_not_full() {
-    let now = Instant::now();
+    let now = some_instant();
     let mut engine = engine(Limits { peers_per_case: 2, ..Limits::default() });
     assert!(join(&mut engine, now, 1).is_ok() && join(&mut engine, now, 2).is_ok());
     assert_eq!(join(&mut engine, now, 3), Err(OfferError::CaseFull(2)));
@@ -106,7 +107,7 @@ fn a_full_case_says_so_and_another_case_is_not_full() {
 
 #[test]
 fn strangers_do_nothing() {
-    let now = Instant::now();
+    let now = some_instant();
     let mut engine = engine(Limits::default());
     let answer = join(&mut engine, now, 1).expect("an answer");
     while engine.poll_transmit().is_some() {}
