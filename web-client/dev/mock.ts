@@ -4,7 +4,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FeedState, FrameIndexSchema } from '../src/gen/frame_pb';
 import type { Op, OrderedOp } from '../src/gen/ink_pb';
 import { InkPacketSchema, OpSchema, OrderedOpSchema, SnapshotSchema, Tool } from '../src/gen/ink_pb';
-import { ClientMessageSchema, EphSchema, PersonSchema, Role, ServerMessageSchema } from '../src/gen/signal_pb';
+import { ClientMessageSchema, EphSchema, HealthReportSchema, PersonSchema, Role, ServerMessageSchema } from '../src/gen/signal_pb';
 import type { ClientMessage, ServerMessage } from '../src/gen/signal_pb';
 import { encodePoints } from '../src/core/points';
 import { ntpFromUnixMs } from '../src/core/units';
@@ -123,6 +123,19 @@ if (asked('ink', 'some') !== 'none') {
   }
 }
 
+// ——— figures of the machinery ———
+const health = () => {
+  const seconds = Math.floor((performance.now() - started) / 1000);
+  const names: Record<string, [string, string, string]> = { field: ['operative-field', '術野映像', 'Operative field'], fluoro: ['fluoroscopy', '透視', 'Fluoroscopy'], vitals: ['vital-signs', '生体情報', 'Vital signs'] };
+  const up = state !== 'engine';
+  return create(HealthReportSchema, {
+    at: serverNow(), engineUp: up, engineSoftware: up ? 'shirube-engine 0.1.0' : '', clockUncertaintyUs: 40, linkDropped: 0n, engineRestarts: up ? 0 : 1, engineSince: msAgo(3_600_000),
+    feeds: Object.entries(SINGLES).map(([feed, [width, height]]) => ({ feed, kind: names[feed]?.[0] ?? '', nameJa: names[feed]?.[1] ?? '', nameEn: names[feed]?.[2] ?? '', state: up ? stateOf(feed) : FeedState.LOST, capture: msAgo(ageOf(feed)), frames: BigInt(seconds * 30), problem: state === 'mixed' && feed === 'vitals' ? 'no samples for 28 s' : '', lumaMean: feed === 'vitals' ? 0 : 104, blackPermille: feed === 'fluoro' ? 214 : 3, frozenPermille: 0, width, height, periodUs: feed === 'fluoro' ? 66_733 : 33_367 })),
+    layers: !up ? [] : [['program', 'high', 2, 250_000, 5_100], ['program', 'mid', 0, 0, 0], ['program', 'low', 0, 0, 0], ['field', 'high', 1, 230_000, 4_700]].map(([feed, layer, watchers, bytes, us]) => ({ feed: String(feed), layer: String(layer), watchers: Number(watchers), frames: BigInt(Number(watchers) > 0 ? seconds * 30 : 0), bytes: BigInt(seconds * Number(bytes)), dropped: 0n, encodeUsP50: Number(us), captureToRtpUsP50: Number(us) * 2, captureToRtpUsP99: Number(us) * 4 })),
+    peers: [[1, Role.ROOM, 4, 0], [2, Role.MENTOR, 24, 0.002], [3, Role.DESK, 18, 0]].map(([number, r, rttMs, loss]) => ({ number: Number(number), role: Number(r), media: number !== 3, rttMs: Number(rttMs), loss: Number(loss), packetsOut: 100_000n, nacks: 3n, keyframes: 2n, ageMs: 62, freezes: 0, pictureStalled: false })),
+  });
+};
+
 // ——— the fake ways out ———
 type PathEvents = Parameters<Ways['openPath']>[0];
 let events: PathEvents | null = null;
@@ -154,6 +167,7 @@ const ways: Ways = {
         case 'hello':
           say({ case: 'welcome', value: { $typeName: 'shirube.signal.v1.Welcome', version: 1, software: 'mock', author: own, epoch: 1, role, resume: 'r', caseInfo: caseInfo() as never, slotsVideo: 5, slotsVoice: 8, mayDraw: role === Role.MENTOR || role === Role.DESK, maySpeak: role !== Role.VENDOR, measuring: true,
             feeds: [['program', '統合表示', 'Program'], ['field', '術野映像', 'Operative field'], ['fluoro', '透視', 'Fluoroscopy'], ['vitals', '生体情報', 'Vital signs']].map(([feed, nameJa, nameEn]) => ({ $typeName: 'shirube.signal.v1.FeedInfo' as const, feed: feed ?? '', kind: '', nameJa: nameJa ?? '', nameEn: nameEn ?? '', width: 0, height: 0, periodUs: 33_367 })) } });
+          if (role === Role.DESK || role === Role.VENDOR) setInterval(() => say({ case: 'health', value: health() }), 1_000);
           say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } });
           tellState();
           say({ case: 'snapshot', value: create(SnapshotSchema, { version: 1, ops: log, upTo: BigInt(log.length), last: true }) });

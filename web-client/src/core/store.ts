@@ -4,6 +4,8 @@ import type { CaseInfo, FeedInfo, HealthReport, Person, Welcome } from '../gen/s
 import type { Language, Texts } from '../i18n';
 import { CATALOGUE } from '../i18n';
 import type { Screen } from './protocol';
+import type { PerfMs } from './units';
+import { REPORT_STALE_MS } from './health';
 import { PROGRAM } from './view';
 
 /** opening: no answer yet · open · lost: was open, reconnecting · over: refused for good or ended. */
@@ -44,6 +46,8 @@ export class Store {
   readonly health = signal<HealthReport | null>(null);
   /** The report before it, for rates. */
   readonly healthBefore = signal<HealthReport | null>(null);
+  /** The newest report is too old to speak of now. */
+  readonly healthStale = signal(false);
   readonly people = signal<readonly Person[]>([]);
   /** Authors who were here and whose line is lost: not those who left on purpose. */
   readonly lostPeople = signal<ReadonlySet<number>>(new Set());
@@ -63,6 +67,15 @@ export class Store {
   readonly inkUnsent = signal(0);
   readonly clearedAtMs = signal<number | null>(null);
   readonly me = computed<Person | null>(() => this.people.value.find((p) => p.author === this.welcome.value?.author) ?? null);
+
+  private healthAt: PerfMs | null = null;
+  handleHealth(report: HealthReport, now: PerfMs): void {
+    this.healthAt = now;
+    this.healthBefore.value = this.health.value;
+    this.health.value = report;
+    this.healthStale.value = false;
+  }
+  handleTimeout(now: PerfMs): void { this.healthStale.value = this.healthAt !== null && now - this.healthAt >= REPORT_STALE_MS; }
 
   notice(key: NoticeKey, on: boolean): void {
     const has = this.notices.value.includes(key);

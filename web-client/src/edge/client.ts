@@ -301,6 +301,7 @@ export class Client {
       this.sendPing(now);
       this.sendSocketPing(now);
     }
+    this.store.handleTimeout(now);
     const since = this.line.lostSince(now);
     this.store.lineLostSeconds.value = since === null ? null : Math.floor((now - since) / 1000);
     const said = this.lineVoice.handleLine(since !== null || (this.store.screen.value === 'room' && this.store.remoteLost()));
@@ -397,10 +398,7 @@ export class Client {
       case 'clock': return this.handlePong(body.value.t1, body.value.t2, body.value.t3, now);
       case 'frame': return this.views.handleIndex(body.value);
       case 'assign': return this.handleAssign(body.value.slot, body.value.feed, now);
-      case 'health':
-        this.store.healthBefore.value = this.store.health.value;
-        this.store.health.value = body.value;
-        return;
+      case 'health': return this.store.handleHealth(body.value, now);
       case 'feeds': return this.handleFeeds(body.value.feeds);
       case 'voice': // who is in a voice slot; the list of who is present shows who speaks
       case undefined: return;

@@ -2,9 +2,11 @@
 import type { JSX } from 'preact';
 import type { Client } from '../edge/client';
 import type { FailureKey } from '../core/store';
-import { clockText, chooseLanguage, Header, Icon, Notices, People, Telephone } from './parts';
+import { clockText, chooseLanguage, Icon, Notices } from './parts';
+import { Desk } from './desk';
 import { Mentor } from './mentor';
 import { Room } from './room';
+import { Vendor } from './vendor';
 import { pick } from '../i18n';
 
 export function App({ client }: { client: Client }): JSX.Element {
@@ -15,23 +17,12 @@ export function App({ client }: { client: Client }): JSX.Element {
   switch (store.screen.value) {
     case 'room': return <Room client={client} />;
     case 'mentor': return <Mentor client={client} draws={store.welcome.value?.mayDraw ?? false} />;
-    case 'desk': return <Mentor client={client} draws={false} />;
+    case 'desk': return <Desk client={client} draws={store.welcome.value?.mayDraw ?? false} />;
     case 'vendor': return <Vendor client={client} />;
     case null: return (
       <div class="sentence" data-testid="opening"><div class="panel"><p class="mid">{t.opening}</p><Notices client={client} /></div></div>
     );
   }
-}
-
-/** No picture and no name of a patient: a sentence, who is there, and the telephone. */
-function Vendor({ client }: { client: Client }): JSX.Element {
-  const t = client.store.texts.value;
-  return (
-    <div class="vendor" data-testid="vendor">
-      <Header client={client} room={false} />
-      <main><p class="panel">{t.vendor_note}</p><People client={client} empty={t.people_nobody} /><Telephone client={client} /></main>
-    </div>
-  );
 }
 
 const RELOADS: ReadonlySet<FailureKey> = new Set(['fail_version']);

@@ -1,4 +1,4 @@
-// The mentor's page, and the desk's without ink: rail, picture, side column, dock.
+// The mentor's page: rail, picture, side column, dock.
 import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
 import type { Client } from '../edge/client';
@@ -41,7 +41,7 @@ export function Mentor({ client, draws }: { client: Client; draws: boolean }): J
 /** No ink on a phone: a finger covers what it draws on. */
 const onPhone = (): boolean => matchMedia('(max-width: 600px)').matches;
 
-function TalkButton({ client }: { client: Client }): JSX.Element {
+export function TalkButton({ client }: { client: Client }): JSX.Element {
   const { store } = client;
   const t = store.texts.value;
   const sending = store.microphone.value === 'sending';
@@ -60,7 +60,7 @@ function TalkButton({ client }: { client: Client }): JSX.Element {
   );
 }
 
-function TelephoneButton({ client }: { client: Client }): JSX.Element {
+export function TelephoneButton({ client }: { client: Client }): JSX.Element {
   const { store } = client;
   const t = store.texts.value;
   const number = store.caseInfo.value?.telephone ?? '';
@@ -74,7 +74,7 @@ function TelephoneButton({ client }: { client: Client }): JSX.Element {
 }
 
 /** Space held = talk while off · M mute · Ctrl+Z undo · Delete erase my ink. */
-function useKeys(client: Client, draws: boolean): void {
+export function useKeys(client: Client, draws: boolean): void {
   useEffect(() => {
     let held = false;
     const { store } = client;

@@ -66,10 +66,10 @@ export function chooseLanguage(client: Client, language: Language): void {
   history.replaceState(null, '', `${location.pathname}?${query}`);
 }
 
-function roleWord(p: Person, t: Texts): string {
-  switch (p.role) {
+export function roleName(role: Role, t: Texts): string {
+  switch (role) {
     case Role.ROOM: return t.role_room;
-    case Role.MENTOR: return p.lead ? t.role_mentor_lead : t.role_mentor;
+    case Role.MENTOR: return t.role_mentor;
     case Role.DESK: return t.role_desk;
     case Role.VENDOR: return t.role_vendor;
     case Role.PLANNER: return t.role_planner;
@@ -77,6 +77,8 @@ function roleWord(p: Person, t: Texts): string {
     default: return t.role_observer;
   }
 }
+
+const roleWord = (p: Person, t: Texts): string => (p.role === Role.MENTOR && p.lead ? t.role_mentor_lead : roleName(p.role, t));
 
 function PersonRow({ person: p, client }: { person: Person; client: Client }): JSX.Element {
   const { store } = client;

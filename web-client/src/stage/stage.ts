@@ -91,8 +91,9 @@ export class Stage {
   fit(width: number, height: number): void {
     this.size = { w: width, h: height };
     const strip = this.strip.root.offsetHeight;
-    const w = Math.max(160, Math.floor(Math.min(width, (height - strip) * this.ratio)));
-    this.root.style.width = `${w}px`;
+    const w = Math.max(this.small ? 40 : 160, Math.floor(Math.min(width, (height - strip) * this.ratio)));
+    if (this.small) this.glass.style.width = `${w}px`;
+    else this.root.style.width = `${w}px`;
     this.glass.style.height = `${Math.round(w / this.ratio)}px`;
     this.nextAges = -Infinity;
   }
@@ -272,6 +273,7 @@ export class Stage {
   private freeze(stalled: boolean): void {
     if (stalled !== this.frozen.hidden) return;
     this.frozen.hidden = !stalled;
+    if (!stalled) this.frozen.width = this.frozen.height = 0; // an old picture is not kept
     if (!stalled || this.video.videoWidth === 0) return;
     this.frozen.width = this.video.videoWidth;
     this.frozen.height = this.video.videoHeight;

@@ -1,0 +1,214 @@
+// The vendor in attendance: figures of the machinery from the server's health report. No picture, no ink, no name.
+import type { JSX } from 'preact';
+import { useEffect } from 'preact/hooks';
+import { formatAge } from '../core/age';
+import type { Trouble } from '../core/health';
+import { feedAgeMs, numbersOf, rateOf, troubleOf } from '../core/health';
+import { lookOf } from '../core/glass';
+import { unixMsFromNtp } from '../core/units';
+import type { Client } from '../edge/client';
+import type { FeedStatus, HealthReport } from '../gen/signal_pb';
+import type { Texts } from '../i18n';
+import { pick } from '../i18n';
+import { LOOKS } from '../stage/looks';
+import { chooseLanguage, clockText, Icon, lineLost, roleName, Tag } from './parts';
+
+export function Vendor({ client }: { client: Client }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  const report = store.health.value;
+  const language = store.language.value;
+  useEffect(() => {
+    document.documentElement.classList.add('office');
+    return () => { document.documentElement.classList.remove('office'); };
+  }, []);
+  return (
+    <div class="vendor" data-testid="vendor">
+      <header>
+        <h1>{t.vendor_title}</h1>
+        <span class="mid cut">{store.caseInfo.value?.caseId ?? ''}</span>
+        {store.caseInfo.value?.rehearsal ? <Tag icon="test-tube-bold" look="c-steel" testid="rehearsal">{t.rehearsal}</Tag> : null}
+        <span class="grow" />
+        <Tag icon="eye-slash-bold" look="c-steel">{t.vendor_no_pictures}</Tag>
+        <button class="btn quiet lang" type="button" aria-label={t.language_switch} data-testid="language" onClick={() => { chooseLanguage(client, language === 'ja' ? 'en' : 'ja'); }}>
+          <Icon name="translate-bold" /><span lang={language === 'ja' ? 'en' : 'ja'}>{t.language_other}</span>
+        </button>
+        <b class="clock num" data-testid="clock">{clockText(store.caseTimeMs.value, true, t.time_unknown)}</b>
+      </header>
+      <Warning client={client} />
+      <main>
+        <Cards client={client} />
+        <Feeds client={client} report={report} />
+        <Layers client={client} report={report} />
+      </main>
+      <aside>
+        <Engine client={client} report={report} />
+        <Peers t={t} report={report} />
+      </aside>
+    </div>
+  );
+}
+
+const dash = (t: Texts, value: string | null | undefined): string => (value === null || value === undefined || value === '' ? t.age_none : value);
+
+/** What most needs somebody, and its one action: the room's telephone. Nothing stands here while all is well. */
+function Warning({ client }: { client: Client }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  const lost = lineLost(client);
+  const trouble: Trouble | null = lost ? { kind: 'silent' } : troubleOf(store.health.value, store.healthStale.value);
+  const number = store.caseInfo.value?.telephone ?? '';
+  if (!trouble) return <p class={`warn quiet ${store.health.value ? '' : 'none'}`} data-testid="warning" data-trouble=""><Icon name={store.health.value ? 'check-circle-bold' : 'circle-dashed-bold'} /><span>{store.health.value ? t.vendor_well : t.vendor_waiting}</span></p>;
+  const feed = 'feed' in trouble ? feedName(trouble.feed, client) : '';
+  const [what, next] = ((): [string, string] => {
+    switch (trouble.kind) {
+      case 'silent': return [t.vendor_silent, t.vendor_silent_next];
+      case 'engine': return [t.vendor_engine_gone, t.vendor_engine_next];
+      case 'lost': return [`${feed}${t.vendor_colon}${t.look_lost_plate}`, t.look_lost_next];
+      case 'problem': return [`${feed}${t.vendor_colon}${trouble.feed.problem}`, t.vendor_problem_next];
+      case 'stale': return [`${feed}${t.vendor_colon}${t.look_stale}`, t.vendor_stale_next];
+      case 'stalled': return [`${t.vendor_peer} ${trouble.peer.number}${t.vendor_colon}${t.vendor_stalled}`, t.vendor_stalled_next];
+    }
+  })();
+  return (
+    <div class="warn" role="alert" data-testid="warning" data-trouble={trouble.kind}>
+      <Icon name="warning-bold" />
+      <p class="grow"><b>{what}</b><br />{next}</p>
+      {number ? <a class="btn pri" href={`tel:${number.replaceAll(/[^+\d]/g, '')}`} data-testid="tell-room"><Icon name="phone-fill" /><span>{t.vendor_tell} <span class="tel">{number}</span></span></a> : null}
+    </div>
+  );
+}
+
+function Cards({ client }: { client: Client }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  const n = store.healthStale.value ? numbersOf(null, null) : numbersOf(store.health.value, store.healthBefore.value);
+  const card = (id: string, label: string, value: string | null, unit: string): JSX.Element => (
+    <div class="panel" data-testid={`number-${id}`}><small>{label}</small><div><b class="num">{dash(t, value)}</b>{value === null ? '' : ` ${unit}`}</div></div>
+  );
+  return (
+    <div class="cards">
+      {card('age', t.vendor_age, n.ageMs === null ? null : String(Math.round(n.ageMs)), 'ms')}
+      {card('loss', t.vendor_loss, n.loss === null ? null : (n.loss * 100).toFixed(1), '%')}
+      {card('encode', t.vendor_encode, n.encodeCores === null ? null : n.encodeCores.toFixed(2), t.vendor_core)}
+      {card('clock', t.vendor_clock, n.clockMs === null ? null : `±${n.clockMs < 10 ? n.clockMs.toFixed(2) : Math.round(n.clockMs)}`, 'ms')}
+    </div>
+  );
+}
+
+const feedName = (f: FeedStatus, client: Client): string => pick(client.store.language.value, f.nameJa, f.nameEn) || f.feed;
+
+function Feeds({ client, report }: { client: Client; report: HealthReport | null }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  return (
+    <section class="panel scroll">
+      <table data-testid="feeds">
+        <thead><tr><th>{t.vendor_feed}</th><th>{t.vendor_state}</th><th>{t.vendor_format}</th><th class="r">{t.vendor_luma}</th><th class="r">{t.vendor_black}</th><th class="r">{t.vendor_frozen}</th><th class="r">{t.vendor_feed_age}</th><th>{t.vendor_problem}</th></tr></thead>
+        <tbody>
+          {report && report.feeds.length > 0 ? report.feeds.map((f) => <FeedRow key={f.feed} client={client} feed={f} report={report} />) : <tr><td colSpan={8} class="mid">{t.age_none}</td></tr>}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function FeedRow({ client, feed: f, report }: { client: Client; feed: FeedStatus; report: HealthReport }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  const stale = store.healthStale.value;
+  const ageMs = feedAgeMs(f, report);
+  const look = stale ? 'unknown' : lookOf({ flow: report.engineUp ? 'flowing' : 'stalled', sourceGone: !report.engineUp, state: f.state, ageKnown: ageMs !== null });
+  const words = LOOKS[look];
+  const age = formatAge(words.age, ageMs);
+  // Figures of a picture that is not there say nothing.
+  const there = look === 'live' || look === 'xoff' || look === 'stale';
+  const figure = (value: string): string => (there ? value : t.age_none);
+  return (
+    <tr data-testid={`feed-${f.feed}`} data-look={look}>
+      <td><b>{feedName(f, client)}</b></td>
+      <td><span class={words.tag}><Icon name={words.icon} /><span>{t[words.word]}</span></span></td>
+      <td class="num">{f.width > 0 && f.height > 0 ? `${f.width}×${f.height}${f.periodUs > 0 ? ` ${(1e6 / f.periodUs).toFixed(2).replace(/\.?0+$/, '')}` : ''}` : t.age_none}</td>
+      <td class="r">{figure(f.lumaMean > 0 ? String(f.lumaMean) : t.age_none)}</td>
+      <td class="r">{figure(`${(f.blackPermille / 10).toFixed(1)} %`)}</td>
+      <td class="r">{figure(`${(f.frozenPermille / 10).toFixed(1)} %`)}</td>
+      <td class="r">{age && !stale ? `${age.value} ${t[`age_${age.unit}`]}` : t.age_none}</td>
+      <td class="wrap">{dash(t, f.problem)}</td>
+    </tr>
+  );
+}
+
+function Layers({ client, report }: { client: Client; report: HealthReport | null }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  const ms = (us: number): string => (us > 0 ? (us / 1000).toFixed(1) : t.age_none);
+  const name = (feed: string): string => {
+    if (feed === 'program') return t.program;
+    const known = report?.feeds.find((f) => f.feed === feed);
+    return known ? feedName(known, client) : feed;
+  };
+  return (
+    <section class="panel scroll">
+      <table data-testid="layers">
+        <thead><tr><th>{t.vendor_layer}</th><th class="r">{t.vendor_watchers}</th><th class="r">{t.vendor_fps}</th><th class="r">{t.vendor_bitrate}</th><th class="r">{t.vendor_encode_ms}</th><th class="r">{t.vendor_rtp50}</th><th class="r">{t.vendor_rtp99}</th><th class="r">{t.vendor_dropped}</th></tr></thead>
+        <tbody>
+          {report && report.layers.length > 0 ? report.layers.map((l) => {
+            const rate = rateOf(l, report, store.healthBefore.value);
+            const live = !store.healthStale.value;
+            return (
+              <tr key={`${l.feed} ${l.layer}`} data-testid={`layer-${l.feed}-${l.layer}`}>
+                <td><b>{name(l.feed)}</b> <span class="mid">{l.layer}</span></td><td class="r">{l.watchers}</td>
+                <td class="r">{rate.fps === null || !live ? t.age_none : rate.fps.toFixed(1)}</td><td class="r">{rate.bps === null || !live ? t.age_none : (rate.bps / 1e6).toFixed(2)}</td>
+                <td class="r">{ms(l.encodeUsP50)}</td><td class="r">{ms(l.captureToRtpUsP50)}</td><td class="r">{ms(l.captureToRtpUsP99)}</td><td class="r">{String(l.dropped)}</td>
+              </tr>
+            );
+          }) : <tr><td colSpan={8} class="mid">{t.age_none}</td></tr>}
+        </tbody>
+      </table>
+    </section>
+  );
+}
+
+function Engine({ client, report }: { client: Client; report: HealthReport | null }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  const known = report !== null && !store.healthStale.value;
+  const up = known ? (report.engineUp ? t.health_up : t.health_down) : t.age_none;
+  return (
+    <section class="panel" data-testid="engine">
+      <h2>{t.vendor_engine}</h2>
+      <dl class="kv">
+        <dt>{t.health_engine}</dt><dd class={known && !report.engineUp ? 'c-orchid' : ''}>{up}</dd>
+        <dt>{t.vendor_since}</dt><dd>{known && report.engineUp && report.engineSince !== 0n ? clockText(unixMsFromNtp(report.engineSince), true, t.age_none) : t.age_none}</dd>
+        <dt>{t.vendor_restarts}</dt><dd>{report ? report.engineRestarts : t.age_none}</dd>
+        <dt>{t.vendor_software}</dt><dd>{dash(t, report?.engineSoftware)}</dd>
+        <dt>{t.vendor_server}</dt><dd>{dash(t, store.welcome.value?.software)}</dd>
+        <dt>{t.vendor_link_dropped}</dt><dd>{report ? String(report.linkDropped) : t.age_none}</dd>
+      </dl>
+    </section>
+  );
+}
+
+/** Pages of the case, by number and role. */
+function Peers({ t, report }: { t: Texts; report: HealthReport | null }): JSX.Element {
+  return (
+    <section class="panel scroll grow">
+      <h2>{t.vendor_peers}</h2>
+      <table data-testid="peers">
+        <thead><tr><th>{t.vendor_peer}</th><th class="r">{t.vendor_rtt}</th><th class="r">{t.vendor_loss_short}</th><th class="r">{t.vendor_feed_age}</th><th class="r">{t.vendor_freezes}</th></tr></thead>
+        <tbody>
+          {report && report.peers.length > 0 ? report.peers.map((p) => {
+            const figure = (on: boolean, value: string): string => (p.media && on ? value : t.age_none);
+            return (
+              <tr key={p.number} data-testid={`peer-${p.number}`}>
+                <td><b class="num">{p.number}</b> {roleName(p.role, t)}{p.pictureStalled ? <><br /><Tag icon="wifi-slash-bold" look="fill c-orchid">{t.look_stalled}</Tag></> : null}</td>
+                <td class="r">{figure(p.rttMs > 0, `${Math.round(p.rttMs)} ms`)}</td><td class="r">{figure(true, `${(p.loss * 100).toFixed(1)} %`)}</td>
+                <td class="r">{figure(p.ageMs > 0, `${Math.round(p.ageMs)} ms`)}</td><td class="r">{figure(true, String(p.freezes))}</td>
+              </tr>
+            );
+          }) : <tr><td colSpan={5} class="mid">{t.age_none}</td></tr>}
+        </tbody>
+      </table>
+    </section>
+  );
+}
