@@ -6,12 +6,15 @@ use std::process::ExitCode;
 use anyhow::Context;
 use signaling::edge::cli::{self, Demo, Task};
 use signaling::edge::data_dir::database_of;
-use signaling::edge::server::{self, Ready};
+use signaling::edge::server::{self, Links, Ready};
 use signaling::edge::store::verify_file;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
+
+/// What a person in the case would feel. The reader of offers warns of every line that it does not know; that is nobody's concern.
+const LOG_FILTER: &str = "info,webrtc_sdp=error";
 
 fn main() -> ExitCode {
     let task = match cli::parse(std::env::args_os()) {
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
 }
 
 async fn demo(config: &Demo) -> anyhow::Result<ExitCode> {
-    let filter = EnvFilter::try_from_env("SHIRUBE_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("SHIRUBE_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
@@ -105,10 +108,11 @@ fn say_to_people(ready: &Ready) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let port = ready.base_url.rsplit(':').next().unwrap_or_default();
     writeln!(out, "\nShirube — 訓練症例 / rehearsal case: {}\n", ready.case)?;
-    writeln!(out, "  手術室 / operating room\n    {}\n", ready.links.room)?;
-    writeln!(out, "  指導側医師 / mentor\n    {}\n", ready.links.mentor)?;
-    writeln!(out, "  戦略デスク / strategy desk\n    {}\n", ready.links.desk)?;
-    writeln!(out, "  システムベンダ / system vendor\n    {}\n", ready.links.vendor)?;
+    say_links(&mut out, &ready.links)?;
+    for more in &ready.more {
+        writeln!(out, "── {}\n", more.case)?;
+        say_links(&mut out, &more.links)?;
+    }
     for address in &ready.addresses {
         let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
         writeln!(out, "  この機器の別のアドレス / also at   https://{host}:{port}")?;
@@ -121,6 +125,13 @@ fn say_to_people(ready: &Ready) -> std::io::Result<()> {
     writeln!(out, "  The certificate is self-signed: pass the browser's warning once. The links are good for 12 hours.")?;
     writeln!(out, "  終了は Ctrl-C / Ctrl-C ends it.\n")?;
     out.flush()
+}
+
+fn say_links(out: &mut impl Write, links: &Links) -> std::io::Result<()> {
+    writeln!(out, "  手術室 / operating room\n    {}\n", links.room)?;
+    writeln!(out, "  指導側医師 / mentor\n    {}\n", links.mentor)?;
+    writeln!(out, "  戦略デスク / strategy desk\n    {}\n", links.desk)?;
+    writeln!(out, "  システムベンダ / system vendor\n    {}\n", links.vendor)
 }
 
 async fn audit_verify(data: &std::path::Path) -> anyhow::Result<ExitCode> {

@@ -1,6 +1,6 @@
 //! The command line. One grammar, no configuration file yet.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use lexopt::prelude::*;
@@ -19,6 +19,7 @@ Options of demo:
   --bind ADDRESS     address to listen on (default: 0.0.0.0)
   --https-port PORT  default 8443; 0 takes a free one
   --media-port PORT  UDP for pictures and voice, default 8444; 0 takes a free one
+  --announce ADDR:PORT  offer this address alone for pictures and voice (behind a NAT or a proxy)
   --http [PORT]      also plain HTTP, on 127.0.0.1 only (default port: a free one)
   --json             one line of JSON when ready; ends with SIGTERM or the end of its input
   --time-code        measuring mode: a time code in the pictures
@@ -26,7 +27,11 @@ Options of demo:
   --engine PATH      the engine's program (default: shirube-engine beside this one)
   --web-root DIR     the built pages (default: web-client/dist beside this program or here)
   --case ID          name of the case (default: demo, or the next free one after it has ended)
+  --cases N          so many cases beside each other, each with an engine of its own: demo, demo-b, ... (1 to 8)
 ";
+
+/// Cases beside each other: each brings an engine, which takes cores.
+const CASES_MAX: usize = 8;
 
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +50,7 @@ pub struct Demo {
     pub bind: IpAddr,
     pub https_port: u16,
     pub media_port: u16,
+    pub announce: Option<SocketAddr>,
     pub http: Option<u16>,
     pub json: bool,
     pub time_code: bool,
@@ -52,6 +58,7 @@ pub struct Demo {
     pub engine: Option<PathBuf>,
     pub web_root: Option<PathBuf>,
     pub case: Option<CaseId>,
+    pub cases: usize,
 }
 
 impl Default for Demo {
@@ -62,6 +69,7 @@ impl Default for Demo {
             bind: IpAddr::from([0, 0, 0, 0]),
             https_port: 8443,
             media_port: 8444,
+            announce: None,
             http: None,
             json: false,
             time_code: false,
@@ -69,6 +77,7 @@ impl Default for Demo {
             engine: None,
             web_root: None,
             case: None,
+            cases: 1,
         }
     }
 }
@@ -106,6 +115,8 @@ fn demo(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
             Long("bind") => demo.bind = parser.value()?.parse()?,
             Long("https-port") => demo.https_port = parser.value()?.parse()?,
             Long("media-port") => demo.media_port = parser.value()?.parse()?,
+            Long("announce") => demo.announce = Some(announced(parser.value()?.parse()?)?),
+            Long("cases") => demo.cases = some_cases(parser.value()?.parse()?)?,
             Long("http") => demo.http = Some(optional_port(parser)?),
             Long("json") => demo.json = true,
             Long("time-code") => demo.time_code = true,
@@ -121,6 +132,18 @@ fn demo(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
         }
     }
     Ok(Task::Demo(Box::new(demo)))
+}
+
+/// Others are to reach it.
+fn announced(address: SocketAddr) -> Result<SocketAddr, String> {
+    if address.ip().is_unspecified() || address.port() == 0 {
+        return Err(format!("--announce {address} is no address that others can reach: give the one they see"));
+    }
+    Ok(address)
+}
+
+fn some_cases(n: usize) -> Result<usize, String> {
+    if (1..=CASES_MAX).contains(&n) { Ok(n) } else { Err(format!("--cases {n} is not 1 to {CASES_MAX}")) }
 }
 
 /// `--http`, `--http 8080` and `--http=8080`.
@@ -174,8 +197,24 @@ mod tests {
     }
 
     #[test]
+    fn an_announced_address_is_one_that_others_can_reach() {
+        assert_eq!(demo_of(&["--announce", "192.0.2.7:9000"]).announce, Some(SocketAddr::from(([192, 0, 2, 7], 9000))));
+        assert_eq!((demo_of(&[]).cases, demo_of(&["--cases", "2"]).cases), (1, 2));
+    }
+
+    #[test]
     fn nonsense_is_said() {
-        for wrong in [&["dance"][..], &["demo", "--https-port", "99999"], &["demo", "--case", "A B"], &["audit", "verify"]] {
+        let announced = ["demo", "--announce", "0.0.0.0:9000"];
+        for wrong in [
+            &["dance"][..],
+            &announced,
+            &["demo", "--announce", "here"],
+            &["demo", "--cases", "0"],
+            &["demo", "--cases", "9"],
+            &["demo", "--https-port", "99999"],
+            &["demo", "--case", "A B"],
+            &["audit", "verify"],
+        ] {
             let said = parse(["shirube"].iter().chain(wrong)).expect_err("nonsense").to_string();
             assert!(said.ends_with("See shirube --help"), "{said}");
         }

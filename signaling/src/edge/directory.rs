@@ -66,28 +66,27 @@ impl Directory {
         }
     }
 
-    /// Brings events of engines to their cases until the link is closed. `told`: also hears of comings and goings, as far
-    /// as it listens.
+    /// Brings events of engines to their cases until the link is closed. `told`: by case, who also hears of comings and
+    /// goings, as far as they listen.
     pub async fn route_link(
         self,
         mut events: mpsc::Receiver<LinkEvent>,
-        told: mpsc::Sender<EnginePresence>,
+        told: BTreeMap<CaseId, mpsc::Sender<EnginePresence>>,
         counters: Arc<Counters>,
     ) {
         while let Some(event) = events.recv().await {
             let case = match &event {
                 LinkEvent::Up { case, .. } => {
-                    let _ = told.try_send(EnginePresence::Up(case.clone()));
+                    tell(&told, case, EnginePresence::Up);
                     case
                 }
                 LinkEvent::Down { case, .. } => {
-                    let _ = told.try_send(EnginePresence::Down(case.clone()));
+                    tell(&told, case, EnginePresence::Down);
                     case
                 }
                 LinkEvent::Frame { case, .. } | LinkEvent::Health { case, .. } | LinkEvent::Feeds { case, .. } => case,
                 LinkEvent::Refused { code, message } => {
                     warn!(code, message, "an engine was refused");
-                    let _ = told.try_send(EnginePresence::Refused { code: code.clone(), message: message.clone() });
                     continue;
                 }
             };
@@ -101,12 +100,17 @@ impl Directory {
     }
 }
 
-/// What whoever starts engines wants to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What whoever keeps a case's engine wants to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EnginePresence {
-    Up(CaseId),
-    Down(CaseId),
-    Refused { code: String, message: String },
+    Up,
+    Down,
+}
+
+fn tell(told: &BTreeMap<CaseId, mpsc::Sender<EnginePresence>>, case: &CaseId, presence: EnginePresence) {
+    if let Some(keeper) = told.get(case) {
+        let _ = keeper.try_send(presence);
+    }
 }
 
 /// Policy: what may be dropped is dropped, newest first, and counted; the rest waits.

@@ -35,13 +35,13 @@ impl EngineKeeper {
         outlived: bool,
     ) -> anyhow::Result<Self> {
         let (stop, stopped) = watch::channel(false);
-        if outlived && matches!(timeout(REDIAL_WAIT, up(&case, &mut presence)).await, Ok(Ok(()))) {
+        if outlived && matches!(timeout(REDIAL_WAIT, up(&mut presence)).await, Ok(Ok(()))) {
             info!(%case, "the engine of before dialled again");
-            let task = tokio::spawn(keep_adopted(command, case, presence, stopped));
+            let task = tokio::spawn(keep_adopted(command, presence, stopped));
             return Ok(EngineKeeper { pid: None, stop, task });
         }
         let (supervisor, mut news) = Supervisor::spawn(command);
-        let started = timeout(ENGINE_WITHIN, first_hello(&case, &mut presence, &mut news)).await;
+        let started = timeout(ENGINE_WITHIN, first_hello(&mut presence, &mut news)).await;
         let fault = match started {
             Ok(Ok(())) => {
                 let pid = supervisor.pid();
@@ -70,11 +70,7 @@ impl EngineKeeper {
     }
 }
 
-async fn first_hello(
-    case: &CaseId,
-    presence: &mut mpsc::Receiver<EnginePresence>,
-    news: &mut mpsc::Receiver<EngineNews>,
-) -> anyhow::Result<()> {
+async fn first_hello(presence: &mut mpsc::Receiver<EnginePresence>, news: &mut mpsc::Receiver<EngineNews>) -> anyhow::Result<()> {
     loop {
         tokio::select! {
             biased;
@@ -84,36 +80,29 @@ async fn first_hello(
                 Some(EngineNews::Started { pid }) => info!(pid, "the engine was started"),
                 None => bail!("the engine is no longer supervised: start again"),
             },
-            outcome = up(case, presence) => return outcome,
+            outcome = up(presence) => return outcome,
         }
     }
 }
 
 /// Until the case's engine says Hello. A refusal is followed by the engine's own end, whose sentence is better.
-async fn up(case: &CaseId, presence: &mut mpsc::Receiver<EnginePresence>) -> anyhow::Result<()> {
+async fn up(presence: &mut mpsc::Receiver<EnginePresence>) -> anyhow::Result<()> {
     while let Some(told) = presence.recv().await {
-        match told {
-            EnginePresence::Up(up) if up == *case => return Ok(()),
-            EnginePresence::Refused { code, message } => warn!(code, message, "an engine refused, or was refused"),
-            EnginePresence::Up(_) | EnginePresence::Down(_) => {}
+        if told == EnginePresence::Up {
+            return Ok(());
         }
     }
     bail!("the link to the engine has closed: start again")
 }
 
-async fn keep_adopted(
-    command: EngineCommand,
-    case: CaseId,
-    mut presence: mpsc::Receiver<EnginePresence>,
-    mut stopped: watch::Receiver<bool>,
-) {
+async fn keep_adopted(command: EngineCommand, mut presence: mpsc::Receiver<EnginePresence>, mut stopped: watch::Receiver<bool>) {
     loop {
         tokio::select! {
             () = told_to_stop(&mut stopped) => return,
             told = presence.recv() => match told {
-                Some(EnginePresence::Down(down)) if down == case => {
+                Some(EnginePresence::Down) => {
                     // A break of the link alone heals by itself.
-                    if matches!(timeout(REDIAL_WAIT, up(&case, &mut presence)).await, Ok(Ok(()))) {
+                    if matches!(timeout(REDIAL_WAIT, up(&mut presence)).await, Ok(Ok(()))) {
                         continue;
                     }
                     break;

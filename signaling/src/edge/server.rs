@@ -1,81 +1,40 @@
 //! Puts the server together in an order in which nothing is half-started, and takes it apart again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use annotation::id::FeedId;
-use annotation::time::CaptureTime;
 use anyhow::{Context, bail};
 use link::id::CaseId;
-use serde::Serialize;
 use sfu::{SfuConfig, SfuHandle};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::warn;
 
 use super::case_actor::{self, CaseInput, Surroundings};
 use super::cli::Demo;
 use super::clock::{STEER_EVERY, Timeline};
 use super::data_dir::DataDir;
-use super::directory::Directory;
+use super::directory::{Directory, EnginePresence};
 use super::engine_keeper::EngineKeeper;
 use super::engine_link::LinkServer;
 use super::http::{self, Doors};
-use super::keys::Keys;
 use super::listener;
 use super::metrics::Counters;
-use super::store::{Command, Opened, Store};
+use super::ready::OneCase;
+pub use super::ready::{Links, Pids, Ready, Tokens};
+use super::store::{Opened, Store};
 use super::supervisor::EngineCommand;
 use crate::authorize::Phase;
-use crate::claims::{Claims, FeedScope, PersonKey, Role};
 use crate::demo;
 use crate::ink_room::InkRoom;
 
-/// Life of the links of a demo.
-const LINKS_FOR: Duration = Duration::from_secs(12 * 3600);
+/// Comings and goings of an engine waiting for its keeper.
+const PRESENCES: usize = 16;
 /// For pages to hear that the server stops, and for the last rows.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
-
-/// Said in one line of JSON when the server is ready (DESIGN §10).
-#[derive(Debug, Clone, Serialize)]
-pub struct Ready {
-    pub base_url: String,
-    pub http_url: Option<String>,
-    pub case: String,
-    pub media_port: u16,
-    pub pids: Pids,
-    pub links: Links,
-    pub tokens: Tokens,
-    /// For people: the same server under the machine's other addresses.
-    #[serde(skip)]
-    pub addresses: Vec<IpAddr>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct Pids {
-    pub server: u32,
-    pub engine: Option<u32>,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct Links {
-    pub mentor: String,
-    pub room: String,
-    pub desk: String,
-    pub vendor: String,
-}
-
-#[derive(Debug, Clone, Serialize)]
-pub struct Tokens {
-    pub mentor: String,
-    pub room: String,
-    pub desk: String,
-    pub vendor: String,
-    pub publisher: String,
-    pub viewer: String,
-}
 
 /// A server that runs.
 #[derive(Debug)]
@@ -86,7 +45,7 @@ pub struct Running {
     writer: JoinHandle<()>,
     sfu: SfuHandle,
     link: LinkServer,
-    engine: Option<EngineKeeper>,
+    engines: Vec<EngineKeeper>,
     stopping: watch::Sender<bool>,
     tasks: Vec<JoinHandle<()>>,
     _data: DataDir,
@@ -106,8 +65,12 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
     let addresses = addresses();
     let tls = listener::tls(&data.certificate(&addresses, timeline.now().to_unix().as_secs())?)?;
     let mut opened = Opened::open(&data.database()).await?;
-    let (case, ended) = choose_case(&mut opened, config.case.as_ref()).await?;
-    let stored = opened.load_case(&case).await?;
+    let ended = opened.ended_cases().await?;
+    let mut cases = Vec::with_capacity(config.cases);
+    for case in choose_cases(config.case.as_ref(), config.cases, &ended)? {
+        let stored = opened.load_case(&case).await?;
+        cases.push((case, stored));
+    }
 
     // Ports next: a busy one ends the start before anything runs.
     let https = listener::bind(SocketAddr::new(config.bind, config.https_port), "--https-port").await?;
@@ -115,7 +78,8 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
         Some(port) => Some(listener::bind(SocketAddr::from(([127, 0, 0, 1], port)), "--http").await?),
         None => None,
     };
-    let media = SfuConfig { udp: SocketAddr::new(config.bind, config.media_port), ..SfuConfig::default() };
+    let udp = SocketAddr::new(config.bind, config.media_port);
+    let media = SfuConfig { udp, announce: config.announce, ..SfuConfig::default() };
     let (sfu, sfu_events) = sfu::start(media)?;
     let link_dir = data.link();
     // Sockets left behind: the last server died, and its engine may still be there, dialling.
@@ -131,20 +95,32 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
         link: link.commands(),
         measuring: config.time_code,
     };
-    let sheet = demo::sheet(case.clone());
-    let (handle, actor) = case_actor::start(0, sheet, Phase::Live, InkRoom::new(stored.ops), around);
-    let directory = Directory::new(vec![handle]);
+    let (mut handles, mut tasks, mut told, mut presences) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
+    for (number, (case, stored)) in cases.into_iter().enumerate() {
+        let sheet = demo::sheet(case.clone());
+        let ink = InkRoom::new(stored.ops);
+        let (handle, actor) = case_actor::start(number as u32, sheet, Phase::Live, ink, around.clone());
+        handles.push(handle);
+        tasks.push(actor);
+        let (tell, heard) = mpsc::channel(PRESENCES);
+        told.insert(case.clone(), tell);
+        presences.push((case, heard));
+    }
+    let directory = Directory::new(handles);
     let counters = Arc::new(Counters::default());
     let (stopping, stop_seen) = watch::channel(false);
-    let (told, engine_told) = mpsc::channel(16);
-    let mut tasks = vec![
-        actor,
+    tasks.extend([
         tokio::spawn(directory.clone().route_sfu(sfu_events, counters.clone())),
         tokio::spawn(directory.clone().route_link(link_events, told, counters.clone())),
         tokio::spawn(steer(timeline.clone())),
-    ];
+    ]);
 
-    let tokens = issue(&keys, &store, &case, timeline.now()).await?;
+    let port = https.local_addr()?.port();
+    let base_url = format!("https://localhost:{port}");
+    let mut issued = Vec::with_capacity(presences.len());
+    for (case, _) in &presences {
+        issued.push(OneCase::issue(&keys, &store, case, &base_url, timeline.now()).await?);
+    }
     let doors = Arc::new(Doors {
         keys,
         store: store.clone(),
@@ -157,8 +133,6 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
         web_root,
     });
     let router = http::router(doors);
-    let port = https.local_addr()?.port();
-    let base_url = format!("https://localhost:{port}");
     let http_url = match &plain {
         Some(plain) => Some(format!("http://localhost:{}", plain.local_addr()?.port())),
         None => None,
@@ -168,39 +142,63 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
         tasks.push(tokio::spawn(listener::serve(plain, None, router, counters, stop_seen)));
     }
 
+    let first = issued.remove(0);
     let ready = Ready {
-        links: Links {
-            mentor: format!("{base_url}/#{}", tokens.mentor),
-            room: format!("{base_url}/#{}", tokens.room),
-            desk: format!("{base_url}/#{}", tokens.desk),
-            vendor: format!("{base_url}/#{}", tokens.vendor),
-        },
         base_url,
         http_url,
-        case: case.to_string(),
+        case: first.case,
         media_port: sfu.port(),
-        pids: Pids { server: std::process::id(), engine: None },
-        tokens,
+        pids: first.pids,
+        links: first.links,
+        tokens: first.tokens,
+        more: issued,
         addresses,
     };
-    let mut running = Running { ready, directory, store, writer, sfu, link, engine: None, stopping, tasks, _data: data };
-    if let Some(exe) = engine {
-        let command = EngineCommand { exe, args: engine_arguments(config, &case, &running.link), wait: Duration::ZERO };
-        match EngineKeeper::start(command, case, engine_told, outlived).await {
-            Ok(keeper) => {
-                running.ready.pids.engine = keeper.pid();
-                running.engine = Some(keeper);
-            }
-            Err(fault) => {
-                running.stop().await;
-                return Err(fault);
-            }
-        }
+    let mut running = Running { ready, directory, store, writer, sfu, link, engines: Vec::new(), stopping, tasks, _data: data };
+    if let Some(exe) = engine
+        && let Err(fault) = running.start_engines(config, &exe, presences, outlived).await
+    {
+        running.stop().await;
+        return Err(fault);
     }
     Ok(running)
 }
 
 impl Running {
+    /// One a case, all at once; those that came up are kept also when one does not.
+    async fn start_engines(
+        &mut self,
+        config: &Demo,
+        exe: &Path,
+        presences: Vec<(CaseId, mpsc::Receiver<EnginePresence>)>,
+        outlived: bool,
+    ) -> anyhow::Result<()> {
+        let mut starting = JoinSet::new();
+        for (number, (case, heard)) in presences.into_iter().enumerate() {
+            let args = engine_arguments(config, &case, &self.link);
+            let command = EngineCommand { exe: exe.to_owned(), args, wait: Duration::ZERO };
+            starting.spawn(async move { (number, EngineKeeper::start(command, case, heard, outlived).await) });
+        }
+        let mut fault = None;
+        while let Some(started) = starting.join_next().await {
+            let (number, keeper) = started.context("the start of an engine was given up")?;
+            match keeper {
+                Ok(keeper) => {
+                    let pids = match number.checked_sub(1) {
+                        None => Some(&mut self.ready.pids),
+                        Some(n) => self.ready.more.get_mut(n).map(|more| &mut more.pids),
+                    };
+                    if let Some(pids) = pids {
+                        pids.engine = keeper.pid();
+                    }
+                    self.engines.push(keeper);
+                }
+                Err(wrong) => fault = fault.or(Some(wrong)),
+            }
+        }
+        fault.map_or(Ok(()), Err)
+    }
+
     /// Pages are told, the engine ends, everything acknowledged is on disk.
     pub async fn stop(self) {
         let said = async {
@@ -215,9 +213,11 @@ impl Running {
         if tokio::time::timeout(STOP_WITHIN, said).await.is_err() {
             warn!("not everything could be said and written before the end");
         }
-        if let Some(engine) = self.engine {
-            engine.stop().await;
+        let mut ends = JoinSet::new();
+        for engine in self.engines {
+            ends.spawn(engine.stop());
         }
+        while ends.join_next().await.is_some() {}
         let _ = self.stopping.send(true);
         drop(self.link);
         let _ = self.sfu.stop();
@@ -233,47 +233,27 @@ impl Running {
     }
 }
 
-/// Without a case named: `demo`, or the first `demo-N` that has not ended. Links of ended cases go on saying so.
-async fn choose_case(opened: &mut Opened, wish: Option<&CaseId>) -> anyhow::Result<(CaseId, std::collections::BTreeSet<CaseId>)> {
-    let ended = opened.ended_cases().await?;
-    match wish {
-        Some(case) if ended.contains(case) => {
-            bail!("the case {case} has ended and is not opened again: choose another name with --case")
+/// Without a case named: `demo`, `demo-b`, ..., each or the first `-N` of it that has not ended. Links of ended cases go on
+/// saying so.
+fn choose_cases(wish: Option<&CaseId>, n: usize, ended: &BTreeSet<CaseId>) -> anyhow::Result<Vec<CaseId>> {
+    let base = wish.map_or("demo", CaseId::as_str);
+    let mut chosen = Vec::with_capacity(n);
+    for letter in ('a'..='z').take(n) {
+        let name = if letter == 'a' { base.to_owned() } else { format!("{base}-{letter}") };
+        let first = CaseId::parse(&name)?;
+        if wish.is_some() && ended.contains(&first) {
+            bail!("the case {first} has ended and is not opened again: choose another name with --case");
         }
-        Some(case) => Ok((case.clone(), ended)),
-        None => {
-            let mut case = CaseId::parse("demo")?;
-            for n in 2u32.. {
-                if !ended.contains(&case) {
-                    break;
-                }
-                case = CaseId::parse(&format!("demo-{n}"))?;
+        let mut case = first;
+        for n in 2u32.. {
+            if !ended.contains(&case) {
+                break;
             }
-            Ok((case, ended))
+            case = CaseId::parse(&format!("{name}-{n}"))?;
         }
+        chosen.push(case);
     }
-}
-
-async fn issue(keys: &Keys, store: &Store, case: &CaseId, now: CaptureTime) -> anyhow::Result<Tokens> {
-    let expires_unix_s = now.saturating_add(LINKS_FOR).to_unix().as_secs();
-    let mut made = Vec::new();
-    for (person, role, feeds) in [
-        (demo::MENTOR, Role::Mentor, FeedScope::All),
-        (demo::ROOM, Role::Room, FeedScope::All),
-        (demo::DESK, Role::Desk, FeedScope::All),
-        (demo::VENDOR, Role::Vendor, FeedScope::Only(Vec::new())),
-        (demo::PUBLISHER, Role::Publisher, FeedScope::All),
-        (demo::VIEWER, Role::Viewer, FeedScope::Only(vec![FeedId::program()])),
-    ] {
-        let person = PersonKey::parse(person).context("a key of the demo is no key")?;
-        let claims = Claims { id: keys.token_id()?, case: case.clone(), person, role, feeds, expires_unix_s };
-        made.push(keys.sign_token(&claims));
-        store.send(Command::TokenIssued(claims)).await?;
-    }
-    store.flush().await?;
-    let [mentor, room, desk, vendor, publisher, viewer] =
-        <[String; 6]>::try_from(made).map_err(|_| anyhow::anyhow!("six tokens"))?;
-    Ok(Tokens { mentor, room, desk, vendor, publisher, viewer })
+    Ok(chosen)
 }
 
 fn engine_arguments(config: &Demo, case: &CaseId, link: &LinkServer) -> Vec<String> {

@@ -2,6 +2,7 @@
 #![cfg(feature = "edge")]
 
 mod case_life;
+mod cases;
 mod doors;
 mod engine;
 mod ink;
