@@ -78,10 +78,11 @@ describe('how an age reads', () => {
 });
 
 describe('a dead picture never looks alive', () => {
-  const live = { flow: 'flowing', sourceGone: false, state: FeedState.LIVE, ageKnown: true } as const;
+  const live = { flow: 'flowing', sourceGone: false, state: FeedState.LIVE, ageMs: 80 } as const;
   it('is live only when frames flow, the feed lives and its age is known', () => {
     expect(lookOf(live)).toBe('live');
-    expect(lookOf({ ...live, ageKnown: false })).toBe('unknown');
+    expect(lookOf({ ...live, ageMs: null })).toBe('unknown');
+    expect(lookOf({ ...live, ageMs: 2_001 })).toBe('stale');
     expect(lookOf({ ...live, state: null })).toBe('unknown');
     expect(lookOf({ ...live, state: FeedState.UNSPECIFIED })).toBe('unknown');
     expect(lookOf({ ...live, state: 99 as FeedState })).toBe('unknown');

@@ -70,11 +70,15 @@ export interface LookInput {
   readonly sourceGone: boolean;
   /** Null: no index is known for what is shown. */
   readonly state: FeedState | null;
-  readonly ageKnown: boolean;
+  /** Null: not known. */
+  readonly ageMs: number | null;
 }
 
+/** Pictures that flow but are older than this are late, whatever their source says: the line carries them too slowly. */
+export const LATE_MS = 2_000;
+
 /** Curtain > link > source > stale > X-ray off > live. Not knowing is a look of its own, never *live*. */
-export function lookOf({ flow, sourceGone, state, ageKnown }: LookInput): Look {
+export function lookOf({ flow, sourceGone, state, ageMs }: LookInput): Look {
   if (flow !== 'flowing' && sourceGone) return 'lost';
   if (flow === 'waiting') return 'waiting';
   if (flow === 'stalled') return 'stalled';
@@ -82,7 +86,7 @@ export function lookOf({ flow, sourceGone, state, ageKnown }: LookInput): Look {
     case FeedState.LOST: return 'lost';
     case FeedState.STALE: return 'stale';
     case FeedState.XRAY_OFF: return 'xoff';
-    case FeedState.LIVE: return ageKnown ? 'live' : 'unknown';
+    case FeedState.LIVE: return ageMs === null ? 'unknown' : ageMs > LATE_MS ? 'stale' : 'live';
     case FeedState.UNSPECIFIED:
     case null: return 'unknown';
     default: return unreachable(state);

@@ -201,7 +201,10 @@ export class Client {
     await this.path?.speak(on ? this.track : null);
   }
 
+  private muteWish: boolean | null = null;
   muteRemote(muted: boolean): void {
+    // The wish stands until the server says the same, also over a line that is down: nobody is heard again by a reconnect.
+    this.muteWish = muted;
     this.store.remoteMuted.value = muted;
     this.voices.mute(muted);
     this.send({ case: 'remoteMute', value: create(RemoteMuteSchema, { muted }) });
@@ -422,6 +425,7 @@ export class Client {
     this.handleFeeds(welcome.feeds);
     this.clock.handleConnection(now);
     this.ink.handleWelcome(welcome.author, welcome.epoch);
+    if (this.muteWish !== null) this.send({ case: 'remoteMute', value: create(RemoteMuteSchema, { muted: this.muteWish }) });
     if (welcome.caseInfo?.state === 'ended') return this.handleEnded(null);
     const screen = this.store.screen.value;
     if (screen === 'mentor' || screen === 'desk') {
@@ -464,8 +468,9 @@ export class Client {
     this.store.voiceOpen.value = state.voiceOpen;
     this.store.engineUp.value = state.engineUp;
     if (state.caseInfo) this.store.caseInfo.value = state.caseInfo;
-    this.store.remoteMuted.value = state.remoteMuted;
-    if (this.store.screen.value === 'room') this.voices.mute(state.remoteMuted || this.store.microphone.value === 'idle');
+    if (this.muteWish === state.remoteMuted) this.muteWish = null;
+    const muted = (this.store.remoteMuted.value = this.muteWish ?? state.remoteMuted);
+    if (this.store.screen.value === 'room') this.voices.mute(muted || this.store.microphone.value === 'idle');
     if (opened) this.followVoice();
     if (state.caseInfo?.state === 'ended') this.handleEnded(state.at);
   }

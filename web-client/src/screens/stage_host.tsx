@@ -157,7 +157,7 @@ function watchPen(stage: Stage, client: Client): () => void {
     down: (s) => {
       const frame = stage.frameAt(s.time);
       const sample = frame ? stage.toProgram(s.x, s.y, s.pressure, frame) : { x: 0, y: 0, pressure: 0 };
-      const outcome = client.ink.penDown(sample, frame, client.toTimeline(s.time), s.time);
+      const outcome = client.ink.penDown(sample, frame, client.toTimeline(s.time), s.time, stage.isExact(frame, s.time));
       client.store.notice('fail_ink_unplaced', outcome === 'unplaced');
       if (outcome === 'began') client.afterInk(perfNow());
       return outcome === 'began';

@@ -39,7 +39,7 @@ export class CropTile {
     const one = feed === PROGRAM ? reading?.rects[0] : reading?.rects.find((r) => r.feed === feed);
     const flow = context.flow(now);
     const inProgram = one !== undefined || reading === null;
-    const look = inProgram ? lookOf({ flow, sourceGone: context.sourceGone(), state: one?.state ?? null, ageKnown: one !== undefined && one.ageMs !== null }) : 'unknown';
+    const look = inProgram ? lookOf({ flow, sourceGone: context.sourceGone(), state: one?.state ?? null, ageMs: one?.ageMs ?? null }) : 'unknown';
     const ages = now >= this.nextAges;
     if (ages) this.nextAges = now + AGE_PERIOD_MS;
     const name = feed === PROGRAM ? texts.program : context.feedName(feed);

@@ -4,6 +4,7 @@ import { readGlass, inkShows, lookOf } from '../core/glass';
 import type { GlassClock, GlassReading, Look } from '../core/glass';
 import { frameSeen, freeAbove } from '../core/frames';
 import type { FrameRing, ShownLog } from '../core/frames';
+import { FeedState } from '../gen/frame_pb';
 import type { FrameIndex } from '../gen/frame_pb';
 import type { InkClient } from '../core/ink/client';
 import type { Drawer } from '../core/ink/look';
@@ -104,6 +105,11 @@ export class Stage {
     return frameSeen(this.context.ring(), this.context.log(), time);
   }
 
+  /** Whether that is the very frame that was on the glass; otherwise the op says that its mapping is told, not seen. */
+  isExact(frame: FrameIndex | null, time: PerfMs): boolean {
+    return frame !== null && this.context.log().at(time)?.rtpTs === frame.rtpTs;
+  }
+
   /** CSS px of the glass to program pixels. */
   toProgram(x: number, y: number, pressure: number, frame: FrameIndex): PenSample {
     const scale = frame.width / Math.max(1, this.glass.clientWidth);
@@ -113,14 +119,14 @@ export class Stage {
   /** Everything but the picture itself. Called on frames shown, on a timer, and when ink or texts change. */
   tick(now: PerfMs): void {
     const { texts, flow, sourceGone } = { texts: this.context.texts(), flow: this.context.flow(now), sourceGone: this.context.sourceGone() };
-    const reading = readGlass(this.context.ring(), this.context.log(), this.context.clock, now) ?? this.held(now);
+    const reading = readGlass(this.context.ring(), this.context.log(), this.context.clock, now) ?? this.held(now, flow === 'flowing');
     this.reading = reading;
     const ages = now >= this.nextAges;
     if (ages) this.nextAges = now + AGE_PERIOD_MS;
     if (reading) this.layRects(reading.frame);
 
     const main = reading?.rects[0] ?? null;
-    const look = lookOf({ flow, sourceGone, state: main?.state ?? null, ageKnown: main !== null && main.ageMs !== null });
+    const look = lookOf({ flow, sourceGone, state: main?.state ?? null, ageMs: main?.ageMs ?? null });
     const filling = main !== null && this.fills(main.rect) ? main.feed : null;
     const named = filling ?? (this.context.feed === 'program' ? null : this.context.feed);
     const mainName = named === null ? texts.program : this.context.feedName(named);
@@ -135,7 +141,7 @@ export class Stage {
     for (const one of reading?.rects ?? []) {
       const parts = this.rects.get(one.feed);
       if (!parts) continue;
-      const own = lookOf({ flow, sourceGone, state: one.state, ageKnown: one.ageMs !== null });
+      const own = lookOf({ flow, sourceGone, state: one.state, ageMs: one.ageMs });
       this.looks.set(one.feed, own);
       this.rectLook(parts, own, dead, texts);
       const changed = parts.strip?.update({ name: this.context.feedName(one.feed), look: own, ageMs: one.ageMs, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages) ?? false;
@@ -180,8 +186,11 @@ export class Stage {
     return out;
   }
 
-  /** After a stall longer than the window: the last reading, its ages still growing. */
-  private held(now: PerfMs): GlassReading | null {
+  /**
+   * After a stall longer than the window: the last reading, its ages still growing. While pictures flow whose indexes do not
+   * come, nothing is known of them: neither state nor age.
+   */
+  private held(now: PerfMs, flowing: boolean): GlassReading | null {
     const last = this.reading;
     if (!last) return null;
     const frame = this.context.ring().at(last.frame.rtpTs) ?? last.frame;
@@ -189,6 +198,7 @@ export class Stage {
     return {
       ...last,
       rects: last.rects.map((r) => {
+        if (flowing) return { ...r, state: FeedState.UNSPECIFIED, ageMs: null };
         const capture = frame.entries.find((e) => e.feed === r.feed)?.capture ?? 0n;
         return { ...r, ageMs: at === null || capture === 0n ? null : Math.max(0, Number(at - (capture as CaptureNtp)) / 4_294_967.296) };
       }),

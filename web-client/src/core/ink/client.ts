@@ -63,10 +63,10 @@ export class InkClient {
   }
 
   /** 'unplaced': the pen is on the glass, but what lies under it, or when, is not known yet: its user is told. */
-  penDown(sample: PenSample, frame: FrameIndex | null, began: CaptureNtp | null, now: PerfMs): 'began' | 'nothing' | 'unplaced' {
+  penDown(sample: PenSample, frame: FrameIndex | null, began: CaptureNtp | null, now: PerfMs, exact = true): 'began' | 'nothing' | 'unplaced' {
     if (this.sheet.isOff) return 'nothing';
     if (!this.outbox || began === null || frame === null) return 'unplaced';
-    const outcome = this.pen.penDown(sample, frame);
+    const outcome = this.pen.penDown(sample, frame, exact);
     const state = this.pen.state;
     if (outcome !== 'began' || state.kind !== 'drawing') return outcome === 'unplaced' ? 'unplaced' : 'nothing';
     const key = create(StrokeKeySchema, { author: this.outbox.author, epoch: this.outbox.epoch, number: this.nextNumber });

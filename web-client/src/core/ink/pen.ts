@@ -35,8 +35,8 @@ export type PenOutcome = 'nothing' | 'unplaced' | 'began' | 'grew' | 'ended';
 export class Pen {
   state: PenState = { kind: 'idle' };
 
-  /** Pen down on `frame`, the frame seen. Outside any picture, or on one without a capture time, nothing is drawn. */
-  penDown(sample: PenSample, frame: FrameIndex | null): PenOutcome {
+  /** Pen down on `frame`, the frame seen; not `exact`: the nearest whose index is known. Outside any picture, or on one without a capture time, nothing is drawn. */
+  penDown(sample: PenSample, frame: FrameIndex | null, exact = true): PenOutcome {
     if (this.state.kind === 'drawing' || frame === null) return 'nothing';
     const entry = entryAt(frame, sample.x, sample.y);
     const rect = entry?.rect;
@@ -45,7 +45,7 @@ export class Pen {
     const point = toFeed(entry, sample.x, sample.y, sample.pressure);
     if (!point) return 'nothing';
     const ref = create(FrameRefSchema, {
-      feed: entry.feed, capture: entry.capture, program: frame.program, programRtpTs: frame.rtpTs, layoutRev: frame.layoutRev,
+      feed: entry.feed, capture: entry.capture, program: frame.program, programRtpTs: frame.rtpTs, layoutRev: frame.layoutRev, mappingAsTold: !exact,
     });
     const programPx = (LINE_PX / LINE_AT_PROGRAM_WIDTH) * Math.max(1, frame.width);
     const width = Math.max(1, Math.min(WIDTH_MAX, Math.round((programPx / rect.w) * PICTURE_WIDTH)));
