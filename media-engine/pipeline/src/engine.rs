@@ -15,12 +15,14 @@ use crate::clock::LocalClock;
 use crate::config::Config;
 use crate::encode::EncoderSettings;
 use crate::feed::fit::Fitted;
+use crate::feed::ingest::{self, Desk};
 use crate::feed::{self, FeedRun, Source};
 use crate::output::link::{Link, LinkConfig, LinkEnd};
 use crate::picture::Geometry;
 use crate::program::layers;
-use crate::program::layout::{Arrangement, Place, ProgramFeed, letterbox};
+use crate::program::layout::{Layout, Place, letterbox};
 use crate::program::run::Program;
+use crate::program::stage::{Actor, FURTHER_MAX, Stage};
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
 use crate::timing::pace::Period;
@@ -31,6 +33,7 @@ const STOP_MAX: Duration = Duration::from_secs(1);
 /// Every feed opened and fitted to its place: the configuration is good.
 pub struct Prepared {
     config: Config,
+    layout: Layout,
     feeds: Vec<PreparedFeed>,
     settings: EncoderSettings,
 }
@@ -40,6 +43,7 @@ struct PreparedFeed {
     place: Place,
     period: Period,
     offset_ns: i64,
+    native: Option<(usize, usize)>,
     source: Fitted,
 }
 
@@ -66,7 +70,7 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
     }
     let layout = config.layout()?;
     if layout.rects.len() < config.feeds.len() {
-        let (name, rects, feeds) = (layout.name, layout.rects.len(), config.feeds.len());
+        let (name, rects, feeds) = (&layout.name, layout.rects.len(), config.feeds.len());
         return Err(Refusal::new(
             "config.layout",
             format!("Layout {name} has {rects} rectangles for {feeds} feeds; choose another or add a [[layout]]."),
@@ -109,12 +113,13 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
             place: Place { feed: feed.id.clone(), picture },
             period: info.period,
             offset_ns: (feed.offset_ms * 1e6) as i64,
+            native: info.native,
             source,
         });
     }
     let period = feeds.first().map_or(Period::HZ_25, |f| f.period);
     let settings = config.encoder_settings(period)?;
-    Ok(Prepared { config, feeds, settings })
+    Ok(Prepared { config, layout, feeds, settings })
 }
 
 /// The sockets of the server and the case they serve.
@@ -140,14 +145,16 @@ impl Prepared {
     pub fn run(self, dial: Dial, stop: UnixStream) -> Result<(), LinkEnd> {
         let clock = LocalClock::start();
         let case_clock = Arc::new(CaseClock::new());
-        let board = Arc::new(Board::new(self.feeds.len()));
-        let feeds = self.feeds.iter().enumerate().map(|(feed, f)| ProgramFeed {
+        let board = Arc::new(Board::new(self.feeds.len() + FURTHER_MAX));
+        let own = self.feeds.iter().enumerate().map(|(feed, f)| Actor {
             feed,
-            place: f.place.clone(),
+            id: f.place.feed.clone(),
+            info: f.info.clone(),
+            native: f.native,
             period: f.period.duration(),
-            native: (f.info.width, f.info.height),
         });
-        let arrangement = Arc::new(Arrangement { rev: 1, feeds: feeds.collect() });
+        let stage = Stage::new(self.layout, (self.settings.size.width, self.settings.size.height), own.collect());
+        let arrangement = Arc::new(stage.arrangement());
         board.change(|state| {
             for f in &arrangement.feeds {
                 state.feeds[f.feed].place = Geometry::new(f.place.picture.w, f.place.picture.h);
@@ -166,7 +173,11 @@ impl Prepared {
             layers: plans.iter().map(|p| p.spec.clone()).collect(),
         };
         let system = |e: std::io::Error| LinkEnd::System(e.to_string());
-        let (link, handle) = Link::new(link_config, stop, clock, case_clock.clone(), board.clone()).map_err(system)?;
+        let (published, messages) = ingest::channel();
+        let layers = link_config.layers.clone();
+        let (link, handle) =
+            Link::new(link_config, stop, clock, case_clock.clone(), board.clone(), published.clone()).map_err(system)?;
+        let desk = Desk::new(stage, layers, published, clock, case_clock.clone(), board.clone(), handle.clone());
 
         let program =
             Program::new(plans, self.settings.size, self.config.align_bound(), clock, case_clock.clone(), board.clone(), handle);
@@ -177,6 +188,7 @@ impl Prepared {
             let (case_clock, board) = (case_clock.clone(), board.clone());
             threads.push(spawn(format!("feed-{name}"), move || feed::run(run, clock, &case_clock, &board)).map_err(system)?);
         }
+        threads.push(spawn("published".into(), move || desk.run(&messages)).map_err(system)?);
         threads.push(spawn("program".into(), move || program.run()).map_err(system)?);
         let result = link.run();
         board.stop();

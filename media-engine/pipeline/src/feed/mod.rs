@@ -22,6 +22,7 @@ use crate::timing::tc48;
 pub mod dicom;
 pub mod file;
 pub mod fit;
+pub mod ingest;
 pub mod synthetic_field;
 pub mod synthetic_fluoro;
 pub mod vitals;

@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use link::LINK_VERSION;
 use link::control::{take_message, write_message};
 use link::id::{CaseId, LayerId};
-use link::record::write_record;
+use link::record::{take_record, write_record};
 use link::wire::{ClockPing, FeedInfo, Hello, LayerInfo, LayerRef, Refused, ToEngine, ToServer, to_engine, to_server};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -25,6 +25,7 @@ use super::stats::LayerStats;
 use crate::board::{Board, LinkUp};
 use crate::clock::LocalClock;
 use crate::encode::layer::EncodedFrame;
+use crate::feed::ingest::{Message, Published};
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
 
@@ -49,6 +50,17 @@ pub struct LayerSpec {
 }
 
 impl LayerSpec {
+    pub fn info(&self) -> LayerInfo {
+        LayerInfo {
+            feed: self.feed.as_str().to_owned(),
+            layer: self.layer.as_str().to_owned(),
+            ssrc: self.ssrc,
+            codec: "H264".into(),
+            width: self.width,
+            height: self.height,
+        }
+    }
+
     pub fn reference(&self) -> LayerRef {
         LayerRef { feed: self.feed.as_str().to_owned(), layer: self.layer.as_str().to_owned() }
     }
@@ -156,6 +168,7 @@ pub struct Link {
     bell: UnixStream,
     stop: UnixStream,
     case_clock: Arc<CaseClock>,
+    published: Published,
     links: u64,
 }
 
@@ -174,6 +187,7 @@ impl Link {
         clock: LocalClock,
         case_clock: Arc<CaseClock>,
         board: Arc<Board>,
+        published: Published,
     ) -> std::io::Result<(Self, LinkHandle)> {
         let (bell, ringer) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
@@ -183,7 +197,7 @@ impl Link {
         let queues =
             Queues { control: ControlQueue::default(), media: MediaQueue::new(n), stats: vec![LayerStats::default(); n] };
         let handle = LinkHandle { queues: Arc::new(Mutex::new(queues)), bell: Arc::new(ringer), board, clock };
-        let link = Link { config, handle: handle.clone(), bell, stop, case_clock, links: 0 };
+        let link = Link { config, handle: handle.clone(), bell, stop, case_clock, published, links: 0 };
         Ok((link, handle))
     }
 
@@ -201,6 +215,7 @@ impl Link {
                         was_up
                     });
                     if was_up {
+                        self.ingest(Message::LinkLost);
                         tracing::warn!(why, "the link to the server is lost; dialling again");
                     } else {
                         tracing::debug!(why, "no link yet");
@@ -232,6 +247,7 @@ impl Link {
             control,
             media: None,
             incoming: BytesMut::new(),
+            records: BytesMut::new(),
             control_out: Outgoing::default(),
             media_out: Outgoing::default(),
             control_written: 0,
@@ -305,9 +321,10 @@ impl Link {
             }
         }
         if media_ready && let Some(media) = &mut c.media {
-            // Feeds that arrive at the server do not come down this link yet; what comes is read and let go.
-            let mut sink = BytesMut::new();
-            read_into(media, &mut sink).map_err(lost("media"))?;
+            read_into(media, &mut c.records).map_err(lost("media"))?;
+            while let Some(record) = take_record(&mut c.records) {
+                self.ingest(Message::Packet(record));
+            }
         }
         Ok(())
     }
@@ -405,10 +422,18 @@ impl Link {
                 }
             }
             Body::Refused(Refused { code, message }) => return Err(End::Final(LinkEnd::Refused { code, message })),
+            Body::Ingest(ingest) => self.ingest(Message::Ingest(ingest)),
             // A newer server may ask for what this engine does not do; saying nothing of it in Hello, it must not count on it.
             _ => tracing::debug!("a message of a kind this engine does not know"),
         }
         Ok(())
+    }
+
+    /// To the thread of published feeds, if it has room: what it misses costs a published feed, nothing else.
+    fn ingest(&self, message: Message) {
+        if !self.published.send(message) {
+            tracing::debug!("published feeds come faster than they are decoded");
+        }
     }
 
     fn index(&self, layer: &LayerRef) -> Option<usize> {
@@ -423,21 +448,13 @@ impl Link {
     }
 
     fn hello(&self) -> Hello {
-        let layers = self.config.layers.iter().map(|l| LayerInfo {
-            feed: l.feed.as_str().to_owned(),
-            layer: l.layer.as_str().to_owned(),
-            ssrc: l.ssrc,
-            codec: "H264".into(),
-            width: l.width,
-            height: l.height,
-        });
         Hello {
             version: LINK_VERSION,
             engine: self.config.engine.clone(),
             software: env!("CARGO_PKG_VERSION").into(),
             case_id: self.config.case.as_str().to_owned(),
             feeds: self.config.feeds.clone(),
-            layers: layers.collect(),
+            layers: self.config.layers.iter().map(LayerSpec::info).collect(),
         }
     }
 }
@@ -447,6 +464,7 @@ struct Connection {
     control: UnixStream,
     media: Option<UnixStream>,
     incoming: BytesMut,
+    records: BytesMut,
     control_out: Outgoing,
     media_out: Outgoing,
     /// Number of the last queued control message that is wholly written; and of the last in `control_out`.

@@ -54,6 +54,8 @@ pub struct ProgramFeed {
     pub period: Duration,
     /// Width and height as the source delivers.
     pub native: (u32, u32),
+    /// May the main feed's frame wait for it?
+    pub awaited: bool,
 }
 
 /// Who is where, from one revision to the next; the first is the main feed.
@@ -94,6 +96,29 @@ pub fn built_in(name: &str) -> Option<Layout> {
 }
 
 impl Layout {
+    /// This layout for `own` feeds and `further` ones that came: the last of several rectangles gives up its end to them; over a
+    /// picture that stands alone they lie at the bottom right. `size`: of the program, px.
+    pub fn with_further(&self, own: usize, further: usize, (width, height): (usize, usize)) -> Layout {
+        let mut rects: Vec<NormRect> = self.rects.iter().take(own).copied().collect();
+        let aspect = width as f64 / height as f64;
+        let (n, last) = (further as f64, rects.len().saturating_sub(1));
+        match rects.get_mut(last) {
+            Some(strip) if last > 0 && further > 0 => {
+                // As wide as 16:9 is at this height, but the strip keeps half of itself.
+                let w = (strip.h / aspect * 16.0 / 9.0).min(strip.w / 2.0 / n);
+                strip.w -= w * n;
+                let (x, y, h) = (strip.x + strip.w, strip.y, strip.h);
+                rects.extend((0..further).map(|i| NormRect { x: x + w * i as f64, y, w, h }));
+            }
+            _ => {
+                let (w, gap) = (0.25, 24.0 / width as f64);
+                let y = 1.0 - w - 24.0 / height as f64;
+                rects.extend((1..=further).map(|i| NormRect { x: 1.0 - (w + gap) * i as f64, y, w, h: w }));
+            }
+        }
+        Layout { name: self.name.clone(), rects }
+    }
+
     /// Rectangle `index` in pixels, snapped to even numbers.
     pub fn pixels(&self, index: usize, (width, height): (usize, usize)) -> Result<PixelRect, LayoutError> {
         let outside = || LayoutError::Outside { name: self.name.clone(), index };

@@ -6,3 +6,4 @@ pub mod layers;
 pub mod layout;
 pub mod run;
 pub mod single;
+pub mod stage;

@@ -194,7 +194,7 @@ impl Program {
                 let newest = state.feeds.get(f.feed).and_then(|slot| slot.newest()).map(|f| f.capture);
                 Inset { newest, period: f.period, state: health::state(newest, f.period, now) }
             };
-            let insets: Vec<Inset> = self.arrangement.feeds.iter().skip(1).map(inset).collect();
+            let insets: Vec<Inset> = self.arrangement.feeds.iter().skip(1).filter(|f| f.awaited).map(inset).collect();
             return match self.aligner.wait_until(t, &insets, now) {
                 None => Ok(t),
                 Some(at) => Err(Some(at)),

@@ -13,8 +13,8 @@ use bytes::{Bytes, BytesMut};
 use link::control::{take_message, write_message};
 use link::frame::FrameIndex;
 use link::id::CaseId;
-use link::record::take_record;
-use link::wire::{ClockPong, Health, Hello, HelloAck, LayerRef, ToEngine, ToServer, WantLayers, to_engine, to_server};
+use link::record::{take_record, write_record};
+use link::wire::{ClockPong, FeedList, Health, Hello, HelloAck, LayerRef, ToEngine, ToServer, WantLayers, to_engine, to_server};
 use pipeline::config::Config;
 use pipeline::encode::rtp;
 use pipeline::engine::{self, Dial, Prepared};
@@ -76,6 +76,7 @@ pub struct Server {
     named: bool,
     pub hello: Option<Hello>,
     pub health: Option<Health>,
+    pub feeds: Option<FeedList>,
     pub indexes: BTreeMap<u32, FrameIndex>,
     pub packets: Vec<Bytes>,
     /// Of the other layers, by place in Hello.
@@ -128,6 +129,7 @@ impl Server {
             named: false,
             hello: None,
             health: None,
+            feeds: None,
             indexes: BTreeMap::new(),
             packets: Vec::new(),
             others: BTreeMap::new(),
@@ -202,8 +204,15 @@ impl Server {
         self.until("a health without layers", |s| s.health.as_ref().is_some_and(|h| h.layers.is_empty()));
     }
 
+    /// Writes a record down the media socket.
+    pub fn send_record(&mut self, record: &[u8]) {
+        let mut out = BytesMut::new();
+        write_record(&mut out, record).expect("short enough");
+        self.media.as_mut().expect("connected").write_all(&out).expect("the engine reads");
+    }
+
     /// Waits a little for input and takes all of it.
-    fn turn(&mut self) {
+    pub fn turn(&mut self) {
         if self.control.is_none()
             && let Ok((socket, _)) = self.listeners[0].accept()
         {
@@ -261,6 +270,7 @@ impl Server {
                         self.single_indexes.insert((index.program.clone(), index.rtp_ts), index);
                     }
                 }
+                to_server::Body::Feeds(list) => self.feeds = Some(list),
                 to_server::Body::Health(health) => self.health = Some(health),
                 other => panic!("unexpected {other:?}"),
             }

@@ -1,0 +1,150 @@
+//! Who is on the program: the configured feeds, and those that are published to the server and come down the link. Pure.
+
+use std::time::Duration;
+
+use annotation::id::FeedId;
+use link::wire::FeedInfo;
+
+use super::layout::{Arrangement, Layout, Place, ProgramFeed, letterbox};
+
+/// Feeds that may come down the link at once: what two cores decode beside their own work.
+pub const FURTHER_MAX: usize = 2;
+
+/// One feed on the stage. `native`: width and height; `None`: drawn to measure.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    pub feed: usize,
+    pub id: FeedId,
+    pub info: FeedInfo,
+    pub native: Option<(usize, usize)>,
+    pub period: Duration,
+}
+
+#[derive(Debug, Clone)]
+pub struct Stage {
+    layout: Layout,
+    size: (usize, usize),
+    own: Vec<Actor>,
+    further: Vec<Actor>,
+    rev: u32,
+}
+
+impl Stage {
+    /// `own`: the configured feeds, the main one first. `size`: of the program.
+    pub fn new(layout: Layout, size: (usize, usize), own: Vec<Actor>) -> Self {
+        Stage { layout, size, own, further: Vec::new(), rev: 1 }
+    }
+
+    /// The index on the board for a feed that comes: its own again, or a free one. `None`: the name is taken by a configured
+    /// feed, or too many are there.
+    pub fn seat(&self, id: &FeedId) -> Option<usize> {
+        if self.own.iter().any(|a| a.id == *id) {
+            return None;
+        }
+        let free = || (self.own.len()..self.own.len() + FURTHER_MAX).find(|n| self.further.iter().all(|a| a.feed != *n));
+        self.further.iter().find(|a| a.id == *id).map(|a| a.feed).or_else(free)
+    }
+
+    /// A feed came, or says its size now.
+    pub fn enter(&mut self, actor: Actor) {
+        match self.further.iter_mut().find(|a| a.id == actor.id) {
+            Some(known) => *known = actor,
+            None => self.further.push(actor),
+        }
+        self.rev += 1;
+    }
+
+    pub fn leave(&mut self, id: &FeedId) -> Option<Actor> {
+        let at = self.further.iter().position(|a| a.id == *id)?;
+        self.rev += 1;
+        Some(self.further.remove(at))
+    }
+
+    pub fn infos(&self) -> Vec<FeedInfo> {
+        self.own.iter().chain(&self.further).map(|a| a.info.clone()).collect()
+    }
+
+    /// Who stands where now. A feed for which the layout has no room is left out.
+    pub fn arrangement(&self) -> Arrangement {
+        let layout = self.layout.with_further(self.own.len(), self.further.len(), self.size);
+        let place = |(n, actor): (usize, &Actor)| {
+            let rect = layout.pixels(n, self.size).ok()?;
+            Some(ProgramFeed {
+                feed: actor.feed,
+                place: Place { feed: actor.id.clone(), picture: letterbox(rect, actor.native) },
+                period: actor.period,
+                native: (actor.info.width, actor.info.height),
+                awaited: n < self.own.len(),
+            })
+        };
+        Arrangement { rev: self.rev, feeds: self.own.iter().chain(&self.further).enumerate().filter_map(place).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::layout::{PixelRect, built_in};
+
+    fn actor(feed: usize, id: &str, native: Option<(usize, usize)>) -> Actor {
+        let info = FeedInfo { feed: id.into(), ..FeedInfo::default() };
+        Actor { feed, id: FeedId::parse(id).expect("an id"), info, native, period: Duration::from_millis(33) }
+    }
+
+    fn stage(layout: &str) -> Stage {
+        let own = vec![actor(0, "field", Some((1280, 720))), actor(1, "fluoro", Some((512, 512))), actor(2, "vitals", None)];
+        Stage::new(built_in(layout).expect("built in"), (1280, 720), own)
+    }
+
+    fn rects(stage: &Stage) -> Vec<PixelRect> {
+        stage.arrangement().feeds.iter().map(|f| f.place.picture).collect()
+    }
+
+    #[test]
+    fn a_feed_that_comes_takes_the_end_of_the_strip_and_nothing_overlaps() {
+        let mut stage = stage("field-large");
+        let before = rects(&stage);
+        stage.enter(actor(3, "camera", Some((640, 480))));
+        stage.enter(actor(4, "glasses", Some((1280, 720))));
+        let now = rects(&stage);
+        assert_eq!(stage.arrangement().rev, 3);
+        assert_eq!(now[..2], before[..2], "field and fluoroscopy stay as they are");
+        for (n, a) in now.iter().enumerate() {
+            assert!(a.x + a.w <= 1280 && a.y + a.h <= 720 && a.y >= 44, "{a:?}");
+            for b in &now[..n] {
+                assert!(a.x >= b.x + b.w || b.x >= a.x + a.w || a.y >= b.y + b.h || b.y >= a.y + a.h, "{a:?} {b:?}");
+            }
+        }
+        assert!(now[2].w >= 640, "the monitor stays readable");
+        assert!(!stage.arrangement().feeds[3].awaited, "nobody waits for a feed from a network");
+        stage.leave(&FeedId::parse("camera").expect("an id"));
+        stage.leave(&FeedId::parse("glasses").expect("an id"));
+        assert_eq!(rects(&stage), before);
+        assert_eq!(stage.arrangement().rev, 5);
+    }
+
+    #[test]
+    fn seats_are_kept_freed_and_bounded() {
+        let mut stage = stage("full");
+        let id = |text: &str| FeedId::parse(text).expect("an id");
+        assert_eq!(stage.seat(&id("field")), None, "the name of a configured feed");
+        assert_eq!(stage.seat(&id("a")), Some(3));
+        stage.enter(actor(3, "a", None));
+        stage.enter(actor(4, "b", None));
+        assert_eq!((stage.seat(&id("b")), stage.seat(&id("c"))), (Some(4), None));
+        stage.leave(&id("a"));
+        assert_eq!(stage.seat(&id("c")), Some(3));
+    }
+
+    #[test]
+    fn every_layout_has_room_for_further_feeds() {
+        for layout in ["field-large", "measuring"] {
+            let mut stage = stage(layout);
+            stage.enter(actor(3, "camera", Some((640, 360))));
+            assert_eq!(stage.arrangement().feeds.len(), 4, "{layout}");
+        }
+        let mut alone = Stage::new(built_in("full").expect("built in"), (1280, 720), vec![actor(0, "field", Some((1280, 720)))]);
+        alone.enter(actor(1, "camera", Some((640, 360))));
+        assert_eq!(rects(&alone)[1], PixelRect { x: 936, y: 516, w: 320, h: 180 });
+    }
+}
