@@ -15,8 +15,10 @@
 
   // --- room ------------------------------------------------------------------------------------------------------
 
-  /** Places looked at in one frame: more than a pen adds in 250 ms. */
+  /** Places of one line looked at in one frame: more than a pen adds in 400 ms. */
   const AHEAD = 26;
+  /** Lines looked at in one frame: the newest that has ink, the one after it, and some before whose ink is late. */
+  const LINES_BACK = 3;
   let watch = null;
 
   function inked(canvases, x, y) {
@@ -24,17 +26,20 @@
   }
 
   function afterPaint() {
-    if (watch === null || watch.next >= watch.places.length) return;
+    if (watch === null) return;
     const now = performance.now();
-    const end = Math.min(watch.places.length, watch.next + AHEAD);
-    for (let i = watch.next; i < end; i += 1) {
-      if (watch.seen[i] !== undefined) continue;
-      const [x, y] = watch.places[i];
-      if (inked(watch.canvases, x, y)) watch.seen[i] = now;
+    // A line that never gets ink must not stop the watch: one that is further down may begin.
+    const last = Math.min(watch.lines.length - 1, watch.newest + 2);
+    for (let n = Math.max(0, watch.newest - LINES_BACK); n <= last; n += 1) {
+      const line = watch.lines[n];
+      const end = Math.min(line.places.length, line.next + AHEAD);
+      for (let i = line.next; i < end; i += 1) {
+        if (line.seen[i] !== undefined || !inked(watch.canvases, ...line.places[i])) continue;
+        line.seen[i] = now;
+        watch.newest = Math.max(watch.newest, n);
+      }
+      while (line.next < line.places.length && line.seen[line.next] !== undefined) line.next += 1;
     }
-    while (watch.next < watch.places.length && watch.seen[watch.next] !== undefined) watch.next += 1;
-    // A place passed over for long was never reached: a line cut short.
-    if (watch.next < watch.places.length && watch.seen.length > watch.next + AHEAD / 2) watch.next += 1;
   }
   window.glass.afterPaint(afterPaint);
 
@@ -47,17 +52,19 @@
       }));
       if (canvases.length === 0) throw new Error('the room has no ink canvas');
       const { clientWidth: w, clientHeight: h } = canvases[0].canvas;
-      const places = lines.flat().map(([u, v]) => [u * w, v * h]);
-      const taken = places.map(([x, y]) => inked(canvases, x, y));
-      watch = { canvases, places, taken, seen: [], next: 0 };
-      return taken.filter(Boolean).length;
+      watch = {
+        canvases,
+        newest: -1,
+        lines: lines.map((line) => ({ places: line.map(([u, v]) => [u * w, v * h]), seen: [], next: 0, taken: [] })),
+      };
+      for (const line of watch.lines) line.taken = line.places.map(([x, y]) => inked(canvases, x, y));
+      return watch.lines.flatMap((line) => line.taken).filter(Boolean).length;
     },
-    /** First animation frame of each place: performance.now(), or null. */
+    /** First animation frame of each place of each line: performance.now(), or null. */
     takeSeen() {
-      if (watch === null) return [];
-      const { places, seen, taken } = watch;
+      const lines = watch?.lines ?? [];
       watch = null;
-      return places.map((_, i) => (taken[i] ? null : (seen[i] ?? null)));
+      return lines.map(({ places, seen, taken }) => places.map((_, i) => (taken[i] ? null : (seen[i] ?? null))));
     },
   };
 })();

@@ -18,7 +18,7 @@ export async function measureProduct(browser, links, { seconds, settleSeconds, s
     const glass = await mentor.locator('[data-testid=glass]').boundingBox();
     if (!glass) throw new Error('the mentor has no glass to draw on');
     const lines = plan(glass);
-    const ink = room ? { pairs: [], notClear: 0, notSeen: 0, clockUncertaintyMs: 0 } : null;
+    const ink = room ? { pairs: [], notClear: 0, notSeen: 0, strokesDrawn: 0, strokesMentor: 0, strokesRoom: 0, clockUncertaintyMs: 0 } : null;
     let stop = false;
     const drawing = draw(mentor, glass, lines, {
       seed,
@@ -82,24 +82,31 @@ async function open(browser, link, pages) {
 
 /** Joins what the mentor's pen did with what the room's page showed, on Unix time. */
 async function collect(ink, mentor, room, glass, lines) {
-  const [pen, seen, mentorClock, roomClock] = await Promise.all([
+  const strokes = () => window.shirube.ink.strokes().length;
+  const [pen, seen, mentorClock, roomClock, mentorStrokes, roomStrokes] = await Promise.all([
     mentor.evaluate(() => window.inkProbe.takePen()),
     room.evaluate(() => window.inkProbe.takeSeen()),
     mentor.evaluate(() => window.glass.calibrate()),
     room.evaluate(() => window.glass.calibrate()),
+    mentor.evaluate(strokes),
+    room.evaluate(strokes),
   ]);
   ink.clockUncertaintyMs = Math.max(ink.clockUncertaintyMs, mentorClock.uncertaintyMs + roomClock.uncertaintyMs);
-  const at = new Map(pen.map(([x, y, t]) => [`${Math.round(x)},${Math.round(y)}`, t]));
-  let index = 0;
-  for (const line of lines) {
+  ink.strokesMentor += mentorStrokes;
+  ink.strokesRoom += roomStrokes;
+  const key = (x, y) => `${Math.round(x)},${Math.round(y)}`;
+  const at = new Map(pen.map(([x, y, t]) => [key(x, y), t]));
+  for (const [n, line] of lines.entries()) {
+    let drawn = false;
     for (const [place, [u, v]] of line.entries()) {
-      const shown = seen[index];
-      index += 1;
       // The first place of a line is the press, not a move; its time is not taken.
-      const time = place === 0 ? undefined : at.get(`${Math.round(glass.x + u * glass.width)},${Math.round(glass.y + v * glass.height)}`);
+      const time = place === 0 ? undefined : at.get(key(glass.x + u * glass.width, glass.y + v * glass.height));
       if (time === undefined) continue;
-      if (shown === null || shown === undefined) ink.notSeen += 1;
+      drawn = true;
+      const shown = seen[n]?.[place] ?? null;
+      if (shown === null) ink.notSeen += 1;
       else ink.pairs.push(Math.round((shown + roomClock.offset - time - mentorClock.offset) * 1000) / 1000);
     }
+    if (drawn) ink.strokesDrawn += 1;
   }
 }

@@ -55,7 +55,10 @@ pub struct Ink {
     pub not_seen: u32,
     /// Places that had ink before the pen was there; they do not count.
     pub not_clear: u32,
-    #[serde(default)]
+    /// Lines that the pen drew, and strokes that the mentor's and the room's page then had. All equal, or ink was lost.
+    pub strokes_drawn: u32,
+    pub strokes_mentor: u32,
+    pub strokes_room: u32,
     pub clock_uncertainty_ms: f64,
 }
 

@@ -119,6 +119,9 @@ pub fn report(rounds: &[Round], wanted: usize, setting: &Setting) -> (String, se
         "pen": {
             "not_seen": inks.iter().map(|i| i.not_seen).sum::<u32>(),
             "not_clear": inks.iter().map(|i| i.not_clear).sum::<u32>(),
+            "strokes_drawn": inks.iter().map(|i| i.strokes_drawn).sum::<u32>(),
+            "strokes_mentor": inks.iter().map(|i| i.strokes_mentor).sum::<u32>(),
+            "strokes_room": inks.iter().map(|i| i.strokes_room).sum::<u32>(),
             "clock_uncertainty_ms": inks.iter().map(|i| i.clock_uncertainty_ms).fold(0.0, f64::max),
         },
         "rounds": {
@@ -207,6 +210,10 @@ pub fn report(rounds: &[Round], wanted: usize, setting: &Setting) -> (String, se
         say(format!("{:<34}{:>8}{:>8}  {:<6} {verdict}", b.name, b.budget, value, b.unit));
     }
     say(String::new());
+    let lost: u32 = inks.iter().map(|i| i.not_seen).sum();
+    let drawn: u32 = inks.iter().map(|i| i.strokes_drawn).sum();
+    let arrived: u32 = inks.iter().map(|i| i.strokes_room).sum();
+    say(format!("ink       {lost} pen samples were never seen in the room; {arrived} strokes of {drawn} drawn are there"));
     say(format!(
         "clocks    page within {uncertainty:.2} ms of Unix time by its own bounds, {outside:.2} ms outside the driver's"
     ));

@@ -118,7 +118,10 @@ fn told_pen(run: &Run) -> String {
     let Some(ink) = &run.ink else { return "not drawn".into() };
     let seen = stats::Percentiles::of(&ink.pairs)
         .map_or("no samples".into(), |p| format!("{:.1}/{:.1}/{:.1} ms ({})", p.p50, p.p95, p.p99, p.n));
-    format!("{seen}, {} not seen, {} not clear", ink.not_seen, ink.not_clear)
+    format!(
+        "{seen}, {} not seen, strokes {} drawn, {} at the mentor, {} in the room",
+        ink.not_seen, ink.strokes_drawn, ink.strokes_mentor, ink.strokes_room
+    )
 }
 
 struct Bench<'a> {
