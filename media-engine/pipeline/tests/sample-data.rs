@@ -42,18 +42,23 @@ fn mean_luma(picture: &Picture) -> f64 {
 
 /// A film of ten grey pictures, each lighter than the one before, with frames that refer forward as cameras' files do.
 fn film(path: &Path) {
+    film_of(path, 10, "mp4mux");
+}
+
+/// `n` pictures, each lighter than the one before up to the tenth; `mux` writes the file.
+fn film_of(path: &Path, n: u64, mux: &str) {
     gstreamer::init().expect("GStreamer is installed");
     let line = format!(
         "appsrc name=in format=time caps=video/x-raw,format=I420,width=64,height=64,framerate=25/1,colorimetry=bt709 \
-         ! x264enc bframes=2 ! h264parse ! mp4mux ! filesink location={}",
+         ! x264enc bframes=2 ! h264parse ! {mux} ! filesink location={}",
         path.display()
     );
     let pipeline = gstreamer::parse::launch(&line).expect("elements").downcast::<gstreamer::Pipeline>().expect("a pipeline");
     let source = pipeline.by_name("in").and_then(|e| e.downcast::<gstreamer_app::AppSrc>().ok()).expect("appsrc");
     pipeline.set_state(gstreamer::State::Playing).expect("plays");
-    for k in 0..10u64 {
+    for k in 0..n {
         let mut bytes = vec![128u8; 64 * 64 * 3 / 2];
-        bytes[..64 * 64].fill(30 + 20 * k as u8);
+        bytes[..64 * 64].fill(30 + 20 * (k % 10) as u8);
         let mut buffer = gstreamer::Buffer::from_slice(bytes);
         let b = buffer.get_mut().expect("ours alone");
         b.set_pts(gstreamer::ClockTime::from_mseconds(40 * k));
@@ -81,6 +86,36 @@ fn a_looped_film_shows_every_picture_in_order_without_a_gap() {
         let got = mean_luma(&source.picture(k).expect("a picture"));
         let want = (30 + 20 * (k % 10)) as f64;
         assert!((got - want).abs() < 6.0, "picture {k}: {got} instead of {want}");
+    }
+}
+
+#[test]
+fn a_film_that_is_cut_in_the_middle_is_refused_or_says_where_it_stops() {
+    for (name, mux) in [("index-last", "mp4mux"), ("index-first", "mp4mux faststart=true")] {
+        let (whole, cut) = (scratch(&format!("{name}.mp4")), scratch(&format!("{name}-cut.mp4")));
+        film_of(&whole, 100, mux);
+        let bytes = std::fs::read(&whole).expect("a film");
+        std::fs::write(&cut, &bytes[..bytes.len() * 7 / 10]).expect("written");
+        if mux == "mp4mux" {
+            assert_eq!(refusal(&SourceConfig::File { path: cut }).0, "feed.video.unreadable");
+            continue;
+        }
+        let prepared = feed::prepare(&SourceConfig::File { path: cut }, None).expect("its beginning is good");
+        let mut source = prepared.fit(Geometry::new(64, 64).expect("even")).expect("plays");
+        let mut shown = 0;
+        let problem = loop {
+            match source.picture(shown) {
+                Ok(_) => shown += 1,
+                Err(problem) => break problem,
+            }
+            assert!(shown < 200, "it never said that it is cut");
+        };
+        eprintln!("{shown} pictures, then: {problem}");
+        assert!((10..90).contains(&shown), "what is there is shown: {shown}");
+        assert!(problem.starts_with("The video file") && problem.ends_with('.'), "{problem}");
+        for k in shown..shown + 3 {
+            assert!(source.picture(k).is_ok() || source.picture(k + 1).is_ok(), "it is tried again from its beginning");
+        }
     }
 }
 

@@ -23,6 +23,9 @@ const DECODED_AHEAD: u32 = 4;
 const PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(10);
 const PICTURE_PATIENCE: gst::ClockTime = gst::ClockTime::from_seconds(2);
 
+/// Sound may last a little longer than the pictures.
+const CUT_TOLERANCE: gst::ClockTime = gst::ClockTime::from_seconds(1);
+
 /// A file that was opened and shows pictures at a constant rate.
 #[derive(Debug)]
 pub struct PreparedFile {
@@ -129,6 +132,9 @@ struct Player {
     pipeline: gst::Pipeline,
     sink: gst_app::AppSink,
     bus: gst::Bus,
+    /// As the file says, and the position of the newest picture.
+    duration: Option<gst::ClockTime>,
+    last: gst::ClockTime,
 }
 
 impl Player {
@@ -149,13 +155,16 @@ impl Player {
         let sink = pipeline.by_name("out").and_then(|e| e.downcast::<gst_app::AppSink>().ok()).ok_or("no sink")?;
         pipeline.by_name("file").ok_or("no file source")?.set_property("location", path.display().to_string());
         let bus = pipeline.bus().ok_or("no bus")?;
-        let player = Player { pipeline, sink, bus };
+        let mut player = Player { pipeline, sink, bus, duration: None, last: gst::ClockTime::ZERO };
         player.pipeline.set_state(gst::State::Paused).map_err(|_| player.error())?;
         let preroll = player
             .bus
             .timed_pop_filtered(PATIENCE, &[gst::MessageType::AsyncDone, gst::MessageType::Error, gst::MessageType::Eos]);
         match preroll.as_ref().map(|m| m.view()) {
-            Some(gst::MessageView::AsyncDone(_)) => Ok(player),
+            Some(gst::MessageView::AsyncDone(_)) => {
+                player.duration = player.pipeline.query_duration::<gst::ClockTime>();
+                Ok(player)
+            }
             Some(gst::MessageView::Error(e)) => Err(e.error().to_string()),
             Some(_) => Err("it has no pictures".into()),
             None => Err("it does not open in time".into()),
@@ -172,14 +181,18 @@ impl Player {
         self.pipeline.seek_simple(flags, gst::ClockTime::ZERO).map_err(|_| "it cannot be wound back".to_owned())
     }
 
-    /// The next picture, `None` after the last.
-    fn next(&self) -> Result<Option<Arc<Picture>>, String> {
+    /// The next picture, `None` after the last. A file that ends long before it says is cut: a demuxer takes that for its end.
+    fn next(&mut self) -> Result<Option<Arc<Picture>>, String> {
         let Some(sample) = self.sink.try_pull_sample(PICTURE_PATIENCE) else {
             return match self.sink.is_eos() {
+                true if self.duration.is_some_and(|d| d.saturating_sub(self.last) > CUT_TOLERANCE) => {
+                    Err("the file is cut, copy it again".into())
+                }
                 true => Ok(None),
                 false => Err(self.error()),
             };
         };
+        self.last = sample.buffer().and_then(|b| b.pts()).unwrap_or(self.last);
         picture(&sample).map(Some).ok_or_else(|| "a picture has an unknown form".to_owned())
     }
 
