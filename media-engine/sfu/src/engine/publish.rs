@@ -76,6 +76,8 @@ impl Engine {
             return;
         }
         let Some(peer) = self.peers.get_mut(&id).filter(|p| !p.ending) else { return };
+        // It came encrypted, so it proves who sent it. Some cameras check the way once and never again.
+        peer.heard = now;
         let Some(publication) = peer.publication.as_mut() else { return };
         let Some(timeline) = self.timeline.filter(|_| packet.payload.len() <= PAYLOAD_BYTES_MAX) else {
             self.counters.bad_packets += 1;

@@ -119,6 +119,16 @@ fn a_publisher_that_falls_silent_is_down_and_up_again_when_it_speaks() {
 }
 
 #[test]
+fn a_camera_that_checks_its_way_once_and_never_again_is_not_cut_off() {
+    let (mut world, page, camera) = shown(52, PLAIN);
+    world.run(ms(2_000));
+    world.check_no_more(camera);
+    world.run(ms(60_000));
+    assert_eq!((world.closed(camera), world.published("scope").len()), (None, 1));
+    assert!(world.viewer(page).pictures(0).last().is_some_and(|p| world.now - p.at < ms(50)));
+}
+
+#[test]
 fn a_publisher_that_is_cut_off_or_says_goodbye_is_down_before_it_is_closed() {
     for goodbye in [true, false] {
         let (mut world, _, camera) = shown(47, PLAIN);

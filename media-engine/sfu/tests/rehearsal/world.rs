@@ -39,6 +39,8 @@ struct Member {
     delay: Duration,
     loss: f64,
     lost: u64,
+    /// It sends no more STUN requests.
+    checked: bool,
     /// When it next speaks, and how loudly.
     talk: Option<(Instant, i8)>,
 }
@@ -111,7 +113,7 @@ impl World {
         let (mut viewer, offer) = Viewer::new(self.now, address, page);
         let answer = self.engine.handle_offer(self.now, id, case(), kind, grants, &offer).expect("an answer");
         viewer.accept(&answer);
-        self.members.insert(id, Member { viewer, delay, loss: 0.0, lost: 0, talk: None });
+        self.members.insert(id, Member { viewer, delay, loss: 0.0, lost: 0, checked: false, talk: None });
         self.carry();
         id
     }
@@ -147,7 +149,7 @@ impl World {
         let kind = PeerKind::Whip { feed: feed(name) };
         let answer = self.engine.handle_offer(self.now, id, case(), kind, Grants::default(), &offer).expect("an answer");
         viewer.accept(&answer);
-        self.members.insert(id, Member { viewer, delay, loss: 0.0, lost: 0, talk: None });
+        self.members.insert(id, Member { viewer, delay, loss: 0.0, lost: 0, checked: false, talk: None });
         self.carry();
         id
     }
@@ -221,6 +223,11 @@ impl World {
     /// Share of datagrams lost on this viewer's link, each way.
     pub(crate) fn lose(&mut self, id: PeerId, loss: f64) {
         self.members.get_mut(&id).expect("a member").loss = loss;
+    }
+
+    /// From now on it no longer checks that the way is open.
+    pub(crate) fn check_no_more(&mut self, id: PeerId) {
+        self.members.get_mut(&id).expect("a member").checked = true;
     }
 
     pub(crate) fn lost(&self, id: PeerId) -> u64 {
@@ -410,8 +417,11 @@ impl World {
         let ids: Vec<PeerId> = self.members.keys().copied().collect();
         for id in ids {
             while let Some((_, bytes)) = self.viewer(id).out.pop_front() {
-                let source = self.members[&id].viewer.address;
-                self.fly(id, Arrival::AtEngine { source, bytes });
+                let member = &self.members[&id];
+                let source = member.viewer.address;
+                if !member.checked || !bytes.starts_with(&[0, 1]) {
+                    self.fly(id, Arrival::AtEngine { source, bytes });
+                }
             }
         }
     }
