@@ -43,7 +43,8 @@ export function runToEnd(args, { timeout = 20_000 } = {}) {
     const child = spawn(exe, args, { stdio: ["ignore", "pipe", "pipe"], timeout });
     let stderr = "";
     child.stderr.on("data", (d) => (stderr += d));
-    child.once("exit", (code, signal) => resolve({ code, signal, stderr }));
+    // Not "exit": that may come before the last words.
+    child.once("close", (code, signal) => resolve({ code, signal, stderr }));
   });
 }
 
