@@ -27,6 +27,7 @@ export class InkLayer {
   readonly dry = document.createElement('canvas');
   readonly wet = document.createElement('canvas');
   private painted = '';
+  private wetPainted = false;
 
   constructor() {
     this.dry.className = 'ink dry';
@@ -59,7 +60,9 @@ export class InkLayer {
       this.painted = signature;
       this.draw(this.dry, dry, labelled, scene);
     }
-    this.draw(this.wet, wet, labelled, scene);
+    // An empty canvas that is cleared again is uploaded again: two cores feel it.
+    if (wet.length > 0 || this.wetPainted) this.draw(this.wet, wet, labelled, scene);
+    this.wetPainted = wet.length > 0;
     let next: PerfMs | null = null;
     for (const s of labelled.values()) next = Math.min(next ?? Infinity, s.appeared + LABEL_MS) as PerfMs;
     return next;
