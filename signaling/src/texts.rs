@@ -129,6 +129,9 @@ codes! {
     FeedUnknown = "feed.unknown",
         "この映像はこの症例にありません。",
         "This case has no such picture.";
+    FeedTaken = "feed.taken",
+        "この名前の映像はすでにあります。別の名前で送ってください。",
+        "There is a picture of this name already. Publish under another name.";
     LayerUnknown = "layer.unknown",
         "この映像にその画質はありません。high、mid、low、auto のうち、あるものを選んでください。",
         "This picture has no such layer. Choose one that it has of high, mid, low, or auto.";

@@ -44,6 +44,7 @@ impl Directory {
             SfuEvent::Closed { case, .. }
             | SfuEvent::KeyframeWanted { case, .. }
             | SfuEvent::Watchers { case, .. }
+            | SfuEvent::Published { case, .. }
             | SfuEvent::Voice { case, .. } => self.case(case),
             SfuEvent::Connected { peer }
             | SfuEvent::ChannelOpen { peer, .. }

@@ -20,10 +20,11 @@ use bytes::{Bytes, BytesMut};
 use link::control::{ControlError, take_message, write_message};
 use link::frame::FrameIndex;
 use link::id::{CaseId, LayerId};
-use link::record::take_record;
+use link::record::{take_record, write_record};
 use link::wire::{self, Health, Hello, HelloAck, ToEngine, ToServer, to_engine, to_server};
 use sfu::{FeedPacket, Moment, SfuHandle, VideoCodec};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
@@ -35,6 +36,8 @@ const SILENT_AFTER: Duration = Duration::from_secs(3);
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const EVENTS: usize = 1_024;
 const COMMANDS: usize = 64;
+/// Packets of published feeds waiting for an engine: half a second of four cameras at 2 Mbit/s.
+const MEDIA_QUEUE: usize = 512;
 /// Most engines at once; a room's PC has one.
 const LINKS_MAX: usize = 64;
 /// Layers of one engine: three of each of 32 feeds.
@@ -77,9 +80,12 @@ type Layers = BTreeMap<u32, (FeedId, LayerId, VideoCodec)>;
 struct Link {
     case: CaseId,
     commands: mpsc::Sender<ToEngine>,
+    /// RTP of published feeds, to the engine on its media socket.
+    media_out: mpsc::Sender<Bytes>,
+    /// Until the media socket is there.
+    media_queue: Option<mpsc::Receiver<Bytes>>,
     /// Replaced whole when a feed comes or goes.
     layers: watch::Sender<Layers>,
-    media_taken: bool,
 }
 
 #[derive(Debug, Default)]
@@ -176,6 +182,16 @@ impl LinkCommands {
 
     pub fn bitrate(&self, case: &CaseId, feed: &FeedId, layer: LayerId, bps: u32) {
         self.send(case, to_engine::Body::Bitrate(wire::Bitrate { layer: Some(layer_ref(feed, layer)), bps }));
+    }
+
+    /// A feed that comes down the media socket, or ends to.
+    pub fn ingest(&self, case: &CaseId, ingest: wire::Ingest) {
+        self.send(case, to_engine::Body::Ingest(ingest));
+    }
+
+    /// Whole RTP packets put in here go to the case's engine. Policy: whoever puts in drops when it is full.
+    pub fn media_out(&self, case: &CaseId) -> Option<mpsc::Sender<Bytes>> {
+        lock(&self.0.links).values().find(|l| l.case == *case).map(|l| l.media_out.clone())
     }
 
     /// (events dropped, RTP dropped at a busy core, RTP of an unknown SSRC), since start.
@@ -313,19 +329,22 @@ async fn converse(
     }
 }
 
-async fn run_media(mut stream: UnixStream, shared: Shared) {
+async fn run_media(stream: UnixStream, shared: Shared) {
+    let (mut stream, down) = stream.into_split();
     let mut buffer = BytesMut::with_capacity(256 * 1024);
     let Ok(Some(first)) = timeout(HELLO_WITHIN, next_record(&mut stream, &mut buffer)).await else { return };
     let link_id = String::from_utf8_lossy(&first).into_owned();
-    let (case, layers) = {
+    let taken = {
         let mut links = lock(&shared.links);
-        let Some(link) = links.get_mut(&link_id).filter(|l| !l.media_taken) else {
-            tracing::warn!("a media connection named no link");
-            return;
-        };
-        link.media_taken = true;
-        (link.case.clone(), link.layers.subscribe())
+        let link = links.get_mut(&link_id);
+        link.and_then(|link| Some((link.media_queue.take()?, link.case.clone(), link.layers.subscribe())))
     };
+    let Some((queue, case, layers)) = taken else {
+        tracing::warn!("a media connection named no link");
+        return;
+    };
+    // Ends with the link, whose end of the queue falls.
+    let writing = tokio::spawn(write_records(down, queue));
     while let Some(packet) = next_record(&mut stream, &mut buffer).await {
         let known = ssrc_of(&packet).and_then(|ssrc| layers.borrow().get(&ssrc).cloned());
         let Some((feed, layer, codec)) = known else {
@@ -338,6 +357,7 @@ async fn run_media(mut stream: UnixStream, shared: Shared) {
             shared.counters.rtp_dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
+    writing.abort();
 }
 
 type Registered = (String, CaseId, mpsc::Receiver<ToEngine>);
@@ -366,7 +386,9 @@ fn register(hello: &Hello, shared: &Shared) -> Result<Registered, (&'static str,
     let link_id = random_id().ok_or(("link.random", "the server's system gives no random numbers".to_owned()))?;
     let (commands, receiver) = mpsc::channel(COMMANDS);
     let layers = watch::Sender::new(layers);
-    links.insert(link_id.clone(), Link { case: case.clone(), commands, layers, media_taken: false });
+    let (media_out, media_queue) = mpsc::channel(MEDIA_QUEUE);
+    let link = Link { case: case.clone(), commands, media_out, media_queue: Some(media_queue), layers };
+    links.insert(link_id.clone(), link);
     Ok((link_id, case, receiver))
 }
 
@@ -431,7 +453,7 @@ async fn next_message(stream: &mut UnixStream, buffer: &mut BytesMut) -> Result<
     }
 }
 
-async fn next_record(stream: &mut UnixStream, buffer: &mut BytesMut) -> Option<Bytes> {
+async fn next_record(stream: &mut OwnedReadHalf, buffer: &mut BytesMut) -> Option<Bytes> {
     loop {
         if let Some(record) = take_record(buffer) {
             return Some(record);
@@ -440,6 +462,21 @@ async fn next_record(stream: &mut UnixStream, buffer: &mut BytesMut) -> Option<B
             Ok(0) | Err(_) => return None,
             Ok(_) => {}
         }
+    }
+}
+
+/// What waits goes out in one write.
+async fn write_records(mut down: OwnedWriteHalf, mut queue: mpsc::Receiver<Bytes>) {
+    let (mut packets, mut out) = (Vec::with_capacity(MEDIA_QUEUE), BytesMut::new());
+    while queue.recv_many(&mut packets, MEDIA_QUEUE).await > 0 {
+        for packet in packets.drain(..) {
+            // RTP packets fit; one that does not is none.
+            let _ = write_record(&mut out, &packet);
+        }
+        if down.write_all(&out).await.is_err() {
+            return;
+        }
+        out.clear();
     }
 }
 

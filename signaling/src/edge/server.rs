@@ -112,7 +112,7 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
     tasks.extend([
         tokio::spawn(directory.clone().route_sfu(sfu_events, counters.clone())),
         tokio::spawn(directory.clone().route_link(link_events, told, counters.clone())),
-        tokio::spawn(steer(timeline.clone())),
+        tokio::spawn(steer(timeline.clone(), sfu.clone())),
     ]);
 
     let port = https.local_addr()?.port();
@@ -316,10 +316,12 @@ fn addresses() -> Vec<IpAddr> {
     addresses
 }
 
-async fn steer(timeline: Timeline) {
+/// The media thread is told too: it dates what cameras publish.
+async fn steer(timeline: Timeline, sfu: SfuHandle) {
     let mut every = tokio::time::interval(STEER_EVERY);
     loop {
         every.tick().await;
         timeline.steer();
+        let _ = sfu.set_timeline(timeline.moment());
     }
 }

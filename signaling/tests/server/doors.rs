@@ -137,7 +137,8 @@ async fn players_need_a_token_of_the_case_and_an_offer() {
         ("/whep/other", viewer.as_str(), "v=0", 403, "auth.link.other-case"),
         ("/whep/demo?layer=best", viewer.as_str(), "v=0", 400, "layer.unknown"),
         ("/whep/demo", viewer.as_str(), "v=0", 422, "media.offer.invalid"),
-        ("/whip/demo/field", publisher.as_str(), "v=0", 501, "media.unsupported"),
+        ("/whip/demo/field", publisher.as_str(), "v=0", 422, "media.offer.invalid"),
+        ("/whip/demo/program", publisher.as_str(), "v=0", 409, "feed.taken"),
         ("/whip/demo/field", viewer.as_str(), "v=0", 403, "denied.role"),
     ] {
         let answer = request(&host, "POST", path, head, body).await;

@@ -9,3 +9,4 @@ mod ink;
 mod page;
 mod roles;
 mod starting;
+mod whip;

@@ -27,6 +27,10 @@ pub(super) struct EngineFigures {
 }
 
 impl EngineFigures {
+    pub(super) fn has_been_up(&self) -> bool {
+        self.ups > 0
+    }
+
     pub(super) fn handle_up(&mut self, software: String, now: CaptureTime) {
         self.software = software.chars().take(64).collect();
         self.since = now;

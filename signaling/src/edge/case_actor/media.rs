@@ -83,6 +83,8 @@ impl Actor {
                     self.handle_data(epoch, channel, &bytes, at);
                 }
             }
+            // A camera is asked by the media thread itself.
+            SfuEvent::KeyframeWanted { feed, .. } if self.is_published(&feed) => {}
             SfuEvent::KeyframeWanted { case, feed, layer } => self.around.link.keyframe(&case, &feed, layer),
             SfuEvent::Watchers { feed, layer, count, .. } => {
                 if count == 0 {
@@ -110,6 +112,7 @@ impl Actor {
                     page.stats = stats;
                 }
             }
+            SfuEvent::Published { feed, codec, up, .. } => self.handle_published(feed, codec, up),
             other => debug!(?other, "an event of the media thread that the case does not know"),
         }
     }
@@ -133,6 +136,8 @@ impl Actor {
                 self.take_feeds(&hello.feeds, &hello.layers);
                 self.engine.handle_up(hello.software, self.now());
                 self.case.handle_engine(true);
+                self.ingest_all();
+                self.show_programs();
                 self.tell_engine_wants();
                 self.tell_state();
             }
@@ -210,7 +215,9 @@ impl Actor {
 
     /// Once a second and at change.
     pub(super) fn send_health(&self) {
-        let packet = Bytes::from(Vit { version: crate::SIGNAL_VERSION, feeds: self.health.clone() }.encode_to_vec());
+        let mut feeds = self.health.clone();
+        feeds.extend(self.published_health());
+        let packet = Bytes::from(Vit { version: crate::SIGNAL_VERSION, feeds }.encode_to_vec());
         for page in self.pages.values().filter(|page| page.vit_open) {
             if let Some(peer) = page.peer {
                 let _ = self.around.sfu.send_data(peer, Channel::Vit, packet.clone());
@@ -220,13 +227,16 @@ impl Actor {
 
     /// Encode only what somebody watches.
     pub(super) fn tell_engine_wants(&self) {
-        let wanted: Vec<_> = self.watchers.keys().cloned().collect();
+        // What a camera publishes comes from it, not from the engine.
+        let wanted: Vec<_> = self.watchers.keys().filter(|(feed, _)| !self.is_published(feed)).cloned().collect();
         self.around.link.want(self.case.id(), &wanted);
     }
 
     /// What pages may choose from now on; told where it is news.
     fn take_feeds(&mut self, feeds: &[link::wire::FeedInfo], layers: &[link::wire::LayerInfo]) {
-        let feeds = feeds_of(feeds);
+        let mut feeds = feeds_of(feeds);
+        let published = self.published_infos();
+        feeds.extend(published.into_iter().filter(|p| !feeds.iter().any(|f| f.feed == p.feed)).collect::<Vec<_>>());
         let layer = |l: &link::wire::LayerInfo| FeedId::parse(&l.feed).ok().zip(LayerId::parse(&l.layer));
         self.layers = layers.iter().filter_map(layer).collect();
         if feeds != self.feeds {
@@ -241,6 +251,9 @@ impl Actor {
     pub(super) fn layer_of(&self, feed: &FeedId, name: &str) -> Result<LayerId, Code> {
         if !self.knows(feed) {
             return Err(Code::FeedUnknown);
+        }
+        if self.is_published(feed) {
+            return if matches!(name, "" | "auto" | "high") { Ok(LayerId::High) } else { Err(Code::LayerUnknown) };
         }
         // In the order of LayerId: high first.
         let mut has = self.layers.iter().filter(|(of, _)| of == feed).map(|(_, layer)| *layer).peekable();

@@ -10,6 +10,7 @@ mod health;
 mod ink;
 mod media;
 mod page;
+mod publish;
 mod talk;
 
 pub(crate) use self::media::case_number;
@@ -32,6 +33,7 @@ use tracing::{error, info, warn};
 
 use self::health::EngineFigures;
 use self::page::Page;
+use self::publish::Publication;
 use super::clock::Timeline;
 use super::engine_link::{LinkCommands, LinkEvent};
 use super::mailbox::Mailbox;
@@ -74,6 +76,10 @@ pub enum CaseInput {
         resource: String,
         reply: oneshot::Sender<Result<(PeerId, LayerId), Code>>,
     },
+    /// A camera wants to publish a feed. Reply: the number under which to offer.
+    WhipOpen { claims: Claims, feed: FeedId, resource: String, reply: oneshot::Sender<Result<PeerId, Code>> },
+    /// A camera's later word on its resource.
+    Whip { claims: Claims, resource: String, word: WhepWord, reply: oneshot::Sender<Result<(), Code>> },
     /// A player's later word on its resource.
     Whep { claims: Claims, resource: String, word: WhepWord, reply: oneshot::Sender<Result<(), Code>> },
     /// The server stops: every page is told.
@@ -154,6 +160,8 @@ pub(super) struct Actor {
     /// Whose peer it is. Players are under their resource instead.
     peers: BTreeMap<PeerId, Epoch>,
     players: BTreeMap<String, Player>,
+    publications: BTreeMap<FeedId, Publication>,
+    publications_made: u32,
     /// The upper bits of every peer's number: the case's place in the directory.
     number: u32,
     peers_made: u64,
@@ -191,6 +199,8 @@ pub fn start(number: u32, sheet: CaseSheet, phase: Phase, ink: InkRoom, around: 
         pages: BTreeMap::new(),
         peers: BTreeMap::new(),
         players: BTreeMap::new(),
+        publications: BTreeMap::new(),
+        publications_made: 0,
         number,
         peers_made: 0,
         connections: 0,
@@ -293,6 +303,14 @@ impl Actor {
             CaseInput::WhepOpen { claims, feed, layer, resource, reply } => {
                 let opened = self.handle_whep_open(claims, feed, &layer, resource);
                 let _ = reply.send(opened);
+            }
+            CaseInput::WhipOpen { claims, feed, resource, reply } => {
+                let opened = self.handle_whip_open(&claims, feed, resource);
+                let _ = reply.send(opened);
+            }
+            CaseInput::Whip { claims, resource, word, reply } => {
+                let done = self.handle_whip(&claims, &resource, word);
+                let _ = reply.send(done);
             }
             CaseInput::Whep { claims, resource, word, reply } => {
                 let done = self.handle_whep(&claims, &resource, word);
@@ -436,6 +454,7 @@ impl Actor {
         for resource in ended {
             self.close_player(&resource);
         }
+        self.end_expired_publications();
         if std::mem::take(&mut self.people_dirty) {
             let people = self.case.people(now);
             self.tell_attending(server_message::Body::People(people));

@@ -174,8 +174,9 @@ impl Actor {
             }
             return;
         }
-        for (slot, what) in page.selection.iter().enumerate() {
-            let _ = self.around.sfu.assign(peer, slot as u8, what.clone());
+        let selection = page.selection.clone();
+        for (slot, what) in selection.iter().enumerate() {
+            let _ = self.around.sfu.assign(peer, slot as u8, self.shown(what.as_ref()));
         }
         self.apply_grants(epoch);
         self.tell_selection(epoch);
@@ -202,12 +203,13 @@ impl Actor {
                 Err(code) => return self.tell(epoch, wrong(code)),
             }
         };
+        let shown = self.shown(what.as_ref());
         let Some(page) = self.pages.get_mut(&epoch) else { return };
-        page.selection[slot] = what.clone();
+        page.selection[slot] = what;
         if let Some(peer) = page.peer {
-            let _ = self.around.sfu.assign(peer, slot as u8, what.clone());
+            let _ = self.around.sfu.assign(peer, slot as u8, shown.clone());
         }
-        let (feed, layer) = what.map(|(feed, layer)| (feed.to_string(), layer.to_string())).unwrap_or_default();
+        let (feed, layer) = shown.map(|(feed, layer)| (feed.to_string(), layer.to_string())).unwrap_or_default();
         self.tell(epoch, server_message::Body::Assign(wire::Assign { slot: select.slot, feed, layer }));
     }
 
@@ -215,7 +217,7 @@ impl Actor {
     pub(super) fn tell_selection(&self, epoch: Epoch) {
         let Some(page) = self.pages.get(&epoch).filter(|page| page.peer.is_some()) else { return };
         for (slot, what) in page.selection.iter().enumerate() {
-            if let Some((feed, layer)) = what {
+            if let Some((feed, layer)) = self.shown(what.as_ref()) {
                 let assign = wire::Assign { slot: slot as u32, feed: feed.to_string(), layer: layer.to_string() };
                 page.mailbox.send(server_message::Body::Assign(assign));
             }
@@ -266,6 +268,7 @@ impl Actor {
         for resource in resources {
             self.close_player(&resource);
         }
+        self.end_publications();
         self.watchers.clear();
         self.tell_engine_wants();
     }

@@ -6,6 +6,7 @@ mod problem;
 mod session;
 mod socket;
 mod whep;
+mod whip;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -72,7 +73,8 @@ pub fn router(app: App) -> Router {
         .route("/ws", get(socket::upgrade))
         .route("/whep/{case}", post(whep::open).options(whep::options))
         .route("/whep/{case}/{resource}", patch(whep::trickle).delete(whep::end).options(whep::options))
-        .route("/whip/{case}/{feed}", any(whep::whip))
+        .route("/whip/{case}/{feed}", post(whip::open).options(whep::options))
+        .route("/whip/{case}/{feed}/{resource}", patch(whip::trickle).delete(whip::end).options(whep::options))
         .route("/api/{*rest}", any(|| async { Problem(Code::NotFound) }))
         .fallback(files::serve)
         .method_not_allowed_fallback(|| async { Problem(Code::MethodNotAllowed) })

@@ -1,5 +1,4 @@
 //! Players: WHEP (draft-ietf-wish-whep-03). A bearer token, an offer in, an answer out; the resource ends with DELETE.
-//! WHIP (RFC 9725) has its place and its code, and is not served yet.
 
 use annotation::id::FeedId;
 use axum::body::Bytes;
@@ -23,7 +22,7 @@ use crate::edge::case_actor::{CaseHandle, CaseInput, WhepWord, media_code};
 use crate::texts::Code;
 
 /// Random bytes of a resource's name.
-const RESOURCE_BYTES: usize = 16;
+pub(super) const RESOURCE_BYTES: usize = 16;
 /// Candidates taken from one PATCH.
 const CANDIDATES_MAX: usize = 32;
 
@@ -112,18 +111,8 @@ pub(super) async fn options() -> Response {
     with_cors(StatusCode::NO_CONTENT.into_response())
 }
 
-pub(super) async fn whip(
-    State(app): State<App>,
-    Path((case, feed)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    let feed = FeedId::parse(&feed).map_err(|_| Code::FeedUnknown)?;
-    admit(&app, &case, &headers, Some(Action::Publish(feed))).await?;
-    Err(Problem(Code::MediaUnsupported))
-}
-
 /// `action`: nothing where the resource, not a feed, is named; the case checks that it is this token's.
-async fn admit<'a>(
+pub(super) async fn admit<'a>(
     app: &'a Doors,
     case: &str,
     headers: &HeaderMap,
@@ -147,25 +136,25 @@ async fn tell(handle: &CaseHandle, claims: Claims, resource: String, word: WhepW
     done.await.map_err(|_| Code::ServerFault)?
 }
 
-fn answered(done: Result<(), Code>, good: StatusCode) -> Response {
+pub(super) fn answered(done: Result<(), Code>, good: StatusCode) -> Response {
     match done {
         Ok(()) => good.into_response(),
         Err(code) => Problem(code).into_response(),
     }
 }
 
-fn candidates(fragment: &str) -> Vec<String> {
+pub(super) fn candidates(fragment: &str) -> Vec<String> {
     let lines = fragment.lines().map(str::trim).filter(|line| line.starts_with("a=candidate:"));
     lines.take(CANDIDATES_MAX).map(|line| line["a=".len()..].to_owned()).collect()
 }
 
-fn is(headers: &HeaderMap, media_type: &str) -> bool {
+pub(super) fn is(headers: &HeaderMap, media_type: &str) -> bool {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media_type)
 }
 
 /// Tokens travel in a header that no other site's page has by itself, so any origin may ask.
-fn with_cors(mut response: Response) -> Response {
+pub(super) fn with_cors(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),

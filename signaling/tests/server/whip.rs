@@ -1,0 +1,66 @@
+//! Cameras that publish: the door, and who may take which name.
+
+use crate::engine::{Engine, hello};
+use crate::page::{Page, host, request, server};
+use signaling::wire::server_message as said;
+
+/// As a browser's that sends one camera.
+fn offer() -> String {
+    let fingerprint = ["AB"; 32].join(":");
+    [
+        "v=0",
+        "o=- 4611731400430051336 2 IN IP4 127.0.0.1",
+        "s=-",
+        "t=0 0",
+        "a=group:BUNDLE 0",
+        "m=video 9 UDP/TLS/RTP/SAVPF 96",
+        "c=IN IP4 0.0.0.0",
+        "a=rtcp:9 IN IP4 0.0.0.0",
+        "a=ice-ufrag:EsAw",
+        "a=ice-pwd:P2uYro0UCOQ4zxjKXaWCBui1",
+        "a=ice-options:trickle",
+        &format!("a=fingerprint:sha-256 {fingerprint}"),
+        "a=setup:actpass",
+        "a=mid:0",
+        "a=sendonly",
+        "a=rtcp-mux",
+        "a=rtpmap:96 H264/90000",
+        "a=rtcp-fb:96 nack",
+        "a=rtcp-fb:96 nack pli",
+        "a=fmtp:96 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f",
+        "",
+    ]
+    .join("\r\n")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg24_a_camera_publishes_under_a_free_name_and_ends_with_delete() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let head = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.publisher);
+    let opened = request(&host, "POST", "/whip/demo/glasses", &head, &offer()).await;
+    assert_eq!(opened.status, 201, "{}", opened.body);
+    assert!(opened.body.starts_with("v=0") && opened.body.contains("recvonly"), "{}", opened.body);
+    let first = opened.header("location").expect("a resource").to_owned();
+    assert!(first.starts_with("/whip/demo/glasses/"), "{first}");
+
+    // The same camera after a break: its own place again, under a new resource.
+    let again = request(&host, "POST", "/whip/demo/glasses", &head, &offer()).await;
+    let second = again.header("location").expect("a resource").to_owned();
+    assert_eq!(again.status, 201);
+    assert_eq!(request(&host, "DELETE", &first, &head, "").await.code(), "media.unknown");
+
+    let fragment = format!("Authorization: Bearer {}\r\nContent-Type: application/trickle-ice-sdpfrag\r\n", tokens.publisher);
+    assert_eq!(request(&host, "PATCH", &second, &fragment, "a=end-of-candidates\r\n").await.status, 204);
+    assert_eq!(request(&host, "DELETE", &second, &head, "").await.status, 200);
+    assert_eq!(request(&host, "DELETE", &second, &head, "").await.code(), "media.unknown");
+
+    // Names of the engine's feeds are taken.
+    let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    let _engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    room.until("the feeds", |body| matches!(body, said::Body::Feeds(_)).then_some(())).await;
+    let taken = request(&host, "POST", "/whip/demo/field", &head, &offer()).await;
+    assert_eq!((taken.status, taken.code().as_str()), (409, "feed.taken"));
+    server.stop().await;
+}
