@@ -14,6 +14,10 @@ use crate::wire;
 
 /// Pages of one case at once. Four screens of a room, mentors, desks and observers fit several times over.
 pub const PAGES_MAX: usize = 48;
+/// Pages of one link at once: a few screens, each with pages on their way out.
+pub const PAGES_PER_LINK: usize = 8;
+/// Places that only the room may take, so that nobody can keep it out of its own case.
+pub const PAGES_OF_THE_ROOM: usize = 4;
 
 /// A person of a case as others see them. Names appear on screens; never in logs, URLs or metrics.
 #[derive(Clone, PartialEq, Eq)]
@@ -182,7 +186,11 @@ impl Case {
             known.claims = claims;
             return Ok(author);
         }
-        if self.pages.len() >= PAGES_MAX {
+        let is_room = claims.role == Role::Room;
+        let of_others = self.pages.values().filter(|p| p.claims.role != Role::Room).count();
+        let of_this_link = self.pages.values().filter(|p| p.claims.id == claims.id).count();
+        let full = if is_room { self.pages.len() >= PAGES_MAX } else { of_others >= PAGES_MAX - PAGES_OF_THE_ROOM };
+        if full || of_this_link >= PAGES_PER_LINK {
             return Err(JoinFault::Full);
         }
         let entered = Page { claims, author, microphone: false, media: false, speaking: false, connected: true };
@@ -222,7 +230,7 @@ impl Case {
             self.note_parting(gone.author, on_purpose);
         }
         if !self.pages.values().any(|p| p.claims.role == Role::Room) {
-            self.voice_open = false;
+            self.close_voice();
         }
     }
 
@@ -272,8 +280,14 @@ impl Case {
     pub fn handle_end(&mut self, page: Epoch, now: CaptureTime) -> Result<(), Denied> {
         self.may(page, &Action::EndCase, now)?;
         self.phase = Phase::Ended;
-        self.voice_open = false;
+        self.close_voice();
         Ok(())
+    }
+
+    /// The next conversation begins unsilenced: who muted this one may not be there to say otherwise.
+    fn close_voice(&mut self) {
+        self.voice_open = false;
+        self.remote_muted = false;
     }
 
     /// Pages whose token is worth nothing any more at `now`.
@@ -501,13 +515,36 @@ mod tests {
     }
 
     #[test]
-    fn a_case_takes_so_many_pages_and_no_more() {
+    fn one_link_cannot_fill_a_case_and_nobody_can_keep_the_room_out() {
         let mut case = both_present();
-        for n in 3..=PAGES_MAX as u32 {
-            case.handle_join(Epoch(n), claims(Role::Mentor, demo::MENTOR), now()).expect("there is room");
+        let link = |n: u8| Claims { id: TokenId([100 + n; TOKEN_ID_BYTES]), ..claims(Role::Mentor, demo::MENTOR) };
+        let mut entered = 1;
+        for n in 0..PAGES_MAX as u32 * 2 {
+            let page = Epoch(10 + n);
+            entered += usize::from(case.handle_join(page, link((n / 10) as u8), now()).is_ok());
         }
-        let fault = case.handle_join(Epoch(1000), claims(Role::Mentor, demo::MENTOR), now());
+        assert_eq!(entered, PAGES_MAX - PAGES_OF_THE_ROOM);
+        for n in 0..PAGES_OF_THE_ROOM as u32 - 1 {
+            case.handle_join(Epoch(1_000 + n), claims(Role::Room, demo::ROOM), now()).expect("the room has its places");
+        }
+        let mut alone = both_present();
+        for n in 0..PAGES_PER_LINK as u32 - 1 {
+            alone.handle_join(Epoch(10 + n), claims(Role::Mentor, demo::MENTOR), now()).expect("there is room");
+        }
+        let fault = alone.handle_join(Epoch(99), claims(Role::Mentor, demo::MENTOR), now());
         assert_eq!(fault, Err(JoinFault::Full));
+    }
+
+    #[test]
+    fn sg21_the_next_conversation_begins_unsilenced() {
+        let mut case = both_present();
+        case.handle_voice_open(ROOM, true, now()).expect("the room may");
+        case.handle_remote_mute(ROOM, true, now()).expect("the room may");
+        case.handle_leave(ROOM, true);
+        case.handle_join(Epoch(50), claims(Role::Room, demo::ROOM), now()).expect("the room is back");
+        case.handle_voice_open(Epoch(50), true, now()).expect("the room may");
+        case.handle_microphone(MENTOR, true, now()).expect("the mentor may");
+        assert!(case.media_grants(MENTOR, now()).speak);
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The server's end of the queues to and from the media thread.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use annotation::id::FeedId;
 use bytes::Bytes;
@@ -107,6 +108,18 @@ pub struct SfuHandle {
     pub(crate) inner: Arc<Inner>,
 }
 
+/// Commands about one peer that are never dropped.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Sure {
+    pub(crate) removed: bool,
+    pub(crate) grants: Option<Grants>,
+}
+
+/// A panic while holding this lock leaves nothing half-done in it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) queue: SyncSender<Command>,
@@ -115,6 +128,8 @@ pub(crate) struct Inner {
     pub(crate) woken: Arc<AtomicBool>,
     pub(crate) dropped: AtomicU64,
     pub(crate) local: SocketAddr,
+    /// What must reach the media thread and found its queue full. At most one entry a peer.
+    pub(crate) sure: Arc<Mutex<BTreeMap<PeerId, Sure>>>,
     /// Written by the media thread when nobody reads it, so that it never waits.
     pub(crate) counters: Arc<Mutex<Counters>>,
 }
@@ -166,12 +181,15 @@ impl SfuHandle {
         self.send(Command::Candidate { peer, candidate })
     }
 
+    /// Never lost: see [`SfuHandle::set_grants`].
     pub fn remove(&self, peer: PeerId) -> Result<(), SendError> {
-        self.send(Command::Remove { peer })
+        self.send_surely(peer, Command::Remove { peer }, Sure { removed: true, grants: None })
     }
 
+    /// Never lost: where the queue is full it waits beside it, the newest grants of each peer, and is taken as soon as the queue
+    /// has been. A revocation must not depend on how busy others keep the media thread.
     pub fn set_grants(&self, peer: PeerId, grants: Grants) -> Result<(), SendError> {
-        self.send(Command::Grants { peer, grants })
+        self.send_surely(peer, Command::Grants { peer, grants }, Sure { removed: false, grants: Some(grants) })
     }
 
     /// Chooses what a page sees in a video slot, 0 to 4. `None`: nothing.
@@ -212,6 +230,22 @@ impl SfuHandle {
     /// Ends the media thread and closes every peer.
     pub fn stop(&self) -> Result<(), SendError> {
         self.send(Command::Stop)
+    }
+
+    fn send_surely(&self, peer: PeerId, command: Command, sure: Sure) -> Result<(), SendError> {
+        let mut waiting = lock(&self.inner.sure);
+        // Behind what waits already, or the order of two grants would be lost.
+        if !waiting.contains_key(&peer) {
+            match self.send(command) {
+                Err(SendError::Full) => {}
+                other => return other,
+            }
+        }
+        let entry = waiting.entry(peer).or_default();
+        entry.removed |= sure.removed;
+        entry.grants = sure.grants.or(entry.grants);
+        let _ = self.inner.waker.wake();
+        Ok(())
     }
 
     fn send(&self, command: Command) -> Result<(), SendError> {

@@ -1,5 +1,5 @@
 //! The media thread: waits for a packet, a command or a deadline, turns the engine, sends what came out. It never awaits,
-//! never touches a disk, and holds no lock.
+//! never touches a disk, and holds no lock for longer than a swap.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
@@ -15,9 +15,9 @@ use mio::{Interest, Poll, Token, Waker};
 use tokio::sync::mpsc;
 
 use super::clock;
-use super::handle::{Command, Events, Inner, SfuConfig, SfuHandle, StartError};
+use super::handle::{Command, Events, Inner, SfuConfig, SfuHandle, StartError, Sure, lock};
 use super::udp::Udp;
-use crate::api::{CoreConfig, SfuEvent};
+use crate::api::{CoreConfig, PeerId, SfuEvent};
 use crate::engine::{Counters, Engine, Given};
 
 /// Commands on their way here. 4 Mbit/s are 450 packets/s: room for a second of eight layers.
@@ -48,6 +48,7 @@ pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError
     let woken = Arc::new(AtomicBool::new(false));
     let local = udp.local();
     let counters = Arc::new(Mutex::new(Counters::default()));
+    let sure = Arc::new(Mutex::new(BTreeMap::new()));
     let run = RunLoop {
         engine,
         udp,
@@ -59,9 +60,10 @@ pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError
         dropped: 0,
         counters: counters.clone(),
         taps: Taps::new(),
+        sure: sure.clone(),
     };
     std::thread::Builder::new().name("media".into()).spawn(move || run.run(poll)).map_err(StartError::Setup)?;
-    let inner = Inner { queue, waker, woken, dropped: AtomicU64::new(0), local, counters };
+    let inner = Inner { queue, waker, woken, dropped: AtomicU64::new(0), local, sure, counters };
     Ok((SfuHandle { inner: Arc::new(inner) }, events))
 }
 
@@ -79,6 +81,7 @@ struct RunLoop {
     dropped: u64,
     counters: Arc<Mutex<Counters>>,
     taps: Taps,
+    sure: Arc<Mutex<BTreeMap<PeerId, Sure>>>,
 }
 
 impl RunLoop {
@@ -147,13 +150,41 @@ impl RunLoop {
                     return false;
                 }
                 Ok(command) => self.handle(command),
-                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Empty) => {
+                    self.take_sure(true);
+                    return true;
+                }
             }
             self.pump();
         }
+        self.take_sure(false);
         // The rest in the next turn, after the datagrams that came meanwhile.
         let _ = self.waker.wake();
         true
+    }
+
+    /// What found the queue full. Of a peer not known yet only once the queue is `empty`: its offer may still be in it.
+    fn take_sure(&mut self, empty: bool) {
+        let mut taken = std::mem::take(&mut *lock(&self.sure));
+        if !empty {
+            let early: BTreeMap<PeerId, Sure> = taken.extract_if(.., |peer, _| !self.engine.knows(*peer)).collect();
+            // What was said meanwhile is newer and stays.
+            let mut waiting = lock(&self.sure);
+            for (peer, sure) in early {
+                let entry = waiting.entry(peer).or_default();
+                entry.removed |= sure.removed;
+                entry.grants = entry.grants.or(sure.grants);
+            }
+        }
+        for (peer, sure) in taken {
+            if let Some(grants) = sure.grants {
+                self.handle(Command::Grants { peer, grants });
+            }
+            if sure.removed {
+                self.handle(Command::Remove { peer });
+            }
+            self.pump();
+        }
     }
 
     fn handle(&mut self, command: Command) {

@@ -95,6 +95,10 @@ impl Engine {
         })
     }
 
+    pub fn knows(&self, id: PeerId) -> bool {
+        self.peers.contains_key(&id)
+    }
+
     pub fn n_peers(&self) -> usize {
         self.peers.len()
     }
