@@ -23,7 +23,7 @@ const ABSOLUTE_HOLDS: i64 = 10 * SECOND;
 /// A change of the mapping beyond this is a step and is taken at once; below, it is jitter and is followed slowly.
 const STEP: i64 = SECOND / 10;
 const FOLLOW: i64 = 8;
-/// Sender reports tell the drift when they are so far apart. Beyond [`DRIFT_SPAN_MIN`] they tell nonsense.
+/// Sender reports tell the drift when they are so far apart. Beyond [`DRIFT_MAX_PPB`] they tell nonsense.
 const DRIFT_SPAN_MIN: i64 = 10 * SECOND;
 const DRIFT_SPAN_MAX: i64 = 600 * SECOND;
 const DRIFT_MAX_PPB: i64 = 500_000;
