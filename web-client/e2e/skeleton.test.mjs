@@ -151,6 +151,8 @@ test("a busy port is one clear sentence and exit code 2", { timeout: 30_000 }, a
 
 /** A curve in the middle of the operative field, with a pen. */
 async function draw(page) {
+  // Ink is not drawn on a picture that is late, as it may be while the machine is busy.
+  await until(async () => (await page.locator("[data-testid=stage]").getAttribute("data-look")) === "live", "a live picture", 30_000);
   const box = await page.locator(VIDEO).boundingBox();
   const cdp = await page.context().newCDPSession(page);
   const at = (type, i) =>
