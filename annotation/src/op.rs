@@ -115,5 +115,6 @@ pub fn check(op: &wire::Op) -> Result<(), Fault> {
         // An earlier page of the same author may have drawn it.
         Body::Undo(u) => own(u.stroke.as_ref()).map(|_| ()),
         Body::ClearAll(_) | Body::InkOff(_) => Ok(()),
+        Body::Pin(_) | Body::Lead(_) | Body::Grant(_) | Body::Rebase(_) => Err(Fault::Empty),
     }
 }

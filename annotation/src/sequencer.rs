@@ -218,6 +218,7 @@ impl Sequencer {
                 clear.up_to = clear.up_to.min(now.0);
                 Ok(())
             }
+            Body::Pin(_) | Body::Lead(_) | Body::Grant(_) | Body::Rebase(_) => Err(Fault::Empty),
             Body::InkOff(_) => {
                 if rights.is_room {
                     Ok(())

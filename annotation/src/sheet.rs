@@ -79,6 +79,7 @@ impl Sheets {
                 self.bytes = self.strokes.values().map(prost::Message::encoded_len).sum();
             }
             Some(Body::InkOff(i)) => self.off = i.off,
+            Some(Body::Pin(_) | Body::Lead(_) | Body::Grant(_) | Body::Rebase(_)) => {}
             None => {} // void: an op that was refused keeps its place, nothing else
         }
     }

@@ -216,6 +216,7 @@ fn stroke(author: u32, seq: u32, number: u32, began: CaptureTime) -> wire::Op {
         program_rtp_ts: began.rtp_90khz(),
         layout_rev: 1,
         mapping_as_told: false,
+        ..Default::default()
     };
     let commit = wire::StrokeCommit {
         key: Some(wire::StrokeKey { author, epoch: author, number }),
@@ -224,6 +225,7 @@ fn stroke(author: u32, seq: u32, number: u32, began: CaptureTime) -> wire::Op {
         frame: Some(frame),
         began: began.0,
         points: Some(points),
+        ..Default::default()
     };
     op(author, seq, Body::Stroke(commit))
 }

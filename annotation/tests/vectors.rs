@@ -44,9 +44,11 @@ fn a_packet_of_ink_has_the_same_bytes_everywhere() {
             program_rtp_ts: 4_000_000_000,
             layout_rev: 1,
             mapping_as_told: false,
+            ..Default::default()
         }),
         began: 0xEE00_0000_9000_0000,
         points: Some(points::encode(&[p(100, 200, 12), p(130, 190, 13)])),
+        ..Default::default()
     };
     let op = wire::Op { author: 2, epoch: 7, seq: 5, at: 0xEE00_0000_A000_0000, body: Some(wire::op::Body::Stroke(commit)) };
     let packet = wire::InkPacket { version: 1, ops: vec![op], have_order: 41, ..Default::default() };

@@ -37,6 +37,7 @@ fn frame() -> wire::FrameRef {
         program_rtp_ts: 3_000_000_000,
         layout_rev: 1,
         mapping_as_told: false,
+        ..Default::default()
     }
 }
 
@@ -55,6 +56,7 @@ fn live_packets(points: &[Point]) -> Vec<wire::InkPacket> {
                 first: first as u32,
                 points: Some(points::encode(&points[first..packet * per_packet])),
                 lifted: false,
+                ..Default::default()
             };
             wire::InkPacket { version: annotation::INK_VERSION, live: vec![live], have_order: 40, ..Default::default() }
         })

@@ -360,6 +360,7 @@ impl Case {
                 may_draw,
                 family_ja: profile.family_ja.clone(),
                 family_en: profile.family_en.clone(),
+                asks_pen: false,
                 left: !present && !self.lost.contains(&profile.author),
             }
         });

@@ -358,6 +358,7 @@ fn frame(capture: CaptureTime) -> wire::FrameRef {
         program_rtp_ts: capture.rtp_90khz(),
         layout_rev: 1,
         mapping_as_told: false,
+        ..Default::default()
     }
 }
 
@@ -374,6 +375,7 @@ fn stroke(number: u32, seq: u32, began: CaptureTime) -> wire::Op {
         frame: Some(frame(began)),
         began: began.0,
         points: Some(some_points(0, 30)),
+        ..Default::default()
     };
     wire::Op { author: 1, epoch: 1, seq, at: began.0, body: Some(Body::Stroke(commit)) }
 }
@@ -397,6 +399,7 @@ fn live(number: u32, first: u32, n: u32, began: CaptureTime) -> Vec<u8> {
         first,
         points: Some(some_points(first, n)),
         lifted: false,
+        ..Default::default()
     };
     InkPacket { version: 1, live: vec![live], ..Default::default() }.encode_to_vec()
 }

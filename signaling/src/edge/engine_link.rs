@@ -321,6 +321,8 @@ async fn converse(
                 let _ = shared.events.send(LinkEvent::Feeds { case: case.clone(), list }).await;
                 continue;
             }
+            // The tracker's: no engine of this version says them yet.
+            Some(to_server::Body::Xform(_) | to_server::Body::Still(_) | to_server::Body::Rebased(_)) => continue,
             Some(to_server::Body::Hello(_)) | None => continue,
         };
         if shared.events.try_send(event).is_err() {

@@ -204,6 +204,7 @@ impl Page {
             frame: Some(frame),
             began: at,
             points: Some(points),
+            ..Default::default()
         };
         self.op(op::Body::Stroke(stroke))
     }

@@ -403,8 +403,8 @@ export class Client {
       case 'assign': return this.handleAssign(body.value.slot, body.value.feed, now);
       case 'health': return this.store.handleHealth(body.value, now);
       case 'feeds': return this.handleFeeds(body.value.feeds);
-      case 'voice': // who is in a voice slot; the list of who is present shows who speaks
-      case undefined: return;
+      // xform, pointer: not drawn yet. voice: who is in a voice slot; the list of who is present shows who speaks
+      case 'xform': case 'pointer': case 'voice': case undefined: return;
       default: return unreachable(body);
     }
   }

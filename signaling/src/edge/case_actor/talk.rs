@@ -57,6 +57,12 @@ impl Actor {
             },
             // The socket's reader takes it as its end already.
             Body::Leave(_) => self.remove_page(epoch, true),
+            // Everybody who may draw draws; nobody need ask.
+            Body::AskPen(_) => {}
+            Body::Pointer(pointer) => {
+                let eph = Eph { version: crate::SIGNAL_VERSION, pointers: vec![pointer], ..Default::default() };
+                self.handle_eph(epoch, eph, at);
+            }
             Body::Select(select) => self.handle_select(epoch, select),
             // Without the confirmation nothing ends: the hold was let go.
             Body::End(end) if !end.confirm => {}

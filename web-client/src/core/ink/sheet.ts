@@ -235,6 +235,7 @@ export class Sheet {
       }
       case 'clearAll': return this.handleClear(op.body.value.upTo);
       case 'inkOff': this.off = op.body.value.off; return;
+      case 'pin': case 'lead': case 'grant': case 'rebase': return;
       case undefined: return; // void: refused in its place, or of a later version
       default: return unreachable(op.body);
     }
