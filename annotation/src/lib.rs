@@ -3,8 +3,11 @@
 
 pub mod fuzz;
 pub mod id;
+pub mod measure;
 pub mod op;
+pub mod outline;
 pub mod points;
+pub mod rebase;
 pub mod sequencer;
 pub mod sheet;
 pub mod time;

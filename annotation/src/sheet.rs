@@ -3,11 +3,23 @@
 
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use crate::id::{FeedId, Order};
 use crate::op::StrokeId;
 use crate::time::CaptureTime;
 use crate::wire::{self, op::Body};
+
+/// A fading stroke is gone this long after the server took it.
+pub const FADE_AFTER: Duration = Duration::from_secs(10);
+/// The last part of that, in which it fades.
+pub const FADING: Duration = Duration::from_secs(2);
+
+/// How much of a fading stroke is seen this long after `received` (AN17): 1, then a straight line to 0.
+pub fn opacity(since_received: Duration) -> f64 {
+    let left = FADE_AFTER.saturating_sub(since_received);
+    (left.as_secs_f64() / FADING.as_secs_f64()).min(1.0)
+}
 
 /// All ink of one case, by stroke. A sheet is the ink of one surface: [`Sheets::sheet`].
 #[derive(Debug, Clone, Default)]
