@@ -8,6 +8,7 @@ pub mod authorize;
 pub mod case;
 pub mod claims;
 pub mod demo;
+pub mod ice_session;
 pub mod ink_room;
 mod ink_wet;
 pub mod texts;

@@ -90,6 +90,15 @@ codes! {
     RequestMalformed = "request.malformed",
         "要求の形式が正しくありません。",
         "The request is not well formed.";
+    RequestMediaType = "request.media-type",
+        "要求の内容の種類（Content-Type）が違います。接続の要求は application/sdp、続きは application/trickle-ice-sdpfrag で送ってください。",
+        "The request's Content-Type is not the right one. Send an offer as application/sdp, and what follows as application/trickle-ice-sdpfrag.";
+    PreconditionMissing = "request.precondition.missing",
+        "どの接続への要求かが示されていません。If-Match に ETag の値を入れてください。",
+        "The request does not say which session it is for. Put the value of ETag into If-Match.";
+    PreconditionFailed = "request.precondition.failed",
+        "この要求は、もう続いていない接続へのものです。接続し直してください。",
+        "The request is for a session that no longer runs. Connect again.";
     RequestTooLarge = "request.too-large",
         "要求が大きすぎます。",
         "The request is too large.";

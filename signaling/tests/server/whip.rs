@@ -52,7 +52,26 @@ async fn sg24_a_camera_publishes_under_a_free_name_and_ends_with_delete() {
     assert_eq!(request(&host, "DELETE", &first, &head, "").await.code(), "media.unknown");
 
     let fragment = format!("Authorization: Bearer {}\r\nContent-Type: application/trickle-ice-sdpfrag\r\n", tokens.publisher);
-    assert_eq!(request(&host, "PATCH", &second, &fragment, "a=end-of-candidates\r\n").await.status, 204);
+    let unnamed = request(&host, "PATCH", &second, &fragment, "a=end-of-candidates\r\n").await;
+    assert_eq!((unnamed.status, unnamed.code().as_str()), (428, "request.precondition.missing"));
+    let tag = again.header("etag").expect("an entity-tag").to_owned();
+    let named = format!("{fragment}If-Match: {tag}\r\n");
+    assert_eq!(request(&host, "PATCH", &second, &named, "a=end-of-candidates\r\n").await.status, 204);
+    let sdp = format!("{head}If-Match: {tag}\r\n");
+    let wrong = request(&host, "PATCH", &second, &sdp, "a=end-of-candidates\r\n").await;
+    assert_eq!((wrong.status, wrong.code().as_str()), (415, "request.media-type"));
+
+    // RFC 9725 §4.3.2: other credentials restart ICE, and the entity-tag is another one.
+    let any = format!("{fragment}If-Match: *\r\n");
+    let restart = "a=ice-ufrag:NewOne\r\na=ice-pwd:Q3vZsp1VPDR5ayklYbXDVj2k\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n";
+    let restarted = request(&host, "PATCH", &second, &any, restart).await;
+    assert_eq!(restarted.status, 200, "{}", restarted.body);
+    assert!(restarted.body.contains("a=ice-ufrag:") && restarted.body.contains("a=candidate:"), "{}", restarted.body);
+    let before = again.body.lines().find(|line| line.starts_with("a=ice-pwd:")).expect("a password");
+    assert!(!restarted.body.contains(before), "new credentials");
+    assert_ne!(restarted.header("etag"), Some(tag.as_str()));
+    let old = request(&host, "PATCH", &second, &named, "a=end-of-candidates\r\n").await;
+    assert_eq!((old.status, old.code().as_str()), (412, "request.precondition.failed"));
     assert_eq!(request(&host, "DELETE", &second, &head, "").await.status, 200);
     assert_eq!(request(&host, "DELETE", &second, &head, "").await.code(), "media.unknown");
 

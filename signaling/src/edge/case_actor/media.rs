@@ -1,4 +1,4 @@
-//! Media thread and engine as the case sees them: peers, grants, watchers, health, frame indexes; WHEP players.
+//! Media thread and engine as the case sees them: peers, grants, watchers, health, frame indexes.
 
 use annotation::id::{Epoch, FeedId};
 use annotation::time::CaptureTime;
@@ -9,9 +9,7 @@ use prost::Message;
 use sfu::{Channel, Grants, PeerId, SfuEvent};
 use tracing::{debug, info, warn};
 
-use super::{Actor, Player, WhepWord};
-use crate::authorize::{Action, authorize};
-use crate::claims::Claims;
+use super::Actor;
 use crate::edge::engine_link::LinkEvent;
 use crate::edge::metrics::{CaseFigures, PeerFigures};
 use crate::texts::Code;
@@ -23,8 +21,6 @@ const PEER_BITS: u32 = 40;
 const FRAME_REPEATS: usize = 3;
 /// Feeds of one case.
 pub(super) const FEEDS_MAX: usize = 32;
-/// WHEP players of one case at once.
-const PLAYERS_MAX: usize = 16;
 
 /// The case's place in the directory, out of a peer's number.
 pub(crate) fn case_number(peer: PeerId) -> u32 {
@@ -126,7 +122,7 @@ impl Actor {
                 self.people_dirty = true;
             }
         }
-        self.players.retain(|_, player| player.peer != peer);
+        self.players.retain(|_, player| player.media.peer != peer);
     }
 
     pub(super) fn handle_engine(&mut self, event: LinkEvent) {
@@ -281,56 +277,6 @@ impl Actor {
         let Some(peer) = page.peer else { return };
         if page.grants != grants && self.around.sfu.set_grants(peer, grants).is_ok() {
             page.grants = grants;
-        }
-    }
-
-    pub(super) fn handle_whep_open(
-        &mut self,
-        claims: Claims,
-        feed: FeedId,
-        layer: &str,
-        resource: String,
-    ) -> Result<(PeerId, LayerId), Code> {
-        let who = format!("token:{}", claims.id);
-        let role = claims.role;
-        if let Err(denied) = authorize(&claims, &Action::Watch(feed.clone()), &self.case.facts(), self.now()) {
-            self.audit(who, role, "whep-start", denied.code().as_str());
-            return Err(denied.code());
-        }
-        let layer = self.layer_of(&feed, layer)?;
-        if self.players.len() >= PLAYERS_MAX {
-            return Err(Code::CaseFull);
-        }
-        let peer = self.next_peer();
-        info!(case = %self.case.id(), %feed, %layer, "a player starts");
-        self.audit(who, role, "whep-start", "ok");
-        self.players.insert(resource, Player { peer, claims });
-        Ok((peer, layer))
-    }
-
-    pub(super) fn handle_whep(&mut self, claims: &Claims, resource: &str, word: WhepWord) -> Result<(), Code> {
-        let player = self.players.get(resource).ok_or(Code::MediaUnknown)?;
-        if player.claims.id != claims.id {
-            return Err(Code::MediaUnknown);
-        }
-        match word {
-            WhepWord::Candidates(candidates) => {
-                for candidate in candidates {
-                    let _ = self.around.sfu.add_candidate(player.peer, candidate);
-                }
-            }
-            WhepWord::Delete => {
-                let (who, role) = (format!("token:{}", claims.id), claims.role);
-                self.close_player(resource);
-                self.audit(who, role, "whep-end", "ok");
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn close_player(&mut self, resource: &str) {
-        if let Some(player) = self.players.remove(resource) {
-            let _ = self.around.sfu.remove(player.peer);
         }
     }
 

@@ -11,6 +11,7 @@ mod ink;
 mod media;
 mod page;
 mod publish;
+mod resource;
 mod talk;
 
 pub(crate) use self::media::case_number;
@@ -34,6 +35,8 @@ use tracing::{error, info, warn};
 use self::health::EngineFigures;
 use self::page::Page;
 use self::publish::Publication;
+use self::resource::Player;
+pub use self::resource::{Offering, Ported, ResourceWord};
 use super::clock::Timeline;
 use super::engine_link::{LinkCommands, LinkEvent};
 use super::mailbox::Mailbox;
@@ -68,20 +71,19 @@ pub enum CaseInput {
     Gone { epoch: Epoch, connection: u64, parting: Parting },
     /// A page's offer has been answered by the media thread, or not.
     Offered { epoch: Epoch, peer: PeerId, answered: bool },
-    /// A player wants a feed, at a layer by name (or `auto`). Reply: the number under which to offer, and the layer it gets.
+    /// A player wants a feed, at a layer by name (or `auto`).
     WhepOpen {
         claims: Claims,
         feed: FeedId,
         layer: String,
         resource: String,
-        reply: oneshot::Sender<Result<(PeerId, LayerId), Code>>,
+        offer: String,
+        reply: oneshot::Sender<Result<Offering, Code>>,
     },
-    /// A camera wants to publish a feed. Reply: the number under which to offer.
-    WhipOpen { claims: Claims, feed: FeedId, resource: String, reply: oneshot::Sender<Result<PeerId, Code>> },
-    /// A camera's later word on its resource.
-    Whip { claims: Claims, resource: String, word: WhepWord, reply: oneshot::Sender<Result<(), Code>> },
-    /// A player's later word on its resource.
-    Whep { claims: Claims, resource: String, word: WhepWord, reply: oneshot::Sender<Result<(), Code>> },
+    /// A camera wants to publish a feed.
+    WhipOpen { claims: Claims, feed: FeedId, resource: String, offer: String, reply: oneshot::Sender<Result<Offering, Code>> },
+    /// A camera's or player's later word on its resource.
+    Resource { claims: Claims, resource: String, word: ResourceWord, reply: oneshot::Sender<Result<Ported, Code>> },
     /// The server stops: every page is told.
     Stop(oneshot::Sender<()>),
 }
@@ -101,12 +103,6 @@ pub enum Parting {
 #[derive(Debug, Clone)]
 pub struct Welcoming {
     pub resume: String,
-}
-
-#[derive(Debug)]
-pub enum WhepWord {
-    Candidates(Vec<String>),
-    Delete,
 }
 
 /// A page has entered. `connection` names its socket in later inputs.
@@ -143,13 +139,6 @@ pub struct CaseHandle {
     pub events: mpsc::Sender<CaseEvent>,
     pub phase: watch::Receiver<Phase>,
     pub figures: Arc<Mutex<CaseFigures>>,
-}
-
-/// A WHEP player.
-#[derive(Debug)]
-struct Player {
-    peer: PeerId,
-    claims: Claims,
 }
 
 pub(super) struct Actor {
@@ -300,20 +289,16 @@ impl Actor {
             }
             CaseInput::Gone { epoch, connection, parting } => self.handle_gone(epoch, connection, parting),
             CaseInput::Offered { epoch, peer, answered } => self.handle_offered(epoch, peer, answered),
-            CaseInput::WhepOpen { claims, feed, layer, resource, reply } => {
-                let opened = self.handle_whep_open(claims, feed, &layer, resource);
+            CaseInput::WhepOpen { claims, feed, layer, resource, offer, reply } => {
+                let opened = self.handle_whep_open(claims, feed, &layer, resource, offer);
                 let _ = reply.send(opened);
             }
-            CaseInput::WhipOpen { claims, feed, resource, reply } => {
-                let opened = self.handle_whip_open(&claims, feed, resource);
+            CaseInput::WhipOpen { claims, feed, resource, offer, reply } => {
+                let opened = self.handle_whip_open(&claims, feed, resource, offer);
                 let _ = reply.send(opened);
             }
-            CaseInput::Whip { claims, resource, word, reply } => {
-                let done = self.handle_whip(&claims, &resource, word);
-                let _ = reply.send(done);
-            }
-            CaseInput::Whep { claims, resource, word, reply } => {
-                let done = self.handle_whep(&claims, &resource, word);
+            CaseInput::Resource { claims, resource, word, reply } => {
+                let done = self.handle_resource(&claims, &resource, word);
                 let _ = reply.send(done);
             }
             CaseInput::Stop(_) => {}

@@ -6,10 +6,11 @@ use annotation::id::FeedId;
 use link::frame::FeedState;
 use link::id::LayerId;
 use link::wire as to_engine;
-use sfu::{PeerId, VideoCodec};
+use sfu::{Grants, PeerKind, VideoCodec};
 use tracing::info;
 
-use super::{Actor, WhepWord};
+use super::Actor;
+use super::resource::{Offering, Resource};
 use crate::authorize::{Action, authorize};
 use crate::claims::{Claims, TokenId};
 use crate::texts::Code;
@@ -23,11 +24,11 @@ const SSRC_FIRST: u32 = 0x5300_0000;
 /// One published feed.
 #[derive(Debug)]
 pub(super) struct Publication {
-    token: TokenId,
+    pub(super) token: TokenId,
     expires_unix_s: u64,
     role: crate::claims::Role,
-    resource: String,
-    pub(super) peer: PeerId,
+    pub(super) resource: String,
+    pub(super) media: Resource,
     ssrc: u32,
     /// Known with its first picture.
     codec: Option<VideoCodec>,
@@ -36,9 +37,15 @@ pub(super) struct Publication {
 }
 
 impl Actor {
-    /// A camera asks to publish. Reply: the number under which to offer. The same token may come again, as after a break,
+    /// A camera asks to publish. The same token may come again, as after a break,
     /// and takes the place of what it published before.
-    pub(super) fn handle_whip_open(&mut self, claims: &Claims, feed: FeedId, resource: String) -> Result<PeerId, Code> {
+    pub(super) fn handle_whip_open(
+        &mut self,
+        claims: &Claims,
+        feed: FeedId,
+        resource: String,
+        offer: String,
+    ) -> Result<Offering, Code> {
         let who = format!("token:{}", claims.id);
         let allowed = authorize(claims, &Action::Publish(feed.clone()), &self.case.facts(), self.now());
         let allowed = allowed.map_err(|denied| denied.code()).and_then(|()| self.may_take(claims, &feed));
@@ -46,7 +53,8 @@ impl Actor {
             self.audit(who, claims.role, "whip-start", code.as_str());
             return Err(code);
         }
-        let peer = self.next_peer();
+        // A camera sends; it is shown and told nothing.
+        let media = Resource::new(self.next_peer(), PeerKind::Whip { feed: feed.clone() }, Grants::default(), offer);
         info!(case = %self.case.id(), %feed, "a camera publishes");
         self.audit(who, claims.role, "whip-start", "ok");
         self.publications_made += 1;
@@ -55,16 +63,16 @@ impl Actor {
             expires_unix_s: claims.expires_unix_s,
             role: claims.role,
             resource,
-            peer,
+            media: media.clone(),
             ssrc: SSRC_FIRST + self.publications_made,
             codec: None,
             up: false,
         };
         if let Some(before) = self.publications.insert(feed.clone(), publication) {
             self.tell_ingest(&feed, before.ssrc, before.codec, true);
-            let _ = self.around.sfu.remove(before.peer);
+            let _ = self.around.sfu.remove(before.media.peer);
         }
-        Ok(peer)
+        Ok(media.offering())
     }
 
     fn may_take(&self, claims: &Claims, feed: &FeedId) -> Result<(), Code> {
@@ -77,26 +85,12 @@ impl Actor {
         }
     }
 
-    pub(super) fn handle_whip(&mut self, claims: &Claims, resource: &str, word: WhepWord) -> Result<(), Code> {
-        let of = self.publications.iter().find(|(_, p)| p.resource == resource && p.token == claims.id);
-        let Some((feed, peer)) = of.map(|(feed, p)| (feed.clone(), p.peer)) else { return Err(Code::MediaUnknown) };
-        match word {
-            WhepWord::Candidates(candidates) => {
-                for candidate in candidates {
-                    let _ = self.around.sfu.add_candidate(peer, candidate);
-                }
-            }
-            WhepWord::Delete => self.end_publication(&feed),
-        }
-        Ok(())
-    }
-
     /// For good: taken off every list, and out of the composed picture.
     pub(super) fn end_publication(&mut self, feed: &FeedId) {
         let Some(ended) = self.publications.remove(feed) else { return };
         info!(case = %self.case.id(), %feed, "a camera ended");
         self.audit(format!("token:{}", ended.token), ended.role, "whip-end", "ok");
-        let _ = self.around.sfu.remove(ended.peer);
+        let _ = self.around.sfu.remove(ended.media.peer);
         self.tell_ingest(feed, ended.ssrc, ended.codec, true);
         let _ = self.around.sfu.forget_feed(self.case.id().clone(), feed.clone());
         self.feeds.retain(|f| f.feed != feed.as_str());

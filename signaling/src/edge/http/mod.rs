@@ -3,6 +3,7 @@
 
 mod files;
 mod problem;
+mod resource;
 mod session;
 mod socket;
 mod whep;
@@ -71,10 +72,13 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(figures))
         .route("/api/session", post(session::open))
         .route("/ws", get(socket::upgrade))
-        .route("/whep/{case}", post(whep::open).options(whep::options))
-        .route("/whep/{case}/{resource}", patch(whep::trickle).delete(whep::end).options(whep::options))
-        .route("/whip/{case}/{feed}", post(whip::open).options(whep::options))
-        .route("/whip/{case}/{feed}/{resource}", patch(whip::trickle).delete(whip::end).options(whep::options))
+        .route("/whep/{case}", post(whep::open).options(resource::options))
+        .route("/whep/{case}/{resource}", patch(resource::patch_player).delete(resource::end_player).options(resource::options))
+        .route("/whip/{case}/{feed}", post(whip::open).options(resource::options))
+        .route(
+            "/whip/{case}/{feed}/{resource}",
+            patch(resource::patch_camera).delete(resource::end_camera).options(resource::options),
+        )
         .route("/api/{*rest}", any(|| async { Problem(Code::NotFound) }))
         .fallback(files::serve)
         .method_not_allowed_fallback(|| async { Problem(Code::MethodNotAllowed) })

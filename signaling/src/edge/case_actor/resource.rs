@@ -1,0 +1,159 @@
+//! WHIP and WHEP resources as the case keeps them: whose they are, their ICE session, and later words on them.
+
+use annotation::id::FeedId;
+use sfu::{Grants, PeerId, PeerKind};
+use tracing::info;
+
+use super::Actor;
+use crate::authorize::{Action, authorize};
+use crate::claims::Claims;
+use crate::ice_session::{Fragment, IceSession, IfMatch, Patch};
+use crate::texts::Code;
+
+/// WHEP players of one case at once.
+const PLAYERS_MAX: usize = 16;
+
+/// As what a player or camera is to be offered to the media thread.
+pub type Offering = (PeerId, PeerKind, Grants);
+
+/// On a WHIP or WHEP resource.
+#[derive(Debug)]
+pub enum ResourceWord {
+    /// What is its entity-tag?
+    Tag,
+    Patch {
+        if_match: IfMatch,
+        fragment: Fragment,
+    },
+    /// The restart that a Patch asked for has been answered.
+    Restarted {
+        offer: String,
+        candidates: Vec<String>,
+    },
+    Delete,
+}
+
+/// The answer to a [`ResourceWord`].
+#[derive(Debug)]
+pub enum Ported {
+    Done,
+    Tag(String),
+    /// ICE restarts with this offer; then `Restarted`.
+    Restart {
+        peer: PeerId,
+        kind: PeerKind,
+        grants: Grants,
+        offer: String,
+        candidates: Vec<String>,
+    },
+}
+
+/// The media side of one resource.
+#[derive(Debug, Clone)]
+pub(super) struct Resource {
+    pub(super) peer: PeerId,
+    kind: PeerKind,
+    grants: Grants,
+    ice: IceSession,
+}
+
+/// A WHEP player.
+#[derive(Debug)]
+pub(super) struct Player {
+    pub(super) claims: Claims,
+    pub(super) media: Resource,
+}
+
+impl Resource {
+    pub(super) fn new(peer: PeerId, kind: PeerKind, grants: Grants, offer: String) -> Self {
+        Resource { peer, kind, grants, ice: IceSession::new(offer) }
+    }
+
+    pub(super) fn offering(&self) -> Offering {
+        (self.peer, self.kind.clone(), self.grants)
+    }
+}
+
+impl Actor {
+    pub(super) fn handle_whep_open(
+        &mut self,
+        claims: Claims,
+        feed: FeedId,
+        layer: &str,
+        resource: String,
+        offer: String,
+    ) -> Result<Offering, Code> {
+        let who = format!("token:{}", claims.id);
+        let role = claims.role;
+        if let Err(denied) = authorize(&claims, &Action::Watch(feed.clone()), &self.case.facts(), self.now()) {
+            self.audit(who, role, "whep-start", denied.code().as_str());
+            return Err(denied.code());
+        }
+        let layer = self.layer_of(&feed, layer)?;
+        if self.players.len() >= PLAYERS_MAX {
+            return Err(Code::CaseFull);
+        }
+        info!(case = %self.case.id(), %feed, %layer, "a player starts");
+        self.audit(who, role, "whep-start", "ok");
+        let grants = Grants { see: true, hear: false, speak: false };
+        let media = Resource::new(self.next_peer(), PeerKind::Whep { feed, layer }, grants, offer);
+        let offering = media.offering();
+        self.players.insert(resource, Player { claims, media });
+        Ok(offering)
+    }
+
+    /// A later word on a resource; only its own token has one.
+    pub(super) fn handle_resource(&mut self, claims: &Claims, resource: &str, word: ResourceWord) -> Result<Ported, Code> {
+        let camera = self.publications.iter().find(|(_, p)| p.resource == resource && p.token == claims.id);
+        let camera = camera.map(|(feed, _)| feed.clone());
+        let player = self.players.get_mut(resource).filter(|player| player.claims.id == claims.id);
+        let media = match (&camera, player) {
+            (Some(feed), _) => self.publications.get_mut(feed).map(|p| &mut p.media),
+            (None, Some(player)) => Some(&mut player.media),
+            (None, None) => None,
+        };
+        let media = media.ok_or(Code::MediaUnknown)?;
+        match word {
+            ResourceWord::Tag => Ok(Ported::Tag(media.ice.tag())),
+            ResourceWord::Patch { if_match, fragment } => match media.ice.judge(&if_match, fragment)? {
+                Patch::Trickle(candidates) => {
+                    let peer = media.peer;
+                    self.add_candidates(peer, candidates);
+                    Ok(Ported::Done)
+                }
+                Patch::Restart { offer, candidates } => {
+                    let (peer, kind, grants) = media.offering();
+                    Ok(Ported::Restart { peer, kind, grants, offer, candidates })
+                }
+            },
+            ResourceWord::Restarted { offer, candidates } => {
+                media.ice.handle_restarted(offer);
+                let (peer, tag) = (media.peer, media.ice.tag());
+                self.add_candidates(peer, candidates);
+                Ok(Ported::Tag(tag))
+            }
+            ResourceWord::Delete => {
+                match camera {
+                    Some(feed) => self.end_publication(&feed),
+                    None => {
+                        self.close_player(resource);
+                        self.audit(format!("token:{}", claims.id), claims.role, "whep-end", "ok");
+                    }
+                }
+                Ok(Ported::Done)
+            }
+        }
+    }
+
+    fn add_candidates(&self, peer: PeerId, candidates: Vec<String>) {
+        for candidate in candidates {
+            let _ = self.around.sfu.add_candidate(peer, candidate);
+        }
+    }
+
+    pub(super) fn close_player(&mut self, resource: &str) {
+        if let Some(player) = self.players.remove(resource) {
+            let _ = self.around.sfu.remove(player.media.peer);
+        }
+    }
+}
