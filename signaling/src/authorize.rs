@@ -42,6 +42,8 @@ pub enum Action {
     VetoInk,
     /// Have one's voice forwarded at all. Whether it is forwarded *now* also hangs on the voice rule of the case.
     Speak,
+    /// A player: hear all who speak, mixed. Pages hear by attending.
+    Listen,
     /// Let remote voices into the room, and the room's out.
     OpenVoice,
     /// Silence all remote voices.
@@ -64,6 +66,7 @@ impl Action {
             Action::Draw => "draw",
             Action::VetoInk => "veto-ink",
             Action::Speak => "speak",
+            Action::Listen => "listen",
             Action::OpenVoice => "open-voice",
             Action::MuteRemote => "mute-remote",
             Action::EndCase => "end-case",
@@ -160,6 +163,7 @@ fn role_may(role: Role, action: &Action) -> bool {
         Action::Attend => matches!(role, Room | Mentor | Desk | Observer),
         Action::Watch(_) => matches!(role, Room | Mentor | Desk | Observer | Viewer),
         Action::Publish(_) => role == Publisher,
+        Action::Listen => matches!(role, Room | Mentor | Desk | Observer | Viewer),
         Action::Draw | Action::Speak => matches!(role, Room | Mentor | Desk),
         Action::VetoInk | Action::OpenVoice | Action::MuteRemote | Action::EndCase => role == Room,
         Action::ReadHealth => matches!(role, Desk | Vendor),
@@ -197,7 +201,7 @@ mod tests {
         }
     }
 
-    fn actions() -> [Action; 13] {
+    fn actions() -> [Action; 14] {
         [
             Action::SignIn,
             Action::Join,
@@ -212,6 +216,7 @@ mod tests {
             Action::EndCase,
             Action::ReadHealth,
             Action::ReadMetrics,
+            Action::Listen,
         ]
     }
 
@@ -219,15 +224,15 @@ mod tests {
     fn sg2_the_table_of_roles_and_actions_is_as_written() {
         // Columns in the order of `actions()`.
         let table = [
-            (Role::Room, "11110111 11100"),
-            (Role::Mentor, "11110101 00000"),
-            (Role::Desk, "11110101 00010"),
-            (Role::Observer, "11110000 00000"),
-            (Role::Vendor, "11000000 00011"),
-            (Role::Planner, "10000000 00000"),
-            (Role::Administrator, "10000000 00001"),
-            (Role::Publisher, "00001000 00000"),
-            (Role::Viewer, "00010000 00000"),
+            (Role::Room, "11110111 111001"),
+            (Role::Mentor, "11110101 000001"),
+            (Role::Desk, "11110101 000101"),
+            (Role::Observer, "11110000 000001"),
+            (Role::Vendor, "11000000 000110"),
+            (Role::Planner, "10000000 000000"),
+            (Role::Administrator, "10000000 000010"),
+            (Role::Publisher, "00001000 000000"),
+            (Role::Viewer, "00010000 000001"),
         ];
         let live = case("demo");
         let facts = CaseFacts { case: &live, phase: Phase::Live };

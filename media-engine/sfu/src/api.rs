@@ -24,7 +24,7 @@ pub struct PeerId(pub u64);
 pub enum PeerKind {
     /// A page: 5 video slots, 8 voice slots, its own voice, four data channels.
     Client,
-    /// A player: one video, and no say in what it shows.
+    /// A player: one video, and no say in what it shows; with `hear`, all who speak mixed on one track.
     Whep { feed: FeedId, layer: LayerId },
     /// A camera that publishes one video, H.264 or VP8, which becomes the layer `high` of this feed; its sound is
     /// declined. The offer is the permission: to take it away, remove the peer. The newest publisher of a feed takes the

@@ -181,7 +181,8 @@ fn player(lines: &[Line]) -> Result<Shape, SdpError> {
     if video.len() != 1 || count(Kind::Video) != 1 || count(Kind::Audio) > 1 || count(Kind::Data) > 0 {
         return Err(SdpError::Shape("a player has one video to receive, at most one audio, and no data".into()));
     }
-    Ok(Shape { video, ..Shape::default() })
+    let voice_in = lines.iter().filter(|l| l.kind == Kind::Audio && l.receives).map(|l| l.mid.clone()).collect();
+    Ok(Shape { video, voice_in, ..Shape::default() })
 }
 
 /// One video to send, in one size; perhaps one audio, which is not taken; no data.

@@ -104,7 +104,10 @@ impl Setup {
             answer = text::only_receive(&text::silence_audio(&answer));
         }
         if player {
-            answer = text::silence_audio(&text::one_msid(&answer));
+            answer = text::one_msid(&answer);
+            if shape.voice_in.is_empty() {
+                answer = text::silence_audio(&answer);
+            }
         }
         Ok((Conn::new(now, rtc, video, voice, published, channels), answer))
     }

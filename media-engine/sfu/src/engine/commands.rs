@@ -31,7 +31,11 @@ impl Engine {
         grants: Grants,
         sdp: &str,
     ) -> Result<String, OfferError> {
-        let shape = sdp_guard::check(sdp, &kind).map_err(OfferError::Sdp)?;
+        let mut shape = sdp_guard::check(sdp, &kind).map_err(OfferError::Sdp)?;
+        if matches!(kind, PeerKind::Whep { .. }) && !grants.hear {
+            // Nothing will come: the player must not wait for it.
+            shape.voice_in.clear();
+        }
         let mut shown = Vec::new();
         if let Some(peer) = self.peers.get(&id) {
             if peer.case != case || peer.kind != kind {
@@ -78,6 +82,7 @@ impl Engine {
             PeerKind::Whep { feed, layer } => self.assign(now, id, 0, Some((feed, layer))),
             PeerKind::Whip { feed } => self.publish(id, feed),
         }
+        self.join_mix(now, id);
         for (slot, what) in shown.into_iter().enumerate() {
             self.assign(now, id, slot as u8, what);
         }

@@ -4,6 +4,7 @@
 //! `give_tapped`, poll until `poll_transmit` and `poll_event` are empty, then wait until `poll_timeout`.**
 
 mod commands;
+mod mixes;
 mod pictures;
 pub(crate) mod publish;
 mod taps;
@@ -21,6 +22,7 @@ use crate::adapter::{ConnEvent, Setup, Sink, Spent, Transmit, stun_ufrag};
 use crate::api::{CloseReason, CoreConfig, Limits, Moment, PeerId, SfuEvent};
 use crate::case::Case;
 use crate::peer::Peer;
+use mixes::CaseMix;
 pub use taps::Given;
 use taps::{Tap, Tapped};
 
@@ -71,6 +73,8 @@ pub struct Engine {
     taps: BTreeMap<(CaseId, FeedId), Tap>,
     /// Packets for taps.
     tapped: VecDeque<Tapped>,
+    /// Of cases where somebody takes the mix.
+    mixes: BTreeMap<CaseId, CaseMix>,
 }
 
 impl Engine {
@@ -92,6 +96,7 @@ impl Engine {
             timeline: None,
             taps: BTreeMap::new(),
             tapped: VecDeque::new(),
+            mixes: BTreeMap::new(),
         })
     }
 
@@ -156,12 +161,14 @@ impl Engine {
             self.turn(now, id, |peer, sink| peer.conn.handle_timeout(now, sink));
             self.flush_ctl(now, id);
         }
+        self.mix_due(now);
         self.settle(now);
     }
 
     /// When `handle_timeout` is due. `None`: nobody is here.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let mixes = self.mixes.values().filter_map(CaseMix::poll_timeout);
+        self.deadlines.first().map(|(at, _)| *at).into_iter().chain(mixes).min()
     }
 
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
@@ -307,6 +314,7 @@ impl Engine {
                 self.by_address.remove(address);
             }
         }
+        self.leave_mix(id, &peer);
         if let Some(case) = self.cases.get_mut(&peer.case) {
             case.peers.remove(&id);
             case.loud.remove(&id);

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::Engine;
 use crate::adapter::{VoicePacket, VoiceWrite};
-use crate::api::{PeerId, SfuEvent};
+use crate::api::{PeerId, PeerKind, SfuEvent};
 use crate::voice::red;
 
 impl Engine {
@@ -30,6 +30,7 @@ impl Engine {
         for listener in listeners.iter().filter(|l| **l != id) {
             self.speak_to(now, *listener, id, speaks, &packet, &mut plain);
         }
+        self.mix_in(now, &case_id, id, &packet);
         if let Some(case) = self.cases.get_mut(&case_id) {
             case.peers = listeners;
         }
@@ -45,7 +46,9 @@ impl Engine {
         plain: &mut Option<Arc<[u8]>>,
     ) {
         let Some(peer) = self.peers.get_mut(&listener) else { return };
-        if !peer.grants.hear || !peer.conn.is_connected() || peer.ending {
+        // One who takes the mix is served by it.
+        let apart = matches!(peer.kind, PeerKind::Client);
+        if !apart || !peer.grants.hear || !peer.conn.is_connected() || peer.ending {
             return;
         }
         if peer.voice.slot_of(speaker).is_none() {
@@ -91,6 +94,9 @@ impl Engine {
         }
         let Some(case) = self.cases.get_mut(&case_id) else { return };
         case.loud.remove(&id);
+        if let Some(mix) = self.mixes.get_mut(&case_id) {
+            mix.silence(id);
+        }
         for listener in &case.peers {
             let Some(peer) = self.peers.get_mut(listener) else { continue };
             if let Some(slot) = peer.voice.release(id) {

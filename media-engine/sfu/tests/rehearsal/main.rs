@@ -394,3 +394,28 @@ fn a_page_that_moves_and_restarts_ice_goes_on_where_it_was() {
     let connected = world.events.iter().filter(|e| matches!(e, SfuEvent::Connected { .. })).count();
     assert_eq!(connected, 1, "the same connection");
 }
+
+#[test]
+fn a_player_that_hears_gets_all_who_speak_on_one_track() {
+    let mut world = World::new(20);
+    let kind = || PeerKind::Whep { feed: feed("program"), layer: link::id::LayerId::High };
+    let deaf = world.player(kind(), Grants { see: true, ..Grants::default() }, ms(10));
+    let player = world.player(kind(), Grants { see: true, hear: true, speak: false }, ms(10));
+    let (mentor, room) = (world.page(ALL, ms(20)), world.page(ALL, ms(5)));
+    world.run(ms(1_000));
+    world.talk(mentor, -25);
+    world.talk(room, -25);
+    world.run(ms(2_000));
+    let mixed = world.viewer(player).voices();
+    assert!((90..=102).contains(&mixed.len()), "one track of 20 ms packets: {}", mixed.len());
+    for pair in mixed.windows(2) {
+        assert_eq!((pair[1].seq, pair[1].timestamp.wrapping_sub(pair[0].timestamp)), (pair[0].seq + 1, 960));
+    }
+    assert!(world.viewer(deaf).voices().is_empty());
+    world.grant(mentor, Grants { speak: false, ..ALL });
+    world.grant(room, Grants { speak: false, ..ALL });
+    world.run(ms(1_000));
+    let so_far = world.viewer(player).voices().len();
+    world.run(ms(1_000));
+    assert_eq!(world.viewer(player).voices().len(), so_far, "nothing is sent while nobody speaks");
+}

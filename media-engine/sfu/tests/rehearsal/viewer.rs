@@ -180,7 +180,9 @@ impl Viewer {
         };
         self.spoken += 1;
         let ext_vals = ExtensionValues { audio_level: Some(dbov), voice_activity: Some(true), ..Default::default() };
-        let payload = name.to_be_bytes().repeat(10);
+        // First a TOC byte of Opus: CELT, 20 ms, one frame (RFC 6716 §3.1). A name's first byte is not looked at.
+        let mut payload = name.to_be_bytes().repeat(10);
+        payload[0] = 0xF8;
         let write = RtpWrite::new(pt, (1_000 + self.spoken).into(), (self.spoken * 960) as u32, now, payload);
         let mut api = self.rtc.direct_api();
         if let Some(stream) = api.stream_tx_by_mid(mid, None) {
@@ -288,12 +290,13 @@ impl Viewer {
                 }),
             });
         } else if let Some(slot) = self.voice_in.iter().position(|m| *m == mid) {
-            let name: [u8; 8] = packet.payload[..8].try_into().expect("long enough");
+            // Behind the TOC byte; a mix names nobody.
+            let name = packet.payload.get(1..8).unwrap_or_default();
             self.voices.push(Voice {
                 slot,
                 seq: *packet.seq_no,
                 timestamp: packet.header.timestamp,
-                from: u64::from_be_bytes(name),
+                from: name.iter().fold(0, |name, byte| name << 8 | u64::from(*byte)),
             });
         }
     }

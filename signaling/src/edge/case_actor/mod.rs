@@ -76,6 +76,8 @@ pub enum CaseInput {
         claims: Claims,
         feed: FeedId,
         layer: String,
+        /// All who speak, mixed.
+        hear: bool,
         resource: String,
         offer: String,
         reply: oneshot::Sender<Result<Offering, Code>>,
@@ -289,8 +291,8 @@ impl Actor {
             }
             CaseInput::Gone { epoch, connection, parting } => self.handle_gone(epoch, connection, parting),
             CaseInput::Offered { epoch, peer, answered } => self.handle_offered(epoch, peer, answered),
-            CaseInput::WhepOpen { claims, feed, layer, resource, offer, reply } => {
-                let opened = self.handle_whep_open(claims, feed, &layer, resource, offer);
+            CaseInput::WhepOpen { claims, feed, layer, hear, resource, offer, reply } => {
+                let opened = self.handle_whep_open(claims, feed, (&layer, hear), resource, offer);
                 let _ = reply.send(opened);
             }
             CaseInput::WhipOpen { claims, feed, resource, offer, reply } => {

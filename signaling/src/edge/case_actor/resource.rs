@@ -79,7 +79,7 @@ impl Actor {
         &mut self,
         claims: Claims,
         feed: FeedId,
-        layer: &str,
+        (layer, hear): (&str, bool),
         resource: String,
         offer: String,
     ) -> Result<Offering, Code> {
@@ -95,7 +95,7 @@ impl Actor {
         }
         info!(case = %self.case.id(), %feed, %layer, "a player starts");
         self.audit(who, role, "whep-start", "ok");
-        let grants = Grants { see: true, hear: false, speak: false };
+        let grants = Grants { see: true, hear, speak: false };
         let media = Resource::new(self.next_peer(), PeerKind::Whep { feed, layer }, grants, offer);
         let offering = media.offering();
         self.players.insert(resource, Player { claims, media });

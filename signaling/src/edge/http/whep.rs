@@ -22,6 +22,15 @@ use crate::texts::Code;
 pub(super) struct Wish {
     feed: Option<String>,
     layer: Option<String>,
+    audio: Option<Audio>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Audio {
+    /// All who speak, on one track.
+    Mix,
+    None,
 }
 
 pub(super) async fn open(
@@ -44,6 +53,10 @@ async fn try_open(
     let wish = wish.map_err(|_| Code::RequestMalformed)?.0;
     let feed = FeedId::parse(wish.feed.as_deref().unwrap_or("program")).map_err(|_| Code::FeedUnknown)?;
     let (claims, handle) = admit(app, case, headers, Some(Action::Watch(feed.clone()))).await?;
+    let hear = wish.audio == Some(Audio::Mix);
+    if hear {
+        app.admit_to(claims.clone(), &handle.id, &Action::Listen).await?;
+    }
     let sdp = resource::offer(headers, body)?;
     let resource = URL_SAFE_NO_PAD.encode(app.keys.random::<RESOURCE_BYTES>().map_err(|_| Code::ServerFault)?);
 
@@ -52,6 +65,7 @@ async fn try_open(
         claims: claims.clone(),
         feed: feed.clone(),
         layer: wish.layer.unwrap_or_default(),
+        hear,
         resource: resource.clone(),
         offer: sdp.clone(),
         reply,
