@@ -25,6 +25,7 @@ Options of demo:
   --time-code        measuring mode: a time code in the pictures
   --no-engine        start no engine: there are no pictures
   --engine PATH      the engine's program (default: shirube-engine beside this one)
+  --engine-config FILE  feeds, layout and encoder of the room (media-engine/pipeline/README.md) instead of the demo's
   --web-root DIR     the built pages (default: web-client/dist beside this program or here)
   --case ID          name of the case (default: demo, or the next free one after it has ended)
   --cases N          so many cases beside each other, each with an engine of its own: demo, demo-b, ... (1 to 8)
@@ -56,6 +57,7 @@ pub struct Demo {
     pub time_code: bool,
     pub no_engine: bool,
     pub engine: Option<PathBuf>,
+    pub engine_config: Option<PathBuf>,
     pub web_root: Option<PathBuf>,
     pub case: Option<CaseId>,
     pub cases: usize,
@@ -75,6 +77,7 @@ impl Default for Demo {
             time_code: false,
             no_engine: false,
             engine: None,
+            engine_config: None,
             web_root: None,
             case: None,
             cases: 1,
@@ -122,6 +125,7 @@ fn demo(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
             Long("time-code") => demo.time_code = true,
             Long("no-engine") => demo.no_engine = true,
             Long("engine") => demo.engine = Some(parser.value()?.into()),
+            Long("engine-config") => demo.engine_config = Some(parser.value()?.into()),
             Long("web-root") => demo.web_root = Some(parser.value()?.into()),
             Long("case") => {
                 let id = parser.value()?.string()?;
@@ -130,6 +134,9 @@ fn demo(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
             Long("help") | Short('h') => return Ok(Task::Help),
             other => return Err(other.unexpected()),
         }
+    }
+    if demo.engine_config.is_some() && demo.shared.is_some() {
+        return Err("--engine-config names its own recordings: leave --shared out".into());
     }
     Ok(Task::Demo(Box::new(demo)))
 }
@@ -210,6 +217,7 @@ mod tests {
             &announced,
             &["demo", "--announce", "here"],
             &["demo", "--cases", "0"],
+            &["demo", "--engine-config", "room.toml", "--shared", "data"],
             &["demo", "--cases", "9"],
             &["demo", "--https-port", "99999"],
             &["demo", "--case", "A B"],

@@ -265,10 +265,11 @@ fn engine_arguments(config: &Demo, case: &CaseId, link: &LinkServer) -> Vec<Stri
         text(link.media_path()),
         "--case".into(),
         case.to_string(),
-        "--demo".into(),
     ];
-    if let Some(shared) = &config.shared {
-        arguments.extend(["--shared".into(), text(shared)]);
+    match (&config.engine_config, &config.shared) {
+        (Some(own), _) => arguments.extend(["--config".into(), text(own)]),
+        (None, Some(shared)) => arguments.extend(["--demo".into(), "--shared".into(), text(shared)]),
+        (None, None) => arguments.push("--demo".into()),
     }
     if config.time_code {
         arguments.push("--time-code".into());
