@@ -249,6 +249,11 @@ pub enum SfuEvent {
         bytes: Bytes,
         at: Instant,
     },
+    /// A page is heard again after its line was cut while pictures were sent to it. Its data channels may take seconds more to
+    /// notice; a keyframe has been asked for.
+    Returned {
+        peer: PeerId,
+    },
     /// Ask the encoder for a keyframe. Already coalesced: at most one per layer per 500 ms.
     KeyframeWanted {
         case: CaseId,

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use annotation::id::FeedId;
 use annotation::time::CaptureTime;
@@ -21,6 +21,10 @@ const ADDRESSES_MAX: usize = 8;
 /// Messages and bytes held for `ctl` while it is not open or is full. Past either the peer is too slow to serve.
 const CTL_MESSAGES_MAX: usize = 256;
 const CTL_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// A page that is sent pictures reports on them all the time. When it is heard again after this long, its line was cut, and what
+/// was sent meanwhile is mostly lost.
+const CUT_AFTER: Duration = Duration::from_millis(700);
 
 /// What a peer may say in data channels: far more than a pen at 240 Hz with everything repeated, far less than would crowd
 /// the others out of the queue to the server.
@@ -93,6 +97,8 @@ pub(crate) struct Peer {
     pub(crate) made: Instant,
     /// Last packet that proved who sent it.
     pub(crate) heard: Instant,
+    /// First picture sent to it since its last datagram.
+    unanswered: Option<Instant>,
     pub(crate) video: Vec<VideoSlot>,
     pub(crate) voice: VoiceSlots,
     pub(crate) level: Level,
@@ -129,6 +135,7 @@ impl Peer {
             addresses: VecDeque::new(),
             made: now,
             heard: now,
+            unanswered: None,
             video: (0..videos).map(|_| VideoSlot::default()).collect(),
             voice: VoiceSlots::new(voices),
             level: Level::default(),
@@ -150,6 +157,18 @@ impl Peer {
         }
         self.addresses.push_back(address);
         if self.addresses.len() > ADDRESSES_MAX { self.addresses.pop_front() } else { None }
+    }
+
+    /// A picture was sent to it.
+    pub(crate) fn handle_fed(&mut self, now: Instant) {
+        self.unanswered.get_or_insert(now);
+    }
+
+    /// A datagram came. True: the first after a cut, while pictures were sent. Only pages are known to report so often that
+    /// their silence says something.
+    pub(crate) fn handle_arrival(&mut self, now: Instant) -> bool {
+        let unanswered = self.unanswered.take();
+        self.kind == PeerKind::Client && unanswered.is_some_and(|since| now.saturating_duration_since(since) >= CUT_AFTER)
     }
 
     /// When this peer is given up if nothing more is heard.
@@ -189,7 +208,6 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[test]
     fn a_pen_is_never_cut_short_and_a_flood_is() {

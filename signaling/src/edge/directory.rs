@@ -47,6 +47,7 @@ impl Directory {
             | SfuEvent::Published { case, .. }
             | SfuEvent::Voice { case, .. } => self.case(case),
             SfuEvent::Connected { peer }
+            | SfuEvent::Returned { peer }
             | SfuEvent::ChannelOpen { peer, .. }
             | SfuEvent::Data { peer, .. }
             | SfuEvent::VoiceSlot { peer, .. }

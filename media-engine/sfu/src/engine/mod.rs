@@ -123,7 +123,12 @@ impl Engine {
             self.counters.strangers += 1;
             return;
         };
+        let returned = self.peers.get_mut(&id).is_some_and(|peer| peer.handle_arrival(now));
         self.turn(now, id, |peer, sink| peer.conn.handle_datagram(now, source, destination, bytes, sink));
+        if returned {
+            self.refresh(now, id);
+            self.events.push_back(SfuEvent::Returned { peer: id });
+        }
         // An acknowledgement may have made room.
         self.flush_ctl(now, id);
         self.settle(now);

@@ -128,6 +128,7 @@ impl Engine {
                     payload: packet.payload.clone(),
                 };
                 taken &= peer.conn.write_video(write, sink)?;
+                peer.handle_fed(now);
                 if let Some(video) = peer.video.get_mut(index) {
                     video.newest = video.newest.max(Some(packet.capture));
                 }
@@ -154,6 +155,13 @@ impl Engine {
         }
         let case = peer.case.clone();
         self.want_keyframe(now, &case, &what);
+    }
+
+    /// Its line was cut: nothing that it is sent can be decoded before the next keyframe, so it is not left to find that out.
+    pub(super) fn refresh(&mut self, now: Instant, id: PeerId) {
+        for slot in 0..usize::from(self.n_slots(id)) {
+            self.handle_keyframe_request(now, id, slot);
+        }
     }
 
     pub(super) fn want_keyframe(&mut self, now: Instant, case: &CaseId, what: &(FeedId, LayerId)) {

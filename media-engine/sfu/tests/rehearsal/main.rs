@@ -351,6 +351,46 @@ fn a_two_second_cut_heals_within_a_second() {
 }
 
 #[test]
+fn after_a_cut_a_page_is_given_a_keyframe_as_soon_as_it_is_heard() {
+    let mut world = World::new(31);
+    let page = world.page(ALL, ms(20));
+    world.show(page, 0, "program");
+    world.source("program");
+    world.run(ms(3_000));
+    let asked = world.keyframes_asked("program");
+    world.lose(page, 1.0);
+    world.run(ms(2_000));
+    assert_eq!(world.keyframes_asked("program"), asked, "nobody asks for one who is not there");
+    let back = world.now;
+    world.lose(page, 0.0);
+    world.run(ms(1_000));
+    let keyframe = world.viewer(page).pictures(0).into_iter().find(|p| p.keyframe && p.at > back).expect("a keyframe");
+    let waited = keyframe.at.duration_since(back);
+    // A packet to it, its report back, a frame and its encoding, and the way there.
+    assert!(waited <= ms(200), "{waited:?}");
+    assert_eq!(world.keyframes_asked("program"), asked + 1);
+    let returned = |e: &&SfuEvent| matches!(e, SfuEvent::Returned { peer } if *peer == page);
+    assert_eq!(world.events.iter().filter(returned).count(), 1);
+}
+
+#[test]
+fn a_page_on_a_whole_line_and_a_player_that_seldom_reports_have_not_returned_from_anywhere() {
+    let mut world = World::new(32);
+    let page = world.page(ALL, ms(20));
+    let kind = PeerKind::Whep { feed: feed("program"), layer: link::id::LayerId::High };
+    let player = world.player(kind, Grants { see: true, hear: false, speak: false }, ms(20));
+    world.show(page, 0, "program");
+    world.run(ms(3_000));
+    world.source("program");
+    world.run(ms(5_000));
+    world.lose(player, 1.0);
+    world.run(ms(2_000));
+    world.lose(player, 0.0);
+    world.run(ms(1_000));
+    assert!(!world.events.iter().any(|e| matches!(e, SfuEvent::Returned { .. })));
+}
+
+#[test]
 fn a_player_is_shown_its_feed() {
     let mut world = World::new(17);
     let kind = PeerKind::Whep { feed: feed("program"), layer: link::id::LayerId::High };

@@ -1,5 +1,7 @@
 //! Media thread and engine as the case sees them: peers, grants, watchers, health, frame indexes.
 
+use std::time::Duration;
+
 use annotation::id::{Epoch, FeedId};
 use annotation::time::CaptureTime;
 use bytes::Bytes;
@@ -17,6 +19,8 @@ use crate::wire::{self, Eph, Vit, server_message};
 
 /// Bits of a peer's number that count within its case.
 const PEER_BITS: u32 = 40;
+/// After a cut the data channels' timers may have backed off this far: meanwhile indexes take the socket too.
+const CHANNELS_SLOW_FOR: Duration = Duration::from_secs(4);
 /// Each frame index travels in this many packets, because `eph` does not retransmit.
 const FRAME_REPEATS: usize = 3;
 /// Feeds of one case.
@@ -71,6 +75,12 @@ impl Actor {
                         self.send_health();
                     }
                     Channel::Ctl => {}
+                }
+            }
+            SfuEvent::Returned { peer } => {
+                let until = self.now().saturating_add(CHANNELS_SLOW_FOR);
+                if let Some(page) = self.peers.get(&peer).and_then(|epoch| self.pages.get_mut(epoch)) {
+                    page.handle_returned(until);
                 }
             }
             SfuEvent::Data { peer, channel, bytes, at } => {
@@ -189,10 +199,14 @@ impl Actor {
         frames.push_back(index.clone());
         let packet = Eph { version: crate::SIGNAL_VERSION, frames: frames.iter().cloned().collect(), ..Default::default() };
         let packet = Bytes::from(packet.encode_to_vec());
+        let now = self.now();
         for page in self.pages.values().filter(|page| page.shows(&feed)) {
             match page.peer {
                 Some(peer) if page.eph_open => {
                     let _ = self.around.sfu.send_data(peer, Channel::Eph, packet.clone());
+                    if page.doubts_channels(now) {
+                        page.mailbox.send(server_message::Body::Frame(index.clone()));
+                    }
                 }
                 Some(_) if page.media_up && page.away_since.is_none() => {
                     page.mailbox.send(server_message::Body::Frame(index.clone()));

@@ -26,6 +26,8 @@ pub(super) struct Page {
     pub(super) ink_by_channel: bool,
     pub(super) eph_open: bool,
     pub(super) vit_open: bool,
+    /// Until then frame indexes are also sent by the socket.
+    frames_by_socket: Option<CaptureTime>,
     /// What it sees in each video slot.
     pub(super) selection: [Option<(FeedId, LayerId)>; sfu::SLOTS_VIDEO as usize],
     pub(super) grants: Grants,
@@ -53,6 +55,7 @@ impl Page {
             ink_by_channel: false,
             eph_open: false,
             vit_open: false,
+            frames_by_socket: None,
             selection,
             grants: Grants::default(),
             report: ClientReport::default(),
@@ -75,6 +78,16 @@ impl Page {
         *feed == FeedId::program() || self.selection.iter().flatten().any(|(shown, _)| shown == feed)
     }
 
+    /// Its line was cut and is back: its data channels' timers may have backed off (RFC 9260 §6.3.3) until `until`.
+    pub(super) fn handle_returned(&mut self, until: CaptureTime) {
+        self.frames_by_socket = Some(until);
+    }
+
+    /// Whether frame indexes go by the socket as well.
+    pub(super) fn doubts_channels(&self, now: CaptureTime) -> bool {
+        self.away_since.is_none() && self.frames_by_socket.is_some_and(|until| now < until)
+    }
+
     pub(super) fn forget_media(&mut self) {
         self.peer = None;
         self.media_up = false;
@@ -82,6 +95,7 @@ impl Page {
         self.ink_by_channel = false;
         self.eph_open = false;
         self.vit_open = false;
+        self.frames_by_socket = None;
         self.grants = Grants::default();
         self.stats = PeerStats::default();
     }
@@ -106,6 +120,20 @@ mod tests {
         assert!(page.shows(&field));
         page.selection[3] = None;
         assert!(!page.shows(&field));
+    }
+
+    #[test]
+    fn sg28_after_a_cut_frame_indexes_take_the_socket_too_for_a_while() {
+        let at = |s: u64| CaptureTime::from_unix(std::time::Duration::from_secs(s));
+        let mut page = Page::new(crate::edge::mailbox::mailbox().0, 1);
+        assert!(!page.doubts_channels(at(10)));
+        page.handle_returned(at(14));
+        assert!(page.doubts_channels(at(13)) && !page.doubts_channels(at(14)));
+        page.away_since = Some(at(12));
+        assert!(!page.doubts_channels(at(13)), "there is no socket to take");
+        page.away_since = None;
+        page.forget_media();
+        assert!(!page.doubts_channels(at(13)), "a new path has timers of its own");
     }
 
     #[test]
