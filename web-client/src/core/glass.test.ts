@@ -42,6 +42,17 @@ describe('the age of the picture', () => {
   it('is each picture’s own, and unknown where the capture is', () => {
     expect(ages(glass([{ at: 1_000, field: 950, fluoro: 0 }]), 1_010)).toEqual([60, null]);
   });
+  it('forgets a picture that stood and was marked, as soon as others flow again', () => {
+    const g = glass([{ at: 1_000, field: 970, fluoro: 960 }, { at: 3_200, field: 3_150, fluoro: 3_100 }, { at: 3_233, field: 3_190, fluoro: 3_190 }]);
+    expect(ages(g, 3_240)).toEqual([83, 133]);
+    const held = glass([{ at: 1_000, field: 970, fluoro: 960 }, { at: 1_000 + STALL_MS - 1, field: 1_300, fluoro: 1_300 }]);
+    expect(ages(held, 1_400)).toEqual([29 + STALL_MS, 39 + STALL_MS]);
+  });
+  it('knows nothing of a picture that returned before its index did', () => {
+    const g = glass([{ at: 1_000, field: 970, fluoro: 960 }]);
+    g.log.handleShown(77, ms(3_200));
+    expect(ages(g, 3_210)).toEqual([null, null]);
+  });
   it('goes on growing while the picture stands', () => {
     const g = glass([{ at: 1_000, field: 940, fluoro: 900 }]);
     expect(ages(g, 4_000)).toEqual([3_060, 3_100]);
@@ -179,7 +190,8 @@ describe('the media path', () => {
     media.handleAlive(ms(6_000));
     expect(media.pollRestart(ms(8_000), false)).toBe(false);
     expect(media.pollRestart(ms(8_050), true)).toBe(false);
-    expect(media.pollRestart(ms(8_450), true)).toBe(true);
+    expect(media.pollRestart(ms(8_600), true)).toBe(false);
+    expect(media.pollRestart(ms(8_650), true)).toBe(true);
   });
   it('is asked for a sign of life while it is silent', () => {
     const media = new MediaWatch();

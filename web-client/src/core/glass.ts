@@ -4,6 +4,7 @@ import type { FrameIndex, Rect } from '../gen/frame_pb';
 import { FeedState } from '../gen/frame_pb';
 import type { FrameRing, ShownLog } from './frames';
 import type { Flow } from './stall';
+import { STALL_MS } from './stall';
 import type { CaptureNtp, PerfMs } from './units';
 import { ntpMinusNs } from './units';
 
@@ -46,6 +47,8 @@ export function readGlass(ring: FrameRing, log: ShownLog, clock: GlassClock, now
   const tolerance = Math.max(FUTURE_TOLERANCE_MS, clock.uncertaintyMs() ?? 0);
   const worst = new Map<string, number | null>();
   for (const one of shown) {
+    // A picture that stood so long was marked as stalled while it did; it says nothing about those that flow since.
+    if (one.until !== null && one.until - one.shown >= STALL_MS) continue;
     const index = ring.at(one.rtpTs);
     const end = clock.toTimeline(one.until !== null && one.until < now ? one.until : now);
     for (const entry of index?.entries ?? []) {

@@ -1,9 +1,9 @@
 // Whether the line to the server is there, and what to do about it. Sans-IO: `now` comes in, actions come out.
 import type { PerfMs } from './units';
 
-/** Silence after which a probe is sent, and after which the line counts as lost (shown and spoken within 1 s). */
+/** Silence after which a probe is sent, and after which the line counts as lost: with a heartbeat and a frame it is shown within 1 s. */
 export const PROBE_MS = 400;
-export const LOST_MS = 950;
+export const LOST_MS = 880;
 
 /** Any message from the server, on any path, is a sign of life. */
 export class LineWatch {
@@ -43,8 +43,10 @@ export const OFFER_MS = 5_000;
 export const MEDIA_SILENT_MS = 1_500;
 /** Silence of the path after which it is probed, and how often. */
 export const MEDIA_PROBE_MS = 300;
-/** When the line is back, the old path is given this long to speak again. */
-export const MEDIA_GRACE_MS = 400;
+/** When the line is back, the old path is given this long to speak again: a round trip, a keyframe and its way. */
+export const MEDIA_GRACE_MS = 600;
+/** A path that the server does not know is gone when it has been silent this long. */
+export const MEDIA_FORGOTTEN_MS = 400;
 
 /** When to make the media path anew. Signs of life: a frame shown or a message on a data channel. */
 export class MediaWatch {
@@ -79,7 +81,7 @@ export class MediaWatch {
 
   /** The server does not know this path (any more): it is made anew at once, if it does not speak. */
   handleForgotten(now: PerfMs): void {
-    if (this.startedAt !== null && now - (this.alive ?? this.startedAt) >= MEDIA_GRACE_MS) this.ended = true;
+    if (this.startedAt !== null && now - (this.alive ?? this.startedAt) >= MEDIA_FORGOTTEN_MS) this.ended = true;
   }
 
   isAlive(now: PerfMs): boolean { return this.alive !== null && now - this.alive < MEDIA_SILENT_MS; }

@@ -1,8 +1,11 @@
 // Whether the picture still moves. Driven by a timer of the viewer's own, because the video's callback stops when the line does.
 import type { PerfMs } from './units';
 
-/** No new frame for this long: the picture has stalled. With a heartbeat of 50 ms it is said within 500 ms. */
-export const STALL_MS = 450;
+/**
+ * No new frame for this long: the picture has stalled. With the last frame on its way (30 ms), a heartbeat of 50 ms and a frame
+ * of the display it is said within 500 ms of the fault, also by a page that is a little late.
+ */
+export const STALL_MS = 370;
 /** And when the server says that the compositor is gone: only what is still on its way can come. */
 export const SOURCE_GONE_MS = 150;
 /** Before the first frame a viewer waits; after this long it says that no picture comes. */

@@ -32,6 +32,8 @@ export function exposeForBenches(client: Client, stage: Stage): () => void {
         strokes: () => client.ink.sheet.visible(),
         applied: () => client.ink.sheet.applied,
         unacknowledged: () => client.ink.unacknowledged,
+        /** Own acts up to `seq` that the server has told to be on disk. */
+        acknowledged: () => ({ author: client.ink.author, epoch: client.ink.epoch, seq: client.ink.acknowledged }),
         author: () => client.ink.author,
       }),
       people: () => client.store.people.value,

@@ -22,6 +22,8 @@ export class InkClient {
 
   get author(): number { return this.outbox?.author ?? 0; }
   get epoch(): number { return this.outbox?.epoch ?? 0; }
+  /** Number of the newest own act that is on disk; 0: none under this name. */
+  get acknowledged(): number { return this.outbox?.acknowledged ?? 0; }
   get unacknowledged(): number { return (this.outbox?.unacknowledged ?? 0) + (this.orphans?.unacknowledged ?? 0); }
 
   /**

@@ -45,6 +45,8 @@ export class Outbox {
   private dirty = false;
   private haveOrder = 0n;
   private toldOrder = 0n;
+  /** Every act up to this number is on disk. */
+  acknowledged = 0;
 
   /** Author and page, given by the server. A new page begins its numbers anew. */
   constructor(readonly author: number, readonly epoch: number) {}
@@ -86,6 +88,7 @@ export class Outbox {
   handlePacket(packet: InkPacket): OpRefusal[] {
     for (const ack of packet.acks) {
       if (ack.author !== this.author || ack.epoch !== this.epoch) continue;
+      this.acknowledged = Math.max(this.acknowledged, ack.seq);
       this.ops = this.ops.filter((w) => w.op.seq > ack.seq);
       for (const [id, live] of this.live) if (live.seq !== null && live.seq <= ack.seq) this.live.delete(id);
     }
