@@ -1,5 +1,8 @@
 // One headless Chromium, the same for the product and the baseline.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const require = createRequire(new URL('../../web-client/package.json', import.meta.url));
@@ -9,7 +12,8 @@ const { chromium } = require('playwright-core');
 export const VIEWPORT = { width: 1280, height: 720 };
 const READER = fileURLToPath(new URL('reader.js', import.meta.url));
 
-export async function launch() {
+/** `tone`: what its microphones hear, bursts as of a person speaking, instead of Chromium's own beep. */
+export async function launch({ tone = false } = {}) {
   return chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     headless: true,
@@ -18,8 +22,27 @@ export async function launch() {
       '--disable-component-update', '--disable-sync', '--disable-backgrounding-occluded-windows', '--disable-renderer-backgrounding',
       '--disable-background-timer-throttling', '--autoplay-policy=no-user-gesture-required',
       '--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream',
+      ...(tone ? [`--use-file-for-fake-audio-capture=${toneFile()}`] : []),
     ],
   });
+}
+
+/** 48 kHz mono 16 bit: 0.6 s of 440 Hz, 0.2 s of silence; played over and over. */
+function toneFile() {
+  const rate = 48_000;
+  const samples = rate * 0.8;
+  const out = Buffer.alloc(44 + samples * 2);
+  out.write('RIFF', 0);
+  out.writeUInt32LE(36 + samples * 2, 4);
+  out.write('WAVEfmt ', 8);
+  [[16, 4], [1, 2], [1, 2], [rate, 4], [rate * 2, 4], [2, 2], [16, 2]].reduce((at, [value, bytes]) => out.writeUIntLE(value, at, bytes), 16);
+  out.write('data', 36);
+  out.writeUInt32LE(samples * 2, 40);
+  for (let i = 0; i < rate * 0.6; i += 1) out.writeInt16LE(Math.round(9_000 * Math.sin((2 * Math.PI * 440 * i) / rate)), 44 + i * 2);
+  const folder = mkdtempSync(path.join(tmpdir(), 'shirube-tone-'));
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(path.join(folder, 'tone.wav'), out);
+  return path.join(folder, 'tone.wav');
 }
 
 /** A page in a window of its own (a tab behind another gets no animation frames), with the reader in it. */

@@ -157,6 +157,14 @@
     start() {
       run = newRun(calibrate());
     },
+    // Every picture since `start` as [shown, captured], Unix ms. The run goes on.
+    pictures() {
+      return (run?.samples ?? []).map(([at, unixMs]) => {
+        const shown = at + run.clock.offset;
+        const age = ((shown % 4294967296) - unixMs + 4294967296) % 4294967296;
+        return [shown, shown - (age > 2147483648 ? age - 4294967296 : age)];
+      });
+    },
     // Ages in ms of every picture at the first animation frame that contains it. The code holds whole ms, cut: on average
     // 0.5 ms are added to every age, on both sides alike.
     stop() {

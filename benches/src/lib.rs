@@ -1,7 +1,10 @@
 //! Measurements: what the end-to-end programs share. Criterion groups lie in `benches/`, the browser's end in `browser/`.
 
+pub mod browser;
 pub mod driver;
+pub mod faults;
 pub mod impair;
+pub mod ink_log;
 pub mod machine;
 pub mod playout_delay;
 pub mod product;

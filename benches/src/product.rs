@@ -1,8 +1,10 @@
 //! The product under measurement: built in release, started as `infra/demo` starts it, in measuring mode.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -77,52 +79,131 @@ pub struct Pids {
 /// The line that the demo prints when it is ready.
 #[derive(Debug, Clone, Deserialize)]
 pub struct Ready {
+    pub base_url: String,
+    pub media_port: u16,
     pub links: serde_json::Value,
     pub pids: Pids,
 }
 
-/// A running demo case on free ports and data of its own. Dropping it ends it.
+/// Data of a demo, with its log beside it. Deleted when the last hand lets go of it.
+#[derive(Debug)]
+pub struct Folder {
+    pub data: PathBuf,
+    log: PathBuf,
+}
+
+impl Folder {
+    /// Empty. `name`: of the program that measures.
+    pub fn new(name: &str) -> Self {
+        let data = std::env::temp_dir().join(format!("shirube-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&data);
+        let log = data.with_extension("log");
+        let _ = std::fs::remove_file(&log);
+        Folder { data, log }
+    }
+
+    /// The last words of whoever ran here.
+    pub fn words(&self, lines: usize) -> String {
+        let text = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let all: Vec<&str> = text.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.log);
+        let _ = std::fs::remove_dir_all(&self.data);
+    }
+}
+
+/// How a demo is started.
+#[derive(Debug, Clone)]
+pub struct Start<'a> {
+    pub shared: Option<&'a Path>,
+    pub folder: Arc<Folder>,
+    /// 0: free ones.
+    pub https_port: u16,
+    pub media_port: u16,
+    pub announce: Option<SocketAddr>,
+}
+
+/// A running demo case. Dropping it ends it.
 #[derive(Debug)]
 pub struct Demo {
     pub ready: Ready,
     child: Child,
-    data: PathBuf,
-    log: PathBuf,
+    folder: Arc<Folder>,
     _stdout: BufReader<ChildStdout>,
 }
 
 impl Demo {
+    /// On free ports and data of its own.
     pub fn start(house: &House, shared: Option<&Path>) -> Result<Self> {
-        let data = std::env::temp_dir().join(format!("shirube-glass-{}", std::process::id()));
-        let _ = std::fs::remove_dir_all(&data);
-        let log = data.with_extension("log");
+        let folder = Arc::new(Folder::new("glass"));
+        Demo::start_with(house, Start { shared, folder, https_port: 0, media_port: 0, announce: None })
+    }
+
+    /// Returns when the demo says that it is ready.
+    pub fn start_with(house: &House, start: Start<'_>) -> Result<Self> {
         let mut command = Command::new(house.program("shirube"));
-        command.args(["demo", "--json", "--time-code", "--bind", "127.0.0.1", "--https-port", "0", "--media-port", "0"]);
-        command.arg("--data").arg(&data);
+        command.args(["demo", "--json", "--time-code", "--bind", "127.0.0.1"]);
+        command.args(["--https-port", &start.https_port.to_string(), "--media-port", &start.media_port.to_string()]);
+        if let Some(announce) = start.announce {
+            command.args(["--announce", &announce.to_string()]);
+        }
+        command.arg("--data").arg(&start.folder.data);
         command.arg("--engine").arg(house.program("shirube-engine"));
         command.arg("--web-root").arg(house.root.join("web-client/dist"));
-        if let Some(shared) = shared {
+        if let Some(shared) = start.shared {
             command.arg("--shared").arg(shared);
         }
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(std::fs::File::create(&log)?)
-            .spawn()
-            .context("shirube does not start")?;
+        let log = std::fs::File::options().create(true).append(true).open(&start.folder.log)?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn().context("shirube does not start")?;
         let mut stdout = BufReader::new(child.stdout.take().context("no output of shirube")?);
         let mut line = String::new();
         stdout.read_line(&mut line)?;
         match serde_json::from_str(&line) {
-            Ok(ready) => Ok(Demo { ready, child, data, log, _stdout: stdout }),
+            Ok(ready) => Ok(Demo { ready, child, folder: start.folder, _stdout: stdout }),
             Err(_) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                let words = std::fs::read_to_string(&log).unwrap_or_default();
-                bail!("shirube said no line of JSON, but: {}", words.lines().last().unwrap_or("nothing"))
+                bail!("shirube said no line of JSON, but: {}", start.folder.words(1))
             }
         }
     }
+
+    /// SIGKILL, as a crash: nothing is said, nothing is stopped. Its engine lives on.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Of the engine that composes for this demo now: its child, or one that outlived an earlier server.
+    pub fn engine(&self) -> Option<u32> {
+        engine_of(&self.folder.data)
+    }
+}
+
+/// The engine that was started for this data.
+pub fn engine_of(data: &Path) -> Option<u32> {
+    let data = data.to_string_lossy().into_owned();
+    std::fs::read_dir("/proc").ok()?.flatten().find_map(|entry| {
+        let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let words = std::fs::read(entry.path().join("cmdline")).ok()?;
+        let words = String::from_utf8_lossy(&words).into_owned();
+        let mut words = words.split('\0');
+        (words.next()?.ends_with("/shirube-engine") && words.any(|w| w.starts_with(&data))).then_some(pid)
+    })
+}
+
+/// SIGKILL to another's process.
+pub fn kill(pid: u32) -> Result<()> {
+    let status = Command::new("kill").args(["-KILL", &pid.to_string()]).status().context("kill does not start")?;
+    ensure!(status.success(), "process {pid} cannot be killed");
+    Ok(())
 }
 
 impl Drop for Demo {
@@ -132,14 +213,12 @@ impl Drop for Demo {
         let until = Instant::now() + STOP_WITHIN;
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > until {
-                eprintln!("glass: shirube did not stop within {} s and was killed", STOP_WITHIN.as_secs());
+                eprintln!("shirube did not stop within {} s and was killed", STOP_WITHIN.as_secs());
                 let _ = self.child.kill();
                 let _ = self.child.wait();
                 break;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        let _ = std::fs::remove_dir_all(&self.data);
-        let _ = std::fs::remove_file(&self.log);
     }
 }

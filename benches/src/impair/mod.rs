@@ -191,6 +191,18 @@ pub fn lines(seed: u64, script: &[Phase]) -> (Line, Line) {
     (Line::new(seed, direction(|p| &p.up)), Line::new(seed ^ 0x5EED, direction(|p| &p.down)))
 }
 
+/// When a TCP sender whose segment met a cut line at `sent` gets it through: at its first retransmission after the cut. `rto`
+/// doubles with each. Sources: RFC 6298 §5; Linux has 200 ms at least, and 1 s before the first round trip is known.
+pub fn first_resend(sent: Duration, rto: Duration, is_cut: impl Fn(Duration) -> bool) -> Duration {
+    let (mut at, mut wait) = (sent, rto);
+    // 64 s is the longest wait; a line that is cut for longer is tried on at that pace.
+    while is_cut(at) {
+        at += wait;
+        wait = (wait * 2).min(Duration::from_secs(64));
+    }
+    at
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,5 +286,97 @@ mod tests {
             }
         }
         assert_eq!(passed, (0..100).chain(200..300).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn duplicates_come_twice_and_as_often_as_asked() {
+        let n = 20_000;
+        let (out, counts) = send(9, Conditions { duplicate: 0.1, ..Default::default() }, n);
+        assert_eq!(out.len() as u64, u64::from(n) + counts.duplicated);
+        assert!((counts.duplicated as f64 / f64::from(n) - 0.1).abs() < 0.01, "{counts:?}");
+        let again = out.windows(2).filter(|w| w[0].1 == w[1].1).count() as u64;
+        assert_eq!(again, counts.duplicated);
+    }
+
+    #[test]
+    fn what_overtakes_comes_before_what_was_sent_earlier() {
+        let n = 20_000;
+        let (out, counts) = send(10, Conditions { delay_ms: 30.0, reorder: 0.05, ..Default::default() }, n);
+        assert_eq!(out.len(), n as usize, "nothing is lost by it");
+        assert!((counts.reordered as f64 / f64::from(n) - 0.05).abs() < 0.01, "{counts:?}");
+        let early = out.iter().filter(|(t, i)| *t == u64::from(*i)).count() as u64;
+        assert_eq!(early, counts.reordered, "who overtakes skips the delay");
+        assert!(out.windows(2).any(|w| w[0].1 > w[1].1));
+    }
+
+    #[test]
+    fn a_script_changes_the_line_at_its_times_and_each_direction_has_its_own() {
+        let script: Vec<Phase> = serde_json::from_str(
+            r#"[{"at_ms":100,"up":{"delay_ms":50},"down":{"rate_kbps":8}},{"at_ms":200,"up":{"loss":1.0,"burst":1e9}},{"at_ms":300}]"#,
+        )
+        .expect("a script");
+        let (mut up, mut down) = lines(1, &script);
+        let pass = |line: &mut Line, at: u64| {
+            line.handle_packet(ms(at), &[0; 10]);
+            let out = line.poll_timeout();
+            while line.poll_packet(ms(1_000_000)).is_some() {}
+            out
+        };
+        assert_eq!(pass(&mut up, 99), Some(ms(99)), "before the first phase nothing is done to it");
+        assert_eq!(pass(&mut up, 100), Some(ms(150)));
+        assert_eq!(pass(&mut down, 100), Some(ms(110)), "10 bytes at 8 kbit/s");
+        assert_eq!(pass(&mut up, 250), None);
+        assert_eq!(pass(&mut down, 250), Some(ms(250)));
+        assert_eq!(pass(&mut up, 300), Some(ms(300)));
+        assert!(serde_json::from_str::<Phase>(r#"{"at_ms":1,"upp":{}}"#).is_err(), "a slip of the pen is not a good line");
+    }
+
+    #[test]
+    fn directions_and_clients_draw_from_streams_of_their_own() {
+        let lossy = Conditions { loss: 0.3, ..Default::default() };
+        let script = [Phase { at_ms: 0, up: lossy.clone(), down: lossy }];
+        let fate = |line: &mut Line| -> Vec<bool> {
+            (0..500)
+                .map(|t| {
+                    line.handle_packet(ms(t), &[0]);
+                    line.poll_packet(ms(t)).is_some()
+                })
+                .collect()
+        };
+        let (mut up, mut down) = lines(4, &script);
+        let (mut other, _) = lines(5, &script);
+        let (mut again, _) = lines(4, &script);
+        let first = fate(&mut up);
+        assert_ne!(first, fate(&mut down));
+        assert_ne!(first, fate(&mut other));
+        assert_eq!(first, fate(&mut again));
+    }
+
+    #[test]
+    fn an_outage_does_not_change_the_decisions_after_it() {
+        let lossy = Conditions { loss: 0.2, burst: 2.0, ..Default::default() };
+        let fate = |outage: bool| -> Vec<bool> {
+            let middle = Conditions { outage, ..lossy.clone() };
+            let mut line = Line::new(8, vec![(ms(0), lossy.clone()), (ms(500), middle), (ms(1_000), lossy.clone())]);
+            (0..2_000)
+                .map(|t| {
+                    line.handle_packet(ms(t), &[0]);
+                    line.poll_packet(ms(t)).is_some()
+                })
+                .collect()
+        };
+        let (cut, whole) = (fate(true), fate(false));
+        assert!(cut[500..1_000].iter().all(|passed| !passed));
+        assert_eq!(cut[1_000..], whole[1_000..]);
+    }
+
+    #[test]
+    fn a_tcp_sender_gets_through_at_its_first_retransmission_after_the_cut() {
+        let cut = |at: Duration| at >= ms(1_000) && at < ms(3_000);
+        let rto = ms(200);
+        assert_eq!(first_resend(ms(900), rto, cut), ms(900));
+        assert_eq!(first_resend(ms(1_050), rto, cut), ms(1_050 + 200 + 400 + 800 + 1_600));
+        assert_eq!(first_resend(ms(2_700), rto, cut), ms(2_700 + 200 + 400));
+        assert_eq!(first_resend(ms(2_500), ms(1_000), cut), ms(3_500), "a new connection waits a second");
     }
 }

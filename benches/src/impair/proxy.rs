@@ -9,10 +9,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::{Counts, Line, Phase, lines};
+use super::{Counts, Line, Phase, first_resend, lines};
 
 /// Longest sleep of a loop that has nothing to do; bounds the added delay where packets arrive meanwhile.
 const TICK: Duration = Duration::from_millis(1);
+/// Retransmission timers of TCP: before a round trip is known, and on a short one.
+const RTO_FIRST: Duration = Duration::from_secs(1);
+const RTO_LATER: Duration = Duration::from_millis(200);
 
 /// A running UDP proxy. Clients send to [`UdpProxy::address`].
 #[derive(Debug)]
@@ -110,7 +113,8 @@ fn sum(clients: &BTreeMap<SocketAddr, Client>) -> (Counts, Counts) {
     clients.values().fold(Default::default(), |(up, down), c| (add(up, c.up.counts()), add(down, c.down.counts())))
 }
 
-/// A running TCP proxy: bytes pass, except while the script says `outage` for their direction; then they wait, as TCP's do.
+/// A running TCP proxy: bytes pass, except while the script says `outage` for their direction; then they wait until TCP's timer
+/// would have sent them again after the outage. The first bytes of a connection stand for its SYN.
 #[derive(Debug)]
 pub struct TcpProxy {
     pub address: SocketAddr,
@@ -137,8 +141,8 @@ impl TcpProxy {
                 let outages = |pick: fn(&Phase) -> bool| -> Vec<(Duration, bool)> {
                     script.iter().map(|p| (Duration::from_millis(p.at_ms), pick(p))).collect()
                 };
-                pump(client_in, upstream, outages(|p| p.up.outage), start, stopped.clone());
-                pump(upstream_in, client, outages(|p| p.down.outage), start, stopped.clone());
+                pump(client_in, upstream, outages(|p| p.up.outage), RTO_FIRST, start, stopped.clone());
+                pump(upstream_in, client, outages(|p| p.down.outage), RTO_LATER, start, stopped.clone());
             }
         });
         Ok(TcpProxy { address, stop, thread: Some(thread) })
@@ -154,9 +158,18 @@ impl Drop for TcpProxy {
     }
 }
 
-fn pump(mut from: TcpStream, mut to: TcpStream, outages: Vec<(Duration, bool)>, start: Instant, stop: Arc<AtomicBool>) {
+/// `rto`: of the first bytes.
+fn pump(
+    mut from: TcpStream,
+    mut to: TcpStream,
+    outages: Vec<(Duration, bool)>,
+    mut rto: Duration,
+    start: Instant,
+    stop: Arc<AtomicBool>,
+) {
     std::thread::spawn(move || {
         let _ = from.set_read_timeout(Some(Duration::from_millis(200)));
+        let cut = |now: Duration| outages.iter().rev().find(|(at, _)| *at <= now).is_some_and(|(_, outage)| *outage);
         let mut buffer = vec![0u8; 65_536];
         while !stop.load(Ordering::Relaxed) {
             let n = match from.read(&mut buffer) {
@@ -165,9 +178,10 @@ fn pump(mut from: TcpStream, mut to: TcpStream, outages: Vec<(Duration, bool)>, 
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => continue,
                 Err(_) => break,
             };
-            let cut = |now: Duration| outages.iter().rev().find(|(at, _)| *at <= now).is_some_and(|(_, outage)| *outage);
-            while cut(start.elapsed()) && !stop.load(Ordering::Relaxed) {
-                std::thread::sleep(TICK);
+            let through = first_resend(start.elapsed(), rto, cut);
+            rto = RTO_LATER;
+            while start.elapsed() < through && !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(TICK.max(through.saturating_sub(start.elapsed()).min(TICK * 10)));
             }
             if to.write_all(&buffer[..n]).is_err() {
                 break;
@@ -175,4 +189,79 @@ fn pump(mut from: TcpStream, mut to: TcpStream, outages: Vec<(Duration, bool)>, 
         }
         let _ = (from.shutdown(std::net::Shutdown::Both), to.shutdown(std::net::Shutdown::Both));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Conditions;
+    use super::*;
+
+    fn here() -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], 0))
+    }
+
+    /// Sends back what it gets, until the test ends.
+    fn udp_echo() -> SocketAddr {
+        let socket = UdpSocket::bind(here()).expect("a socket");
+        let address = socket.local_addr().expect("its address");
+        std::thread::spawn(move || {
+            let mut buffer = [0u8; 2_048];
+            while let Ok((n, from)) = socket.recv_from(&mut buffer) {
+                let _ = socket.send_to(&buffer[..n], from);
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn packets_go_both_ways_and_back_to_the_client_they_are_for() {
+        let proxy = UdpProxy::start(here(), udp_echo(), 1, Vec::new(), Instant::now()).expect("a proxy");
+        let clients: Vec<UdpSocket> = (0..3).map(|_| UdpSocket::bind(here()).expect("a socket")).collect();
+        for (n, client) in clients.iter().enumerate() {
+            client.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+            client.send_to(&[n as u8; 100], proxy.address).expect("sent");
+        }
+        for (n, client) in clients.iter().enumerate() {
+            let mut buffer = [0u8; 200];
+            let (length, from) = client.recv_from(&mut buffer).expect("its own packet");
+            assert_eq!((length, from, buffer[0]), (100, proxy.address, n as u8));
+        }
+    }
+
+    #[test]
+    fn an_outage_of_one_direction_stops_that_direction() {
+        let down = Conditions { outage: true, ..Default::default() };
+        let script = vec![Phase { at_ms: 0, down, ..Default::default() }];
+        let proxy = UdpProxy::start(here(), udp_echo(), 1, script, Instant::now()).expect("a proxy");
+        let client = UdpSocket::bind(here()).expect("a socket");
+        client.send_to(&[1; 100], proxy.address).expect("sent");
+        let end = Instant::now() + Duration::from_secs(10);
+        while proxy.counts().1.in_outage == 0 && Instant::now() < end {
+            std::thread::yield_now();
+        }
+        let (up, down) = proxy.counts();
+        assert_eq!((up.packets, up.in_outage, down.packets, down.in_outage), (1, 0, 1, 1));
+        client.set_nonblocking(true).expect("no waiting");
+        assert!(client.recv_from(&mut [0u8; 200]).is_err());
+    }
+
+    #[test]
+    fn bytes_of_a_connection_pass_whole_both_ways() {
+        let server = TcpListener::bind(here()).expect("a listener");
+        let proxy =
+            TcpProxy::start(here(), server.local_addr().expect("its address"), Vec::new(), Instant::now()).expect("a proxy");
+        let mut client = TcpStream::connect(proxy.address).expect("a connection");
+        let echo = std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().expect("a client");
+            let mut bytes = vec![0u8; 300_000];
+            stream.read_exact(&mut bytes).expect("all of it");
+            stream.write_all(&bytes).expect("and back");
+        });
+        let sent: Vec<u8> = (0..300_000u32).map(|i| (i % 251) as u8).collect();
+        client.write_all(&sent).expect("sent");
+        let mut got = vec![0u8; sent.len()];
+        client.read_exact(&mut got).expect("all of it");
+        assert!(got == sent);
+        echo.join().expect("no panic");
+    }
 }

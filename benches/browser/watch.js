@@ -1,0 +1,119 @@
+// Runs in the page, after reader.js: what a person sees and hears of a fault. Looks, strokes and voices are taken at each
+// animation frame, after everything that the page painted in it. Times leave the page as Unix milliseconds.
+(() => {
+  'use strict';
+
+  // --- the page's own peer connections ----------------------------------------------------------------------------
+
+  const peers = []; // the newest last; nothing of an ended one is looked at
+  const Native = window.RTCPeerConnection;
+  window.RTCPeerConnection = class extends Native {
+    constructor(...args) {
+      super(...args);
+      peers.push(this);
+      while (peers.length > 3) peers.shift();
+    }
+
+    // `window.mediaPorts`: this page's way past the proxy that the server announces.
+    setRemoteDescription(description) {
+      const ports = window.mediaPorts;
+      if (!ports || !description?.sdp) return super.setRemoteDescription(description);
+      const sdp = description.sdp.replaceAll(` ${ports.from} typ `, ` ${ports.to} typ `);
+      return super.setRemoteDescription({ type: description.type, sdp });
+    }
+  };
+
+  // --- voices -----------------------------------------------------------------------------------------------------
+
+  /** When the newest voice packet was played, on the browser's clock; 0: none yet. */
+  function played() {
+    let newest = 0;
+    for (const receiver of peers.at(-1)?.getReceivers() ?? []) {
+      if (receiver.track?.kind !== 'audio') continue;
+      for (const source of receiver.getSynchronizationSources()) newest = Math.max(newest, source.timestamp);
+    }
+    return newest;
+  }
+
+  async function audio() {
+    const sum = { concealedSamples: 0, totalSamplesReceived: 0, packetsReceived: 0, packetsLost: 0, totalAudioEnergy: 0 };
+    const stats = (await peers.at(-1)?.getStats()) ?? new Map();
+    for (const one of stats.values()) {
+      if (one.type !== 'inbound-rtp' || one.kind !== 'audio') continue;
+      for (const key of Object.keys(sum)) sum[key] += one[key] ?? 0;
+    }
+    return sum;
+  }
+
+  // --- a run ------------------------------------------------------------------------------------------------------
+
+  let run = null;
+  function note(list, now, value) {
+    if (list.at(-1)?.[1] !== value) list.push([now, value]);
+  }
+  const look = () => document.querySelector('[data-testid=stage]')?.dataset.look ?? 'none';
+  const line = () => document.querySelector('[data-testid=telephone]')?.dataset.line ?? 'none';
+  const strokes = () => window.shirube?.ink.strokes() ?? [];
+
+  window.glass.afterPaint(() => {
+    if (run === null) return;
+    const now = performance.now();
+    note(run.looks, now, look());
+    note(run.lines, now, line());
+    note(run.strokes, now, strokes().length);
+    const newest = played();
+    if (newest > run.heard) {
+      run.heard = newest;
+      run.voice.push(now);
+    }
+  });
+
+  /** How many of `places`, in parts of the glass, have ink on a canvas now. */
+  function inked(places) {
+    const canvases = [...document.querySelectorAll('canvas.ink')].filter((c) => c.width > 0);
+    return places.filter(([u, v]) => canvases.some((c) => {
+      const ratio = c.width / Math.max(1, c.clientWidth);
+      return c.getContext('2d').getImageData(Math.round(u * c.clientWidth * ratio), Math.round(v * c.clientHeight * ratio), 1, 1).data[3] > 0;
+    })).length;
+  }
+
+  window.faults = {
+    inked,
+    /** What stands on the page now. */
+    now: (places = []) => ({ look: look(), line: line(), strokes: strokes().length, unacknowledged: window.shirube?.ink.unacknowledged() ?? -1, inked: inked(places) }),
+    played,
+    /** What the server has told this page to be on disk: ops of its own up to `seq`, and all ops up to `applied`. */
+    kept: () => ({ ...window.shirube.ink.acknowledged(), applied: Number(window.shirube.ink.applied()) }),
+    async start() {
+      window.glass.start();
+      run = { looks: [], lines: [], strokes: [], voice: [], heard: played(), peer: peers.at(-1), audio: await audio() };
+    },
+    /** Pictures captured after `unixMs` that were shown. */
+    picturesAfter: (unixMs) => window.glass.pictures().filter(([, captured]) => captured > unixMs).length,
+    async stop() {
+      const done = run;
+      run = null;
+      const pictures = window.glass.pictures();
+      const after = await audio();
+      const { offset } = window.glass.calibrate();
+      window.glass.stop();
+      const unix = (list) => list.map(([t, value]) => [t + offset, value]);
+      const gained = (key) => after[key] - done.audio[key];
+      return {
+        looks: unix(done.looks),
+        lines: unix(done.lines),
+        strokesSeen: unix(done.strokes),
+        pictures,
+        voice: done.voice.map((t) => t + offset),
+        samePath: done.peer === peers.at(-1),
+        concealedMs: gained('concealedSamples') / 48,
+        voiceMs: gained('totalSamplesReceived') / 48,
+        voicePackets: gained('packetsReceived'),
+        voiceEnergy: gained('totalAudioEnergy'),
+        strokes: strokes().map((s) => ({ author: s.author, epoch: s.epoch, number: s.number, points: s.points.length, phase: s.phase })),
+        tab: sessionStorage.getItem('shirube.id') ?? '',
+        ...window.faults.kept(),
+      };
+    },
+  };
+})();
