@@ -6,8 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use annotation::time::CaptureTime;
+use link::frame::FeedState;
 
 use crate::figures::{Figures, Glance};
+use crate::health::{self, Beam, Cadence, Signs};
 use crate::picture::{Geometry, Picture};
 use crate::program::layout::Arrangement;
 use crate::timing::case_clock::Generation;
@@ -19,9 +21,29 @@ const FRAMES_KEPT: usize = 8;
 #[derive(Debug, Clone)]
 pub struct CapturedFrame {
     pub capture: CaptureTime,
-    /// At the size of its place in the program.
-    pub picture: Arc<Picture>,
+    /// When it came, whatever its capture path took: from this its feed's health is judged.
+    pub came: CaptureTime,
+    /// Of a feed that plays what was captured before: when that was. `capture` is then when it is played.
+    pub origin: Option<CaptureTime>,
+    /// At the size of its place in the program; `None` while it has none.
+    pub picture: Option<Arc<Picture>>,
     /// At its own size; only while somebody watches the feed alone, and only of the newest frame.
+    pub single: Option<Arc<Picture>>,
+    pub glance: Glance,
+}
+
+impl CapturedFrame {
+    /// When what it shows was captured.
+    pub fn origin(&self) -> CaptureTime {
+        self.origin.unwrap_or(self.capture)
+    }
+}
+
+/// A sign of life without a new picture.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    pub at: CaptureTime,
+    pub off: Option<Option<CaptureTime>>,
     pub single: Option<Arc<Picture>>,
     pub glance: Glance,
 }
@@ -39,6 +61,12 @@ pub struct FeedSlot {
     pub figures: Figures,
     /// How large its place in the program is; its pictures have that size from the next one on.
     pub place: Option<Geometry>,
+    /// When its source last delivered anything, and what is known of X-ray.
+    pub heard: Option<CaptureTime>,
+    pub beam: Option<Beam>,
+    /// A pause of its signal means X-ray off.
+    pub gaps: bool,
+    pub cadence: Cadence,
     /// Does somebody watch this feed alone?
     pub single_wanted: bool,
 }
@@ -46,6 +74,13 @@ pub struct FeedSlot {
 impl FeedSlot {
     pub fn newest(&self) -> Option<&CapturedFrame> {
         self.frames.back()
+    }
+
+    /// State of a feed whose source says it has this cadence.
+    pub fn state(&self, declared: Duration, now: CaptureTime) -> FeedState {
+        let looping = self.newest().is_some_and(|f| f.origin.is_some());
+        let signs = Signs { heard: self.heard, beam: self.beam, gaps: self.gaps, failed: !self.problem.is_empty(), looping };
+        health::state(signs, self.cadence.period(declared), now)
     }
 
     /// The newest frame captured at or before `t`.
@@ -82,6 +117,17 @@ pub struct State {
     pub stop: bool,
 }
 
+impl State {
+    /// Who stands where from now on. Who has no place any more delivers no pictures for one.
+    pub fn arrange(&mut self, arrangement: Arrangement) {
+        for (n, slot) in self.feeds.iter_mut().enumerate() {
+            let place = arrangement.feeds.iter().find(|f| f.feed == n).map(|f| f.place.picture);
+            slot.place = place.and_then(|p| Geometry::new(p.w, p.h));
+        }
+        self.arrangement = Arc::new(arrangement);
+    }
+}
+
 /// One lock, held for a few instructions, and one bell.
 #[derive(Debug)]
 pub struct Board {
@@ -111,9 +157,46 @@ impl Board {
             slot.frames.pop_front();
         }
         slot.figures.add(frame.glance, frame.capture);
+        slot.heard = Some(frame.came);
+        slot.cadence.handle(frame.came);
+        slot.beam = None;
         slot.frames.push_back(frame);
         slot.total += 1;
         slot.problem.clear();
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// The signal runs, and nothing new is to be shown of it. `off`: X-ray is off since the picture captured then (`None` in it:
+    /// since before the first); younger ones were repetitions of it. `single`: the held picture at its own size.
+    pub fn hear(&self, feed: usize, generation: Generation, heard: Heard) {
+        let mut state = self.lock();
+        if state.generation != generation {
+            return;
+        }
+        let Some(slot) = state.feeds.get_mut(feed) else { return };
+        slot.heard = Some(heard.at);
+        slot.figures.add(heard.glance, heard.at);
+        slot.problem.clear();
+        if let Some(last) = heard.off {
+            slot.beam = Some(Beam::Off);
+            while let Some(last) = last
+                && slot.frames.len() > 1
+                && slot.frames.back().is_some_and(|f| f.capture > last)
+            {
+                let single = slot.frames.pop_back().and_then(|f| f.single);
+                if let Some(before) = slot.frames.back_mut() {
+                    before.single = single;
+                }
+            }
+            // All that is left may be repetitions: they show what was captured then.
+            if let (Some(last), Some(frame)) = (last, slot.frames.back_mut()) {
+                frame.capture = frame.capture.min(last);
+            }
+            if let Some(frame) = slot.frames.back_mut().filter(|_| slot.single_wanted) {
+                frame.single = frame.single.take().or(heard.single);
+            }
+        }
         drop(state);
         self.changed.notify_all();
     }
@@ -130,7 +213,10 @@ impl Board {
     pub fn begin_generation(&self, generation: Generation) {
         self.change(|state| {
             state.generation = generation;
-            state.feeds.iter_mut().for_each(|f| f.frames.clear());
+            for f in &mut state.feeds {
+                f.frames.clear();
+                (f.heard, f.cadence) = (None, Cadence::default());
+            }
         });
     }
 
@@ -178,7 +264,9 @@ mod tests {
         let capture = CaptureTime::from_unix(Duration::from_secs(1_790_000_000) + Duration::from_millis(ms));
         CapturedFrame {
             capture,
-            picture: Arc::new(Picture::black(Geometry::new(16, 16).expect("even"))),
+            came: capture,
+            origin: None,
+            picture: Some(Arc::new(Picture::black(Geometry::new(16, 16).expect("even")))),
             single: None,
             glance: Glance::default(),
         }
@@ -216,5 +304,31 @@ mod tests {
         board.set_problem(0, "The cable is out.".into());
         board.put(0, Generation(0), frame(1));
         assert!(board.read(|s| s.feeds[0].problem.is_empty()));
+    }
+
+    #[test]
+    fn x_ray_off_takes_back_repetitions_and_holds_the_last_image_with_its_own_time() {
+        let board = Board::new(1);
+        let off = |at: u64, last: u64| Heard {
+            at: frame(at).capture,
+            off: Some(Some(frame(last).capture)),
+            single: None,
+            glance: Glance::default(),
+        };
+        for k in 0..20 {
+            board.put(0, Generation(0), frame(k * 33));
+        }
+        board.hear(0, Generation(0), off(660, 16 * 33));
+        let period = Duration::from_millis(33);
+        board.read(|s| {
+            assert_eq!(s.feeds[0].newest().map(|f| f.capture), Some(frame(16 * 33).capture));
+            assert_eq!(s.feeds[0].state(period, frame(700).capture), FeedState::XrayOff);
+            assert_eq!(s.feeds[0].state(period, frame(1300).capture), FeedState::Lost, "the signal stopped, too");
+        });
+        // Longer ago than any frame that is kept: the oldest stands for it.
+        board.hear(0, Generation(0), off(700, 33));
+        assert_eq!(board.read(|s| s.feeds[0].newest().map(|f| f.capture)), Some(frame(33).capture));
+        board.put(0, Generation(0), frame(2000));
+        assert_eq!(board.read(|s| s.feeds[0].state(period, frame(2001).capture)), FeedState::Live);
     }
 }

@@ -7,16 +7,20 @@ use annotation::id::FeedId;
 use serde::Deserialize;
 
 use crate::encode::{EncoderKind, EncoderSettings};
-use crate::feed::SourceConfig;
+use crate::feed::{SourceConfig, last_run};
 use crate::picture::Geometry;
 use crate::program::layout::{self, Layout};
 use crate::refusal::Refusal;
 use crate::timing::pace::Period;
+use crate::xray::XrayRule;
 
 /// Level 3.1 of H.264, which is what every browser negotiates: 3,600 macroblocks a frame, 108,000 a second.
 const MACROBLOCKS_MAX: usize = 3_600;
 const MACROBLOCKS_PER_S_MAX: u64 = 108_000;
 const FEEDS_MAX: usize = 8;
+/// How long X-ray is off between two runs of the demo.
+const DEMO_REST_S: u32 = 6;
+const FLUOROSCOPY: &str = "fluoroscopy";
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,7 +69,45 @@ pub struct FeedConfig {
     /// Fixed delay of the capture path, ms.
     #[serde(default)]
     pub offset_ms: f64,
+    /// Of a fluoroscopy: how it shows that X-ray is off. Without it: `content`, and what its source says itself.
+    #[serde(default)]
+    pub xray: Option<XrayRule>,
+    /// Of a fluoroscopy: may its last run loop as a feed of its own?
+    #[serde(default = "yes")]
+    pub look_back: bool,
     pub source: SourceConfig,
+}
+
+impl FeedConfig {
+    /// How X-ray off shows; `None`: this is no fluoroscopy.
+    pub fn xray_rule(&self) -> Option<XrayRule> {
+        self.xray.or((self.kind == FLUOROSCOPY).then_some(XrayRule::Content))
+    }
+
+    /// The feed that plays this one's last run.
+    pub fn last_run(&self) -> FeedConfig {
+        FeedConfig {
+            // An id and two letters more: [`Config::check`] saw to it.
+            id: self.last_run_id().unwrap_or_else(FeedId::program),
+            kind: last_run::KIND.into(),
+            name_ja: format!("{}（くり返し再生）", self.name_ja),
+            name_en: format!("{}, last run", self.name_en),
+            main: false,
+            // Played as it was captured; that is in the past anyway.
+            offset_ms: 0.0,
+            xray: None,
+            look_back: false,
+            source: self.source.clone(),
+        }
+    }
+
+    fn last_run_id(&self) -> Option<FeedId> {
+        FeedId::parse(&format!("{}-run", self.id)).ok()
+    }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn default_engine() -> String {
@@ -93,10 +135,10 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         for feed in &mut config.feeds {
             match &mut feed.source {
-                SourceConfig::File { path } | SourceConfig::Dicom { path } | SourceConfig::Wfdb { path } => {
+                SourceConfig::File { path } | SourceConfig::Dicom { path, .. } | SourceConfig::Wfdb { path } => {
                     *path = folder.join(&*path);
                 }
-                SourceConfig::SyntheticField | SourceConfig::SyntheticFluoro | SourceConfig::SyntheticVitals => {}
+                SourceConfig::SyntheticField | SourceConfig::SyntheticFluoro { .. } | SourceConfig::SyntheticVitals => {}
             }
         }
         Ok(config)
@@ -129,6 +171,16 @@ impl Config {
             if feed.id == FeedId::program() || self.feeds[..n].iter().any(|f| f.id == feed.id) {
                 return refuse("config.feed-id", format!("The feed id {} is taken; give each feed another one.", feed.id));
             }
+            let run = feed.last_run_id().filter(|_| self.keeps_last_run(feed));
+            if self.keeps_last_run(feed) && self.feeds.iter().any(|f| run.as_ref().is_none_or(|run| f.id == *run)) {
+                let id = &feed.id;
+                return refuse(
+                    "config.feed-id",
+                    format!(
+                        "The last run of feed {id} needs the id {id}-run; give a shorter or another one, or look_back = false."
+                    ),
+                );
+            }
             if !(-1000.0..=10_000.0).contains(&feed.offset_ms) {
                 return refuse("config.offset", format!("offset_ms of feed {} is out of range; give -1000 to 10000.", feed.id));
             }
@@ -152,6 +204,11 @@ impl Config {
         Ok(())
     }
 
+    /// Does this feed's last run loop as a feed of its own? Never while measuring.
+    pub fn keeps_last_run(&self, feed: &FeedConfig) -> bool {
+        feed.look_back && feed.xray_rule().is_some() && !self.time_code
+    }
+
     /// The three feeds of the demo. `shared`: a folder with sample data that must be there (`None`: generated scenes).
     pub fn demo(shared: Option<&Path>, time_code: bool) -> Self {
         let sample = |path: &str| shared.map(|folder| sample_path(folder, path));
@@ -163,8 +220,12 @@ impl Config {
             name_en: name_en.into(),
             main: id == "field",
             offset_ms: 0.0,
+            xray: None,
+            look_back: true,
             source,
         };
+        // X-ray is on for a run of some seconds, then off: as in a room. While measuring it stays on.
+        let rest_s = if time_code { 0 } else { DEMO_REST_S };
         let field = sample("field/lap_cholecystectomy_1280x720_25fps_10s.mp4");
         let fluoro = sample("fluoro/xa_coronary_rca_512x512_96f_jpegbaseline.dcm");
         let vitals = sample("vitals/wfdb/041s.hea");
@@ -196,8 +257,8 @@ impl Config {
                     "X線透視",
                     "Fluoroscopy",
                     match fluoro {
-                        Some(path) => SourceConfig::Dicom { path },
-                        None => SourceConfig::SyntheticFluoro,
+                        Some(path) => SourceConfig::Dicom { path, rest_s },
+                        None => SourceConfig::SyntheticFluoro { rest_s },
                     },
                 ),
                 feed(
@@ -307,7 +368,7 @@ mod tests {
         for time_code in [false, true] {
             let config = Config::demo(None, time_code);
             config.check().expect("good");
-            assert!(config.layout().expect("known").rects.len() >= config.feeds.len());
+            assert_eq!(config.layout().expect("known").assign(&["a", "b", "c"], 3).iter().flatten().count(), 3);
         }
     }
 

@@ -12,20 +12,21 @@ use link::wire::FeedInfo;
 
 use crate::board::Board;
 use crate::clock::LocalClock;
-use crate::config::Config;
+use crate::config::{Config, FeedConfig};
 use crate::encode::EncoderSettings;
-use crate::feed::fit::Fitted;
+use crate::feed::fit::{Fitted, single_size};
 use crate::feed::ingest::{self, Desk};
-use crate::feed::{self, FeedRun, Source};
+use crate::feed::last_run::{self, RunKeeper};
+use crate::feed::{self, FeedRun, Source, SourceInfo};
 use crate::output::link::{Link, LinkConfig, LinkEnd};
 use crate::picture::Geometry;
 use crate::program::layers;
-use crate::program::layout::{Layout, Place, letterbox};
 use crate::program::run::Program;
 use crate::program::stage::{Actor, FURTHER_MAX, Stage};
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
 use crate::timing::pace::Period;
+use crate::xray::XrayRule;
 
 /// How long threads have to end once the engine stops.
 const STOP_MAX: Duration = Duration::from_secs(1);
@@ -33,18 +34,18 @@ const STOP_MAX: Duration = Duration::from_secs(1);
 /// Every feed opened and fitted to its place: the configuration is good.
 pub struct Prepared {
     config: Config,
-    layout: Layout,
+    stage: Stage,
     feeds: Vec<PreparedFeed>,
     settings: EncoderSettings,
 }
 
 struct PreparedFeed {
-    info: FeedInfo,
-    place: Place,
-    period: Period,
+    actor: Actor,
+    rate: Period,
     offset_ns: i64,
-    native: Option<(usize, usize)>,
     source: Fitted,
+    xray: Option<XrayRule>,
+    keeper: Option<RunKeeper>,
 }
 
 impl std::fmt::Debug for Prepared {
@@ -68,58 +69,88 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
             format!("The encoder {element} is not installed; install its GStreamer plug-in or choose another encoder."),
         ));
     }
+    let size = (config.program.width, config.program.height);
     let layout = config.layout()?;
-    if layout.rects.len() < config.feeds.len() {
-        let (name, rects, feeds) = (&layout.name, layout.rects.len(), config.feeds.len());
-        return Err(Refusal::new(
-            "config.layout",
-            format!("Layout {name} has {rects} rectangles for {feeds} feeds; choose another or add a [[layout]]."),
-        ));
+    for layout in config.layouts.iter().chain([&layout]) {
+        for rect in 0..layout.rects.len() {
+            layout.pixels(rect, size).map_err(|e| Refusal::new("config.layout", format!("{e}; correct the layout.")))?;
+        }
     }
-    // Layout order: the main feed first, the others as configured.
+    // The main feed first, the others as configured, what loops of them at the end.
     let mut ordered: Vec<_> = config.feeds.iter().collect();
     ordered.sort_by_key(|f| !f.main);
-
-    let size = (config.program.width, config.program.height);
-    let mut feeds = Vec::new();
-    for (n, feed) in ordered.into_iter().enumerate() {
-        let asked = (config.time_code && feed.main).then_some(Period::NTSC_30);
-        let prepared = feed::prepare(&feed.source, asked)?;
-        let info = prepared.info();
-        let rect = layout.pixels(n, size).map_err(|e| Refusal::new("config.layout", format!("{e}; correct the layout.")))?;
-        let picture = letterbox(rect, info.native);
-        let geometry = Geometry::new(picture.w, picture.h)
-            .ok_or_else(|| Refusal::new("config.layout", format!("The rectangle of feed {} is too small.", feed.id)))?;
+    let mut opened: Vec<Opened> = Vec::new();
+    let mut look_backs: Vec<Opened> = Vec::new();
+    for feed in ordered {
         let time_code = config.time_code && feed.main;
-        let source = Fitted::new(prepared, geometry, time_code)?;
-        let single = source.single_size();
-        let (width, height) = info.native.unwrap_or((single.width, single.height));
-        if let Some(wide) = [picture.w, single.width].into_iter().find(|w| time_code && !w.is_multiple_of(40)) {
+        let prepared = feed::prepare(&feed.source, time_code.then_some(Period::NTSC_30))?;
+        let keeper = config.keeps_last_run(feed).then(|| {
+            let (keeper, run) = last_run::look_back(prepared.info());
+            let config = feed.last_run();
+            look_backs.push(Opened { config, prepared: Box::new(run), time_code: false, keeper: None });
+            keeper
+        });
+        opened.push(Opened { config: feed.clone(), prepared, time_code, keeper });
+    }
+    opened.append(&mut look_backs);
+    let actors = opened.iter().enumerate().map(|(n, o)| o.actor(n)).collect::<Result<Vec<_>, _>>()?;
+    let stage = Stage::new(layout, size, actors.clone());
+    let arrangement = stage.arrangement();
+    let mut feeds = Vec::new();
+    for (Opened { config: feed, prepared, time_code, keeper }, actor) in opened.into_iter().zip(actors) {
+        let picture = arrangement.feeds.iter().find(|f| f.feed == actor.feed).map(|f| f.place.picture);
+        let place = picture.and_then(|p| Geometry::new(p.w, p.h));
+        if picture.is_some() && place.is_none() {
+            return Err(Refusal::new("config.layout", format!("The rectangle of feed {} is too small.", feed.id)));
+        }
+        let rate = prepared.info().period;
+        let source = Fitted::new(prepared, place, time_code)?;
+        let widths = [place.map(|p| p.width), Some(source.single_size().width)];
+        if let Some(wide) = widths.into_iter().flatten().find(|w| time_code && !w.is_multiple_of(40)) {
             return Err(Refusal::new(
                 "config.time-code",
                 format!("The main feed is {wide} px wide; measuring mode needs a multiple of 40 in the layout and alone."),
             ));
         }
         feeds.push(PreparedFeed {
-            info: FeedInfo {
-                feed: feed.id.as_str().to_owned(),
-                kind: feed.kind.clone(),
-                name_ja: feed.name_ja.clone(),
-                name_en: feed.name_en.clone(),
-                width: width as u32,
-                height: height as u32,
-                period_us: info.period.duration().as_micros() as u32,
-            },
-            place: Place { feed: feed.id.clone(), picture },
-            period: info.period,
+            actor,
+            rate,
             offset_ns: (feed.offset_ms * 1e6) as i64,
-            native: info.native,
             source,
+            xray: feed.xray_rule(),
+            keeper,
         });
     }
-    let period = feeds.first().map_or(Period::HZ_25, |f| f.period);
+    let period = feeds.first().map_or(Period::HZ_25, |f| f.rate);
     let settings = config.encoder_settings(period)?;
-    Ok(Prepared { config, layout, feeds, settings })
+    Ok(Prepared { config, stage, feeds, settings })
+}
+
+/// A source that was opened and has no place yet.
+struct Opened {
+    config: FeedConfig,
+    prepared: Box<dyn feed::Prepared>,
+    time_code: bool,
+    keeper: Option<RunKeeper>,
+}
+
+impl Opened {
+    fn actor(&self, feed: usize) -> Result<Actor, Refusal> {
+        let SourceInfo { native, period } = self.prepared.info();
+        let single = single_size(native).map(|g| (g.width, g.height));
+        let too_small = || Refusal::new("config.layout", format!("Feed {} is too small to be shown.", self.config.id));
+        let (width, height) = native.or(single).ok_or_else(too_small)?;
+        let info = FeedInfo {
+            feed: self.config.id.as_str().to_owned(),
+            kind: self.config.kind.clone(),
+            name_ja: self.config.name_ja.clone(),
+            name_en: self.config.name_en.clone(),
+            width: width as u32,
+            height: height as u32,
+            period_us: period.duration().as_micros() as u32,
+        };
+        Ok(Actor { feed, id: self.config.id.clone(), info, native, period: period.duration() })
+    }
 }
 
 /// The sockets of the server and the case they serve.
@@ -134,7 +165,7 @@ impl Prepared {
     /// Puts another source in a feed's place: a rehearsal lets feeds fail so.
     pub fn with_source(mut self, feed: &FeedId, source: Box<dyn Source>) -> Self {
         let put = |f: PreparedFeed, source| PreparedFeed { source: f.source.with_source(source), ..f };
-        if let Some(n) = self.feeds.iter().position(|f| f.place.feed == *feed) {
+        if let Some(n) = self.feeds.iter().position(|f| f.actor.id == *feed) {
             let f = self.feeds.remove(n);
             self.feeds.insert(n, put(f, source));
         }
@@ -146,22 +177,15 @@ impl Prepared {
         let clock = LocalClock::start();
         let case_clock = Arc::new(CaseClock::new());
         let board = Arc::new(Board::new(self.feeds.len() + FURTHER_MAX));
-        let own = self.feeds.iter().enumerate().map(|(feed, f)| Actor {
-            feed,
-            id: f.place.feed.clone(),
-            info: f.info.clone(),
-            native: f.native,
-            period: f.period.duration(),
-        });
-        let stage = Stage::new(self.layout, (self.settings.size.width, self.settings.size.height), own.collect());
-        let arrangement = Arc::new(stage.arrangement());
+        let stage = self.stage;
+        let arrangement = stage.arrangement();
         board.change(|state| {
-            for f in &arrangement.feeds {
-                state.feeds[f.feed].place = Geometry::new(f.place.picture.w, f.place.picture.h);
+            for (slot, f) in state.feeds.iter_mut().zip(&self.feeds) {
+                slot.gaps = f.xray == Some(XrayRule::Gaps);
             }
-            state.arrangement = arrangement;
+            state.arrange(arrangement);
         });
-        let singles: Vec<_> = self.feeds.iter().map(|f| (f.place.feed.clone(), f.source.single_size(), f.period)).collect();
+        let singles: Vec<_> = self.feeds.iter().map(|f| (f.actor.id.clone(), f.source.single_size(), f.rate)).collect();
         // Proposed only; unlike those of another engine by its start time.
         let plans = layers::plan(self.settings, &singles, (clock.now().0 >> 16) as u32 & !0xFF | 1);
         let link_config = LinkConfig {
@@ -169,7 +193,7 @@ impl Prepared {
             media: dial.media,
             case: dial.case,
             engine: self.config.engine.clone(),
-            feeds: self.feeds.iter().map(|f| f.info.clone()).collect(),
+            feeds: self.feeds.iter().map(|f| f.actor.info.clone()).collect(),
             layers: plans.iter().map(|p| p.spec.clone()).collect(),
         };
         let system = |e: std::io::Error| LinkEnd::System(e.to_string());
@@ -183,8 +207,16 @@ impl Prepared {
             Program::new(plans, self.settings.size, self.config.align_bound(), clock, case_clock.clone(), board.clone(), handle);
         let mut threads = Vec::new();
         for (index, f) in self.feeds.into_iter().enumerate() {
-            let name = f.place.feed.to_string();
-            let run = FeedRun { feed: index, name: name.clone(), source: f.source, period: f.period, offset_ns: f.offset_ns };
+            let name = f.actor.id.to_string();
+            let run = FeedRun {
+                feed: index,
+                name: name.clone(),
+                source: f.source,
+                period: f.rate,
+                offset_ns: f.offset_ns,
+                xray: f.xray,
+                keeper: f.keeper,
+            };
             let (case_clock, board) = (case_clock.clone(), board.clone());
             threads.push(spawn(format!("feed-{name}"), move || feed::run(run, clock, &case_clock, &board)).map_err(system)?);
         }

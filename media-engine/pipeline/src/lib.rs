@@ -1,7 +1,7 @@
 //! The room's engine: captures feeds, aligns and composes them into a program, encodes it while somebody watches, and
 //! hands RTP and the frame index to the server over the link.
 //!
-//! It does not know people, cases beyond an id, ink, or WebRTC. Only [`clock`] reads a clock; `timing`, `health`,
+//! It does not know people, cases beyond an id, ink, or WebRTC. Only [`clock`] reads a clock; `timing`, `health`, `xray`,
 //! `figures`, `program::{layout, align, single, compositor}`, `output::{queue, stats}`, the parsers of `vitals` and `encode::{keyframe, rtp}` are pure.
 
 pub mod board;
@@ -19,3 +19,4 @@ pub mod refusal;
 pub mod scale;
 pub mod timing;
 pub mod vitals;
+pub mod xray;

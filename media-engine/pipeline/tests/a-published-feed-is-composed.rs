@@ -112,13 +112,13 @@ fn it_joins_the_program_goes_stale_and_lost_when_it_stops_and_leaves_when_it_end
         let age = CaptureTime(index.composed).minus_ns(CaptureTime(entry.capture));
         assert!((0..400_000_000).contains(&age), "{codec}: {age} ns old");
         let list = server.feeds.take().expect("told");
-        assert_eq!((list.feeds.len(), list.layers.len(), list.layers[0].ssrc), (4, 6, server::FIRST_SSRC));
+        assert_eq!((list.feeds.len(), list.layers.len(), list.layers[0].ssrc), (5, 7, server::FIRST_SSRC));
 
         drop(publisher);
         server.until("stale", |s| state(s) == Some(FeedState::Stale));
         server.until("lost", |s| state(s) == Some(FeedState::Lost));
         server.send(to_engine::Body::Ingest(Ingest { ended: true, ..ingest }));
-        server.until("a list without it", |s| s.feeds.as_ref().is_some_and(|l| l.feeds.len() == 3));
+        server.until("a list without it", |s| s.feeds.as_ref().is_some_and(|l| l.feeds.len() == 4));
         server.until("a program without it", |s| newest(s).is_some_and(|i| i.entries.len() == 3));
         assert!(newest(&server).is_some_and(|i| i.layout_rev > index.layout_rev));
         let field_lost = server.indexes.values().skip(10).filter(|i| i.entries[0].state() != FeedState::Live).count();

@@ -20,7 +20,7 @@ fn every_frame_has_its_index_first_and_a_request_brings_a_keyframe() {
         let mut server = Server::start(&format!("encoder = \"{encoder}\"\n{CONFIG}"));
         let hello = server.accept();
         assert_eq!((hello.version, hello.case_id.as_str()), (1, "case-1"));
-        assert_eq!(hello.feeds.iter().map(|f| f.feed.as_str()).collect::<Vec<_>>(), ["field", "fluoro", "vitals"]);
+        assert_eq!(hello.feeds.iter().map(|f| f.feed.as_str()).collect::<Vec<_>>(), ["field", "fluoro", "vitals", "fluoro-run"]);
         server.until("the first health", |s| s.health.is_some());
         assert!(server.packets.is_empty() && server.indexes.is_empty(), "nothing is encoded that nobody wants");
 

@@ -128,10 +128,10 @@ fn what_is_missing_or_broken_is_refused_with_a_code_and_one_sentence() {
     let nowhere = PathBuf::from("/nowhere/at-all.mp4");
     let cases = [
         (SourceConfig::File { path: nowhere.clone() }, "feed.file.missing"),
-        (SourceConfig::Dicom { path: nowhere.clone() }, "feed.file.missing"),
+        (SourceConfig::Dicom { path: nowhere.clone(), rest_s: 0 }, "feed.file.missing"),
         (SourceConfig::Wfdb { path: nowhere }, "feed.file.missing"),
         (SourceConfig::File { path: broken.clone() }, "feed.video.unreadable"),
-        (SourceConfig::Dicom { path: broken.clone() }, "feed.dicom.unreadable"),
+        (SourceConfig::Dicom { path: broken.clone(), rest_s: 0 }, "feed.dicom.unreadable"),
         (SourceConfig::Wfdb { path: broken }, "feed.wfdb.malformed"),
         (SourceConfig::Wfdb { path: header }, "feed.wfdb.data-missing"),
     ];
@@ -145,13 +145,13 @@ fn what_is_missing_or_broken_is_refused_with_a_code_and_one_sentence() {
 #[test]
 fn a_still_dicom_image_is_no_cine() {
     let Some(path) = sample("stills/ct_small.dcm") else { return };
-    assert_eq!(refusal(&SourceConfig::Dicom { path }).0, "feed.dicom.not-a-cine");
+    assert_eq!(refusal(&SourceConfig::Dicom { path, rest_s: 0 }).0, "feed.dicom.not-a-cine");
 }
 
 #[test]
 fn the_coronary_cine_plays_at_its_own_frame_time() {
     let Some(path) = sample("fluoro/xa_coronary_rca_512x512_96f_jpegbaseline.dcm") else { return };
-    let prepared = feed::prepare(&SourceConfig::Dicom { path }, None).expect("a cine");
+    let prepared = feed::prepare(&SourceConfig::Dicom { path, rest_s: 0 }, None).expect("a cine");
     assert_eq!(prepared.info().native, Some((512, 512)));
     assert_eq!(prepared.info().period, Period::from_ns(33_000_000).expect("sane"));
     let mut source = prepared.fit(Geometry::new(128, 128).expect("even")).expect("decodes");
@@ -171,7 +171,8 @@ fn other_cines_decode_or_say_why_not() {
         "us_ybr_30f_jpeg.dcm",
     ] {
         let Some(path) = sample(&format!("fluoro/{name}")) else { return };
-        let fitted = feed::prepare(&SourceConfig::Dicom { path }, None).and_then(|p| p.fit(Geometry { width: 128, height: 128 }));
+        let fitted = feed::prepare(&SourceConfig::Dicom { path, rest_s: 0 }, None)
+            .and_then(|p| p.fit(Geometry { width: 128, height: 128 }));
         match fitted {
             Ok(mut source) => {
                 let luma = mean_luma(&source.picture(0).expect("a picture"));

@@ -172,5 +172,6 @@ fn state_word(state: i32) -> &'static str {
         FeedState::Stale => "stale",
         FeedState::Lost => "lost",
         FeedState::XrayOff => "xray-off",
+        FeedState::Looping => "looping",
     }
 }

@@ -103,6 +103,7 @@ describe('a dead picture never looks alive', () => {
     expect(lookOf({ ...live, state: FeedState.LOST })).toBe('lost');
     expect(lookOf({ ...live, state: FeedState.STALE })).toBe('stale');
     expect(lookOf({ ...live, state: FeedState.XRAY_OFF })).toBe('xoff');
+    expect(lookOf({ ...live, state: FeedState.LOOPING, ageMs: 60_000 })).toBe('looping');
     expect(lookOf({ ...live, flow: 'waiting' })).toBe('waiting');
   });
   it('blames the source when the server itself says that the compositor is gone', () => {
@@ -110,7 +111,7 @@ describe('a dead picture never looks alive', () => {
     expect(lookOf({ ...live, sourceGone: true })).toBe('live');
   });
   it('hides ink of a late picture, and keeps it on a frozen one', () => {
-    const shows: Record<Look, boolean> = { live: true, xoff: true, lost: true, stalled: true, unknown: true, stale: false, waiting: false };
+    const shows: Record<Look, boolean> = { live: true, xoff: true, looping: true, lost: true, stalled: true, unknown: true, stale: false, waiting: false };
     for (const [look, expected] of Object.entries(shows)) expect(inkShows(look as Look), look).toBe(expected);
   });
 });

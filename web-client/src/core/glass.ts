@@ -14,7 +14,7 @@ export const AGE_WINDOW_MS = 500;
 const FUTURE_TOLERANCE_MS = 20;
 
 /** The one state a picture shows; the graver wins. */
-export type Look = 'live' | 'xoff' | 'stale' | 'lost' | 'stalled' | 'unknown' | 'waiting';
+export type Look = 'live' | 'xoff' | 'looping' | 'stale' | 'lost' | 'stalled' | 'unknown' | 'waiting';
 
 export interface RectReading {
   readonly feed: string;
@@ -89,6 +89,7 @@ export function lookOf({ flow, sourceGone, state, ageMs }: LookInput): Look {
     case FeedState.LOST: return 'lost';
     case FeedState.STALE: return 'stale';
     case FeedState.XRAY_OFF: return 'xoff';
+    case FeedState.LOOPING: return 'looping';
     case FeedState.LIVE: return ageMs === null ? 'unknown' : ageMs > LATE_MS ? 'stale' : 'live';
     case FeedState.UNSPECIFIED:
     case null: return 'unknown';
@@ -98,7 +99,7 @@ export function lookOf({ flow, sourceGone, state, ageMs }: LookInput): Look {
 
 /** Ink hides itself when its feed is late or its place is not known; on a frozen last frame it stays, as part of it. */
 export function inkShows(look: Look): boolean {
-  return look === 'live' || look === 'xoff' || look === 'lost' || look === 'stalled' || look === 'unknown';
+  return look === 'live' || look === 'xoff' || look === 'looping' || look === 'lost' || look === 'stalled' || look === 'unknown';
 }
 
 function unreachable(value: never): Look {

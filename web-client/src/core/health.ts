@@ -9,7 +9,7 @@ export const REPORT_STALE_MS = 3_500;
 
 export interface HealthLine { readonly feeds: number; readonly feedsLive: number; readonly engineUp: boolean; readonly rttMs: number | null }
 
-const holds = (state: FeedState): boolean => state === FeedState.LIVE || state === FeedState.XRAY_OFF;
+const holds = (state: FeedState): boolean => state === FeedState.LIVE || state === FeedState.XRAY_OFF || state === FeedState.LOOPING;
 
 /** The machinery in one line; null while nothing recent is known. */
 export function healthLine(report: HealthReport | null, stale: boolean): HealthLine | null {

@@ -20,6 +20,7 @@ export const en: Texts = {
   look_live: 'Live',
   look_xoff: 'X-ray off (last image)',
   look_xoff_short: 'X-ray off',
+  look_looping: 'Looping',
   look_stale: 'Late',
   look_lost: 'Lost at source',
   look_lost_plate: 'Signal lost at source',

@@ -18,6 +18,7 @@ export const ja = {
   look_live: 'ライブ',
   look_xoff: 'X線オフ（最終画像）',
   look_xoff_short: 'X線オフ',
+  look_looping: 'くり返し再生',
   look_stale: '遅れています',
   look_lost: '信号なし',
   look_lost_plate: '信号なし（機器側）',

@@ -122,7 +122,7 @@ function FeedRow({ client, feed: f, report }: { client: Client; feed: FeedStatus
   const words = LOOKS[look];
   const age = formatAge(words.age, ageMs);
   // Figures of a picture that is not there say nothing.
-  const there = look === 'live' || look === 'xoff' || look === 'stale';
+  const there = look === 'live' || look === 'xoff' || look === 'looping' || look === 'stale';
   const figure = (value: string): string => (there ? value : t.age_none);
   return (
     <tr data-testid={`feed-${f.feed}`} data-look={look}>

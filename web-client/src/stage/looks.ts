@@ -18,6 +18,7 @@ export interface LookWords {
 export const LOOKS: Record<Look, LookWords> = {
   live: { icon: 'circle-fill', word: 'look_live', tag: 'tag bare c-live', plate: null, age: 'live', live: 'polite' },
   xoff: { icon: 'radioactive-bold', word: 'look_xoff', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
+  looping: { icon: 'arrows-clockwise-bold', word: 'look_looping', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
   stale: { icon: 'hourglass-medium-bold', word: 'look_stale', tag: 'tag fill c-amber', plate: null, age: 'live', live: 'polite' },
   lost: { icon: 'plugs-bold', word: 'look_lost', tag: 'tag fill c-orchid', plate: { word: 'look_lost_plate', next: 'look_lost_next' }, age: 'counting', live: 'assertive' },
   stalled: { icon: 'wifi-slash-bold', word: 'look_stalled', tag: 'tag fill c-orchid', plate: { word: 'look_stalled_plate', next: 'look_stalled_next' }, age: 'counting', live: 'assertive' },

@@ -8,7 +8,8 @@ use dicom_dictionary_std::tags;
 use dicom_object::{DefaultDicomObject, Tag, open_file};
 use dicom_pixeldata::{ConvertOptions, ModalityLutOption, PhotometricInterpretation, PixelDecoder, VoiLutOption};
 
-use super::{Prepared, Source, SourceInfo};
+use super::{Prepared, Source, SourceInfo, Word};
+use crate::health::Beam;
 use crate::picture::{Geometry, Picture, resample, rgb_to_picture};
 use crate::refusal::Refusal;
 use crate::timing::pace::Period;
@@ -24,6 +25,7 @@ pub struct PreparedCine {
     name: String,
     frames: u32,
     info: SourceInfo,
+    rest_s: u32,
 }
 
 impl std::fmt::Debug for PreparedCine {
@@ -63,7 +65,12 @@ impl PreparedCine {
         }
         let period = frame_period(&object).ok_or_else(|| not_a_cine(&name, "it names no frame time"))?;
         let info = SourceInfo { native: Some((columns as usize, rows as usize)), period };
-        Ok(PreparedCine { object, name, frames, info })
+        Ok(PreparedCine { object, name, frames, info, rest_s: 0 })
+    }
+
+    /// X-ray is off for so long after each run.
+    pub fn with_rest(self, rest_s: u32) -> Self {
+        PreparedCine { rest_s, ..self }
     }
 
     /// Frame `n` at `size`, I420.
@@ -145,18 +152,30 @@ impl Prepared for PreparedCine {
             })?;
             pictures.push(Arc::new(picture));
         }
-        Ok(Box::new(Cine { pictures }))
+        let rest = u64::from(self.rest_s) * 1_000_000_000 / (self.info.period.duration().as_nanos() as u64).max(1);
+        Ok(Box::new(Cine { pictures, rest, beam: None }))
     }
 }
 
 #[derive(Debug)]
 struct Cine {
     pictures: Vec<Arc<Picture>>,
+    /// Periods between two runs.
+    rest: u64,
+    /// Of the last picture; `None` of a run that loops without a rest.
+    beam: Option<Beam>,
 }
 
 impl Source for Cine {
     fn picture(&mut self, k: u64) -> Result<Arc<Picture>, String> {
-        Ok(self.pictures[(k % self.pictures.len() as u64) as usize].clone())
+        let n = self.pictures.len() as u64;
+        let at = k % (n + self.rest);
+        self.beam = (self.rest > 0).then_some(if at < n { Beam::On } else { Beam::Off });
+        Ok(self.pictures[at.min(n - 1) as usize].clone())
+    }
+
+    fn word(&self) -> Word {
+        Word { beam: self.beam, origin: None }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use annotation::time::CaptureTime;
 
-use super::{Prepared, Source, TimeCodeBurner};
+use super::{Prepared, Source, TimeCodeBurner, Word};
 use crate::picture::{Geometry, Picture};
 use crate::program::layout::{PixelRect, letterbox};
 use crate::refusal::Refusal;
@@ -19,8 +19,10 @@ const DRAWN_SINGLE: (usize, usize) = (1280, 400);
 /// One picture of a feed.
 #[derive(Debug, Clone)]
 pub struct Shot {
-    /// At the size of its place in the program.
-    pub placed: Arc<Picture>,
+    /// As the source delivers it; `None` of a drawing that nobody sees.
+    pub picture: Option<Arc<Picture>>,
+    /// At the size of its place in the program, while it has one.
+    pub placed: Option<Arc<Picture>>,
     /// At its own size; only when asked for.
     pub single: Option<Arc<Picture>>,
 }
@@ -37,7 +39,11 @@ enum Kind {
     /// Delivers at the single size; the place is scaled from that.
     Pictures(Box<dyn Source>),
     /// Drawn anew for each size.
-    Drawn { prepared: Box<dyn Prepared>, placed: Option<(Geometry, Box<dyn Source>)>, single: Option<Box<dyn Source>> },
+    Drawn {
+        prepared: Box<dyn Prepared>,
+        placed: Option<(Geometry, Box<dyn Source>)>,
+        single: Option<(Geometry, Box<dyn Source>)>,
+    },
 }
 
 impl std::fmt::Debug for Fitted {
@@ -59,16 +65,16 @@ pub fn single_size(native: Option<(usize, usize)>) -> Option<Geometry> {
 }
 
 impl Fitted {
-    /// Makes the source deliver. `placed`: size of its place at first. `time_code`: burn TC48.
-    pub fn new(prepared: Box<dyn Prepared>, placed: Geometry, time_code: bool) -> Result<Self, Refusal> {
+    /// Makes the source deliver. `placed`: size of its place at first, if it has one. `time_code`: burn TC48.
+    pub fn new(prepared: Box<dyn Prepared>, placed: Option<Geometry>, time_code: bool) -> Result<Self, Refusal> {
         let native = prepared.info().native;
         let single = single_size(native)
             .ok_or_else(|| Refusal::new("config.layout", "A feed is too small to be shown; choose another source."))?;
         let kind = match native {
             Some(_) => Kind::Pictures(prepared.fit(single)?),
             None => {
-                let source = prepared.fit(placed)?;
-                Kind::Drawn { prepared, placed: Some((placed, source)), single: None }
+                let placed = placed.map(|size| Ok::<_, Refusal>((size, prepared.fit(size)?))).transpose()?;
+                Kind::Drawn { prepared, placed, single: None }
             }
         };
         let burner = time_code.then(|| TimeCodeBurner::new(single));
@@ -84,8 +90,17 @@ impl Fitted {
         self.single
     }
 
-    /// Picture `k`, for its scheduled `capture` (case timeline). `placed`: size of its place now. The error is one sentence.
-    pub fn shot(&mut self, k: u64, capture: Option<CaptureTime>, placed: Geometry, single: bool) -> Result<Shot, String> {
+    /// What the source knows of the picture it gave last.
+    pub fn word(&self) -> Word {
+        match &self.kind {
+            Kind::Pictures(source) => source.word(),
+            Kind::Drawn { .. } => Word::default(),
+        }
+    }
+
+    /// Picture `k`, for its scheduled `capture` (case timeline). `placed`: size of its place now, if it has one. The error is
+    /// one sentence.
+    pub fn shot(&mut self, k: u64, capture: Option<CaptureTime>, placed: Option<Geometry>, single: bool) -> Result<Shot, String> {
         let unscaled = || "The picture cannot be scaled.".to_owned();
         match &mut self.kind {
             Kind::Pictures(source) => {
@@ -93,24 +108,25 @@ impl Fitted {
                 if let (Some(burner), Some(capture)) = (&mut self.burner, capture) {
                     picture = burner.burn(&picture, capture, k);
                 }
-                let single = if single { Some(self.scaler.fit(&picture, self.single).ok_or_else(unscaled)?) } else { None };
-                Ok(Shot { placed: self.scaler.fit(&picture, placed).ok_or_else(unscaled)?, single })
+                let mut fit = |size: Geometry| self.scaler.fit(&picture, size).ok_or_else(unscaled);
+                let single = single.then(|| fit(self.single)).transpose()?;
+                let placed = placed.map(fit).transpose()?;
+                Ok(Shot { picture: Some(picture), placed, single })
             }
             Kind::Drawn { prepared, placed: at, single: alone } => {
-                if at.as_ref().is_none_or(|(size, _)| *size != placed) {
-                    *at = Some((placed, prepared.fit(placed).map_err(|e| e.message)?));
-                }
-                let Some((_, source)) = at else { return Err(unscaled()) };
-                let picture = source.picture(k)?;
-                if !single {
-                    *alone = None;
-                    return Ok(Shot { placed: picture, single: None });
-                }
-                if alone.is_none() {
-                    *alone = Some(prepared.fit(self.single).map_err(|e| e.message)?);
-                }
-                let single = alone.as_mut().map(|s| s.picture(k)).transpose()?;
-                Ok(Shot { placed: picture, single })
+                let draw = |kept: &mut Option<(Geometry, Box<dyn Source>)>, size: Option<Geometry>| {
+                    let Some(size) = size else {
+                        *kept = None;
+                        return Ok(None);
+                    };
+                    if kept.as_ref().is_none_or(|(had, _)| *had != size) {
+                        *kept = Some((size, prepared.fit(size).map_err(|e| e.message)?));
+                    }
+                    kept.as_mut().map(|(_, source)| source.picture(k)).transpose()
+                };
+                let placed = draw(at, placed)?;
+                let single = draw(alone, single.then_some(self.single))?;
+                Ok(Shot { picture: placed.clone().or_else(|| single.clone()), placed, single })
             }
         }
     }
@@ -139,14 +155,17 @@ mod tests {
     fn the_own_size_is_made_only_while_it_is_asked_for_and_the_place_may_change() {
         gstreamer::init().expect("GStreamer is installed");
         let size = |w, h| Geometry::new(w, h).expect("even");
-        for config in [SourceConfig::SyntheticFluoro, SourceConfig::SyntheticVitals] {
-            let mut fitted = Fitted::new(prepare(&config, None).expect("generated"), size(416, 100), false).expect("fits");
-            let shot = fitted.shot(1, None, size(416, 100), false).expect("a picture");
-            assert_eq!((shot.placed.geometry(), shot.single.is_none()), (size(416, 100), true));
-            let shot = fitted.shot(2, None, size(208, 98), true).expect("a picture");
-            assert_eq!(shot.placed.geometry(), size(208, 98));
+        for config in [SourceConfig::SyntheticFluoro { rest_s: 0 }, SourceConfig::SyntheticVitals] {
+            let first = Some(size(416, 100));
+            let mut fitted = Fitted::new(prepare(&config, None).expect("generated"), first, false).expect("fits");
+            let shot = fitted.shot(1, None, first, false).expect("a picture");
+            assert_eq!((shot.placed.map(|p| p.geometry()), shot.single.is_none()), (first, true));
+            let shot = fitted.shot(2, None, Some(size(208, 98)), true).expect("a picture");
+            assert_eq!(shot.placed.map(|p| p.geometry()), Some(size(208, 98)));
             assert_eq!(shot.single.map(|p| p.geometry()), Some(fitted.single_size()));
-            assert!(fitted.shot(3, None, size(208, 98), false).expect("a picture").single.is_none());
+            assert!(fitted.shot(3, None, Some(size(208, 98)), false).expect("a picture").single.is_none());
+            let shot = fitted.shot(4, None, None, false).expect("alive");
+            assert!(shot.placed.is_none() && shot.single.is_none(), "nobody sees it");
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::clock::LocalClock;
 use crate::encode::rtp::HEADER_BYTES;
 use crate::figures::Watcher;
 use crate::output::link::{LayerSpec, LinkHandle};
-use crate::picture::{Geometry, Picture};
+use crate::picture::Picture;
 use crate::program::stage::{Actor, Stage};
 use crate::scale::Scaler;
 use crate::timing::case_clock::CaseClock;
@@ -210,14 +210,9 @@ impl Desk {
 
     /// Tells the program who stands where, and the server who is there.
     fn publish(&mut self) {
-        let arrangement = Arc::new(self.stage.arrangement());
+        let arrangement = self.stage.arrangement();
         let ssrcs = self.board.change(|state| {
-            for f in &arrangement.feeds {
-                if let Some(slot) = state.feeds.get_mut(f.feed) {
-                    slot.place = Geometry::new(f.place.picture.w, f.place.picture.h);
-                }
-            }
-            state.arrangement = arrangement;
+            state.arrange(arrangement);
             state.wishes.up.as_ref().map(|up| up.ssrcs.clone())
         });
         let Some(ssrcs) = ssrcs else { return };
@@ -283,11 +278,12 @@ impl Desk {
             if told != Some(size) && sender.send(Message::Size { feed: id.clone(), width: size.0, height: size.1 }) {
                 told = Some(size);
             }
-            let place = board.read(|state| state.feeds.get(feed).and_then(|slot| slot.place))?;
-            let picture = scaler.fit(&picture, place)?;
+            let place = board.read(|state| state.feeds.get(feed).and_then(|slot| slot.place));
             let glance = watcher.look(&picture);
+            let placed = place.map(|place| scaler.fit(&picture, place));
             let capture = base.saturating_add(Duration::from_nanos(pts.nseconds()));
-            board.put(feed, generation, CapturedFrame { capture, picture, single: None, glance });
+            let picture = if let Some(placed) = placed { Some(placed?) } else { None };
+            board.put(feed, generation, CapturedFrame { capture, came: capture, origin: None, picture, single: None, glance });
             Some(())
         };
         let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {

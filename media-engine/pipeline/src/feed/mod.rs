@@ -9,20 +9,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::fit::Fitted;
-use crate::board::{Board, CapturedFrame};
+use annotation::time::CaptureTime;
+
+use self::fit::{Fitted, Shot};
+use self::last_run::RunKeeper;
+use crate::board::{Board, CapturedFrame, Heard};
 use crate::clock::LocalClock;
 use crate::figures::Watcher;
+use crate::health::Beam;
 use crate::picture::{Geometry, NEUTRAL_CHROMA, Picture, PicturePool};
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
 use crate::timing::pace::{Pace, Period};
 use crate::timing::tc48;
+use crate::xray::{Verdict, XrayRule, XrayWatch};
 
 pub mod dicom;
 pub mod file;
 pub mod fit;
 pub mod ingest;
+pub mod last_run;
 pub mod synthetic_field;
 pub mod synthetic_fluoro;
 pub mod vitals;
@@ -38,16 +44,22 @@ pub enum SourceConfig {
     File {
         path: PathBuf,
     },
-    /// A DICOM cine, looped at its own frame time.
+    /// A DICOM cine at its own frame time, again and again; between two runs X-ray is off for `rest_s`.
     Dicom {
         path: PathBuf,
+        #[serde(default)]
+        rest_s: u32,
     },
     /// A WFDB record (path of its header), looped and drawn as a patient monitor draws.
     Wfdb {
         path: PathBuf,
     },
     SyntheticField,
-    SyntheticFluoro,
+    /// Runs of 6 s; between two of them X-ray is off for `rest_s`.
+    SyntheticFluoro {
+        #[serde(default)]
+        rest_s: u32,
+    },
     SyntheticVitals,
 }
 
@@ -71,17 +83,31 @@ pub trait Source: Send {
     /// Picture `k` of the schedule, rising; numbers may be skipped. May take up to a period. The error is one sentence for
     /// a person; afterwards it is called again.
     fn picture(&mut self, k: u64) -> Result<Arc<Picture>, String>;
+
+    /// What it knows of the picture it gave last.
+    fn word(&self) -> Word {
+        Word::default()
+    }
+}
+
+/// What a source knows of a picture beside its pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Word {
+    /// Of X-ray; `Off`: the picture is the held last image.
+    pub beam: Option<Beam>,
+    /// It was captured then, and is played again now.
+    pub origin: Option<CaptureTime>,
 }
 
 /// Opens a source. `period`: the cadence asked of sources that have none of their own.
 pub fn prepare(config: &SourceConfig, period: Option<Period>) -> Result<Box<dyn Prepared>, Refusal> {
     Ok(match config {
         SourceConfig::File { path } => Box::new(file::PreparedFile::open(path, period)?),
-        SourceConfig::Dicom { path } => Box::new(dicom::PreparedCine::open(path)?),
+        SourceConfig::Dicom { path, rest_s } => Box::new(dicom::PreparedCine::open(path)?.with_rest(*rest_s)),
         SourceConfig::Wfdb { path } => Box::new(vitals::PreparedVitals::open(path)?),
         SourceConfig::SyntheticVitals => Box::new(vitals::PreparedVitals::synthetic()),
         SourceConfig::SyntheticField => Box::new(synthetic_field::PreparedField::new(period.unwrap_or(Period::HZ_25))),
-        SourceConfig::SyntheticFluoro => Box::new(synthetic_fluoro::PreparedFluoro::new(Period::HZ_30)),
+        SourceConfig::SyntheticFluoro { rest_s } => Box::new(synthetic_fluoro::PreparedFluoro::new(Period::HZ_30, *rest_s)),
     })
 }
 
@@ -97,7 +123,7 @@ impl TimeCodeBurner {
     }
 
     /// A copy of `picture` that carries its capture time (case timeline) and the low 16 bits of `k`.
-    pub fn burn(&mut self, picture: &Picture, capture: annotation::time::CaptureTime, k: u64) -> Arc<Picture> {
+    pub fn burn(&mut self, picture: &Picture, capture: CaptureTime, k: u64) -> Arc<Picture> {
         let code = tc48::TimeCode { unix_ms: capture.unix_ms_low32(), counter: (k & 0xFFFF) as u16 };
         self.pool.draw(|out| {
             out.copy_from(picture);
@@ -144,7 +170,7 @@ impl MeasuringSource {
     }
 
     /// Picture `k`, which carries `capture`. Make it ready ahead, show it at `capture`.
-    pub fn picture(&mut self, k: u64, capture: annotation::time::CaptureTime) -> Result<Arc<Picture>, String> {
+    pub fn picture(&mut self, k: u64, capture: CaptureTime) -> Result<Arc<Picture>, String> {
         let picture = self.source.picture(k)?;
         Ok(self.burner.burn(&picture, capture, k))
     }
@@ -159,6 +185,9 @@ pub struct FeedRun {
     pub period: Period,
     /// Fixed delay of the capture path: what is seen now was captured so much earlier.
     pub offset_ns: i64,
+    /// Of a fluoroscopy: how X-ray off shows, and who keeps its last run.
+    pub xray: Option<XrayRule>,
+    pub keeper: Option<RunKeeper>,
 }
 
 impl std::fmt::Debug for FeedRun {
@@ -171,6 +200,7 @@ impl std::fmt::Debug for FeedRun {
 pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &Board) {
     let mut pace: Option<Pace> = None;
     let mut watcher = Watcher::default();
+    let mut xray = XrayWatch::new(run.xray);
     while !board.is_stopped() {
         // Nothing can be stamped before the first exchange of clocks.
         if case_clock.stamp(clock.now()).is_none() {
@@ -181,8 +211,8 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
         let due = pace.due();
         let scheduled = case_clock.stamp(due.offset_ns(-run.offset_ns)).map(|(capture, _)| capture);
         let wish = board.read(|state| state.feeds.get(run.feed).map(|f| (f.place, f.single_wanted)));
-        let Some((Some(place), single)) = wish else {
-            tracing::error!(feed = %run.name, "the feed has no place");
+        let Some((place, single)) = wish else {
+            tracing::error!(feed = %run.name, "the feed is not on the board");
             return;
         };
         let made = catch_unwind(AssertUnwindSafe(|| run.source.shot(pace.k(), scheduled, place, single)))
@@ -197,13 +227,31 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
                 continue;
             }
         };
-        let glance = watcher.look(&shot.placed);
+        let word = run.source.word();
+        let glance = shot.picture.as_ref().map(|p| watcher.look(p)).unwrap_or_default();
         let ahead = due.since(clock.now());
         if !ahead.is_zero() && board.sleep(ahead) {
             return;
         }
-        if let Some((capture, generation)) = case_clock.stamp(due.offset_ns(-run.offset_ns)) {
-            board.put(run.feed, generation, CapturedFrame { capture, picture: shot.placed, single: shot.single, glance });
+        let (Some((capture, generation)), Some((came, _))) =
+            (case_clock.stamp(due.offset_ns(-run.offset_ns)), case_clock.stamp(due))
+        else {
+            continue;
+        };
+        let heard = |off, single| Heard { at: came, off, single, glance };
+        match xray.look(shot.picture.as_ref(), glance.black, word.beam, capture) {
+            Verdict::Show => {
+                if let (Some(keeper), Some(picture)) = (&mut run.keeper, &shot.picture) {
+                    keeper.handle_picture(capture, picture);
+                }
+                let Shot { placed: picture, single, .. } = shot;
+                board.put(run.feed, generation, CapturedFrame { capture, came, origin: word.origin, picture, single, glance });
+            }
+            Verdict::Keep => board.hear(run.feed, generation, heard(None, None)),
+            Verdict::Off { last } => {
+                run.keeper.iter_mut().for_each(|k| k.handle_off(last));
+                board.hear(run.feed, generation, heard(Some(last), shot.single));
+            }
         }
         let skipped = pace.advance(clock.now());
         if skipped > 0 {

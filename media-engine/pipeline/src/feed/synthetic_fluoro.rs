@@ -6,7 +6,8 @@
 use std::f32::consts::TAU;
 use std::sync::Arc;
 
-use super::{Prepared, Source, SourceInfo};
+use super::{Prepared, Source, SourceInfo, Word};
+use crate::health::Beam;
 use crate::picture::{Geometry, Picture, PicturePool};
 use crate::refusal::Refusal;
 use crate::timing::pace::Period;
@@ -21,11 +22,13 @@ const NOISE: usize = 1 << 16;
 #[derive(Debug)]
 pub struct PreparedFluoro {
     period: Period,
+    rest_s: u32,
 }
 
 impl PreparedFluoro {
-    pub fn new(period: Period) -> Self {
-        PreparedFluoro { period }
+    /// `rest_s`: for how long X-ray is off after each run.
+    pub fn new(period: Period, rest_s: u32) -> Self {
+        PreparedFluoro { period, rest_s }
     }
 }
 
@@ -35,7 +38,7 @@ impl Prepared for PreparedFluoro {
     }
 
     fn fit(&self, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
-        Ok(Box::new(Fluoro::new(size, self.period)))
+        Ok(Box::new(Fluoro::new(size, self.period, self.rest_s)))
     }
 }
 
@@ -49,6 +52,10 @@ struct Fluoro {
     arrival: Vec<u8>,
     noise: Vec<i8>,
     seed: u64,
+    rest_s: f64,
+    /// X-ray is off, and this is held.
+    held: Option<Arc<Picture>>,
+    off: bool,
 }
 
 /// SplitMix64: small, seeded, the same on every machine.
@@ -66,7 +73,7 @@ pub(super) fn next_unit(seed: &mut u64) -> f32 {
 }
 
 impl Fluoro {
-    fn new(size: Geometry, period: Period) -> Self {
+    fn new(size: Geometry, period: Period, rest_s: u32) -> Self {
         let mut seed = 7;
         let pixels = size.width * size.height;
         let mut fluoro = Fluoro {
@@ -78,6 +85,9 @@ impl Fluoro {
             arrival: vec![0; pixels],
             noise: (0..NOISE).map(|_| ((next_unit(&mut seed) + next_unit(&mut seed) - 1.0) * 9.0) as i8).collect(),
             seed,
+            rest_s: f64::from(rest_s),
+            held: None,
+            off: false,
         };
         fluoro.draw_background();
         // A trunk from the catheter's tip; it forks on its way down.
@@ -156,7 +166,12 @@ fn bolus(t: f32) -> f32 {
 impl Source for Fluoro {
     fn picture(&mut self, k: u64) -> Result<Arc<Picture>, String> {
         let t = self.period.at(k).as_secs_f32();
-        let in_run = (self.period.at(k).as_secs_f64() % f64::from(RUN_S)) as f32 - 0.4;
+        let in_cycle = self.period.at(k).as_secs_f64() % (f64::from(RUN_S) + self.rest_s);
+        self.off = in_cycle >= f64::from(RUN_S);
+        if let Some(held) = self.held.as_ref().filter(|_| self.off) {
+            return Ok(held.clone());
+        }
+        let in_run = in_cycle as f32 - 0.4;
         // How dark a full vessel is now, by its arrival.
         let mut darkness = [0u32; 256];
         for (arrival, d) in darkness.iter_mut().enumerate() {
@@ -169,7 +184,7 @@ impl Source for Fluoro {
         let offset = next_random(&mut self.seed) as usize;
         let (w, h) = (self.size.width as isize, self.size.height as isize);
         let (background, density, arrival, noise) = (&self.background, &self.density, &self.arrival, &self.noise);
-        Ok(self.pool.draw(|picture| {
+        let picture = self.pool.draw(|picture| {
             let Some([(luma, stride), ..]) = picture.planes_mut() else { return };
             for y in 0..h {
                 let from_y = (y - shift[1]).clamp(0, h - 1);
@@ -186,7 +201,14 @@ impl Source for Fluoro {
                     *out = (value + grain).clamp(16, 235) as u8;
                 }
             }
-        }))
+        });
+        self.held = (self.rest_s > 0.0).then(|| picture.clone());
+        Ok(picture)
+    }
+
+    fn word(&self) -> Word {
+        let beam = (self.rest_s > 0.0).then_some(if self.off { Beam::Off } else { Beam::On });
+        Word { beam, origin: None }
     }
 }
 
@@ -201,9 +223,23 @@ mod tests {
 
     #[test]
     fn contrast_fills_the_tree_and_washes_out() {
-        let mut source = PreparedFluoro::new(Period::HZ_30).fit(Geometry::new(256, 256).expect("even")).expect("fits");
+        let mut source = PreparedFluoro::new(Period::HZ_30, 0).fit(Geometry::new(256, 256).expect("even")).expect("fits");
         let [empty, full, washed] = [0, 54, 170].map(|k| mean(&source.picture(k).expect("a picture")));
         assert!(full < empty - 2.0, "{empty} {full}");
         assert!(washed > full + 1.0, "{full} {washed}");
+    }
+
+    #[test]
+    fn between_two_runs_x_ray_is_off_and_the_last_image_is_held() {
+        let mut source = PreparedFluoro::new(Period::HZ_30, 4).fit(Geometry::new(64, 64).expect("even")).expect("fits");
+        let mut beam = |k: u64| {
+            let picture = source.picture(k).expect("a picture");
+            (picture, source.word().beam)
+        };
+        let (last, on) = beam(179);
+        let (held, off) = beam(181);
+        assert_eq!((on, off), (Some(Beam::On), Some(Beam::Off)));
+        assert!(Arc::ptr_eq(&last, &held));
+        assert_eq!(beam(301).1, Some(Beam::On), "the next run");
     }
 }

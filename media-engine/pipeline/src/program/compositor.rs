@@ -1,5 +1,7 @@
 //! Composes by copying rows: every picture already has its final size and colours, so a program frame costs its bytes.
 
+use link::frame::FeedState;
+
 use super::layout::PixelRect;
 use crate::picture::{BLACK_LUMA, NEUTRAL_CHROMA, Picture};
 
@@ -9,6 +11,95 @@ const HATCH_WIDTH: usize = 5;
 const HATCH_LUMA: u8 = 126;
 /// How bright a dead picture stays, of 256: 42 % (state looks of the interface).
 const DEAD_BRIGHTNESS: u32 = 107;
+
+/// Steel, for what is held on purpose, and amber, for what is late (colours of the interface), in BT.709 limited range.
+const STEEL: [u8; 3] = [182, 135, 121];
+const AMBER: [u8; 3] = [186, 70, 160];
+/// The double frame of a held picture: two lines and what is free between them, px.
+const LINE: usize = 2;
+const FREE: usize = 4;
+/// The dashed frame of a late picture: its width, and length and distance of its dashes, px.
+const DASH_WIDTH: usize = 4;
+const DASH: usize = 24;
+const DASH_PITCH: usize = 36;
+/// The two arrowheads of a picture that loops: height, and distance from the corner, px.
+const HEAD: usize = 24;
+const HEAD_AT: usize = 16;
+
+/// Gives what stands in `rect` the look of its feed's state; a live picture stays as it is.
+pub fn mark(canvas: &mut Picture, rect: PixelRect, state: FeedState) {
+    match state {
+        FeedState::Live => {}
+        FeedState::XrayOff => mark_held(canvas, rect),
+        FeedState::Looping => {
+            mark_held(canvas, rect);
+            mark_looping(canvas, rect);
+        }
+        FeedState::Stale => mark_late(canvas, rect),
+        FeedState::Lost | FeedState::Unspecified => mark_dead(canvas, rect),
+    }
+}
+
+/// A double frame: held on purpose, at full brightness, for it is there to be read.
+pub fn mark_held(canvas: &mut Picture, rect: PixelRect) {
+    for inset in [0, LINE + FREE] {
+        frame(canvas, rect, inset, LINE, STEEL, |_| true);
+    }
+}
+
+/// A dashed frame around a picture that is late.
+pub fn mark_late(canvas: &mut Picture, rect: PixelRect) {
+    frame(canvas, rect, 0, DASH_WIDTH, AMBER, |along| along % DASH_PITCH < DASH);
+}
+
+/// Two arrowheads to the right in the upper left corner, with a black rim.
+fn mark_looping(canvas: &mut Picture, rect: PixelRect) {
+    if rect.w < 4 * HEAD || rect.h < 4 * HEAD {
+        return;
+    }
+    for n in 0..2 {
+        let (x, y) = (rect.x + HEAD_AT + n * (HEAD / 2 + 4), rect.y + HEAD_AT);
+        for row in 0..HEAD / 2 {
+            // From two sides towards the tip, two pixels a step.
+            let long = 2 + 2 * row.min(HEAD / 2 - 1 - row);
+            fill(canvas, PixelRect { x: x - 2, y: y + 2 * row, w: long + 4, h: 2 }, [BLACK_LUMA, NEUTRAL_CHROMA, NEUTRAL_CHROMA]);
+            fill(canvas, PixelRect { x, y: y + 2 * row, w: long, h: 2 }, STEEL);
+        }
+    }
+}
+
+/// The border of `rect`, `width` px wide, `inset` px inside it; where `drawn` says so along each side.
+fn frame(canvas: &mut Picture, rect: PixelRect, inset: usize, width: usize, ink: [u8; 3], drawn: impl Fn(usize) -> bool) {
+    if rect.w < 2 * (inset + width) || rect.h < 2 * (inset + width) {
+        return;
+    }
+    let (x, y, w, h) = (rect.x + inset, rect.y + inset, rect.w - 2 * inset, rect.h - 2 * inset);
+    for along in (0..w).step_by(2).filter(|a| drawn(*a)) {
+        for y in [y, y + h - width] {
+            fill(canvas, PixelRect { x: x + along, y, w: 2, h: width }, ink);
+        }
+    }
+    for along in (0..h).step_by(2).filter(|a| drawn(*a)) {
+        for x in [x, x + w - width] {
+            fill(canvas, PixelRect { x, y: y + along, w: width, h: 2 }, ink);
+        }
+    }
+}
+
+/// One colour over `rect`, whose numbers are even; what lies outside the canvas is left out.
+fn fill(canvas: &mut Picture, rect: PixelRect, ink: [u8; 3]) {
+    let size = canvas.geometry();
+    let Some(planes) = canvas.planes_mut() else { return };
+    for ((n, (out, stride)), value) in planes.into_iter().enumerate().zip(ink) {
+        let half = usize::from(n > 0);
+        let (right, bottom) = ((rect.x + rect.w).min(size.width) >> half, (rect.y + rect.h).min(size.height) >> half);
+        for y in rect.y >> half..bottom {
+            if let Some(row) = out.get_mut(y * stride + (rect.x >> half)..y * stride + right) {
+                row.fill(value);
+            }
+        }
+    }
+}
 
 pub fn clear(canvas: &mut Picture) {
     let Some([(luma, _), (u, _), (v, _)]) = canvas.planes_mut() else { return };

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use annotation::id::FeedId;
 
+use crate::feed::last_run;
+
 /// A rectangle in parts of the program's width and height, 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
 #[serde(from = "[f64; 4]")]
@@ -20,12 +22,16 @@ impl From<[f64; 4]> for NormRect {
     }
 }
 
-/// A named arrangement. The main feed takes the first rectangle, the others follow in the order of the configuration.
+/// A named arrangement. A rectangle goes to the first feed of the kind that it is for; what is left is taken in turn: the main feed
+/// first, the others in the order of the configuration. A last run stands only where a rectangle is for it.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layout {
     pub name: String,
     pub rects: Vec<NormRect>,
+    /// For each rectangle the kind of feed that it is for; empty or missing: for whoever is next.
+    #[serde(default)]
+    pub kinds: Vec<String>,
 }
 
 /// Pixels of the program's picture, top left origin; every number is even.
@@ -64,12 +70,26 @@ pub struct Arrangement {
     /// From 1 on; rises with every change.
     pub rev: u32,
     pub feeds: Vec<ProgramFeed>,
+    /// Feeds without a place, which can be watched alone.
+    pub aside: Vec<ProgramFeed>,
+}
+
+impl Arrangement {
+    /// All feeds, placed or not.
+    pub fn all(&self) -> impl Iterator<Item = &ProgramFeed> {
+        self.feeds.iter().chain(&self.aside)
+    }
+
+    /// The feed with this index on the board.
+    pub fn find(&self, feed: usize) -> Option<&ProgramFeed> {
+        self.all().find(|f| f.feed == feed)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayoutError {
-    #[error("layout {0:?} is not known; known are field-large, full, measuring and those of [[layout]]")]
+    #[error("layout {0:?} is not known; known are {names} and those of [[layout]]", names = BUILT_IN.join(", "))]
     Unknown(String),
     #[error("layout {name:?} has {rects} rectangles for {feeds} feeds")]
     TooFew { name: String, rects: usize, feeds: usize },
@@ -77,29 +97,88 @@ pub enum LayoutError {
     Outside { name: String, index: usize },
 }
 
-/// The layouts that come with the engine, in parts of 1280 x 720.
+/// The layouts that come with the engine.
+pub const BUILT_IN: [&str; 8] = ["field-large", "fluoroscopy-large", "biplane", "quad", "single", "wall", "full", "measuring"];
+
+/// A layout that comes with the engine, in parts of 1280 x 720. But for the last two, 44 px are free above each picture: pages put
+/// its name and age there.
 pub fn built_in(name: &str) -> Option<Layout> {
     let px = |x: f64, y: f64, w: f64, h: f64| NormRect { x: x / 1280.0, y: y / 720.0, w: w / 1280.0, h: h / 720.0 };
-    let rects = match name {
-        // 44 px are free above each picture: pages put its name and age there.
-        "field-large" => {
-            vec![px(0.0, 44.0, 864.0, 486.0), px(864.0, 114.0, 416.0, 416.0), px(0.0, 574.0, 1280.0, 146.0)]
+    let strip = px(0.0, 574.0, 1280.0, 146.0);
+    let (rects, kinds): (Vec<NormRect>, &[&str]) = match name {
+        "field-large" => (vec![px(0.0, 44.0, 864.0, 486.0), px(864.0, 114.0, 416.0, 416.0), strip], &[]),
+        "fluoroscopy-large" => (
+            vec![px(0.0, 44.0, 530.0, 486.0), px(530.0, 44.0, 376.0, 486.0), px(906.0, 44.0, 374.0, 486.0), strip],
+            &["fluoroscopy", "last-run", "operative-field", "vital-signs"],
+        ),
+        "biplane" => (
+            vec![
+                px(0.0, 44.0, 486.0, 486.0),
+                px(486.0, 44.0, 486.0, 486.0),
+                px(972.0, 44.0, 308.0, 174.0),
+                px(972.0, 262.0, 308.0, 268.0),
+                strip,
+            ],
+            &["fluoroscopy", "fluoroscopy", "operative-field", "last-run", "vital-signs"],
+        ),
+        "quad" => (
+            vec![
+                px(0.0, 44.0, 640.0, 316.0),
+                px(640.0, 44.0, 640.0, 316.0),
+                px(0.0, 404.0, 640.0, 316.0),
+                px(640.0, 404.0, 640.0, 316.0),
+            ],
+            &["operative-field", "fluoroscopy", "last-run", "vital-signs"],
+        ),
+        "single" => (vec![px(40.0, 44.0, 1200.0, 676.0)], &[]),
+        // One large, two beside it, five below.
+        "wall" => {
+            let below = |n: u32| px(256.0 * f64::from(n), 570.0, 256.0, 150.0);
+            let beside = |y: f64| px(856.0, y, 424.0, 219.0);
+            let rects = [px(0.0, 44.0, 856.0, 482.0), beside(44.0), beside(307.0)];
+            (
+                rects.into_iter().chain((0..5).map(below)).collect(),
+                &["operative-field", "fluoroscopy", "vital-signs", "fluoroscopy", "last-run", "", "", ""],
+            )
         }
-        "full" => vec![px(0.0, 0.0, 1280.0, 720.0)],
+        "full" => (vec![px(0.0, 0.0, 1280.0, 720.0)], &[]),
         // The main feed fills the program; insets and what is free above them stay clear of the time code at the top.
-        "measuring" => {
-            vec![px(0.0, 0.0, 1280.0, 720.0), px(1072.0, 512.0, 192.0, 192.0), px(424.0, 632.0, 624.0, 72.0)]
-        }
+        "measuring" => (vec![px(0.0, 0.0, 1280.0, 720.0), px(1072.0, 512.0, 192.0, 192.0), px(424.0, 632.0, 624.0, 72.0)], &[]),
         _ => return None,
     };
-    Some(Layout { name: name.to_owned(), rects })
+    Some(Layout { name: name.to_owned(), rects, kinds: kinds.iter().map(|&k| k.to_owned()).collect() })
 }
 
 impl Layout {
-    /// This layout for `own` feeds and `further` ones that came: the last of several rectangles gives up its end to them; over a
-    /// picture that stands alone they lie at the bottom right. `size`: of the program, px.
-    pub fn with_further(&self, own: usize, further: usize, (width, height): (usize, usize)) -> Layout {
-        let mut rects: Vec<NormRect> = self.rects.iter().take(own).copied().collect();
+    fn kind(&self, rect: usize) -> &str {
+        self.kinds.get(rect).map_or("", String::as_str)
+    }
+
+    /// Which rectangle each of `kinds` gets; kinds of feeds, the main one first. `n_own`: so many are configured; those after them
+    /// were published and take a rectangle only of a layout that says whom its rectangles are for.
+    pub fn assign(&self, kinds: &[&str], n_own: usize) -> Vec<Option<usize>> {
+        let mut got: Vec<Option<usize>> = vec![None; kinds.len()];
+        let mut taken = vec![false; self.rects.len()];
+        for (rect, taken) in taken.iter_mut().enumerate().filter(|(r, _)| !self.kind(*r).is_empty()) {
+            if let Some(n) = kinds.iter().enumerate().position(|(n, kind)| got[n].is_none() && *kind == self.kind(rect)) {
+                (got[n], *taken) = (Some(rect), true);
+            }
+        }
+        let named = !self.kinds.is_empty();
+        for (rect, _) in taken.iter().enumerate().filter(|(r, t)| !**t && self.kind(*r) != last_run::KIND) {
+            let next = kinds.iter().enumerate();
+            let mut next = next.filter(|(n, kind)| got[*n].is_none() && **kind != last_run::KIND && (named || *n < n_own));
+            if let Some((n, _)) = next.next() {
+                got[n] = Some(rect);
+            }
+        }
+        got
+    }
+
+    /// These rectangles of the layout, and places for `further` feeds that came: the last of several rectangles gives up its end
+    /// to them; over a picture that stands alone they lie at the bottom right. `size`: of the program, px.
+    pub fn with_further(&self, used: &[usize], further: usize, (width, height): (usize, usize)) -> Layout {
+        let mut rects: Vec<NormRect> = used.iter().filter_map(|&n| self.rects.get(n).copied()).collect();
         let aspect = width as f64 / height as f64;
         let (n, last) = (further as f64, rects.len().saturating_sub(1));
         match rects.get_mut(last) {
@@ -116,7 +195,7 @@ impl Layout {
                 rects.extend((1..=further).map(|i| NormRect { x: 1.0 - (w + gap) * i as f64, y, w, h: w }));
             }
         }
-        Layout { name: self.name.clone(), rects }
+        Layout { name: self.name.clone(), rects, kinds: Vec::new() }
     }
 
     /// Rectangle `index` in pixels, snapped to even numbers.
@@ -161,15 +240,38 @@ mod tests {
     }
 
     #[test]
-    fn a_strip_of_44_px_is_free_above_every_picture_of_field_large() {
-        let layout = built_in("field-large").expect("built in");
-        let rects: Vec<PixelRect> = (0..3).map(|i| layout.pixels(i, (1280, 720)).expect("inside")).collect();
-        for a in &rects {
-            assert!(a.y >= 44);
-            let strip = a.y - 44..a.y;
-            let covers = |b: &PixelRect| b.x < a.x + a.w && a.x < b.x + b.w && b.y < strip.end && strip.start < b.y + b.h;
-            assert!(!rects.iter().any(covers), "{a:?}");
+    fn a_strip_of_44_px_is_free_above_every_picture_and_none_covers_another() {
+        for name in BUILT_IN.into_iter().filter(|n| !["full", "measuring"].contains(n)) {
+            let layout = built_in(name).expect("built in");
+            assert!(layout.kinds.is_empty() || layout.kinds.len() == layout.rects.len(), "{name}");
+            let rects = (0..layout.rects.len()).map(|i| layout.pixels(i, (1280, 720)));
+            let rects: Vec<PixelRect> = rects.collect::<Result<_, _>>().expect("inside");
+            for (n, a) in rects.iter().enumerate() {
+                assert!(a.y >= 44, "{name}");
+                let with_strip = a.y - 44..a.y + a.h;
+                let covers =
+                    |b: &PixelRect| b.x < a.x + a.w && a.x < b.x + b.w && b.y < with_strip.end && with_strip.start < b.y + b.h;
+                assert!(!rects.iter().enumerate().any(|(m, b)| m != n && covers(b)), "{name} {a:?}");
+            }
         }
+        assert_eq!(built_in("wall").map(|l| l.rects.len()), Some(8));
+    }
+
+    #[test]
+    fn rectangles_go_to_the_kinds_they_are_for_and_the_rest_in_turn() {
+        let assign = |name: &str, kinds: &[&str]| built_in(name).expect("built in").assign(kinds, kinds.len());
+        let (field, xray, vitals, run) = ("operative-field", "fluoroscopy", "vital-signs", "last-run");
+        assert_eq!(assign("field-large", &[field, xray, vitals, run]), [Some(0), Some(1), Some(2), None]);
+        assert_eq!(assign("fluoroscopy-large", &[field, xray, vitals, run]), [Some(2), Some(0), Some(3), Some(1)]);
+        assert_eq!(
+            assign("biplane", &[field, xray, vitals, xray, run, run]),
+            [Some(2), Some(0), Some(4), Some(1), Some(3), None]
+        );
+        assert_eq!(assign("quad", &[field, vitals, "ivus"]), [Some(0), Some(3), Some(1)], "whoever is next");
+        assert_eq!(assign("single", &[field, xray]), [Some(0), None]);
+        assert_eq!(assign("wall", &[field; 9]).iter().flatten().count(), 7, "the place of the last run stays free");
+        let strip = built_in("field-large").expect("built in");
+        assert_eq!(strip.assign(&[field, xray, "camera"], 2), [Some(0), Some(1), None], "who came shares the strip");
     }
 
     #[test]
@@ -195,7 +297,8 @@ mod tests {
 
     #[test]
     fn a_rectangle_outside_the_program_is_an_error() {
-        let layout = Layout { name: "odd".into(), rects: vec![[0.5, 0.0, 0.6, 1.0].into(), [0.0, 0.0, 0.001, 1.0].into()] };
+        let rects = vec![[0.5, 0.0, 0.6, 1.0].into(), [0.0, 0.0, 0.001, 1.0].into()];
+        let layout = Layout { name: "odd".into(), rects, kinds: Vec::new() };
         assert!(layout.pixels(0, (1280, 720)).is_err());
         assert!(layout.pixels(1, (1280, 720)).is_err());
         assert!(layout.pixels(2, (1280, 720)).is_err());

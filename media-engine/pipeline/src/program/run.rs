@@ -27,6 +27,10 @@ use crate::timing::case_clock::CaseClock;
 use crate::timing::stamps::StrictStamps;
 
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
+/// A change of a feed's state is reported at once, but a feed that flickers not more often than this.
+const CHANGE_EVERY: Duration = Duration::from_millis(100);
+/// How often states are looked at: silence rings no bell.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// A single feed has one rectangle, for ever.
 const SINGLE_LAYOUT_REV: u32 = 1;
 
@@ -55,10 +59,13 @@ pub struct Program {
     last_made: Option<CaptureTime>,
     /// Since when somebody watches on this link.
     began: Option<CaptureTime>,
-    /// Last image and state of each feed, by its index on the board.
+    /// Last image of each feed, by its index on the board.
     held: BTreeMap<usize, Arc<Picture>>,
+    /// State of each feed as last reported.
     states: BTreeMap<usize, FeedState>,
     next_health: CaptureTime,
+    /// Not before this a change of state is reported out of turn.
+    next_change: CaptureTime,
     skipped: u64,
 }
 
@@ -69,7 +76,7 @@ enum Step {
     Arrange(Arc<Arrangement>),
     Health,
     Compose(Vec<Shown>, CaptureTime),
-    Single { feed: usize, due: Due, newest: Option<CapturedFrame>, now: CaptureTime },
+    Single { feed: usize, due: Due, newest: Option<CapturedFrame>, state: FeedState, now: CaptureTime },
 }
 
 /// What one rectangle is to show.
@@ -105,6 +112,7 @@ impl Program {
             held: BTreeMap::new(),
             states: BTreeMap::new(),
             next_health: clock.now(),
+            next_change: clock.now(),
             skipped: 0,
             arrangement,
             size,
@@ -127,7 +135,7 @@ impl Program {
                 Step::Arrange(arrangement) => self.arrange(arrangement),
                 Step::Health => self.report_health(),
                 Step::Compose(shown, t) => self.compose(shown, t),
-                Step::Single { feed, due, newest, now } => self.send_single(feed, due, newest, now),
+                Step::Single { feed, due, newest, state, now } => self.send_single(feed, due, newest, state, now),
             }
         }
     }
@@ -163,6 +171,10 @@ impl Program {
             if let Some((now, _)) = self.case_clock.stamp(local)
                 && self.link_id.is_some()
             {
+                wait = wait.min(LOOK_EVERY);
+                if local >= self.next_change && self.has_changed(&state, now) {
+                    return Step::Health;
+                }
                 if self.layers.is_watched(LayerOf::Program) {
                     match self.due(&state, now) {
                         Ok(t) => return Step::Compose(self.shown(&state, t, now), t),
@@ -181,6 +193,14 @@ impl Program {
         }
     }
 
+    fn has_changed(&self, state: &State, now: CaptureTime) -> bool {
+        let said = |f: &ProgramFeed| {
+            let seen = state.feeds.get(f.feed).map(|slot| slot.state(f.period, now));
+            seen.is_some() && seen != self.states.get(&f.feed).copied()
+        };
+        self.arrangement.all().any(said)
+    }
+
     /// The time of the program frame to make now, or when to look again.
     fn due(&mut self, state: &State, now: CaptureTime) -> Result<CaptureTime, Option<CaptureTime>> {
         let Some(main) = self.arrangement.feeds.first() else { return Err(None) };
@@ -191,8 +211,11 @@ impl Program {
         if let Some(pending) = &self.pending {
             let t = pending.capture;
             let inset = |f: &ProgramFeed| {
-                let newest = state.feeds.get(f.feed).and_then(|slot| slot.newest()).map(|f| f.capture);
-                Inset { newest, period: f.period, state: health::state(newest, f.period, now) }
+                let Some(slot) = state.feeds.get(f.feed) else {
+                    return Inset { newest: None, period: f.period, state: FeedState::Lost };
+                };
+                let newest = slot.newest().map(|f| f.capture);
+                Inset { newest, period: slot.cadence.period(f.period), state: slot.state(f.period, now) }
             };
             let insets: Vec<Inset> = self.arrangement.feeds.iter().skip(1).filter(|f| f.awaited).map(inset).collect();
             return match self.aligner.wait_until(t, &insets, now) {
@@ -202,7 +225,7 @@ impl Program {
         }
         // The main feed is silent: a timer takes over once it counts as late.
         let began = *self.began.get_or_insert(now);
-        let late_at = newest.map_or(began, |f| f.capture).saturating_add(health::stale_after(main.period));
+        let late_at = newest.map_or(began, |f| f.came).saturating_add(health::stale_after(main.period));
         let due = self.last_made.map_or(late_at, |made| late_at.max(made.saturating_add(main.period)));
         if due <= now { Ok(now) } else { Err(Some(due)) }
     }
@@ -211,11 +234,13 @@ impl Program {
     fn due_single(&mut self, state: &State, now: CaptureTime) -> Result<Step, Option<CaptureTime>> {
         let mut soonest: Option<CaptureTime> = None;
         for (&feed, single) in &mut self.singles {
-            let Some(period) = self.arrangement.feeds.iter().find(|f| f.feed == feed).map(|f| f.period) else { continue };
-            let newest = state.feeds.get(feed).and_then(|slot| slot.newest());
+            let Some(period) = self.arrangement.find(feed).map(|f| f.period) else { continue };
+            let Some(slot) = state.feeds.get(feed) else { continue };
+            let newest = slot.newest();
             let at_hand = newest.is_some_and(|f| f.single.is_some());
+            let said = slot.state(period, now);
             match single.due(newest.map(|f| f.capture), at_hand, period, now) {
-                Ok(due) => return Ok(Step::Single { feed, due, newest: newest.cloned(), now }),
+                Ok(due) => return Ok(Step::Single { feed, due, newest: newest.cloned(), state: said, now }),
                 Err(at) => soonest = Some(soonest.map_or(at, |s| s.min(at))),
             }
         }
@@ -225,13 +250,13 @@ impl Program {
     fn shown(&self, state: &State, t: CaptureTime, now: CaptureTime) -> Vec<Shown> {
         let show = |(n, f): (usize, &ProgramFeed)| {
             let slot = state.feeds.get(f.feed);
-            let newest = slot.and_then(|s| s.newest()).map(|f| f.capture);
             let frame = match &self.pending {
                 Some(pending) if n == 0 => Some(pending.clone()),
                 _ => slot.and_then(|s| s.newest_at(t)).cloned(),
             };
+            let state = slot.map_or(FeedState::Lost, |s| s.state(f.period, now));
             // A feed whose first picture is younger than this frame has none in it yet.
-            let state = if frame.is_some() { health::state(newest, f.period, now) } else { FeedState::Lost };
+            let state = if frame.is_some() || state == FeedState::XrayOff { state } else { FeedState::Lost };
             Shown { frame, state }
         };
         self.arrangement.feeds.iter().enumerate().map(show).collect()
@@ -250,8 +275,8 @@ impl Program {
         let arrangement = self.arrangement.clone();
         for (f, s) in arrangement.feeds.iter().zip(&shown) {
             let size = Geometry { width: f.place.picture.w, height: f.place.picture.h };
-            if let Some(frame) = &s.frame {
-                self.held.insert(f.feed, frame.picture.clone());
+            if let Some(picture) = s.frame.as_ref().and_then(|frame| frame.picture.as_ref()) {
+                self.held.insert(f.feed, picture.clone());
             }
             // Its place has another size since it delivered: the next picture will have it, a dead feed's held one never.
             if let Some(held) = self.held.get_mut(&f.feed)
@@ -259,9 +284,6 @@ impl Program {
                 && let Some(scaled) = self.scaler.fit(held, size)
             {
                 *held = scaled;
-            }
-            if self.states.insert(f.feed, s.state) != Some(s.state) {
-                tracing::info!(feed = %f.place.feed, to = ?s.state, "feed state");
             }
         }
         let held = &self.held;
@@ -272,15 +294,14 @@ impl Program {
                 if let Some(picture) = held.get(&f.feed) {
                     compositor::blit(canvas, picture, rect);
                 }
-                if s.state == FeedState::Lost {
-                    compositor::mark_dead(canvas, rect);
-                }
+                compositor::mark(canvas, rect, s.state);
             }
         });
         let capture = self.stamps.stamp(t);
         let Some((composed, _)) = self.case_clock.stamp(self.clock.now()) else { return };
         let entries = arrangement.feeds.iter().zip(&shown);
-        let entries = entries.map(|(f, s)| entry(&f.place.feed, f.place.picture, s.frame.as_ref().map(|f| f.capture), s.state));
+        let entries =
+            entries.map(|(f, s)| entry(&f.place.feed, f.place.picture, s.frame.as_ref().map(CapturedFrame::origin), s.state));
         let index = FrameIndex {
             program: FeedId::program().as_str().to_owned(),
             rtp_ts: capture.rtp_90khz(),
@@ -299,13 +320,13 @@ impl Program {
     }
 
     /// One picture of a feed that somebody watches alone, with an index of its own.
-    fn send_single(&mut self, feed: usize, due: Due, newest: Option<CapturedFrame>, now: CaptureTime) {
+    fn send_single(&mut self, feed: usize, due: Due, newest: Option<CapturedFrame>, state: FeedState, now: CaptureTime) {
         let takers = self.layers.takers(LayerOf::Single(feed));
         let Some(size) = self.layers.single_size(feed) else { return };
-        let Some(f) = self.arrangement.feeds.iter().find(|f| f.feed == feed) else { return };
+        let Some(f) = self.arrangement.find(feed) else { return };
         let Some(single) = self.singles.get_mut(&feed) else { return };
-        let captured = newest.as_ref().map(|f| f.capture);
-        let fresh = if due == Due::Fresh { captured } else { None };
+        let captured = newest.as_ref().map(CapturedFrame::origin);
+        let fresh = if due == Due::Fresh { newest.as_ref().map(|f| f.capture) } else { None };
         single.handle_sent(fresh, now);
         if let Some(picture) = newest.and_then(|f| f.single) {
             single.held = Some(picture);
@@ -313,14 +334,14 @@ impl Program {
         if takers.is_empty() {
             return;
         }
-        let state = if single.held.is_some() { health::state(captured, f.period, now) } else { FeedState::Lost };
+        let state = if single.held.is_some() || state == FeedState::XrayOff { state } else { FeedState::Lost };
         let picture = match &single.held {
-            Some(held) if state != FeedState::Lost => held.clone(),
+            Some(held) if state == FeedState::Live => held.clone(),
             held => {
-                let mut dead = Picture::black(size);
-                held.iter().for_each(|held| dead.copy_from(held));
-                compositor::mark_dead(&mut dead, PixelRect { x: 0, y: 0, w: size.width, h: size.height });
-                Arc::new(dead)
+                let mut marked = Picture::black(size);
+                held.iter().for_each(|held| marked.copy_from(held));
+                compositor::mark(&mut marked, PixelRect { x: 0, y: 0, w: size.width, h: size.height }, state);
+                Arc::new(marked)
             }
         };
         let capture = single.stamps.stamp(fresh.unwrap_or(now));
@@ -393,26 +414,33 @@ impl Program {
     fn arrange(&mut self, arrangement: Arc<Arrangement>) {
         tracing::info!(rev = arrangement.rev, feeds = arrangement.feeds.len(), "arrangement");
         self.aligner = Aligner::new(self.align_bound, arrangement.feeds.len().saturating_sub(1));
+        // Who has no place delivers no picture of its size: what was held would be old when it comes back.
         self.held.retain(|feed, _| arrangement.feeds.iter().any(|f| f.feed == *feed));
-        self.states.retain(|feed, _| arrangement.feeds.iter().any(|f| f.feed == *feed));
+        self.states.retain(|feed, _| arrangement.find(*feed).is_some());
         self.arrangement = arrangement;
     }
 
-    /// Once a second: what every feed and layer does; and an encoder that failed is started anew.
+    /// Once a second, and when a feed's state changed: what every feed and layer does; and an encoder that failed is started anew.
     #[allow(clippy::needless_update, reason = "the wire may grow by fields that this engine does not measure")]
     fn report_health(&mut self) {
         self.next_health = self.clock.now().saturating_add(HEALTH_EVERY);
+        self.next_change = self.clock.now().saturating_add(CHANGE_EVERY);
         self.layers.mend();
         self.follow_singles();
         let Some((now, _)) = self.case_clock.stamp(self.clock.now()) else { return };
         if self.link_id.is_none() {
             return;
         }
+        let states = &mut self.states;
         let feeds = self.board.change(|state| {
             let health = |f: &ProgramFeed| {
                 let Some(slot) = state.feeds.get_mut(f.feed) else { return FeedHealth::default() };
-                let newest = slot.newest().map(|f| f.capture);
-                let feed_state = health::state(newest, f.period, now);
+                let newest = slot.newest().map(CapturedFrame::origin);
+                let feed_state = slot.state(f.period, now);
+                let before = states.insert(f.feed, feed_state);
+                if before != Some(feed_state) {
+                    tracing::info!(feed = %f.place.feed, from = ?before, to = ?feed_state, "feed state");
+                }
                 let problem = match feed_state {
                     FeedState::Lost if slot.problem.is_empty() => {
                         "No picture arrives; check the source and its cable.".to_owned()
@@ -435,7 +463,7 @@ impl Program {
                     ..FeedHealth::default()
                 }
             };
-            self.arrangement.feeds.iter().map(health).collect()
+            self.arrangement.all().map(health).collect()
         });
         let uncertainty = self.case_clock.uncertainty_ns().unwrap_or(0) / 1000;
         let body = Health {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use annotation::id::FeedId;
 use link::wire::FeedInfo;
 
-use super::layout::{Arrangement, Layout, Place, ProgramFeed, letterbox};
+use super::layout::{Arrangement, Layout, PixelRect, Place, ProgramFeed, letterbox};
+use crate::feed::last_run;
 
 /// Feeds that may come down the link at once: what two cores decode beside their own work.
 pub const FURTHER_MAX: usize = 2;
@@ -64,27 +65,63 @@ impl Stage {
         self.own.iter().chain(&self.further).map(|a| a.info.clone()).collect()
     }
 
-    /// Who stands where now. A feed for which the layout has no room is left out.
+    pub fn layout(&self) -> &str {
+        &self.layout.name
+    }
+
+    /// Another layout from now on; true when it is another one.
+    pub fn change_layout(&mut self, layout: Layout) -> bool {
+        if self.layout == layout {
+            return false;
+        }
+        self.layout = layout;
+        self.rev += 1;
+        true
+    }
+
+    /// Who stands where now. A feed for which the layout has no room stands aside.
     pub fn arrangement(&self) -> Arrangement {
-        let layout = self.layout.with_further(self.own.len(), self.further.len(), self.size);
-        let place = |(n, actor): (usize, &Actor)| {
-            let rect = layout.pixels(n, self.size).ok()?;
-            Some(ProgramFeed {
-                feed: actor.feed,
-                place: Place { feed: actor.id.clone(), picture: letterbox(rect, actor.native) },
-                period: actor.period,
-                native: (actor.info.width, actor.info.height),
-                awaited: n < self.own.len(),
-            })
+        let actors: Vec<&Actor> = self.own.iter().chain(&self.further).collect();
+        let kinds: Vec<&str> = actors.iter().map(|a| a.info.kind.as_str()).collect();
+        let got = self.layout.assign(&kinds, self.own.len());
+        // The main feed first, then as they lie, back to front; feeds that came and have no rectangle share the last.
+        let mut placed: Vec<(usize, usize)> = got.iter().enumerate().filter_map(|(n, rect)| Some((n, (*rect)?))).collect();
+        placed.sort_by_key(|&(n, rect)| (n != 0, rect));
+        let mut used: Vec<usize> = placed.iter().map(|&(_, rect)| rect).collect();
+        used.sort_unstable();
+        let sharing: Vec<usize> = (self.own.len()..actors.len()).filter(|&n| got[n].is_none()).collect();
+        let layout = self.layout.with_further(&used, sharing.len(), self.size);
+        let place = |n: usize, rect: usize| {
+            let actor = actors[n];
+            let picture = letterbox(layout.pixels(rect, self.size).ok()?, actor.native);
+            Some(self.program_feed(actor, n, picture))
         };
-        Arrangement { rev: self.rev, feeds: self.own.iter().chain(&self.further).enumerate().filter_map(place).collect() }
+        let feeds: Vec<ProgramFeed> = placed
+            .iter()
+            .filter_map(|&(n, rect)| place(n, used.iter().position(|&u| u == rect)?))
+            .chain(sharing.iter().enumerate().filter_map(|(i, &n)| place(n, used.len() + i)))
+            .collect();
+        let nowhere = PixelRect { x: 0, y: 0, w: 0, h: 0 };
+        let aside = actors.iter().enumerate().filter(|(_, a)| feeds.iter().all(|f| f.feed != a.feed));
+        let aside = aside.map(|(n, a)| self.program_feed(a, n, nowhere)).collect();
+        Arrangement { rev: self.rev, feeds, aside }
+    }
+
+    fn program_feed(&self, actor: &Actor, n: usize, picture: PixelRect) -> ProgramFeed {
+        ProgramFeed {
+            feed: actor.feed,
+            place: Place { feed: actor.id.clone(), picture },
+            period: actor.period,
+            native: (actor.info.width, actor.info.height),
+            awaited: n < self.own.len() && actor.info.kind != last_run::KIND,
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::program::layout::{PixelRect, built_in};
+    use crate::program::layout::built_in;
 
     fn actor(feed: usize, id: &str, native: Option<(usize, usize)>) -> Actor {
         let info = FeedInfo { feed: id.into(), ..FeedInfo::default() };
@@ -146,5 +183,30 @@ mod tests {
         let mut alone = Stage::new(built_in("full").expect("built in"), (1280, 720), vec![actor(0, "field", Some((1280, 720)))]);
         alone.enter(actor(1, "camera", Some((640, 360))));
         assert_eq!(rects(&alone)[1], PixelRect { x: 936, y: 516, w: 320, h: 180 });
+    }
+
+    #[test]
+    fn a_layout_is_changed_and_whoever_has_no_place_stands_aside() {
+        let kinds = ["operative-field", "fluoroscopy", "vital-signs", "last-run"];
+        let with_kind = |(n, kind): (usize, &str)| {
+            let mut a = actor(n, kind, Some((512, 512)));
+            a.info.kind = kind.into();
+            a
+        };
+        let own = kinds.into_iter().enumerate().map(with_kind).collect();
+        let mut stage = Stage::new(built_in("field-large").expect("built in"), (1280, 720), own);
+        let ids = |feeds: &[ProgramFeed]| feeds.iter().map(|f| f.place.feed.as_str().to_owned()).collect::<Vec<_>>();
+        let before = stage.arrangement();
+        assert_eq!((before.rev, ids(&before.feeds)), (1, kinds[..3].iter().map(|&k| k.to_owned()).collect()));
+        assert_eq!(ids(&before.aside), ["last-run"]);
+        assert!(stage.change_layout(built_in("fluoroscopy-large").expect("built in")));
+        assert!(!stage.change_layout(built_in("fluoroscopy-large").expect("built in")), "it is there already");
+        let after = stage.arrangement();
+        assert_eq!((after.rev, stage.layout()), (2, "fluoroscopy-large"));
+        assert_eq!(ids(&after.feeds), ["operative-field", "fluoroscopy", "last-run", "vital-signs"], "the main feed first");
+        assert_eq!(after.find(1).map(|f| f.place.picture.w), Some(486));
+        assert!(after.feeds.iter().all(|f| f.awaited == (f.feed != 3)), "nobody waits for a run that loops");
+        assert!(stage.change_layout(built_in("single").expect("built in")));
+        assert_eq!(ids(&stage.arrangement().aside).len(), 3);
     }
 }
