@@ -16,7 +16,7 @@ import { PROGRAM, Views } from '../core/view';
 import type { InkPacket } from '../gen/ink_pb';
 import type { CaseState, ClientMessage, FeedInfo, Person, ServerMessage, Welcome } from '../gen/signal_pb';
 import {
-  ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, MicrophoneSchema, OfferSchema, RemoteMuteSchema, SelectSchema, VoiceOpenSchema,
+  ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema,
 } from '../gen/signal_pb';
 import { perfNow, toLocalNtp } from './clock';
 import { askMicrophone } from './microphone';
@@ -26,7 +26,8 @@ import { openSession } from './session';
 import type { Socket } from './socket';
 import { openSocket } from './socket';
 import type { FrameShown } from './video_frames';
-import { say, Voices } from './voices';
+import { Talk } from './talk';
+import { say } from './voices';
 
 declare const __VERSION__: string;
 
@@ -71,7 +72,7 @@ export class Client {
   private readonly lineVoice = new LineVoice();
   private readonly media = new MediaWatch();
   private readonly backoff = new Backoff();
-  private readonly voices = new Voices();
+  readonly voice: Talk;
   private readonly stages = new Set<StageEvents>();
   private id = '';
   private resume = '';
@@ -87,7 +88,6 @@ export class Client {
   private path: MediaPath | null = null;
   private offerId = 0;
   private offers = 0;
-  private track: MediaStreamTrack | null = null;
   private framesShown = 0;
   private freezes = 0;
   private wasStalled = false;
@@ -95,7 +95,9 @@ export class Client {
   private inkSeen = -1;
   private inkPathGone: PerfMs | null = null;
 
-  constructor(private readonly ways: Ways = WAYS) {}
+  constructor(private readonly ways: Ways = WAYS) {
+    this.voice = new Talk(this.store, { send: (body) => this.send(body), speak: async (track) => { await this.path?.speak(track); }, askMicrophone: ways.askMicrophone });
+  }
 
   /** A stage begins to listen; returns how it ends. */
   attach(stage: StageEvents): () => void {
@@ -182,59 +184,6 @@ export class Client {
 
   undo(): void { this.withTime((at, now) => this.ink.undo(at, now)); }
   eraseMine(): void { this.withTime((at, now) => this.ink.eraseMine(at, now)); }
-
-  /** One press in the room: its microphone opens, and all hear each other. */
-  async startVoice(): Promise<void> {
-    this.voices.mute(this.store.remoteMuted.value);
-    const playing = this.voices.play();
-    const ready = await this.prepareMicrophone();
-    if (ready) await this.talk(true);
-    this.store.notice('fail_autoplay', !(await playing));
-    this.send({ case: 'voiceOpen', value: create(VoiceOpenSchema, { open: true }) });
-  }
-
-  /** Opens this page's microphone, or shuts it. */
-  async talk(on: boolean): Promise<void> {
-    if (on && !this.track && !(await this.prepareMicrophone())) return;
-    this.store.microphone.value = on ? 'sending' : this.track ? 'ready' : this.store.microphone.value;
-    this.send({ case: 'microphone', value: create(MicrophoneSchema, { on }) });
-    await this.path?.speak(on ? this.track : null);
-  }
-
-  private muteWish: boolean | null = null;
-  muteRemote(muted: boolean): void {
-    // The wish stands until the server says the same, also over a line that is down: nobody is heard again by a reconnect.
-    this.muteWish = muted;
-    this.store.remoteMuted.value = muted;
-    this.voices.mute(muted);
-    this.send({ case: 'remoteMute', value: create(RemoteMuteSchema, { muted }) });
-  }
-
-  async listen(): Promise<void> {
-    this.voices.mute(false);
-    this.store.notice('fail_autoplay', !(await this.voices.play()));
-  }
-
-  async prepareMicrophone(): Promise<boolean> {
-    if (this.track) return true;
-    this.store.microphone.value = 'asking';
-    const asked = await this.ways.askMicrophone();
-    this.store.notice('fail_microphone', 'refused' in asked && asked.refused === 'refused');
-    this.store.notice('fail_microphone_none', 'refused' in asked && asked.refused === 'none');
-    if ('refused' in asked) {
-      this.store.microphone.value = asked.refused;
-      return false;
-    }
-    this.track = asked.track;
-    this.track.onended = () => {
-      this.track = null;
-      this.store.microphone.value = 'refused';
-      this.store.notice('fail_microphone', true);
-      void this.path?.speak(null);
-    };
-    this.store.microphone.value = 'ready';
-    return true;
-  }
 
   endCase(): void { this.send({ case: 'end', value: create(EndCaseSchema, { confirm: true }) }); }
 
@@ -425,14 +374,8 @@ export class Client {
     this.handleFeeds(welcome.feeds);
     this.clock.handleConnection(now);
     this.ink.handleWelcome(welcome.author, welcome.epoch);
-    if (this.muteWish !== null) this.send({ case: 'remoteMute', value: create(RemoteMuteSchema, { muted: this.muteWish }) });
     if (welcome.caseInfo?.state === 'ended') return this.handleEnded(null);
-    const screen = this.store.screen.value;
-    if (screen === 'mentor' || screen === 'desk') {
-      if (welcome.maySpeak && this.store.microphone.value === 'idle') void this.prepareMicrophone().then(() => this.followVoice());
-    }
-    if (this.store.microphone.value === 'sending') this.send({ case: 'microphone', value: create(MicrophoneSchema, { on: true }) });
-    return undefined;
+    return this.voice.handleWelcome();
   }
 
   private handlePeople(people: readonly Person[], now: PerfMs): void {
@@ -464,22 +407,10 @@ export class Client {
   }
 
   private handleCaseState(state: CaseState): void {
-    const opened = state.voiceOpen && !this.store.voiceOpen.value;
-    this.store.voiceOpen.value = state.voiceOpen;
     this.store.engineUp.value = state.engineUp;
     if (state.caseInfo) this.store.caseInfo.value = state.caseInfo;
-    if (this.muteWish === state.remoteMuted) this.muteWish = null;
-    const muted = (this.store.remoteMuted.value = this.muteWish ?? state.remoteMuted);
-    if (this.store.screen.value === 'room') this.voices.mute(muted || this.store.microphone.value === 'idle');
-    if (opened) this.followVoice();
+    this.voice.handleState(state);
     if (state.caseInfo?.state === 'ended') this.handleEnded(state.at);
-  }
-
-  /** The room has opened voice: a remote page hears at once, and its microphone is on at once, and says so. */
-  private followVoice(): void {
-    if (!this.store.voiceOpen.value || this.store.screen.value === 'room') return;
-    void this.listen();
-    if (this.track && this.store.welcome.value?.maySpeak) void this.talk(true);
   }
 
   private handleEnded(at: bigint | null): void {
@@ -491,9 +422,7 @@ export class Client {
   private finish(failure: Store['failure']['value']): void {
     this.store.failure.value = failure;
     this.store.phase.value = 'over';
-    this.track?.stop();
-    this.track = null;
-    this.store.microphone.value = 'idle';
+    this.voice.end();
     this.path?.close();
     this.path = null;
     this.socket?.close();
@@ -518,9 +447,7 @@ export class Client {
         if (!mine()) return;
         this.tracks = video;
         for (const stage of this.stages) this.showTrack(stage);
-        this.voices.handleTracks(voice);
-        if (this.store.voiceOpen.value && (this.store.screen.value !== 'room' || this.track)) void this.voices.play();
-        if (this.store.microphone.value === 'sending') void this.path?.speak(this.track);
+        this.voice.handleTracks(voice);
       },
       channelOpen: (name) => {
         if (!mine()) return;

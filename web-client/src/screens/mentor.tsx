@@ -54,7 +54,7 @@ export function TalkButton({ client }: { client: Client }): JSX.Element {
     : [t.talk, touch ? t.talk_note_touch : t.talk_note];
   const look = !able ? 'wait' : muted ? 'stopped' : sending ? 'live' : 'pri';
   return (
-    <button class={`btn talk ${look}`} type="button" data-testid="talk" aria-pressed={sending} disabled={!able} onClick={() => { void client.talk(!sending); }}>
+    <button class={`btn talk ${look}`} type="button" data-testid="talk" aria-pressed={sending} disabled={!able} onClick={() => { void client.voice.talk(!sending); }}>
       <Icon name={muted ? 'microphone-slash-bold' : 'microphone-fill'} /><span><span>{word}</span><small>{note}</small></span>
     </button>
   );
@@ -87,9 +87,9 @@ export function useKeys(client: Client, draws: boolean): void {
         e.preventDefault();
         if (store.microphone.value === 'sending') return;
         held = true;
-        void client.talk(true);
+        void client.voice.talk(true);
       } else if (e.code === 'KeyM' && !e.ctrlKey && !e.metaKey) {
-        if (store.microphone.value === 'sending') void client.talk(false);
+        if (store.microphone.value === 'sending') void client.voice.talk(false);
       } else if (draws && e.code === 'KeyZ' && (e.ctrlKey || e.metaKey) && !e.shiftKey) {
         e.preventDefault();
         client.undo();
@@ -100,11 +100,11 @@ export function useKeys(client: Client, draws: boolean): void {
     const up = (e: KeyboardEvent): void => {
       if (e.code !== 'Space') return;
       if (store.voiceOpen.value) e.preventDefault();
-      if (held) void client.talk(false);
+      if (held) void client.voice.talk(false);
       held = false;
     };
     const blur = (): void => {
-      if (held) void client.talk(false);
+      if (held) void client.voice.talk(false);
       held = false;
     };
     addEventListener('keydown', down);

@@ -152,9 +152,9 @@ export function Telephone({ client }: { client: Client }): JSX.Element {
 }
 
 const ACTS: Record<NoticeKey, (client: Client) => { word: keyof Texts; act: () => void } | null> = {
-  fail_microphone: (c) => ({ word: 'act_try_again', act: () => { void c.prepareMicrophone(); } }),
-  fail_microphone_none: (c) => ({ word: 'act_try_again', act: () => { void c.prepareMicrophone(); } }),
-  fail_autoplay: (c) => ({ word: 'act_listen', act: () => { void c.listen(); } }),
+  fail_microphone: (c) => ({ word: 'act_try_again', act: () => { void c.voice.prepare(); } }),
+  fail_microphone_none: (c) => ({ word: 'act_try_again', act: () => { void c.voice.prepare(); } }),
+  fail_autoplay: (c) => ({ word: 'act_listen', act: () => { void c.voice.listen(); } }),
   fail_outbox: () => null,
   fail_ink_refused: (c) => ({ word: 'act_dismiss', act: () => { c.dismiss('fail_ink_refused'); } }),
   fail_ink_unplaced: (c) => ({ word: 'act_dismiss', act: () => { c.dismiss('fail_ink_unplaced'); } }),

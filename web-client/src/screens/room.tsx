@@ -66,13 +66,13 @@ function VoiceButton({ client }: { client: Client }): JSX.Element {
   const on = store.microphone.value === 'sending';
   if (!started) {
     return (
-      <button class="btn voice" type="button" data-testid="voice" data-voice="closed" onClick={oncePer400(() => { void client.startVoice(); })}>
+      <button class="btn voice" type="button" data-testid="voice" data-voice="closed" onClick={oncePer400(() => { void client.voice.start(); })}>
         <Icon name="chats-circle-bold" /><span><span>{t.voice_start}</span><small>{t.voice_start_note}</small></span>
       </button>
     );
   }
   return (
-    <button class={`btn voice ${on ? 'open' : ''}`} type="button" data-testid="voice" data-voice={on ? 'on' : 'off'} aria-pressed={on} onClick={oncePer400(() => { void client.talk(!on); })}>
+    <button class={`btn voice ${on ? 'open' : ''}`} type="button" data-testid="voice" data-voice={on ? 'on' : 'off'} aria-pressed={on} onClick={oncePer400(() => { void client.voice.talk(!on); })}>
       <Icon name={on ? 'microphone-fill' : 'microphone-slash-bold'} /><span><span>{on ? t.voice_on : t.voice_mic_off}</span><small>{on ? t.voice_on_note : t.voice_mic_off_note}</small></span>
     </button>
   );
@@ -83,7 +83,7 @@ function MuteButton({ client }: { client: Client }): JSX.Element {
   const t = store.texts.value;
   const muted = store.remoteMuted.value;
   return (
-    <button class={`btn ${muted ? 'on' : ''}`} type="button" data-testid="mute-remote" aria-pressed={muted} onClick={oncePer400(() => { client.muteRemote(!muted); })}>
+    <button class={`btn ${muted ? 'on' : ''}`} type="button" data-testid="mute-remote" aria-pressed={muted} onClick={oncePer400(() => { client.voice.muteRemote(!muted); })}>
       <Icon name={muted ? 'speaker-slash-fill' : 'speaker-slash-bold'} /><span><span>{muted ? t.muted_remote : t.mute_remote}</span><small>{t.mute_remote_note}</small></span>
     </button>
   );
