@@ -1,9 +1,10 @@
 // The whole page without a server: a fake session, socket and media path in the page itself, with a generated picture and a
-// fake frame index. For looking at screens; not shipped. Query: role, lang, state, layout, voice, awake, ink, people.
+// fake frame index. For looking at screens; not shipped. Query: role, lang, state, layout, voice, awake, ink (some, none, four,
+// tools, standing), track (tracked, unsure, lost), and switches: drawing, pointing, asks, there, fallback, inkoff, freeze, measure.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FeedState, FrameIndexSchema } from '../src/gen/frame_pb';
 import type { Op, OrderedOp } from '../src/gen/ink_pb';
-import { InkPacketSchema, OpSchema, OrderedOpSchema, SnapshotSchema, Tool } from '../src/gen/ink_pb';
+import { InkPacketSchema, OpSchema, OrderedOpSchema, SnapshotSchema, Surface, Tool, TrackState, XformFrameSchema } from '../src/gen/ink_pb';
 import { ClientMessageSchema, EphSchema, HealthReportSchema, PersonSchema, Role, ServerMessageSchema } from '../src/gen/signal_pb';
 import type { ClientMessage, ServerMessage } from '../src/gen/signal_pb';
 import { encodePoints } from '../src/core/points';
@@ -67,8 +68,25 @@ function frame(): Uint8Array {
     const [width, height] = SINGLES[feed] ?? [1280, 720];
     return create(FrameIndexSchema, { program: feed, rtpTs: rtp >>> 0, layoutRev: 1, width, height, composed: serverNow(), entries: [{ rect: { x: 0, y: 0, w: width, h: height }, feed, capture: state === 'unknown' ? 0n : msAgo(ageOf(feed)), state: stateOf(feed) }] });
   });
-  return toBinary(EphSchema, create(EphSchema, { version: 1, frames: [index, ...singles] }));
+  return toBinary(EphSchema, create(EphSchema, { version: 1, frames: [index, ...singles], xforms: xforms(index.entries.find((e) => e.feed === 'field')?.capture ?? 0n), pointers: pointers() }));
 }
+// ——— the tracker: the tissue sways, and the ink with it ———
+const track = asked('track', 'tracked');
+const TRACK = { tracked: TrackState.TRACKED, unsure: TrackState.UNSURE, lost: TrackState.LOST }[track] ?? TrackState.TRACKED;
+function xforms(capture: bigint) {
+  const t = performance.now() / 1000;
+  const keys = log.flatMap((o) => (o.op?.body.case === 'stroke' && o.op.body.value.key && o.op.body.value.frame?.feed === 'field' ? [o.op.body.value.key] : []));
+  const [gone, kept] = TRACK === TrackState.LOST ? [keys.slice(0, 2), keys.slice(2)] : [[], keys];
+  const place = { a: 1, b: 0, tx: 90 * Math.sin(t), ty: 60 * Math.cos(t * 0.8) };
+  return [create(XformFrameSchema, { feed: 'field', capture, anchors: [{ strokes: kept, state: TRACK === TrackState.LOST ? TrackState.TRACKED : TRACK, ...place }, ...(gone.length > 0 ? [{ strokes: gone, state: TrackState.LOST, ...place, still: 's1' }] : [])] })];
+}
+let pointed = 0;
+function pointers() {
+  if (!query.has('pointing')) return [];
+  pointed += 1;
+  return [{ $typeName: 'shirube.signal.v1.Pointer' as const, author: role === Role.ROOM ? 2 : 3, feed: 'field', x: 9_200, y: 2_600, shown: true, number: pointed }];
+}
+
 const painter = setInterval(() => {
   if (stopped || !context || state === 'waiting') return;
   rtp = (rtp + 3_003) % 4_294_967_296;
@@ -92,29 +110,41 @@ HTMLVideoElement.prototype.requestVideoFrameCallback = function fake(call) {
 };
 
 // ——— people ———
+let asking = query.has('asked');
+const granted = new Map<number, boolean>(query.has('asks') ? [[3, false]] : []);
 const people = () => [
   { author: 1, role: Role.ROOM, nameJa: '高橋 健一', nameEn: 'Kenichi Takahashi', institutionJa: '南島病院', institutionEn: 'Minamishima', familyJa: '高橋', familyEn: 'Takahashi', microphone: voice, speaking: voice && role !== Role.ROOM, mayDraw: false, lead: false },
   { author: 2, role: Role.MENTOR, nameJa: '佐藤 美咲', nameEn: 'Misaki Sato', institutionJa: '中央大学病院', institutionEn: 'Chuo Univ. Hospital', familyJa: '佐藤', familyEn: 'Sato', microphone: voice, speaking: voice && role === Role.ROOM, mayDraw: true, lead: true },
   { author: 3, role: Role.MENTOR, nameJa: '田中 悠', nameEn: 'Yu Tanaka', institutionJa: '中央大学病院', institutionEn: 'Chuo Univ. Hospital', familyJa: '田中', familyEn: 'Tanaka', microphone: false, speaking: false, mayDraw: true, lead: false },
   { author: 4, role: Role.DESK, nameJa: '小林 直樹', nameEn: 'Naoki Kobayashi', institutionJa: '南島病院', institutionEn: 'Minamishima', familyJa: '小林', familyEn: 'Kobayashi', microphone: false, speaking: false, mayDraw: false, lead: false },
-].map((p) => create(PersonSchema, { ...p, present: !(p.author === 4), media: !(p.author === 4) && !(remoteGone && p.author !== own) }));
+].map((p) => create(PersonSchema, { ...p, mayDraw: granted.get(p.author) ?? p.mayDraw, asksPen: (p.author === own && asking) || (p.author === 3 && query.has('asks')), present: !(p.author === 4), media: !(p.author === 4) && !(remoteGone && p.author !== own) }));
 let remoteGone = false;
 let lineGone = false;
 
 // ——— ink: a sequencer of three lines ———
 const log: OrderedOp[] = [];
 const order = (op: Op): void => { log.push(create(OrderedOpSchema, { order: BigInt(log.length + 1), received: serverNow(), op })); };
-function stroke(author: number, number: number, feed: string, xy: [number, number][]): void {
+function stroke(author: number, number: number, feed: string, xy: [number, number][], tool = Tool.PEN, text = ''): void {
   const points = encodePoints(xy.map(([x, y]) => ({ x, y, pressure: 255 })));
   const place = places.find((p) => p.feed === feed);
   order(create(OpSchema, {
     author, epoch: 99, seq: number, at: serverNow(),
-    body: { case: 'stroke', value: { key: { author, epoch: 99, number }, tool: Tool.PEN, width: Math.round((4 / (place?.w ?? 1280)) * 16_384), began: msAgo(2_000), points, frame: { feed, capture: serverNow(), program: 'program', programRtpTs: 1, layoutRev: 1 } } },
+    body: { case: 'stroke', value: {
+      key: { author, epoch: 99, number }, tool, width: Math.round((4 / (place?.w ?? 1280)) * 16_384), began: msAgo(asked('ink', '') === 'standing' ? 30_000 : 2_000), points, text,
+      frame: { feed, capture: msAgo(12_000), program: 'program', programRtpTs: 1, layoutRev: 1, surface: feed === 'fluoro' ? Surface.HELD : Surface.FROZEN },
+      ...(tool === Tool.MEASURE ? { reference: { x1: 4_000, y1: 9_000, x2: 4_900, y2: 9_000, lengthUm: 2_000 } } : {}),
+    } },
   }));
 }
 const arc = (cx: number, cy: number, r: number, from: number, to: number): [number, number][] =>
   Array.from({ length: 24 }, (_, i) => { const a = from + ((to - from) * i) / 23; return [Math.round(cx + r * Math.cos(a)), Math.round(cy + r * Math.sin(a))]; });
-if (asked('ink', 'some') !== 'none') {
+if (asked('ink', 'some') === 'tools') {
+  stroke(2, 1, 'field', [[11_600, 2_600], [9_000, 4_900]], Tool.ARROW);
+  stroke(2, 2, 'field', [[5_200, 3_200], [8_000, 5_200]], Tool.ELLIPSE);
+  stroke(3, 1, 'field', [[3_600, 6_800], [7_600, 6_200]], Tool.LINE);
+  stroke(2, 3, 'field', [[9_400, 6_700]], Tool.TEXT, asked('lang', 'ja') === 'ja' ? 'ここを避ける' : 'not here');
+  stroke(3, 2, 'field', [[7_000, 2_600]], Tool.PIN);
+} else if (asked('ink', 'some') !== 'none') {
   stroke(2, 1, 'field', arc(7_000, 4_400, 1_900, 0.4, 2.7));
   stroke(2, 2, 'field', [[10_800, 3_200], [10_000, 3_700], [9_300, 4_300], [8_900, 5_000], [8_800, 5_100], [8_850, 4_500], [8_800, 5_100], [9_450, 4_850]]);
   stroke(3, 1, 'field', arc(5_600, 3_000, 1_300, 3.4, 5.2));
@@ -122,6 +152,24 @@ if (asked('ink', 'some') !== 'none') {
     stroke(1, 1, 'field', arc(8_200, 2_600, 1_500, 3.6, 5.6));
   }
 }
+
+if (query.has('inkoff')) order(create(OpSchema, { author: 1, epoch: 99, seq: 99, at: serverNow(), body: { case: 'inkOff', value: { off: true } } }));
+if (query.has('there')) {
+  const other = new BroadcastChannel('shirube.pen');
+  other.onmessage = (e: MessageEvent<{ page: string; kind: string }>) => { if (e.data.kind === 'who') other.postMessage({ kind: 'held', page: 'zz', case: '南島病院 カテ室2', taken: 9e12 }); };
+}
+/** Somebody draws just now, without end. */
+function someoneDraws(): void {
+  const author = role === Role.ROOM ? 2 : 3;
+  let n = 4;
+  setInterval(() => {
+    n = Math.min(120, n + 2);
+    const points = encodePoints(Array.from({ length: n }, (_, i) => ({ x: 4_000 + i * 45, y: Math.round(6_600 + 400 * Math.sin(i / 12)), pressure: 120 + Math.round(120 * Math.abs(Math.sin(i / 20))) })));
+    const live = { key: { author, epoch: 98, number: 1 }, tool: Tool.PEN, width: 40, began: msAgo(200), first: 0, points, frame: { feed: 'field', capture: msAgo(58), program: 'program', programRtpTs: 1, layoutRev: 1, surface: Surface.FROZEN } };
+    events?.channelMessage('ink', toBinary(InkPacketSchema, create(InkPacketSchema, { version: 1, live: [live], lastOrder: BigInt(log.length) })));
+  }, 50);
+}
+if (query.has('drawing')) someoneDraws();
 
 // ——— figures of the machinery ———
 const health = () => {
@@ -139,6 +187,7 @@ const health = () => {
 // ——— the fake ways out ———
 type PathEvents = Parameters<Ways['openPath']>[0];
 let events: PathEvents | null = null;
+let stillPicture: string | null = null;
 const ways: Ways = {
   openSession: () => Promise.resolve(state === 'expired'
     ? { failure: { key: 'fail_link_expired', said: null, reference: 'auth.link.expired' } } : { id: 'mock' }),
@@ -149,6 +198,7 @@ const ways: Ways = {
     let voiceOpen = voice;
     let remoteMuted = false;
     let ended = false;
+    const tellPeople = (): void => say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } });
     const caseInfo = () => ({
       $typeName: 'shirube.signal.v1.CaseInfo' as const, caseId: 'demo', titleJa: asked('title', '手術室1 訓練症例（サンプル画像）'), titleEn: asked('title', 'OR 1 · rehearsal on sample pictures'),
       telephone: role === Role.ROOM ? '099-000-0123' : '099-000-0188', telephoneNameJa: role === Role.ROOM ? '中央大学病院 カテ室' : '南島病院 手術室3', telephoneNameEn: role === Role.ROOM ? 'Chuo Univ. Hospital cath lab' : 'Minamishima Hospital, OR 3',
@@ -176,6 +226,7 @@ const ways: Ways = {
         case 'select': inSlot[m.body.value.slot] = m.body.value.feed; return say({ case: 'assign', value: { $typeName: 'shirube.signal.v1.Assign', slot: m.body.value.slot, feed: m.body.value.feed, layer: m.body.value.layer } });
         case 'voiceOpen': voiceOpen = m.body.value.open; return tellState();
         case 'remoteMute': remoteMuted = m.body.value.muted; return tellState();
+        case 'askPen': asking = m.body.value.asking; return tellPeople();
         case 'end': ended = true; return tellState();
         default: return undefined;
       }
@@ -191,7 +242,7 @@ const ways: Ways = {
     }, 20);
     return {
       answer: () => Promise.resolve(),
-      isOpen: () => true,
+      isOpen: () => !query.has('fallback'),
       send: (name, bytes) => {
         if (name === 'eph' && !stopped) {
           const ping = fromBinary(EphSchema, bytes).ping;
@@ -213,9 +264,19 @@ const ways: Ways = {
       close: () => undefined,
     };
   },
+  stillAddress: () => {
+    const own = document.createElement('canvas');
+    own.width = 480;
+    own.height = 270;
+    const c = own.getContext('2d');
+    if (c) draw(c, [{ feed: 'field', x: 0, y: 0, w: 480, h: 270 }], 3);
+    return (stillPicture ??= own.toDataURL('image/jpeg'));
+  },
   askMicrophone: () => Promise.resolve(query.has('nomic') ? { refused: 'refused' as const } : { track: new AudioContext().createMediaStreamDestination().stream.getAudioTracks()[0] as MediaStreamTrack }),
 };
 
 const client = new Client(ways);
 begin(client);
+if (query.has('freeze')) setTimeout(() => client.inking.toggleFreeze(), 1_200);
+if (query.has('measure')) setTimeout(() => client.inking.switchMeasuring(true), 700);
 if (query.has('large')) setTimeout(() => client.show(asked('large', 'field')), 700);

@@ -23,6 +23,13 @@ for (const lang of ['ja', 'en']) {
     [`mentor-nomic-${lang}`, 'desk', { role: 'mentor', nomic: '', lang }], [`room-remote-${lang}`, 'wall', { role: 'room', state: 'remote', lang }],
     [`desk-${lang}`, 'desk', { role: 'desk', lang }], [`desk-4k-${lang}`, 'wall4k', { role: 'desk', lang }], [`desk-4k-mixed-${lang}`, 'wall4k', { role: 'desk', lang, state: 'mixed', large: 'field' }], [`desk-tablet-${lang}`, 'tablet', { role: 'desk', lang }], [`mentor-single-${lang}`, 'desk', { role: 'mentor', lang, large: 'field' }], [`vendor-bad-${lang}`, 'desk', { role: 'vendor', lang, state: 'mixed' }], [`vendor-engine-${lang}`, 'desk', { role: 'vendor', lang, state: 'engine' }], [`vendor-tablet-${lang}`, 'tablet', { role: 'vendor', lang }], [`vendor-${lang}`, 'desk', { role: 'vendor', lang }], [`expired-${lang}`, 'desk', { state: 'expired', lang }], [`unreachable-${lang}`, 'desk', { state: 'unreachable', lang }],
     [`room-ink-four-${lang}`, 'wall', { role: 'room', ink: 'four', lang }],
+    [`ink-tools-room-${lang}`, 'wall', { role: 'room', ink: 'tools', lang }], [`ink-tools-mentor-${lang}`, 'desk', { role: 'mentor', ink: 'tools', large: 'field', lang }],
+    [`ink-unsure-room-${lang}`, 'wall', { role: 'room', ink: 'tools', track: 'unsure', lang }], [`ink-lost-room-${lang}`, 'wall', { role: 'room', ink: 'some', track: 'lost', lang }], [`ink-lost-mentor-${lang}`, 'desk', { role: 'mentor', track: 'lost', lang }],
+    [`ink-frozen-mentor-${lang}`, 'desk', { role: 'mentor', freeze: '', lang }], [`ink-frozen-single-${lang}`, 'desk', { role: 'mentor', freeze: '', large: 'field', lang }], [`ink-frozen-tablet-${lang}`, 'tablet', { role: 'mentor', freeze: '', lang }], [`ink-frozen-desk-${lang}`, 'wall4k', { role: 'desk', freeze: '', lang }],
+    [`ink-drawing-room-${lang}`, 'wall', { role: 'room', drawing: '', pointing: '', lang }], [`ink-drawing-tablet-${lang}`, 'tablet', { role: 'room', drawing: '', lang }], [`ink-drawing-phone-${lang}`, 'phone', { role: 'mentor', drawing: '', lang }],
+    [`ink-asks-room-${lang}`, 'wall', { role: 'room', asks: '', lang }], [`ink-asks-mentor-${lang}`, 'desk', { role: 'mentor', asks: '', lang }], [`ink-asked-desk-${lang}`, 'desk', { role: 'desk', asked: '', lang }], [`ink-ask-desk-${lang}`, 'desk', { role: 'desk', lang }],
+    [`ink-off-room-${lang}`, 'wall', { role: 'room', inkoff: '', lang }], [`ink-off-mentor-${lang}`, 'desk', { role: 'mentor', inkoff: '', lang }], [`ink-fallback-mentor-${lang}`, 'desk', { role: 'mentor', fallback: '', lang }],
+    [`ink-there-mentor-${lang}`, 'desk', { role: 'mentor', there: '', lang }], [`ink-standing-mentor-${lang}`, 'desk', { role: 'mentor', ink: 'standing', lang }], [`ink-measure-mentor-${lang}`, 'desk', { role: 'mentor', measure: '', state: 'mixed', lang }],
   );
 }
 
@@ -38,7 +45,7 @@ for (const [name, size, query] of shots) {
   page.on('pageerror', (e) => console.log(name, 'page error:', e.message));
   page.on('console', (m) => { if (m.type() === 'error') console.log(name, m.text()); });
   await page.goto(`${base}dev/index.html?${new URLSearchParams(query)}`);
-  const late = ['line', 'stalled', 'engine', 'remote'].includes(query.state ?? '');
+  const late = query.fallback === '' || ['line', 'stalled', 'engine', 'remote'].includes(query.state ?? '');
   await page.waitForTimeout(late ? 6_500 : query.state === 'waiting' ? 1_500 : 2_000);
   await page.screenshot({ path: join(here, 'shots', `${name}.png`) });
   await page.close();

@@ -13,8 +13,8 @@ export const AGE_WINDOW_MS = 500;
 /** A capture further in the future than this, and than the clock's uncertainty, is no rounding: the age is not known. */
 const FUTURE_TOLERANCE_MS = 20;
 
-/** The one state a picture shows; the graver wins. */
-export type Look = 'live' | 'xoff' | 'looping' | 'stale' | 'lost' | 'stalled' | 'unknown' | 'waiting';
+/** The one state a picture shows; the graver wins. frozen: held by its own viewer. */
+export type Look = 'live' | 'frozen' | 'xoff' | 'looping' | 'stale' | 'lost' | 'stalled' | 'unknown' | 'waiting';
 
 export interface RectReading {
   readonly feed: string;
@@ -67,6 +67,15 @@ export function readGlass(ring: FrameRing, log: ShownLog, clock: GlassClock, now
   return { frame, rects, uncertaintyMs: clock.uncertaintyMs() ?? 0 };
 }
 
+/** A frame that stands: held by its viewer, or the last before the line stopped. Its ages grow. */
+export function readHeld(frame: FrameIndex, clock: GlassClock, now: PerfMs): GlassReading {
+  const at = clock.toTimeline(now);
+  const rects = frame.entries.flatMap((entry) => (entry.rect ? [{
+    feed: entry.feed, rect: entry.rect, state: entry.state, ageMs: at === null || entry.capture === 0n ? null : Math.max(0, Number(ntpMinusNs(at, entry.capture)) / 1e6),
+  }] : []));
+  return { frame, rects, uncertaintyMs: clock.uncertaintyMs() ?? 0 };
+}
+
 export interface LookInput {
   readonly flow: Flow;
   /** The server is heard and says that the room's compositor is gone: then it is the source, not the link. */
@@ -99,7 +108,7 @@ export function lookOf({ flow, sourceGone, state, ageMs }: LookInput): Look {
 
 /** Ink hides itself when its feed is late or its place is not known; on a frozen last frame it stays, as part of it. */
 export function inkShows(look: Look): boolean {
-  return look === 'live' || look === 'xoff' || look === 'looping' || look === 'lost' || look === 'stalled' || look === 'unknown';
+  return look === 'live' || look === 'frozen' || look === 'xoff' | 'looping' || look === 'lost' || look === 'stalled' || look === 'unknown';
 }
 
 function unreachable(value: never): Look {

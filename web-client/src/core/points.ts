@@ -49,8 +49,13 @@ const SIMPLIFY_TOLERANCE = 2;
 
 /** Leaves out points that the line between their neighbours passes within the tolerance (Douglas–Peucker). Keeps both ends. */
 export function simplifyPoints(points: readonly Point[], tolerance = SIMPLIFY_TOLERANCE): Point[] {
+  return keptPoints(points, tolerance).map((i) => points[i] as Point);
+}
+
+/** The same, as ascending indexes of what is kept. */
+export function keptPoints(points: readonly Point[], tolerance = SIMPLIFY_TOLERANCE): number[] {
   const n = points.length;
-  if (n < 3) return [...points];
+  if (n < 3) return points.map((_, i) => i);
   const keep = new Uint8Array(n);
   keep[0] = 1;
   keep[n - 1] = 1;
@@ -76,7 +81,9 @@ export function simplifyPoints(points: readonly Point[], tolerance = SIMPLIFY_TO
       spans.push([from, far], [far, to]);
     }
   }
-  return points.filter((_, i) => keep[i] === 1);
+  const kept: number[] = [];
+  for (let i = 0; i < n; i += 1) if (keep[i] === 1) kept.push(i);
+  return kept;
 }
 
 function distanceToSegment(p: Point, a: Point, b: Point): number {

@@ -2,7 +2,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { InkPacket } from '../gen/ink_pb';
 import { InkPacketSchema } from '../gen/ink_pb';
-import type { ClientMessage, Ctl, Eph, ServerMessage } from '../gen/signal_pb';
+import type { ClientMessage, Ctl, Eph, Pointer, ServerMessage } from '../gen/signal_pb';
 import { ClientMessageSchema, ClockPingSchema, CtlSchema, EphSchema, Role, ServerMessageSchema } from '../gen/signal_pb';
 import type { LocalNtp } from './units';
 
@@ -32,6 +32,10 @@ export function clientBytes(body: ClientMessage['body']): Uint8Array<ArrayBuffer
 export const inkBytes = (packet: InkPacket): Uint8Array<ArrayBuffer> => toBinary(InkPacketSchema, packet) as Uint8Array<ArrayBuffer>;
 export function ephPingBytes(t1: LocalNtp): Uint8Array<ArrayBuffer> {
   return toBinary(EphSchema, create(EphSchema, { version: EPH_VERSION, ping: create(ClockPingSchema, { t1 }) })) as Uint8Array<ArrayBuffer>;
+}
+
+export function ephPointerBytes(pointer: Pointer): Uint8Array<ArrayBuffer> {
+  return toBinary(EphSchema, create(EphSchema, { version: EPH_VERSION, pointers: [pointer] })) as Uint8Array<ArrayBuffer>;
 }
 
 /** The page a role opens. */

@@ -4,6 +4,9 @@ import type { CaseInfo, FeedInfo, HealthReport, Person, Welcome } from '../gen/s
 import type { Language, Texts } from '../i18n';
 import { CATALOGUE } from '../i18n';
 import type { Screen } from './protocol';
+import type { PenPlace } from './binding';
+import type { Frozen } from './ink/freeze';
+import type { ToolName } from './ink/tools';
 import type { PerfMs } from './units';
 import { REPORT_STALE_MS } from './health';
 import { PROGRAM } from './view';
@@ -22,7 +25,7 @@ export interface Failure {
 }
 
 /** A sentence in the side column, with its one act. */
-export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_unreachable' | 'fail_media';
+export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media';
 
 /** idle: not asked · asking · ready: allowed, not sending · sending · refused · none: no device. */
 export type MicrophoneState = 'idle' | 'asking' | 'ready' | 'sending' | 'refused' | 'none';
@@ -66,7 +69,31 @@ export class Store {
   readonly inkFallback = signal(false);
   readonly inkUnsent = signal(0);
   readonly clearedAtMs = signal<number | null>(null);
+  /** What this hand holds. */
+  readonly tool = signal<ToolName>('pen');
+  /** New marks fade. */
+  readonly fades = signal(true);
+  /** This page's large picture is held. */
+  readonly frozen = signal<Frozen>(null);
+  /** Whether this page of this browser holds the pen. */
+  readonly penPlace = signal<PenPlace>({ kind: 'asking' });
+  /** Others whose pen is on the glass now. */
+  readonly drawingNow = signal<readonly number[]>([]);
+  /** Own marks that stand longer than they should without being looked at. */
+  readonly inkStanding = signal(0);
+  /** Something on the glass is drawn where it may not be. */
+  readonly inkUnsure = signal(false);
+  /** Measuring is off until this page switches it on. */
+  readonly measuring = signal(false);
+  /** What stands between this page and a length: nothing to measure on, no known length yet, its ends drawn and its length not told, ready. */
+  readonly measureStep = signal<'nowhere' | 'reference' | 'length' | 'ready'>('reference');
   readonly me = computed<Person | null>(() => this.people.value.find((p) => p.author === this.welcome.value?.author) ?? null);
+
+  /** The server's word on whether this person may draw now. */
+  readonly mayDraw = computed(() => this.me.value?.mayDraw ?? this.welcome.value?.mayDraw ?? false);
+  readonly lead = computed<Person | null>(() => this.people.value.find((p) => p.lead) ?? null);
+  /** May lend the pen and take it back: the lead, and the room. */
+  readonly lends = computed(() => this.screen.value === 'room' || (this.me.value?.lead ?? false));
 
   private healthAt: PerfMs | null = null;
   handleHealth(report: HealthReport, now: PerfMs): void {

@@ -14,8 +14,8 @@ export function exposeForBenches(client: Client, stage: Stage): () => void {
   const stop = effect(() => {
     if (!client.store.welcome.value?.measuring) return;
     window.shirube = Object.freeze({
-      /** The video element of what stands large. */
-      video: () => stage.video,
+      /** The live picture that is to be seen: what stands large, or what stands beside it while that is held. */
+      video: () => client.shownLive ?? stage.video,
       glass: () => stage.glass,
       clock: Object.freeze({
         /** Case timeline now (or at a performance.now() time), NTP 32.32 as bigint; null before the first exchange. */
@@ -29,12 +29,13 @@ export function exposeForBenches(client: Client, stage: Stage): () => void {
         shown: () => client.views.of(PROGRAM)?.log.last ?? null,
       }),
       ink: Object.freeze({
-        strokes: () => client.ink.sheet.visible(),
+        strokes: () => client.ink.sheet.strokes(),
         applied: () => client.ink.sheet.applied,
         unacknowledged: () => client.ink.unacknowledged,
         /** Own acts up to `seq` that the server has told to be on disk. */
         acknowledged: () => ({ author: client.ink.author, epoch: client.ink.epoch, seq: client.ink.acknowledged }),
         author: () => client.ink.author,
+        tracks: () => client.inking.tracks,
       }),
       people: () => client.store.people.value,
       microphone: () => client.store.microphone.value,

@@ -2,9 +2,8 @@
 // nothing that a core can decide.
 import { create } from '@bufbuild/protobuf';
 import { CaseClock } from '../core/clock';
-import { InkClient } from '../core/ink/client';
 import { Backoff, LineVoice, LineWatch, MediaWatch } from '../core/line';
-import { clientBytes, ephPingBytes, inkBytes, parseCtl, parseEph, parseInk, parseServer, screenOf, SIGNAL_VERSION } from '../core/protocol';
+import { clientBytes, ephPingBytes, parseCtl, parseEph, parseInk, parseServer, screenOf, SIGNAL_VERSION } from '../core/protocol';
 import type { CHANNEL } from '../core/protocol';
 import type { Flow } from '../core/stall';
 import type { NoticeKey } from '../core/store';
@@ -13,12 +12,13 @@ import type { CaptureNtp, LocalNtp, PerfMs } from '../core/units';
 import { captureNtp, unixMsFromNtp } from '../core/units';
 import type { View } from '../core/view';
 import { PROGRAM, Views } from '../core/view';
-import type { InkPacket } from '../gen/ink_pb';
+import type { FrameIndex } from '../gen/frame_pb';
 import type { CaseState, ClientMessage, FeedInfo, Person, ServerMessage, Welcome } from '../gen/signal_pb';
 import {
   ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema,
 } from '../gen/signal_pb';
 import { perfNow, toLocalNtp } from './clock';
+import { Inking } from './inking';
 import { askMicrophone } from './microphone';
 import type { MediaPath } from './peer';
 import { openPath } from './peer';
@@ -48,8 +48,12 @@ export interface Ways {
   openSocket: typeof openSocket;
   openPath: typeof openPath;
   askMicrophone: typeof askMicrophone;
+  stillAddress(caseId: string, still: string, id: string): string;
 }
-export const WAYS: Ways = { openSession, openSocket, openPath, askMicrophone };
+export const WAYS: Ways = {
+  openSession, openSocket, openPath, askMicrophone,
+  stillAddress: (caseId, still, id) => `/api/still/${encodeURIComponent(caseId)}/${encodeURIComponent(still)}?id=${encodeURIComponent(id)}`,
+};
 
 /** What a stage wants to hear. Several may stand on one page: one is large, the others are its filmstrip. */
 export interface StageEvents {
@@ -66,7 +70,7 @@ export interface StageEvents {
 export class Client {
   readonly store = new Store();
   readonly views = new Views(perfNow());
-  readonly ink = new InkClient();
+  readonly inking: Inking;
   private readonly clock = new CaseClock();
   private readonly line = new LineWatch();
   private readonly lineVoice = new LineVoice();
@@ -92,12 +96,16 @@ export class Client {
   private freezes = 0;
   private wasStalled = false;
   private rttMs: number | null = null;
-  private inkSeen = -1;
   private inkPathGone: PerfMs | null = null;
 
   constructor(private readonly ways: Ways = WAYS) {
     this.voice = new Talk(this.store, { send: (body) => this.send(body), speak: async (track) => { await this.path?.speak(track); }, askMicrophone: ways.askMicrophone });
+    this.inking = new Inking(this.store, {
+      send: (body) => this.send(body), isOpen: (name) => this.path?.isOpen(name) ?? false, sendChannel: (name, bytes) => { this.path?.send(name, bytes); }, toTimeline: (t) => this.toTimeline(t),
+      repaint: (at) => { for (const stage of this.stages) if (at === 'now') stage.inkNow(); else stage.ink(); },
+    });
   }
+  get ink(): Inking['ink'] { return this.inking.ink; }
 
   /** A stage begins to listen; returns how it ends. */
   attach(stage: StageEvents): () => void {
@@ -105,6 +113,8 @@ export class Client {
     this.showTrack(stage);
     return () => { this.stages.delete(stage); };
   }
+  /** The live picture that stands beside a held one. */
+  shownLive: HTMLVideoElement | null = null;
   private tracks: readonly MediaStreamTrack[] = [];
   private showTrack(stage: StageEvents): void {
     const track = this.tracks[stage.slot()];
@@ -168,39 +178,18 @@ export class Client {
 
   /** Puts the program or a single feed large. */
   show(feed: string): void {
+    if (feed !== this.store.large.value) this.inking.unfreeze();
     this.store.large.value = feed === PROGRAM || this.store.singles.value.includes(feed) ? feed : PROGRAM;
     this.syncSlots();
   }
 
-  /** The room's clear: hidden before this returns, then said. */
-  clearInk(): void {
-    const now = perfNow();
-    const at = this.toTimeline(now) ?? captureNtp(toLocalNtp(now));
-    this.ink.clearAll(at, now);
-    for (const stage of this.stages) stage.inkNow();
-    this.store.clearedAtMs.value = unixMsFromNtp(at);
-    this.afterInk(now);
+  /** Where a pinned frame of this case can be had; null: before the case is known. */
+  stillAddress(still: string): string | null {
+    const name = this.store.caseInfo.value?.caseId;
+    return name ? this.ways.stillAddress(name, still, this.id) : null;
   }
-
-  undo(): void { this.withTime((at, now) => this.ink.undo(at, now)); }
-  eraseMine(): void { this.withTime((at, now) => this.ink.eraseMine(at, now)); }
 
   endCase(): void { this.send({ case: 'end', value: create(EndCaseSchema, { confirm: true }) }); }
-
-  /** Ink changed here or there: show it, and say what must be said. */
-  afterInk(now: PerfMs): void {
-    this.flushInk(now);
-    if (this.ink.sheet.revision === this.inkSeen) return;
-    this.inkSeen = this.ink.sheet.revision;
-    this.store.inkOff.value = this.ink.sheet.isOff;
-    this.store.inkOnGlass.value = this.ink.sheet.visible().length > 0;
-    for (const stage of this.stages) stage.ink();
-  }
-
-  /** One packet per animation frame while drawing; ops and repeats at once. */
-  flushInk(now: PerfMs): void {
-    for (const packet of this.ink.pollPackets(now)) this.sendInk(packet);
-  }
 
   // ——— the heartbeat ———
 
@@ -211,8 +200,7 @@ export class Client {
       this.tickClock(now);
       this.tickLine(now);
       this.tickMedia(now);
-      this.ink.handleTimeout(now);
-      this.afterInk(now);
+      this.inking.tick(now);
       this.store.inkUnsent.value = this.socketOpen ? 0 : this.ink.unacknowledged;
       this.tickInkPath(now);
       this.tickReport(now);
@@ -314,7 +302,7 @@ export class Client {
         this.line.handleHeard(now);
         const message = parseServer(bytes);
         if (message) this.handleServer(message, now);
-        this.afterInk(perfNow());
+        this.inking.after(perfNow());
       },
       close: () => this.handleSocketClosed(),
     });
@@ -345,15 +333,17 @@ export class Client {
       case 'refused':
         if (body.value.final) this.finish(failureOf(body.value.code, { ja: body.value.messageJa, en: body.value.messageEn }));
         return;
-      case 'ink': return this.handleInk(body.value, now);
-      case 'snapshot': return this.ink.handleSnapshot(body.value, now);
+      case 'ink': return this.inking.handlePacket(body.value, now);
+      case 'snapshot': return this.inking.handleSnapshot(body.value, now);
       case 'clock': return this.handlePong(body.value.t1, body.value.t2, body.value.t3, now);
-      case 'frame': return this.views.handleIndex(body.value);
+      case 'frame': return this.handleIndex(body.value);
       case 'assign': return this.handleAssign(body.value.slot, body.value.feed, now);
       case 'health': return this.store.handleHealth(body.value, now);
       case 'feeds': return this.handleFeeds(body.value.feeds);
-      // xform, pointer: not drawn yet. voice: who is in a voice slot; the list of who is present shows who speaks
-      case 'xform': case 'pointer': case 'voice': case undefined: return;
+      case 'xform': return this.inking.handleXform(body.value);
+      case 'pointer': return this.inking.handlePointer(body.value, now);
+      case 'voice': // who is in a voice slot; the list of who is present shows who speaks
+      case undefined: return;
       default: return unreachable(body);
     }
   }
@@ -373,7 +363,7 @@ export class Client {
     this.store.phase.value = 'open';
     this.handleFeeds(welcome.feeds);
     this.clock.handleConnection(now);
-    this.ink.handleWelcome(welcome.author, welcome.epoch);
+    this.inking.handleWelcome(welcome);
     if (welcome.caseInfo?.state === 'ended') return this.handleEnded(null);
     return this.voice.handleWelcome();
   }
@@ -451,7 +441,7 @@ export class Client {
       },
       channelOpen: (name) => {
         if (!mine()) return;
-        if (name === 'ink') this.ink.handlePath();
+        if (name === 'ink') this.inking.handlePath();
         if (name === 'eph') this.sendPing(perfNow());
       },
       channelMessage: (name, bytes) => { if (mine()) this.handleChannel(name, bytes, perfNow()); },
@@ -465,39 +455,36 @@ export class Client {
     switch (name) {
       case 'eph': {
         const eph = parseEph(bytes);
-        for (const frame of eph?.frames ?? []) this.views.handleIndex(frame);
+        for (const frame of eph?.frames ?? []) this.handleIndex(frame);
+        if (eph) this.inking.handleEph(eph, now);
         if (eph?.pong) this.handlePong(eph.pong.t1, eph.pong.t2, eph.pong.t3, now);
         return;
       }
       case 'ink': {
         const packet = parseInk(bytes);
-        if (packet) this.handleInk(packet, now);
-        this.afterInk(now);
+        if (packet) this.inking.handlePacket(packet, now);
+        this.inking.after(now);
         return;
       }
       case 'ctl': {
         const body = parseCtl(bytes)?.body;
-        if (body?.case === 'snapshot') this.ink.handleSnapshot(body.value, now);
+        if (body?.case === 'snapshot') this.inking.handleSnapshot(body.value, now);
         if (body?.case === 'people') this.handlePeople(body.value.people, now);
         if (body?.case === 'state') this.handleCaseState(body.value);
-        this.afterInk(now);
+        this.inking.after(now);
         return;
       }
       case 'vit': return; // health of feeds: its panel comes with the vital signs
     }
   }
 
-  private handleInk(packet: InkPacket, now: PerfMs): void {
-    if (this.ink.handlePacket(packet, now).length > 0) this.store.notice('fail_ink_refused', true);
+  private handleIndex(frame: FrameIndex): void {
+    this.views.handleIndex(frame);
+    if (frame.program === PROGRAM && this.store.measuring.value) this.inking.handleIndex(frame);
   }
 
   private handlePong(t1: bigint, t2: bigint, t3: bigint, now: PerfMs): void {
     this.clock.handlePong(t1 as LocalNtp, t2 as CaptureNtp, t3 as CaptureNtp, toLocalNtp(now));
-  }
-
-  private sendInk(packet: InkPacket): void {
-    if (this.path?.isOpen('ink')) this.path.send('ink', inkBytes(packet));
-    else this.send({ case: 'ink', value: packet });
   }
 
   private sendPing(now: PerfMs): void {
@@ -511,13 +498,6 @@ export class Client {
 
   private send(body: ClientMessage['body']): void {
     if (this.socketOpen) this.socket?.send(clientBytes(body));
-  }
-
-  private withTime(act: (at: CaptureNtp, now: PerfMs) => void): void {
-    const now = perfNow();
-    const at = this.toTimeline(now);
-    if (at !== null) act(at, now);
-    this.afterInk(now);
   }
 
   dismiss(key: NoticeKey): void { this.store.notice(key, false); }

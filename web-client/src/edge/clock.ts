@@ -7,3 +7,5 @@ const ORIGIN_UNIX_MS = performance.timeOrigin;
 
 export const perfNow = (): PerfMs => perfMs(performance.now());
 export const toLocalNtp = (t: PerfMs): LocalNtp => localNtp(ORIGIN_UNIX_MS, t);
+/** Unix milliseconds by this machine's date at page load: only to tell which of two pages of one browser acted later. */
+export const wallMs = (): number => ORIGIN_UNIX_MS + performance.now();

@@ -16,8 +16,8 @@ export function App({ client }: { client: Client }): JSX.Element {
   if (store.phase.value === 'over') return <Over client={client} />;
   switch (store.screen.value) {
     case 'room': return <Room client={client} />;
-    case 'mentor': return <Mentor client={client} draws={store.welcome.value?.mayDraw ?? false} />;
-    case 'desk': return <Desk client={client} draws={store.welcome.value?.mayDraw ?? false} />;
+    case 'mentor': return <Mentor client={client} />;
+    case 'desk': return <Desk client={client} />;
     case 'vendor': return <Vendor client={client} />;
     case null: return (
       <div class="sentence" data-testid="opening"><div class="panel"><p class="mid">{t.opening}</p><Notices client={client} /></div></div>

@@ -4,32 +4,40 @@ import type { JSX } from 'preact';
 import { healthLine } from '../core/health';
 import type { Client } from '../edge/client';
 import { Filmstrip, useFeedKeys } from './filmstrip';
-import { TalkButton, TelephoneButton, useKeys } from './mentor';
-import { Header, Icon, InkSigns, Notices, People } from './parts';
+import { EraseMine, TalkButton, TelephoneButton, useTalkKeys } from './mentor';
+import { LiveBeside, PenPanel, StandingPanel } from './pen_panels';
+import { FreezeButton, Rail, useToolKeys } from './rail';
+import { Header, InkSigns, Notices, People } from './parts';
 import { StageHost } from './stage_host';
 
-export function Desk({ client, draws }: { client: Client; draws: boolean }): JSX.Element {
+export function Desk({ client }: { client: Client }): JSX.Element {
   const { store } = client;
   const t = store.texts.value;
-  useKeys(client, draws);
+  const draws = store.mayDraw.value;
+  useTalkKeys(client);
+  useToolKeys(client, true);
   useFeedKeys(client);
   return (
     <div class="desk" data-testid="desk">
       <Header client={client} room={false} />
-      <main><StageHost client={client} feed={store.large.value} remote={true} draws={draws} /></main>
+      <main><StageHost client={client} feed={store.large.value} remote={true} draws={true} /></main>
       <Filmstrip client={client} cut={false} />
       <aside>
         <People client={client} empty={t.people_nobody} />
         <HealthSummary client={client} />
         <InkSigns client={client} />
         <Notices client={client} />
-        {draws ? null : <p class="panel mid">{t.watch_only}</p>}
+        <PenPanel client={client} />
+        {draws ? <StandingPanel client={client} /> : null}
+        <span class="fill" />
+        <LiveBeside client={client} />
       </aside>
       <footer>
         <TalkButton client={client} />
         <span class="grow" />
-        {draws ? <button class="btn" type="button" data-testid="undo" onClick={() => { client.undo(); }}><Icon name="arrow-u-up-left-bold" /><span>{t.undo}</span></button> : null}
-        {draws ? <button class="btn erase" type="button" data-testid="erase-mine" onClick={() => { client.eraseMine(); }}><Icon name="eraser-bold" /><span>{t.erase_mine}</span></button> : null}
+        {draws ? <div class="tools"><Rail client={client} /></div> : null}
+        <FreezeButton client={client} />
+        {draws ? <EraseMine client={client} /> : null}
         <TelephoneButton client={client} />
       </footer>
     </div>

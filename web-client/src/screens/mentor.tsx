@@ -4,34 +4,39 @@ import { useEffect } from 'preact/hooks';
 import type { Client } from '../edge/client';
 import { Header, Icon, InkSigns, lineLost, Notices, People } from './parts';
 import { Filmstrip, useFeedKeys } from './filmstrip';
+import { LiveBeside, MeasurePanel, PenPanel, StandingPanel } from './pen_panels';
+import { FreezeButton, KeepButton, Rail, useToolKeys } from './rail';
 import { StageHost } from './stage_host';
 
-export function Mentor({ client, draws }: { client: Client; draws: boolean }): JSX.Element {
+export function Mentor({ client }: { client: Client }): JSX.Element {
   const { store } = client;
   const t = store.texts.value;
-  useKeys(client, draws);
+  const able = !onPhone();
+  const draws = store.mayDraw.value;
+  useTalkKeys(client);
+  useToolKeys(client, able);
   useFeedKeys(client);
   return (
-    <div class={`mentor ${draws ? '' : 'norail'}`} data-testid="mentor">
+    <div class={`mentor ${able && draws ? '' : 'norail'}`} data-testid="mentor">
       <Header client={client} room={false} />
-      {draws ? (
-        <nav aria-label={t.menu_tools}>
-          <button class="btn on" type="button" aria-pressed="true" data-testid="tool-pen"><Icon name="pencil-simple-bold" /><span class="hint">{t.pen}</span></button>
-          <hr />
-          <button class="btn" type="button" data-testid="undo" onClick={() => { client.undo(); }}><Icon name="arrow-u-up-left-bold" /><span class="hint">{t.undo}</span></button>
-        </nav>
-      ) : null}
-      <main><StageHost client={client} feed={store.large.value} remote={true} draws={draws && !onPhone()} /><Filmstrip client={client} cut={true} /></main>
+      {able && draws ? <Rail client={client} /> : null}
+      <main><StageHost client={client} feed={store.large.value} remote={true} draws={able} /><Filmstrip client={client} cut={true} /></main>
       <aside>
         <People client={client} empty={t.people_nobody} />
         <InkSigns client={client} />
         <Notices client={client} />
-        {draws ? <p class="panel noink mid">{t.no_ink_here}</p> : <p class="panel mid">{t.watch_only}</p>}
+        {able ? <PenPanel client={client} /> : <p class="panel noink mid">{t.no_ink_here}</p>}
+        {able && draws ? <StandingPanel client={client} /> : null}
+        {able && draws ? <MeasurePanel client={client} /> : null}
+        <span class="fill" />
+        <LiveBeside client={client} />
       </aside>
       <footer>
         <TalkButton client={client} />
         <span class="grow" />
-        {draws ? <button class="btn erase" type="button" data-testid="erase-mine" onClick={() => { client.eraseMine(); }}><Icon name="eraser-bold" /><span>{t.erase_mine}</span></button> : null}
+        {able ? <FreezeButton client={client} /> : null}
+        {able && draws ? <KeepButton client={client} /> : null}
+        {able && draws ? <EraseMine client={client} /> : null}
         <TelephoneButton client={client} />
       </footer>
     </div>
@@ -40,6 +45,10 @@ export function Mentor({ client, draws }: { client: Client; draws: boolean }): J
 
 /** No ink on a phone: a finger covers what it draws on. */
 const onPhone = (): boolean => matchMedia('(max-width: 600px)').matches;
+
+export function EraseMine({ client }: { client: Client }): JSX.Element {
+  return <button class="btn erase" type="button" data-testid="erase-mine" onClick={() => { client.inking.eraseMine(); }}><Icon name="eraser-bold" /><span>{client.store.texts.value.erase_mine}</span></button>;
+}
 
 export function TalkButton({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -73,12 +82,13 @@ export function TelephoneButton({ client }: { client: Client }): JSX.Element {
   );
 }
 
-/** Space held = talk while off · M mute · Ctrl+Z undo · Delete erase my ink. */
-export function useKeys(client: Client, draws: boolean): void {
+/** Space held = talk while off · M mute. Not while something is typed. */
+export function useTalkKeys(client: Client): void {
   useEffect(() => {
     let held = false;
     const { store } = client;
     const down = (e: KeyboardEvent): void => {
+      if (e.target instanceof HTMLInputElement) return;
       if (e.repeat || e.altKey) {
         if (e.code === 'Space' && held) e.preventDefault();
         return;
@@ -90,15 +100,10 @@ export function useKeys(client: Client, draws: boolean): void {
         void client.voice.talk(true);
       } else if (e.code === 'KeyM' && !e.ctrlKey && !e.metaKey) {
         if (store.microphone.value === 'sending') void client.voice.talk(false);
-      } else if (draws && e.code === 'KeyZ' && (e.ctrlKey || e.metaKey) && !e.shiftKey) {
-        e.preventDefault();
-        client.undo();
-      } else if (draws && e.code === 'Delete') {
-        client.eraseMine();
       }
     };
     const up = (e: KeyboardEvent): void => {
-      if (e.code !== 'Space') return;
+      if (e.code !== 'Space' || e.target instanceof HTMLInputElement) return;
       if (store.voiceOpen.value) e.preventDefault();
       if (held) void client.voice.talk(false);
       held = false;
@@ -115,5 +120,5 @@ export function useKeys(client: Client, draws: boolean): void {
       removeEventListener('keyup', up);
       removeEventListener('blur', blur);
     };
-  }, [client, draws]);
+  }, [client]);
 }

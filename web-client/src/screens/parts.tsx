@@ -101,9 +101,26 @@ function PersonRow({ person: p, client }: { person: Person; client: Client }): J
       <Icon name={icon} />
       <div>
         <b class="cut">{name}{mine && !inRoom ? `${open}${t.you}${shut}` : ''}</b>
-        <small class="what"><span class="cut">{[roleWord(p, t), mine && inRoom ? t.this_room : inRoom ? '' : where].filter(Boolean).join(language === 'ja' ? '　' : ', ')}</span><span class="said">{voice}</span></small>
+        <small class="what"><span class="cut">{[roleWord(p, t), mine && inRoom ? t.this_room : inRoom ? '' : where, p.mayDraw && !p.lead ? t.person_may_draw : ''].filter(Boolean).join(language === 'ja' ? '　' : ', ')}</span><span class="said">{voice}</span></small>
       </div>
+      <Lending person={p} client={client} mine={mine} />
     </li>
+  );
+}
+
+/** The pen is lent and taken back here, by the lead and by the room. */
+function Lending({ person: p, client, mine }: { person: Person; client: Client; mine: boolean }): JSX.Element | null {
+  const { store, inking } = client;
+  const t = store.texts.value;
+  const wanted = p.asksPen && !p.mayDraw ? <Tag icon="hand-palm-bold" look="c-hi" testid={`asks-${p.author}`}>{t.pen_wanted}</Tag> : null;
+  if (!store.lends.value || mine || p.lead || !p.present || !(p.role === Role.MENTOR || p.role === Role.DESK)) return wanted;
+  return (
+    <span class="lend">
+      {p.role === Role.MENTOR && p.mayDraw ? <button class="btn" type="button" data-testid={`lead-${p.author}`} onClick={() => { inking.nameLead(p.author); }}>{t.lead_name}</button> : null}
+      <button class={`btn ${wanted ? 'on' : ''}`} type="button" data-testid={`lend-${p.author}`} onClick={() => { inking.lend(p.author, !p.mayDraw); }}>
+        {wanted ? <Icon name="hand-palm-bold" /> : null}<span>{p.mayDraw ? t.pen_take_back : t.pen_lend}{wanted ? <small>{t.pen_wanted}</small> : null}</span>
+      </button>
+    </span>
   );
 }
 
@@ -158,6 +175,7 @@ const ACTS: Record<NoticeKey, (client: Client) => { word: keyof Texts; act: () =
   fail_outbox: () => null,
   fail_ink_refused: (c) => ({ word: 'act_dismiss', act: () => { c.dismiss('fail_ink_refused'); } }),
   fail_ink_unplaced: (c) => ({ word: 'act_dismiss', act: () => { c.dismiss('fail_ink_unplaced'); } }),
+  fail_pen_elsewhere: (c) => ({ word: 'pen_here', act: () => { c.dismiss('fail_pen_elsewhere'); c.inking.takePen(); } }),
   fail_unreachable: () => null,
   fail_media: () => null,
 };
@@ -182,14 +200,19 @@ export function Notices({ client }: { client: Client }): JSX.Element | null {
   );
 }
 
-/** Small signs about ink: off, by the spare path, not yet sent. Nothing stands here while all is well. */
+/** Small signs about ink: who draws now, off, by the spare path, not yet sent. Nothing stands here while all is quiet. */
 export function InkSigns({ client }: { client: Client }): JSX.Element | null {
   const { store } = client;
   const t = store.texts.value;
-  if (store.inkOff.value) return <Tag icon="pencil-simple-slash-bold" look="fill c-amber" testid="ink-off">{t.ink_off}</Tag>;
-  if (store.inkUnsent.value > 0) return <Tag icon="hourglass-medium-bold" look="c-amber" testid="ink-unsent">{t.ink_unsent} {store.inkUnsent.value}</Tag>;
-  if (store.inkFallback.value) return <Tag icon="path-bold" look="c-amber" testid="ink-fallback">{t.ink_fallback}</Tag>;
-  return null;
+  const language = store.language.value;
+  const drawing = store.drawingNow.value.map((author) => store.people.value.find((p) => p.author === author)).filter((p) => p !== undefined);
+  const signs = [
+    store.inkOff.value ? <Tag key="off" icon="pencil-simple-slash-bold" look="fill c-amber" testid="ink-off">{t.ink_off}</Tag> : null,
+    drawing.length > 0 ? <Tag key="drawing" icon="pencil-simple-fill" look="c-hi" testid="drawing-now">{drawing.map((p) => pick(language, p.familyJa, p.familyEn)).join(language === 'ja' ? '・' : ', ')}{language === 'ja' ? '　' : ' '}{t.ink_drawing}</Tag> : null,
+    store.inkUnsent.value > 0 ? <Tag key="unsent" icon="hourglass-medium-bold" look="c-amber" testid="ink-unsent">{t.ink_unsent} {store.inkUnsent.value}</Tag> : null,
+    store.inkFallback.value ? <Tag key="path" icon="path-bold" look="c-amber" testid="ink-fallback">{t.ink_fallback}</Tag> : null,
+  ].filter((sign) => sign !== null);
+  return <div class="inksigns" role="status">{signs}</div>;
 }
 
 const HOLD_MS = 1_500;

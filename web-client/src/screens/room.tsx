@@ -23,6 +23,7 @@ export function Room({ client }: { client: Client }): JSX.Element {
         <ClearButton client={client} />
         <VoiceButton client={client} />
         <MuteButton client={client} />
+        <InkOffButton client={client} />
         <span class="grow" />
         <HoldButton client={client} onDone={() => { client.endCase(); }} />
       </footer>
@@ -48,10 +49,10 @@ function ClearButton({ client }: { client: Client }): JSX.Element {
       onPointerDown={(e) => {
         if (e.button !== 0) return;
         byPointer.current = true;
-        client.clearInk();
+        client.inking.clear();
       }}
       onClick={() => {
-        if (!byPointer.current) client.clearInk(); // by keyboard
+        if (!byPointer.current) client.inking.clear(); // by keyboard
         byPointer.current = false;
       }}>
       <Icon name="eraser-fill" /><span><span>{t.clear}</span><small class="num">{note}</small></span>
@@ -85,6 +86,18 @@ function MuteButton({ client }: { client: Client }): JSX.Element {
   return (
     <button class={`btn ${muted ? 'on' : ''}`} type="button" data-testid="mute-remote" aria-pressed={muted} onClick={oncePer400(() => { client.voice.muteRemote(!muted); })}>
       <Icon name={muted ? 'speaker-slash-fill' : 'speaker-slash-bold'} /><span><span>{muted ? t.muted_remote : t.mute_remote}</span><small>{t.mute_remote_note}</small></span>
+    </button>
+  );
+}
+
+/** Hides all ink, or shows it again: everywhere, and here in the same frame. */
+function InkOffButton({ client }: { client: Client }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  const off = store.inkOff.value;
+  return (
+    <button class={`btn ${off ? 'on' : ''}`} type="button" data-testid="ink-switch" aria-pressed={off} onClick={oncePer400(() => { client.inking.switchOff(!off); })}>
+      <Icon name={off ? 'pencil-simple-slash-bold' : 'pencil-simple-bold'} /><span><span>{off ? t.ink_on_button : t.ink_off_button}</span><small>{off ? t.ink_on_note : t.ink_off_note}</small></span>
     </button>
   );
 }

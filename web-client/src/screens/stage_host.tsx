@@ -4,13 +4,13 @@ import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Client } from '../edge/client';
 import { perfNow } from '../edge/clock';
-import { watchPointer } from '../edge/pointer';
 import { watchFrames } from '../edge/video_frames';
 import { FrameRing, ShownLog } from '../core/frames';
 import { PROGRAM } from '../core/view';
 import { CropTile } from '../stage/crop';
 import { Stage } from '../stage/stage';
 import type { StageContext } from '../stage/stage';
+import { watchPen } from './pen_host';
 import { pick } from '../i18n';
 import { clockText } from './parts';
 import { exposeForBenches } from '../edge/benches';
@@ -22,6 +22,22 @@ export function StageHost({ client, feed = PROGRAM, remote, draws }: { client: C
   const host = useRef<HTMLDivElement>(null);
   useEffect(() => (host.current ? stand(host.current, { client, feed, remote, draws }) : undefined), [client, feed, remote, draws]);
   return <div class="stage" ref={host} />;
+}
+
+/** The live picture while the large one is held: never under a quarter of it. */
+export function BesideHost({ client, feed }: { client: Client; feed: string }): JSX.Element {
+  const host = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    if (!host.current) return undefined;
+    const stage = new Stage(contextOf(client, feed, true), 'beside');
+    client.shownLive = stage.video;
+    const stop = standStage(host.current, client, stage, feed, () => false);
+    return () => {
+      client.shownLive = null;
+      stop();
+    };
+  }, [client, feed]);
+  return <div class="besidehost" ref={host} />;
 }
 
 /** A tile of the filmstrip with a picture of its own, or (`cut`) one cut out of the program's. */
@@ -41,6 +57,9 @@ function contextOf(client: Client, feed: string, remote: boolean): StageContext 
     ring: () => client.views.ring(feed) ?? NO_RING,
     log: () => client.views.of(feed)?.log ?? NO_LOG,
     ink: client.ink,
+    tracks: client.inking.tracks,
+    pointers: client.inking.pointers,
+    still: (id) => client.stillAddress(id),
     clock: { toTimeline: (t) => client.toTimeline(t), uncertaintyMs: () => client.uncertaintyMs() },
     texts: () => store.texts.value,
     feedName: (one) => {
@@ -86,10 +105,17 @@ function stand(host: HTMLElement, { client, feed, remote, draws }: Standing): ()
     stage.paint(perfNow());
   });
   const stopPointer = draws ? watchPen(stage, client) : () => undefined;
+  // The picture is held in the same turn in which it is asked for.
+  const stopFreeze = effect(() => {
+    const { value } = store.frozen;
+    if (value === null) stage.release(perfNow());
+    else if (!stage.isHeld && !(draws && stage.holdNow(perfNow()))) client.inking.unfreeze();
+  });
   const stopBenches = exposeForBenches(client, stage);
   return () => {
     stopTexts();
     stopPointer();
+    stopFreeze();
     stopBenches();
     stop();
   };
@@ -97,7 +123,7 @@ function stand(host: HTMLElement, { client, feed, remote, draws }: Standing): ()
 
 /** Only one element counts the frames of a slot: the large one, where it shows the same feed. */
 function standSmall(host: HTMLElement, client: Client, feed: string): () => void {
-  return standStage(host, client, new Stage(contextOf(client, feed, true), true), feed, () => client.store.large.value !== feed);
+  return standStage(host, client, new Stage(contextOf(client, feed, true), 'tile'), feed, () => client.store.large.value !== feed);
 }
 
 function standStage(host: HTMLElement, client: Client, stage: Stage, feed: string, counts: () => boolean): () => void {
@@ -116,7 +142,10 @@ function standStage(host: HTMLElement, client: Client, stage: Stage, feed: strin
   fit.observe(host);
   fit.observe(stage.caption);
   const slot = (): number => client.views.of(feed)?.slot ?? -1;
-  const stopFrames = watchFrames(stage.video, (frame) => { if (counts()) client.handleFrameShown(frame, slot()); });
+  const stopFrames = watchFrames(stage.video, (frame) => {
+    if (counts()) client.handleFrameShown(frame, slot());
+    stage.frameShown(perfNow());
+  });
   const detach = client.attach({ slot, video: play(stage.video), tick: (now) => stage.tick(now), ink: paintSoon, inkNow: () => stage.paint(perfNow()) });
   return () => {
     fit.disconnect();
@@ -137,47 +166,5 @@ function standCut(host: HTMLElement, client: Client, feed: string): () => void {
     stopFrames();
     detach();
     tile.root.remove();
-  };
-}
-
-/** The pen draws at once; one message leaves per animation frame while it is down. */
-function watchPen(stage: Stage, client: Client): () => void {
-  let sending = 0;
-  const sendSoon = (): void => {
-    sending ||= requestAnimationFrame(() => {
-      sending = 0;
-      client.afterInk(perfNow());
-    });
-  };
-  const surface = (): ReturnType<Stage['frameAt']> => {
-    const state = client.ink.pen.state;
-    return state.kind === 'drawing' ? state.surface.frame : null;
-  };
-  const stop = watchPointer(stage.glass, {
-    down: (s) => {
-      const frame = stage.frameAt(s.time);
-      const sample = frame ? stage.toProgram(s.x, s.y, s.pressure, frame) : { x: 0, y: 0, pressure: 0 };
-      const outcome = client.ink.penDown(sample, frame, client.toTimeline(s.time), s.time, stage.isExact(frame, s.time));
-      client.store.notice('fail_ink_unplaced', outcome === 'unplaced');
-      if (outcome === 'began') client.afterInk(perfNow());
-      return outcome === 'began';
-    },
-    move: (samples) => {
-      const frame = surface();
-      const last = samples.at(-1);
-      if (!frame || !last) return;
-      client.ink.penMove(samples.map((s) => stage.toProgram(s.x, s.y, s.pressure, frame)), client.toTimeline(last.time), last.time);
-      stage.paint(perfNow());
-      sendSoon();
-    },
-    up: () => {
-      const now = perfNow();
-      client.ink.penUp(client.toTimeline(now), now);
-      client.afterInk(now);
-    },
-  });
-  return () => {
-    stop();
-    cancelAnimationFrame(sending);
   };
 }

@@ -17,6 +17,7 @@ export interface LookWords {
 
 export const LOOKS: Record<Look, LookWords> = {
   live: { icon: 'circle-fill', word: 'look_live', tag: 'tag bare c-live', plate: null, age: 'live', live: 'polite' },
+  frozen: { icon: 'snowflake-bold', word: 'look_frozen', tag: 'tag c-steel', plate: null, age: 'counting', live: 'polite' },
   xoff: { icon: 'radioactive-bold', word: 'look_xoff', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
   looping: { icon: 'arrows-clockwise-bold', word: 'look_looping', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
   stale: { icon: 'hourglass-medium-bold', word: 'look_stale', tag: 'tag fill c-amber', plate: null, age: 'live', live: 'polite' },

@@ -1,6 +1,6 @@
 // The stage: the program's picture with what must stand on and above it. Framework-free; parts are stacked by how often they
 // repaint. Back to front: picture, pattern of a dead state, ink, watermark, plates, strips.
-import { readGlass, inkShows, lookOf } from '../core/glass';
+import { readGlass, readHeld, inkShows, lookOf } from '../core/glass';
 import type { GlassClock, GlassReading, Look } from '../core/glass';
 import { frameSeen, freeAbove } from '../core/frames';
 import type { FrameRing, ShownLog } from '../core/frames';
@@ -10,11 +10,16 @@ import type { InkClient } from '../core/ink/client';
 import type { Drawer } from '../core/ink/look';
 import type { PenSample } from '../core/ink/pen';
 import type { Flow } from '../core/stall';
-import type { CaptureNtp, PerfMs } from '../core/units';
+import type { Tracks } from '../core/ink/tracks';
+import type { Pointers } from '../core/pointers';
+import type { PerfMs } from '../core/units';
 import type { Texts } from '../i18n';
+import { Hold } from './hold';
 import { InkLayer } from './ink_layer';
 import type { Surface } from './ink_layer';
 import { LOOKS } from './looks';
+import { LostInsets } from './lost_insets';
+import { iconElement } from '../design/icon';
 import { element, plate, Strip } from './strip';
 
 /** Ages are repainted twice a second, looks at once. */
@@ -29,6 +34,10 @@ export interface StageContext {
   log(): ShownLog;
   readonly clock: GlassClock;
   readonly ink: InkClient;
+  readonly tracks: Tracks;
+  readonly pointers: Pointers;
+  /** Address of a pinned frame; null: there is none. */
+  still(id: string): string | null;
   texts(): Texts;
   feedName(feed: string): string;
   labelOf(author: number): string;
@@ -38,6 +47,12 @@ export interface StageContext {
   flow(now: PerfMs): Flow;
   sourceGone(): boolean;
 }
+
+/** large: what people look at. beside: the live picture while the large one is held. tile: one of a filmstrip; it keeps strip and pattern and drops plate and watermark. */
+export type StageKind = 'large' | 'beside' | 'tile';
+
+/** The frame that was before the eyes, and whether it is that very one or the nearest whose index is known. */
+export interface Seen { readonly frame: FrameIndex; readonly exact: boolean }
 
 interface RectParts { readonly under: HTMLElement; readonly over: HTMLElement; readonly strip: Strip | null; look: Look | null; words: string }
 
@@ -54,34 +69,44 @@ export class Stage {
   private readonly whole = element('div', 'whole');
   private readonly strip: Strip;
   private readonly ink = new InkLayer();
+  private readonly lost = new LostInsets();
+  private readonly hold = new Hold();
+  private held: Seen | null = null;
+  private laid: FrameIndex | null = null;
+  private px = { w: 0, h: 0, font: 15 };
+  /** Says that something on the glass is drawn with gaps. */
+  private readonly doubt = element('div', 'tag c-amber doubt');
   private rects = new Map<string, RectParts>();
-  private shape = '';
+  private shape = 0;
   private ratio = 16 / 9;
   private wholeLook = '';
   private marked = '';
   private inkKey = '';
   private nextAges = -Infinity;
-  private nextLabel: PerfMs | null = null;
+  private nextInk: PerfMs | null = null;
   private reading: GlassReading | null = null;
   private looks = new Map<string, Look>();
   private size = { w: 0, h: 0 };
 
-  /** `small`: a tile of a filmstrip; it keeps strip and pattern and drops plate and watermark. */
-  constructor(private readonly context: StageContext, private readonly small = false) {
-    const id = small ? `tile-${context.feed}` : context.feed;
+  private readonly small: boolean;
+  constructor(private readonly context: StageContext, private readonly kind: StageKind = 'large') {
+    this.small = kind === 'tile';
+    const id = kind === 'large' ? context.feed : `${kind}-${context.feed}`;
     this.strip = new Strip('figcaption', 'strip', id);
-    this.root.className = small ? 'feed tile' : 'feed big';
-    this.root.dataset['testid'] = small ? id : 'stage';
+    this.root.className = this.small ? 'feed tile' : 'feed big';
+    this.root.dataset['testid'] = kind === 'large' ? 'stage' : id;
     this.root.dataset['feed'] = context.feed;
-    this.glass.dataset['testid'] = small ? `glass-${id}` : 'glass';
-    this.video.dataset['testid'] = `${small ? id : context.feed}-video`;
+    this.glass.dataset['testid'] = kind === 'large' ? 'glass' : `glass-${id}`;
+    this.video.dataset['testid'] = `${id}-video`;
     this.video.muted = true;
     this.video.autoplay = true;
     this.video.playsInline = true;
     this.video.disablePictureInPicture = true;
     this.mark.setAttribute('aria-hidden', 'true');
     this.frozen.hidden = true;
-    this.glass.append(this.video, this.frozen, this.under, this.wholePat, this.ink.dry, this.ink.wet, this.mark, this.over, this.whole);
+    this.doubt.hidden = true;
+    this.doubt.dataset['testid'] = 'ink-unsure';
+    this.glass.append(this.video, this.frozen, this.hold.canvas, this.under, this.wholePat, this.ink.dry, this.ink.wet, this.lost.root, this.doubt, this.mark, this.over, this.whole);
     this.root.append(this.strip.root, this.glass);
   }
 
@@ -97,80 +122,137 @@ export class Stage {
     else this.root.style.width = `${w}px`;
     this.glass.style.height = `${Math.round(w / this.ratio)}px`;
     this.nextAges = -Infinity;
+    // Read once here, never while drawing: each reading may lay the page out anew.
+    this.px = { w: this.glass.clientWidth, h: this.glass.clientHeight, font: parseFloat(getComputedStyle(document.documentElement).fontSize) };
   }
+
+  /** Holds the picture that is shown now. False: there is none, or nothing is known of it. */
+  holdNow(time: PerfMs): boolean {
+    if (this.held || this.context.flow(time) === 'waiting') return this.held !== null;
+    const taken = this.hold.take(this.video);
+    const seen = this.seenAt(time);
+    const exact = typeof taken === 'number' ? this.context.ring().at(taken) : null;
+    if (taken === false || (!exact && !seen)) {
+      this.hold.release();
+      return false;
+    }
+    this.held = exact ? { frame: exact, exact: true } : seen;
+    this.nextAges = -Infinity;
+    this.tick(time);
+    return true;
+  }
+
+  /** Back to the live picture. */
+  release(now: PerfMs): void {
+    if (!this.held) return;
+    this.held = null;
+    this.hold.release();
+    this.nextAges = -Infinity;
+    this.tick(now);
+    this.paint(now);
+  }
+
+  get isHeld(): boolean { return this.held !== null; }
 
   /** The frame that was before the eyes at `time`; null while none was, or nothing is known of any. */
-  frameAt(time: PerfMs): FrameIndex | null {
+  seenAt(time: PerfMs): Seen | null {
+    if (this.held) return this.held;
     if (this.context.flow(time) === 'waiting') return null;
-    return frameSeen(this.context.ring(), this.context.log(), time);
-  }
-
-  /** Whether that is the very frame that was on the glass; otherwise the op says that its mapping is told, not seen. */
-  isExact(frame: FrameIndex | null, time: PerfMs): boolean {
-    return frame !== null && this.context.log().at(time)?.rtpTs === frame.rtpTs;
+    const log = this.context.log();
+    const frame = frameSeen(this.context.ring(), log, time);
+    return frame && { frame, exact: log.at(time)?.rtpTs === frame.rtpTs };
   }
 
   /** CSS px of the glass to program pixels. */
   toProgram(x: number, y: number, pressure: number, frame: FrameIndex): PenSample {
-    const scale = frame.width / Math.max(1, this.glass.clientWidth);
+    const scale = frame.width / Math.max(1, this.px.w);
     return { x: x * scale, y: y * scale, pressure };
   }
 
   /** Everything but the picture itself. Called on frames shown, on a timer, and when ink or texts change. */
   tick(now: PerfMs): void {
     const { texts, flow, sourceGone } = { texts: this.context.texts(), flow: this.context.flow(now), sourceGone: this.context.sourceGone() };
-    const reading = readGlass(this.context.ring(), this.context.log(), this.context.clock, now) ?? this.held(now, flow === 'flowing');
+    const reading = this.held ? readHeld(this.held.frame, this.context.clock, now)
+      : readGlass(this.context.ring(), this.context.log(), this.context.clock, now) ?? this.lastReading(now, flow === 'flowing');
     this.reading = reading;
     const ages = now >= this.nextAges;
     if (ages) this.nextAges = now + AGE_PERIOD_MS;
     if (reading) this.layRects(reading.frame);
 
     const main = reading?.rects[0] ?? null;
-    const look = lookOf({ flow, sourceGone, state: main?.state ?? null, ageMs: main?.ageMs ?? null });
+    const look = this.lookAt(flow, sourceGone, main);
     const filling = main !== null && this.fills(main.rect) ? main.feed : null;
     const named = filling ?? (this.context.feed === 'program' ? null : this.context.feed);
-    const mainName = named === null ? texts.program : this.context.feedName(named);
+    const plain = named === null ? texts.program : this.context.feedName(named);
+    const mainName = this.kind === 'beside' ? `${plain} · ${texts.look_now}` : plain;
     this.strip.root.dataset['testid'] = this.small ? `strip-tile-${this.context.feed}` : `strip-${named ?? 'program'}`;
     this.strip.update({ name: mainName, look, ageMs: main?.ageMs ?? null, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages);
-    const dead = flow !== 'flowing';
+    const dead = flow !== 'flowing' && !this.held;
     this.frameLook(dead || filling !== null ? look : main === null ? 'unknown' : 'live');
-    this.freeze(flow === 'stalled');
+    this.freeze(flow === 'stalled' && !this.held);
     this.wholePlate(dead ? look : null, sourceGone, texts);
 
     this.looks.clear();
     for (const one of reading?.rects ?? []) {
       const parts = this.rects.get(one.feed);
       if (!parts) continue;
-      const own = lookOf({ flow, sourceGone, state: one.state, ageMs: one.ageMs });
+      const own = this.lookAt(flow, sourceGone, one);
       this.looks.set(one.feed, own);
       this.rectLook(parts, own, dead, texts);
       const changed = parts.strip?.update({ name: this.context.feedName(one.feed), look: own, ageMs: one.ageMs, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages) ?? false;
       if (changed && reading) this.placeStrip(parts, one.feed, reading.frame);
     }
     this.watermark();
-    // Ink depends on where the pictures lie and on how they are.
-    const inkKey = `${this.shape} ${[...this.looks].join(' ')} ${this.glass.clientWidth}`;
-    if (inkKey !== this.inkKey || (this.nextLabel !== null && now >= this.nextLabel)) {
+    // Ink depends on where the pictures lie, on how they are, and on what the tracker says of the frame shown.
+    const inkKey = `${this.shape} ${[...this.looks].join(' ')} ${this.px.w} ${this.context.tracks.revision} ${this.context.pointers.revision}`;
+    if (inkKey !== this.inkKey || (this.nextInk !== null && now >= this.nextInk)) {
       this.inkKey = inkKey;
       this.paint(now);
     }
   }
 
-  /** Repaints ink. Also called directly, in the same turn, when the room clears. */
+  private lookAt(flow: Flow, sourceGone: boolean, one: { state: FeedState; ageMs: number | null } | null): Look {
+    const look = lookOf({ flow: this.held ? 'flowing' : flow, sourceGone, state: one?.state ?? null, ageMs: one?.ageMs ?? null });
+    // Held by the viewer: its age is known and meant. A picture that was dead when it was held still is.
+    return this.held && (look === 'live' || look === 'stale') && one?.state !== FeedState.STALE ? 'frozen' : look;
+  }
+
+  /** A new frame is shown: marks that follow it move with it, in the same animation frame. */
+  frameShown(now: PerfMs): void {
+    if (!this.held && this.context.ink.sheet.strokes().length > 0) this.paint(now);
+  }
+
+  /** Repaints ink where it changed. Also called directly, in the same turn, when the room clears. */
   paint(now: PerfMs): void {
-    const width = this.glass.clientWidth;
-    const height = this.glass.clientHeight;
-    this.ink.resize(width, height, globalThis.devicePixelRatio || 1);
-    const frame = this.reading?.frame;
-    this.nextLabel = this.ink.paint({
-      strokes: this.context.ink.sheet.visible(),
-      surfaces: frame ? this.surfaces(frame, width) : [],
-      drawers: this.context.drawers(),
-      labelOf: (author) => this.context.labelOf(author),
-      now,
-      scale: width / 1920,
-      labelPx: Math.max(12, parseFloat(getComputedStyle(document.documentElement).fontSize) * 0.9),
+    const { ink, tracks, pointers } = this.context;
+    const { w: width, h: height } = this.px;
+    const ratio = globalThis.devicePixelRatio || 1;
+    const at = this.context.clock.toTimeline(now);
+    this.ink.resize(width, height, ratio);
+    const frame = this.frameNow();
+    const surfaces = frame ? this.surfaces(frame, width) : [];
+    const drawers = this.context.drawers();
+    const texts = this.context.texts();
+    const painted = this.ink.paint({
+      strokes: ink.sheet.visible(at), surfaces, tracks, rings: pointers.rings(ink.author), drawers,
+      labelOf: (author) => this.context.labelOf(author), own: ink.author, now, at, scale: width / 1920, labelPx: Math.max(12, this.px.font * 0.9), reference: texts.reference_only,
     });
+    this.nextInk = painted.next;
+    if (painted.unsure === this.doubt.hidden) {
+      this.doubt.hidden = !painted.unsure;
+      const word = element('span', '');
+      word.textContent = texts.track_unsure;
+      this.doubt.replaceChildren(iconElement('crosshair-bold'), word);
+    }
+    this.lost.update({ away: this.small ? [] : painted.away, surfaces, tracks, drawers, at, ratio, texts, still: (id) => this.context.still(id), reference: texts.reference_only });
+    if (painted.away.length > 0) this.nextInk = Math.min(this.nextInk ?? Infinity, now + AGE_PERIOD_MS) as PerfMs;
+  }
+
+  /** The index of the very frame on the glass, which may be newer than the last reading. */
+  private frameNow(): FrameIndex | null {
+    if (this.held) return this.held.frame;
+    const last = this.context.log().last;
+    return (last && this.context.ring().at(last.rtpTs)) ?? this.reading?.frame ?? null;
   }
 
   private surfaces(frame: FrameIndex, width: number): Surface[] {
@@ -181,7 +263,7 @@ export class Stage {
       if (!entry.rect) return;
       const front = frame.entries.slice(i + 1).flatMap((e) => (e.rect ? [box(e.rect)] : []));
       const look = this.looks.get(entry.feed) ?? 'unknown';
-      out.push({ feed: entry.feed, box: box(entry.rect), front, inkShows: inkShows(look) });
+      out.push({ feed: entry.feed, capture: entry.capture, state: entry.state, box: box(entry.rect), front, inkShows: inkShows(look) });
     });
     return out;
   }
@@ -190,19 +272,12 @@ export class Stage {
    * After a stall longer than the window: the last reading, its ages still growing. While pictures flow whose indexes do not
    * come, nothing is known of them: neither state nor age.
    */
-  private held(now: PerfMs, flowing: boolean): GlassReading | null {
+  private lastReading(now: PerfMs, flowing: boolean): GlassReading | null {
     const last = this.reading;
     if (!last) return null;
     const frame = this.context.ring().at(last.frame.rtpTs) ?? last.frame;
-    const at = this.context.clock.toTimeline(now);
-    return {
-      ...last,
-      rects: last.rects.map((r) => {
-        if (flowing) return { ...r, state: FeedState.UNSPECIFIED, ageMs: null };
-        const capture = frame.entries.find((e) => e.feed === r.feed)?.capture ?? 0n;
-        return { ...r, ageMs: at === null || capture === 0n ? null : Math.max(0, Number(at - (capture as CaptureNtp)) / 4_294_967.296) };
-      }),
-    };
+    if (!flowing) return readHeld(frame, this.context.clock, now);
+    return { ...last, rects: last.rects.map((r) => ({ ...r, state: FeedState.UNSPECIFIED, ageMs: null })) };
   }
 
   private fills(rect: { w: number; h: number }): boolean {
@@ -211,9 +286,11 @@ export class Stage {
   }
 
   private layRects(frame: FrameIndex): void {
-    const shape = JSON.stringify([frame.width, frame.height, frame.layoutRev, frame.entries.map((e) => [e.feed, e.rect?.x, e.rect?.y, e.rect?.w, e.rect?.h])]);
-    if (shape === this.shape) return;
-    this.shape = shape;
+    const before = this.laid;
+    if (frame === before) return;
+    this.laid = frame;
+    if (before && sameShape(frame, before)) return;
+    this.shape += 1;
     if (frame.width > 0 && frame.height > 0 && this.ratio !== frame.width / frame.height) {
       this.ratio = frame.width / frame.height;
       this.fit(this.size.w, this.size.h);
@@ -251,7 +328,7 @@ export class Stage {
   private placeStrip(parts: RectParts, feed: string, frame: FrameIndex): void {
     const root = parts.strip?.root;
     const rect = frame.entries.find((e) => e.feed === feed)?.rect;
-    const scale = this.glass.clientWidth / Math.max(1, frame.width);
+    const scale = this.px.w / Math.max(1, frame.width);
     if (!root || !rect || scale <= 0) return;
     const height = root.offsetHeight / scale;
     const above = freeAbove(frame, feed) >= height;
@@ -274,7 +351,7 @@ export class Stage {
   }
 
   private frameLook(look: Look): void {
-    const name = `feed ${this.small ? 'tile' : 'big'} is-${look}`;
+    const name = `feed ${this.small ? 'tile' : 'big'} is-${look}${this.held ? ' held' : ''}`;
     if (this.root.className !== name) this.root.className = name;
     this.root.dataset['look'] = look;
   }
@@ -313,4 +390,12 @@ export class Stage {
       return one;
     }) : []));
   }
+}
+
+function sameShape(a: FrameIndex, b: FrameIndex): boolean {
+  if (a.layoutRev !== b.layoutRev || a.width !== b.width || a.height !== b.height || a.entries.length !== b.entries.length) return false;
+  return a.entries.every((e, i) => {
+    const o = b.entries[i];
+    return e.feed === o?.feed && e.rect?.x === o.rect?.x && e.rect?.y === o.rect?.y && e.rect?.w === o.rect?.w && e.rect?.h === o.rect?.h;
+  });
 }

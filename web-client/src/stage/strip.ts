@@ -57,10 +57,10 @@ export class Strip {
       this.tag.replaceChildren(iconElement(words.icon), word);
       this.root.dataset['look'] = content.look;
     }
+    if (!changed && !ages) return false;
     const width = this.root.clientWidth;
     const measure = `${tagged} ${content.name} ${width}`;
     const again = measure !== this.measured && width > 0;
-    if (!changed && !ages && !again) return false;
     const age = ageParts(content.look, content.ageMs, content.uncertaintyMs, texts);
     write(this.value, age.value);
     write(this.plusMinus, age.plusMinus);

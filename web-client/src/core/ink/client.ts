@@ -2,13 +2,15 @@
 // **One mutation, then poll packets and the timeout.**
 import { create } from '@bufbuild/protobuf';
 import type { FrameIndex } from '../../gen/frame_pb';
-import type { InkPacket, OpRefusal, Snapshot, StrokeKey } from '../../gen/ink_pb';
-import { ClearAllSchema, StrokeCommitSchema, StrokeKeySchema, Tool, UndoSchema } from '../../gen/ink_pb';
-import { encodePoints, POINTS_MAX, simplifyPoints } from '../points';
+import type { InkPacket, Op, OpRefusal, Snapshot, StrokeKey } from '../../gen/ink_pb';
+import { ClearAllSchema, GrantSchema, InkOffSchema, LeadSchema, PinSchema, StrokeCommitSchema, StrokeKeySchema, UndoSchema } from '../../gen/ink_pb';
+import { encodePoints, POINTS_MAX } from '../points';
 import type { CaptureNtp, PerfMs } from '../units';
+import { isGone } from './fade';
+import type { LiveHead } from './outbox';
 import { Outbox } from './outbox';
-import type { PenSample } from './pen';
-import { Pen } from './pen';
+import type { Drawn, Hold, PenSample } from './pen';
+import { HOLD_PEN, Pen } from './pen';
 import type { Stroke } from './sheet';
 import { Sheet } from './sheet';
 
@@ -30,14 +32,14 @@ export class InkClient {
    * The server has named this page. The same page resumed keeps its outbox. A new name (the server forgot us): what was not
    * acknowledged waits for the snapshot, which tells what arrived after all, and the rest is said again under the new name.
    */
-  handleWelcome(author: number, epoch: number): void {
+  handleWelcome(author: number, epoch: number, caseId = ''): void {
     if (this.outbox && this.outbox.author === author && this.outbox.epoch === epoch) {
       this.outbox.handleConnection();
       return;
     }
-    this.cancelStroke();
+    this.penCancel();
     if (this.outbox && this.outbox.author === author && this.outbox.unacknowledged > 0) this.orphans = this.outbox;
-    this.outbox = new Outbox(author, epoch);
+    this.outbox = new Outbox(author, epoch, caseId);
     this.outbox.handleApplied(this.sheet.applied);
     this.outbox.handleConnection();
     this.nextNumber = 1;
@@ -65,17 +67,29 @@ export class InkClient {
   }
 
   /** 'unplaced': the pen is on the glass, but what lies under it, or when, is not known yet: its user is told. */
-  penDown(sample: PenSample, frame: FrameIndex | null, began: CaptureNtp | null, now: PerfMs, exact = true): 'began' | 'nothing' | 'unplaced' {
+  penDown(sample: PenSample, frame: FrameIndex | null, began: CaptureNtp | null, now: PerfMs, hold: Hold = HOLD_PEN): 'began' | 'nothing' | 'unplaced' {
     if (this.sheet.isOff) return 'nothing';
     if (!this.outbox || began === null || frame === null) return 'unplaced';
-    const outcome = this.pen.penDown(sample, frame, exact);
+    const outcome = this.pen.penDown(sample, frame, hold);
     const state = this.pen.state;
     if (outcome !== 'began' || state.kind !== 'drawing') return outcome === 'unplaced' ? 'unplaced' : 'nothing';
-    const key = create(StrokeKeySchema, { author: this.outbox.author, epoch: this.outbox.epoch, number: this.nextNumber });
-    this.nextNumber += 1;
+    const key = this.nextKey(this.outbox);
+    const head: LiveHead = { tool: hold.tool, width: state.surface.width, frame: state.surface.ref, began, fades: hold.fades, ...(hold.reference ? { reference: hold.reference } : {}) };
     this.current = { key, began };
-    this.outbox.beginLive(key, state.surface.width, state.surface.ref, began, state.points);
-    this.sheet.handleOwnWet({ key, frame: state.surface.ref, width: state.surface.width, began }, state.points, now);
+    this.outbox.beginLive(key, head, state.points, state.spans);
+    this.sheet.handleOwnWet(create(StrokeCommitSchema, { ...head, key }), state.points, state.spans, now);
+    return 'began';
+  }
+
+  /** A mark made by one press: text, pin. Null: refused, as `penDown`. */
+  place(sample: PenSample, frame: FrameIndex | null, began: CaptureNtp | null, now: PerfMs, hold: Hold, text = ''): 'began' | 'nothing' | 'unplaced' {
+    if (this.sheet.isOff) return 'nothing';
+    if (!this.outbox || began === null || frame === null) return 'unplaced';
+    const outcome = this.pen.penDown(sample, frame, hold);
+    const drawn = this.pen.penUp();
+    if (outcome !== 'began' || !drawn) return outcome === 'unplaced' ? 'unplaced' : 'nothing';
+    if (began <= this.sheet.cleared) return 'nothing';
+    this.commit(this.nextKey(this.outbox), drawn, began, began, now, text);
     return 'began';
   }
 
@@ -93,30 +107,60 @@ export class InkClient {
     const drawn = this.pen.penUp();
     const current = this.current;
     this.current = null;
-    if (!drawn || !current || !this.outbox) return;
-    if (current.began <= this.sheet.cleared) {
-      this.outbox.dropLive(current.key);
-      this.sheet.dropWet(current.key);
+    if (!current || !this.outbox) return;
+    if (!drawn || current.began <= this.sheet.cleared) {
+      this.abandon(current.key);
       return;
     }
     this.outbox.liftLive(current.key);
-    const value = create(StrokeCommitSchema, {
-      key: current.key, tool: Tool.PEN, width: drawn.surface.width, frame: drawn.surface.ref, began: current.began, points: encodePoints(simplifyPoints(drawn.points)),
-    });
-    const op = this.outbox.commit({ case: 'stroke', value }, at ?? current.began);
-    if (op) this.sheet.handleOwn(op, now);
-    else this.sheet.dropWet(current.key);
+    this.commit(current.key, drawn, current.began, at ?? current.began, now);
   }
 
-  /** Undoes the newest own stroke. False: there is none. */
+  /** The pen leaves without a mark: what was under it is let go everywhere. */
+  penCancel(): void {
+    this.pen.penUp();
+    if (this.current) this.abandon(this.current.key);
+    this.current = null;
+  }
+
+  get isDrawing(): boolean { return this.current !== null; }
+
+  /** Undoes the newest own stroke that is to be seen. False: there is none. */
   undo(at: CaptureNtp, now: PerfMs): boolean {
-    const newest = this.ownStrokes().at(-1);
+    const newest = this.ownStrokes(at).at(-1);
     return newest ? this.undoStroke(newest, at, now) : false;
   }
 
   /** Undoes every own stroke; how many there were. */
   eraseMine(at: CaptureNtp, now: PerfMs): number {
-    return this.ownStrokes().filter((s) => this.undoStroke(s, at, now)).length;
+    return this.ownStrokes(at).filter((s) => this.undoStroke(s, at, now)).length;
+  }
+
+  /** The eraser on a stroke: only its author's. */
+  eraseStroke(id: string, at: CaptureNtp, now: PerfMs): boolean {
+    const stroke = this.ownStrokes(at).find((s) => s.id === id);
+    return stroke ? this.undoStroke(stroke, at, now) : false;
+  }
+
+  /** Keeps a fading stroke, or lets it fade. */
+  pin(stroke: Stroke, pinned: boolean, at: CaptureNtp, now: PerfMs): boolean {
+    return this.say({ case: 'pin', value: create(PinSchema, { stroke: keyOf(stroke), pinned }) }, at, now);
+  }
+
+  /** Names the lead; 0: nobody. */
+  lead(author: number, at: CaptureNtp, now: PerfMs): boolean {
+    return this.say({ case: 'lead', value: create(LeadSchema, { author }) }, at, now);
+  }
+
+  /** Lends the pen, or takes it back. */
+  grant(author: number, mayDraw: boolean, at: CaptureNtp, now: PerfMs): boolean {
+    return this.say({ case: 'grant', value: create(GrantSchema, { author, mayDraw }) }, at, now);
+  }
+
+  /** The room's switch: no ink is shown while it is off. Hidden at once, then said. */
+  inkOff(off: boolean, at: CaptureNtp, now: PerfMs): boolean {
+    this.sheet.handleInkOff(off);
+    return this.say({ case: 'inkOff', value: create(InkOffSchema, { off }) }, at, now);
   }
 
   /**
@@ -126,36 +170,50 @@ export class InkClient {
   clearAll(at: CaptureNtp, now: PerfMs): boolean {
     const upTo = this.sheet.newestBegan > at ? this.sheet.newestBegan : at;
     this.handleClear(upTo);
-    const op = this.outbox?.commit({ case: 'clearAll', value: create(ClearAllSchema, { upTo }) }, at);
-    if (op) this.sheet.handleOwn(op, now);
-    return op !== undefined && op !== null;
+    return this.say({ case: 'clearAll', value: create(ClearAllSchema, { upTo }) }, at, now);
   }
 
   handleTimeout(now: PerfMs): void { this.sheet.handleTimeout(now); }
   pollPackets(now: PerfMs): InkPacket[] { return this.outbox?.pollPackets(now) ?? []; }
   pollTimeout(now: PerfMs): PerfMs | null { return this.outbox?.pollTimeout(now) ?? null; }
 
-  private ownStrokes(): Stroke[] {
-    return this.sheet.ownStrokes(this.author).sort((a, b) => (a.began < b.began ? -1 : a.began > b.began ? 1 : 0));
+  private ownStrokes(at: bigint): Stroke[] {
+    return this.sheet.ownStrokes(this.author).filter((s) => !isGone(s.fadeFrom, at)).sort((a, b) => (a.began < b.began ? -1 : a.began > b.began ? 1 : 0));
+  }
+
+  private nextKey(outbox: Outbox): StrokeKey {
+    const key = create(StrokeKeySchema, { author: outbox.author, epoch: outbox.epoch, number: this.nextNumber });
+    this.nextNumber += 1;
+    return key;
+  }
+
+  private commit(key: StrokeKey, { surface, hold, points, spans }: Drawn, began: bigint, at: bigint, now: PerfMs, text = ''): void {
+    const value = create(StrokeCommitSchema, {
+      key, tool: hold.tool, width: surface.width, frame: surface.ref, began, points: encodePoints(points), spans, fades: hold.fades, text,
+      ...(hold.reference ? { reference: hold.reference } : {}),
+    });
+    if (!this.say({ case: 'stroke', value }, at, now)) this.sheet.dropWet(key);
+  }
+
+  private abandon(key: StrokeKey): void {
+    this.outbox?.abandonLive(key);
+    this.sheet.dropWet(key);
   }
 
   private undoStroke(stroke: Stroke, at: CaptureNtp, now: PerfMs): boolean {
-    const key = create(StrokeKeySchema, { author: stroke.author, epoch: stroke.epoch, number: stroke.number });
-    const op = this.outbox?.commit({ case: 'undo', value: create(UndoSchema, { stroke: key }) }, at);
-    if (!op) return false;
-    this.sheet.handleOwn(op, now);
-    return true;
+    return this.say({ case: 'undo', value: create(UndoSchema, { stroke: keyOf(stroke) }) }, at, now);
+  }
+
+  /** An act of this page: into the outbox, and shown. False: it was not taken. */
+  private say(body: Op['body'], at: bigint, now: PerfMs): boolean {
+    const op = this.outbox?.commit(body, at);
+    if (op) this.sheet.handleOwn(op, now);
+    return op !== undefined && op !== null;
   }
 
   private handleClear(upTo: bigint): void {
     this.sheet.handleClear(upTo);
     if (this.current && this.current.began <= upTo) this.outbox?.dropLive(this.current.key);
-  }
-
-  private cancelStroke(): void {
-    this.pen.penUp();
-    if (this.current) this.sheet.dropWet(this.current.key);
-    this.current = null;
   }
 
   private adoptOrphans(now: PerfMs): void {
@@ -173,7 +231,7 @@ export class InkClient {
         this.nextNumber += 1;
         renamed.set(body.value.key.number, key);
         body.value.key = key;
-      } else if (body.case === 'undo' && body.value.stroke?.epoch === orphans.epoch) {
+      } else if ((body.case === 'undo' || body.case === 'pin') && body.value.stroke?.epoch === orphans.epoch) {
         const key = renamed.get(body.value.stroke.number);
         if (key) body.value.stroke = key;
       }
@@ -182,3 +240,5 @@ export class InkClient {
     }
   }
 }
+
+const keyOf = (stroke: Stroke): StrokeKey => create(StrokeKeySchema, { author: stroke.author, epoch: stroke.epoch, number: stroke.number });

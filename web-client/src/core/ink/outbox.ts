@@ -4,8 +4,8 @@
 // Every packet carries all unacknowledged ops, oldest first, as far as they fit, and of each live stroke the points from the
 // last confirmed one on. So a lost packet costs one repeat (50 ms), never a retransmission timer of the transport.
 import { create, toBinary } from '@bufbuild/protobuf';
-import type { FrameRef, InkPacket, LiveStroke, Op, OpRefusal, StrokeKey } from '../../gen/ink_pb';
-import { InkPacketSchema, LiveStrokeSchema, OpSchema, Tool } from '../../gen/ink_pb';
+import type { FrameSpan, InkPacket, LiveStroke, Op, OpRefusal, StrokeKey } from '../../gen/ink_pb';
+import { InkPacketSchema, LiveStrokeSchema, OpSchema } from '../../gen/ink_pb';
 import type { Point } from '../points';
 import { encodePoints } from '../points';
 import type { PerfMs } from '../units';
@@ -16,19 +16,23 @@ export const INK_VERSION = 1;
 export const REPEAT_MS = 50;
 /** One datagram: fits a 1,200-byte SCTP payload with its headers. An op that alone is longer travels alone. */
 export const PACKET_BYTES_MAX = 1_100;
+/** Without what every packet says of itself. */
+const PACKET_ROOM = PACKET_BYTES_MAX - 20;
 /** Ops kept. At 30 strokes a minute: over an hour without a line. Policy: drop_newest, and the user is told. */
 export const OUTBOX_MAX = 2_048;
 /** Packets of one turn: 16 x 1,100 bytes per 50 ms = 350 kB/s at most. Later ops go when earlier ones are acknowledged. */
 const PACKETS_PER_TURN = 16;
-/** Points of one LiveStroke message: at most 7 bytes each, so 140 always fit. */
-const LIVE_POINTS_MAX = 140;
+/** Points of one LiveStroke message: at most 7 bytes each, and a span of 12 for every eighth, so 100 always fit. */
+const LIVE_POINTS_MAX = 100;
+
+/** What a live stroke says beside its points. */
+export type LiveHead = Pick<LiveStroke, 'tool' | 'width' | 'frame' | 'began' | 'fades' | 'reference'>;
 
 interface Live {
   readonly key: StrokeKey;
-  readonly width: number;
-  readonly frame: FrameRef;
-  readonly began: bigint;
+  readonly head: LiveHead;
   readonly points: Point[];
+  readonly spans: FrameSpan[];
   confirmed: number;
   lifted: boolean;
   /** Once committed: the op that carries it. */
@@ -40,6 +44,7 @@ interface Waiting { readonly op: Op; readonly bytes: number }
 export class Outbox {
   private ops: Waiting[] = [];
   private live = new Map<string, Live>();
+  private abandoned: LiveStroke[] = [];
   private nextSeq = 1;
   private sentAt: PerfMs | null = null;
   private dirty = false;
@@ -48,8 +53,8 @@ export class Outbox {
   /** Every act up to this number is on disk. */
   acknowledged = 0;
 
-  /** Author and page, given by the server. A new page begins its numbers anew. */
-  constructor(readonly author: number, readonly epoch: number) {}
+  /** Author and page, given by the server, and the one case that the pen is bound to. A new page begins its numbers anew. */
+  constructor(readonly author: number, readonly epoch: number, readonly caseId = '') {}
 
   get unacknowledged(): number { return this.ops.length; }
   get waiting(): readonly Op[] { return this.ops.map((w) => w.op); }
@@ -68,9 +73,9 @@ export class Outbox {
     return op;
   }
 
-  /** Begins to send a stroke under the pen. `points` grows in place; say `touch` after adding. */
-  beginLive(key: StrokeKey, width: number, frame: FrameRef, began: bigint, points: Point[]): void {
-    this.live.set(strokeId(key), { key, width, frame, began, points, confirmed: 0, lifted: false, seq: null });
+  /** Begins to send a stroke under the pen. `points` and `spans` grow in place; say `touch` after adding. */
+  beginLive(key: StrokeKey, head: LiveHead, points: Point[], spans: FrameSpan[] = []): void {
+    this.live.set(strokeId(key), { key, head, points, spans, confirmed: 0, lifted: false, seq: null });
     this.dirty = true;
   }
 
@@ -79,6 +84,14 @@ export class Outbox {
   liftLive(key: StrokeKey): void {
     const live = this.live.get(strokeId(key));
     if (live) live.lifted = true;
+    this.dirty = true;
+  }
+
+  /** A stroke that ends without a mark: said once more, empty, so that others let go of it too. */
+  abandonLive(key: StrokeKey): void {
+    const live = this.live.get(strokeId(key));
+    this.live.delete(strokeId(key));
+    if (live) this.abandoned.push(create(LiveStrokeSchema, { ...live.head, key, first: 0, points: encodePoints([]), lifted: true }));
     this.dirty = true;
   }
 
@@ -139,18 +152,19 @@ export class Outbox {
   }
 
   private packets(): InkPacket[] {
-    const empty = (): InkPacket => create(InkPacketSchema, { version: INK_VERSION, haveOrder: this.haveOrder });
+    const empty = (): InkPacket => create(InkPacketSchema, { version: INK_VERSION, haveOrder: this.haveOrder, caseId: this.caseId });
     const out: InkPacket[] = [empty()];
-    let room = PACKET_BYTES_MAX - 16;
+    let room = PACKET_ROOM - this.caseId.length;
     const next = (bytes: number): InkPacket | null => {
-      if (bytes + 4 > room && room < PACKET_BYTES_MAX - 16) {
+      if (bytes + 4 > room && room < PACKET_ROOM - this.caseId.length) {
         if (out.length >= PACKETS_PER_TURN) return null;
         out.push(empty());
-        room = PACKET_BYTES_MAX - 16;
+        room = PACKET_ROOM - this.caseId.length;
       }
       room -= bytes + 4;
       return out.at(-1) ?? null;
     };
+    for (const message of this.abandoned.splice(0)) out[0]?.live.push(message);
     for (const live of this.live.values()) {
       for (const message of liveMessages(live)) next(toBinary(LiveStrokeSchema, message).length)?.live.push(message);
     }
@@ -166,9 +180,9 @@ export class Outbox {
 function* liveMessages(live: Live): Generator<LiveStroke> {
   for (let first = live.confirmed; first < live.points.length; first += LIVE_POINTS_MAX) {
     const points = live.points.slice(first, first + LIVE_POINTS_MAX);
-    const last = first + points.length === live.points.length;
-    yield create(LiveStrokeSchema, {
-      key: live.key, tool: Tool.PEN, width: live.width, frame: live.frame, began: live.began, first, points: encodePoints(points), lifted: live.lifted && last,
-    });
+    const end = first + points.length;
+    // The span in force at the first point, and those that begin among them.
+    const spans = live.spans.filter((span, i) => span.first < end && (live.spans[i + 1]?.first ?? Infinity) > first);
+    yield create(LiveStrokeSchema, { ...live.head, key: live.key, first, points: encodePoints(points), spans, lifted: live.lifted && end === live.points.length });
   }
 }

@@ -1,9 +1,12 @@
 // All ink of the case as this page knows it: ordered ops in, strokes out, in the same way as annotation/src/sheet.rs. On top
 // of what is ordered stand this page's own acts that are not yet acknowledged, and strokes still under somebody's pen.
-import type { LiveStroke, Op, OrderedOp, Snapshot, StrokeCommit, StrokeKey } from '../../gen/ink_pb';
+import type { FrameRef, FrameSpan, LiveStroke, Op, OrderedOp, Reference, Snapshot, StrokeCommit, StrokeKey, Tool } from '../../gen/ink_pb';
 import type { Point } from '../points';
 import { decodePoints, POINTS_MAX } from '../points';
 import type { PerfMs } from '../units';
+import { isGone } from './fade';
+import type { MovedSpan } from './moved';
+import { movedPoints } from './moved';
 
 /** A stroke as it is drawn. `appeared`: when this page first saw it, for its label. */
 export interface Stroke {
@@ -11,17 +14,28 @@ export interface Stroke {
   readonly author: number;
   readonly epoch: number;
   readonly number: number;
+  readonly tool: Tool;
   readonly feed: string;
+  /** The frame it was drawn on, and on what of it. */
+  readonly frame: FrameRef;
   /** Line width, 1/16384 of the picture's width. */
   readonly width: number;
   readonly began: bigint;
+  /** On the stroke's own frame, once the tracker has moved them there; until then as drawn, by `spans`. */
   readonly points: readonly Point[];
+  readonly spans: readonly FrameSpan[];
+  readonly text: string;
+  readonly reference: Reference | undefined;
+  readonly fades: boolean;
+  /** From when it fades, case time; null: it stays, or is not yet taken by the server. */
+  readonly fadeFrom: bigint | null;
+  readonly pinned: boolean;
   readonly appeared: PerfMs;
   /** wet: under the pen; pending: committed here, not yet ordered; dry: ordered. */
   readonly phase: 'wet' | 'pending' | 'dry';
 }
 
-interface Wet { stroke: Stroke; points: Point[]; touched: PerfMs }
+interface Wet { stroke: Stroke; points: Point[]; spans: FrameSpan[]; touched: PerfMs }
 
 /** A live stroke that nobody continues is let go after this; its commit, if it comes, still shows. */
 const WET_IDLE_MS = 10_000;
@@ -38,6 +52,7 @@ export class Sheet {
   /** Rises with every change of what is to be drawn. */
   revision = 0;
   private dry = new Map<string, Stroke>();
+  private shown: { revision: number; strokes: readonly Stroke[] } = { revision: -1, strokes: [] };
   private pending = new Map<string, Op>();
   private wet = new Map<string, Wet>();
   private undone = new Set<string>();
@@ -90,12 +105,11 @@ export class Sheet {
     let wet = this.wet.get(id);
     if (!wet) {
       if (this.wet.size >= WET_MAX) return;
-      const stroke: Stroke = {
-        id, author: key.author, epoch: key.epoch, number: key.number, feed: frame.feed, width: live.width, began: live.began, points: [], appeared: now, phase: 'wet',
-      };
-      wet = { stroke, points: [], touched: now };
+      const stroke: Stroke = { ...keyOf(key), ...drawnOf(live, frame), points: [], spans: [], text: '', fadeFrom: null, pinned: false, appeared: now, phase: 'wet' };
+      wet = { stroke, points: [], spans: [], touched: now };
       this.wet.set(id, wet);
     }
+    for (const span of live.spans) if (!wet.spans.some((known) => known.first === span.first)) wet.spans.push(span);
     points.forEach((p, i) => { if (wet) wet.points[live.first + i] = p; });
     wet.touched = now;
     this.revision += 1;
@@ -133,14 +147,11 @@ export class Sheet {
     if (this.pending.delete(opId(author, epoch, seq))) this.revision += 1;
   }
 
-  /** This page's own stroke under its own pen: drawn from `points`, which may grow. */
-  handleOwnWet(commit: Pick<StrokeCommit, 'key' | 'frame' | 'width' | 'began'>, points: Point[], now: PerfMs): void {
+  /** This page's own stroke under its own pen: drawn from `points` and `spans`, which may grow. */
+  handleOwnWet(commit: Omit<StrokeCommit, 'points' | '$typeName'>, points: Point[], spans: FrameSpan[], now: PerfMs): void {
     if (!commit.key || !commit.frame) return;
-    const id = strokeId(commit.key);
-    const stroke: Stroke = {
-      id, author: commit.key.author, epoch: commit.key.epoch, number: commit.key.number, feed: commit.frame.feed, width: commit.width, began: commit.began, points, appeared: now, phase: 'wet',
-    };
-    this.wet.set(id, { stroke, points, touched: now });
+    const stroke: Stroke = { ...keyOf(commit.key), ...drawnOf(commit, commit.frame), points, spans, text: commit.text, fadeFrom: null, pinned: false, appeared: now, phase: 'wet' };
+    this.wet.set(stroke.id, { stroke, points, spans, touched: now });
     this.revision += 1;
   }
 
@@ -169,19 +180,36 @@ export class Sheet {
     return (this.heads.get(`${author}.${epoch}`) ?? 0) >= seq;
   }
 
-  /** What is to be drawn: committed strokes in order, own unacknowledged after them, then strokes under the pen. */
-  visible(): Stroke[] {
-    if (this.off) return [];
+  /** What is to be drawn at `at`, case time: committed strokes in order, own unacknowledged after them, then those under the pen. */
+  visible(at: bigint | null = null): readonly Stroke[] {
+    const all = this.strokes();
+    return all.some((s) => isGone(s.fadeFrom, at)) ? all.filter((s) => !isGone(s.fadeFrom, at)) : all;
+  }
+
+  /** The same with those that have faded, which a pin set in time may bring back. */
+  strokes(): readonly Stroke[] {
+    if (this.shown.revision !== this.revision) this.shown = { revision: this.revision, strokes: this.off ? [] : this.list() };
+    return this.shown.strokes;
+  }
+
+  private list(): Stroke[] {
     const undoing = new Set<string>();
-    for (const op of this.pending.values()) if (op.body.case === 'undo' && op.body.value.stroke) undoing.add(strokeId(op.body.value.stroke));
+    const pins = new Map<string, bigint | null>();
+    for (const op of this.pending.values()) {
+      if (op.body.case === 'undo' && op.body.value.stroke) undoing.add(strokeId(op.body.value.stroke));
+      if (op.body.case === 'pin' && op.body.value.stroke) pins.set(strokeId(op.body.value.stroke), op.body.value.pinned ? null : op.at);
+    }
     const out: Stroke[] = [];
-    for (const s of this.dry.values()) if (!undoing.has(s.id)) out.push(s);
+    for (const s of this.dry.values()) {
+      const pin = pins.get(s.id);
+      if (!undoing.has(s.id)) out.push(pin === undefined ? s : { ...s, fadeFrom: pin, pinned: pin === null });
+    }
     for (const op of this.pending.values()) {
       if (op.body.case !== 'stroke' || !op.body.value.key) continue;
       const id = strokeId(op.body.value.key);
       if (this.dry.has(id) || undoing.has(id) || op.body.value.began <= this.clearedUpTo) continue;
-      const stroke = this.strokeOf(op.body.value, 'pending');
-      if (stroke) out.push(stroke);
+      const stroke = this.strokeOf(op.body.value, 'pending', null);
+      if (stroke) out.push({ ...stroke, pinned: pins.get(id) === null });
     }
     for (const w of this.wet.values()) out.push({ ...w.stroke, points: w.points.filter(Boolean) });
     return out;
@@ -189,18 +217,18 @@ export class Sheet {
 
   /** Own strokes that can be undone, oldest first. */
   ownStrokes(author: number): Stroke[] {
-    return this.visible().filter((s) => s.author === author && s.phase !== 'wet');
+    return this.strokes().filter((s) => s.author === author && s.phase !== 'wet');
   }
 
   private appeared = new Map<string, PerfMs>();
 
-  private strokeOf(commit: StrokeCommit, phase: Stroke['phase']): Stroke | null {
+  private strokeOf(commit: StrokeCommit, phase: Stroke['phase'], received: bigint | null): Stroke | null {
     const points = commit.points ? decodePoints(commit.points) : null;
     if (!commit.key || !commit.frame || !points) return null;
-    const id = strokeId(commit.key);
+    const key = keyOf(commit.key);
     return {
-      id, author: commit.key.author, epoch: commit.key.epoch, number: commit.key.number, feed: commit.frame.feed, width: commit.width, began: commit.began, points,
-      appeared: this.appeared.get(id) ?? (0 as PerfMs), phase,
+      ...key, ...drawnOf(commit, commit.frame), points, spans: commit.spans, text: commit.text, fadeFrom: commit.fades ? received : null, pinned: false,
+      appeared: this.appeared.get(key.id) ?? (0 as PerfMs), phase,
     };
   }
 
@@ -221,7 +249,7 @@ export class Sheet {
         this.committed.add(id);
         if (!this.appeared.has(id)) this.appeared.set(id, this.wet.get(id)?.stroke.appeared ?? now);
         this.wet.delete(id);
-        const stroke = commit.began > this.clearedUpTo && !this.undone.has(id) ? this.strokeOf(commit, 'dry') : null;
+        const stroke = commit.began > this.clearedUpTo && !this.undone.has(id) ? this.strokeOf(commit, 'dry', ordered.received) : null;
         if (stroke) this.dry.set(id, stroke);
         return;
       }
@@ -235,11 +263,30 @@ export class Sheet {
       }
       case 'clearAll': return this.handleClear(op.body.value.upTo);
       case 'inkOff': this.off = op.body.value.off; return;
-      case 'pin': case 'lead': case 'grant': case 'rebase': return;
+      case 'pin': {
+        const stroke = op.body.value.stroke && this.dry.get(strokeId(op.body.value.stroke));
+        // What had faded when the server took the pin stays gone.
+        if (!stroke || isGone(stroke.fadeFrom, ordered.received)) return;
+        const { pinned } = op.body.value;
+        this.dry.set(stroke.id, { ...stroke, pinned, fadeFrom: pinned ? null : stroke.fadeFrom ?? ordered.received });
+        return;
+      }
+      case 'rebase': {
+        const stroke = op.body.value.stroke && this.dry.get(strokeId(op.body.value.stroke));
+        if (stroke) this.dry.set(stroke.id, { ...stroke, points: movedPoints(stroke.points, op.body.value.spans as readonly MovedSpan[]), spans: [] });
+        return;
+      }
+      case 'lead': case 'grant': return; // who may draw stands in the list of who is present
       case undefined: return; // void: refused in its place, or of a later version
       default: return unreachable(op.body);
     }
   }
+}
+
+const keyOf = (key: StrokeKey): Pick<Stroke, 'id' | 'author' | 'epoch' | 'number'> => ({ id: strokeId(key), author: key.author, epoch: key.epoch, number: key.number });
+
+function drawnOf(of: Pick<StrokeCommit, 'tool' | 'width' | 'began' | 'fades' | 'reference'>, frame: FrameRef): Pick<Stroke, 'tool' | 'feed' | 'frame' | 'width' | 'began' | 'fades' | 'reference'> {
+  return { tool: of.tool, feed: frame.feed, frame, width: of.width, began: of.began, fades: of.fades, reference: of.reference };
 }
 
 function unreachable(value: never): void { void value; }

@@ -1,0 +1,63 @@
+// Where a mark stands on one picture: followed, doubted, or not on it any more. Never drifts silently, never extrapolates.
+import { FeedState } from '../../gen/frame_pb';
+import { Surface as On, Tool } from '../../gen/ink_pb';
+import type { Point } from '../points';
+import { ntpMinusNs } from '../units';
+import type { Moved } from './moved';
+import { apply, inverse, UNMOVED } from './moved';
+import type { Stroke } from './sheet';
+import type { Tracks } from './tracks';
+
+/** The picture of a feed on the glass: which frame of it, in which state. */
+export interface PictureShown { readonly feed: string; readonly capture: bigint; readonly state: FeedState }
+
+/** A mark that no transform names is drawn where it was made for this long after pen-down. */
+export const UNNAMED_MS = 500;
+
+/** here: drawn, with gaps where doubted. away: not on this picture; it stands in an inset on its own frame. */
+export type Standing = { readonly kind: 'here'; readonly moved: Moved; readonly unsure: boolean } | { readonly kind: 'away' };
+const AWAY: Standing = { kind: 'away' };
+const STILL: Standing = { kind: 'here', moved: UNMOVED, unsure: false };
+
+/** `at`: case time now; null: not known. `own`: this page's author, whose wet ink lies under the own pen. */
+export function standingOf(stroke: Stroke, picture: PictureShown, tracks: Tracks, at: bigint | null, own: number): Standing {
+  const sameFrame = picture.capture === stroke.frame.capture && picture.capture !== 0n;
+  switch (stroke.frame.surface) {
+    case On.RUN:
+    case On.STILL: return AWAY; // on no live picture at all
+    case On.HELD:
+      if (sameFrame) return STILL;
+      break;
+    case On.UNSPECIFIED:
+    case On.LIVE:
+    case On.FROZEN:
+      if (sameFrame && stroke.spans.length === 0) return STILL;
+      if (stroke.phase === 'wet' && stroke.author === own && stroke.frame.surface !== On.FROZEN) return STILL;
+      break;
+    default: return AWAY; // a surface of a later version
+  }
+  // A length is true in its own frame alone: the table or the gantry may have moved.
+  if (stroke.tool === Tool.MEASURE) return AWAY;
+  const track = tracks.of(stroke.feed, picture.capture, stroke.id);
+  if (track) return track.state === 'lost' ? AWAY : { kind: 'here', moved: track.moved, unsure: track.state === 'unsure' };
+  if (stroke.frame.surface === On.HELD) return AWAY; // X-ray has resumed, and nobody has verified the place
+  if (at !== null && ntpMinusNs(at, stroke.began) < BigInt(UNNAMED_MS) * 1_000_000n) return STILL;
+  // Nobody follows this feed: the place is a guess, and says so.
+  if (!tracks.heard(stroke.feed)) return { kind: 'here', moved: UNMOVED, unsure: stroke.phase !== 'wet' && picture.state !== FeedState.XRAY_OFF };
+  return AWAY;
+}
+
+/** The points on the stroke's own frame: those drawn on later frames are moved back by what the tracker said of those. */
+export function pointsOnOwnFrame(stroke: Stroke, tracks: Tracks): readonly Point[] {
+  if (stroke.spans.length === 0) return stroke.points;
+  let next = 0;
+  let back = UNMOVED;
+  return stroke.points.map((p, i) => {
+    for (let span = stroke.spans[next]; span && span.first <= i; span = stroke.spans[next]) {
+      const track = tracks.of(stroke.feed, span.capture, stroke.id);
+      back = track && track.state !== 'lost' ? inverse(track.moved) : UNMOVED;
+      next += 1;
+    }
+    return back === UNMOVED ? p : { ...apply(back, p.x, p.y), pressure: p.pressure };
+  });
+}
