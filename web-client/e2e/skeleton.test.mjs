@@ -54,6 +54,7 @@ test("the age on the screen is the age of the picture", { timeout: 30_000 }, asy
 
 test("a stroke drawn with a pen is on the room's glass, on disk, and survives a reload", { timeout: 60_000 }, async () => {
   assert.equal(await inkPixels(room), 0);
+  await mentor.locator("[data-testid=fade]").click(); // it stays, however long the machine takes
   await draw(mentor);
   await until(async () => (await inkPixels(mentor)) > 100, "ink on the mentor's own glass");
   await until(async () => (await inkPixels(room)) > 100, "ink on the room's glass");
@@ -190,7 +191,7 @@ async function draw(page) {
 /** Pixels of ink in the author's colour (cyan, the lead mentor's) on all canvases of the stage. */
 function inkPixels(page) {
   return page.evaluate(() =>
-    [...document.querySelectorAll("canvas")].reduce((n, c) => {
+    [...document.querySelectorAll("canvas.ink")].reduce((n, c) => {
       if (c.width === 0 || c.height === 0) return n;
       const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
       let k = 0;

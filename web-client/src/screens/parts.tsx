@@ -101,7 +101,7 @@ function PersonRow({ person: p, client }: { person: Person; client: Client }): J
       <Icon name={icon} />
       <div>
         <b class="cut">{name}{mine && !inRoom ? `${open}${t.you}${shut}` : ''}</b>
-        <small class="what"><span class="cut">{[roleWord(p, t), mine && inRoom ? t.this_room : inRoom ? '' : where, p.mayDraw && !p.lead ? t.person_may_draw : ''].filter(Boolean).join(language === 'ja' ? '　' : ', ')}</span><span class="said">{voice}</span></small>
+        <small class="what"><span class="cut">{[roleWord(p, t), mine && inRoom ? t.this_room : inRoom ? '' : where, p.mayDraw && !p.lead && !store.lends.value ? t.person_may_draw : ''].filter(Boolean).join(language === 'ja' ? '　' : ', ')}</span><span class="said">{voice}</span></small>
       </div>
       <Lending person={p} client={client} mine={mine} />
     </li>
@@ -116,7 +116,7 @@ function Lending({ person: p, client, mine }: { person: Person; client: Client; 
   if (!store.lends.value || mine || p.lead || !p.present || !(p.role === Role.MENTOR || p.role === Role.DESK)) return wanted;
   return (
     <span class="lend">
-      {p.role === Role.MENTOR && p.mayDraw ? <button class="btn" type="button" data-testid={`lead-${p.author}`} onClick={() => { inking.nameLead(p.author); }}>{t.lead_name}</button> : null}
+      {p.role === Role.MENTOR && p.mayDraw && (store.me.value?.lead || !store.lead.value?.present) ? <button class="btn" type="button" data-testid={`lead-${p.author}`} onClick={() => { inking.nameLead(p.author); }}>{t.lead_name}</button> : null}
       <button class={`btn ${wanted ? 'on' : ''}`} type="button" data-testid={`lend-${p.author}`} onClick={() => { inking.lend(p.author, !p.mayDraw); }}>
         {wanted ? <Icon name="hand-palm-bold" /> : null}<span>{p.mayDraw ? t.pen_take_back : t.pen_lend}{wanted ? <small>{t.pen_wanted}</small> : null}</span>
       </button>

@@ -9,7 +9,7 @@ import { FrameRing, ShownLog } from '../core/frames';
 import { PROGRAM } from '../core/view';
 import { CropTile } from '../stage/crop';
 import { Stage } from '../stage/stage';
-import type { StageContext } from '../stage/stage';
+import type { StageContext, StageKind } from '../stage/stage';
 import { watchPen } from './pen_host';
 import { pick } from '../i18n';
 import { clockText } from './parts';
@@ -31,7 +31,7 @@ export function BesideHost({ client, feed }: { client: Client; feed: string }): 
     if (!host.current) return undefined;
     const stage = new Stage(contextOf(client, feed, true), 'beside');
     client.shownLive = stage.video;
-    const stop = standStage(host.current, client, stage, feed, () => false);
+    const stop = standStage(host.current, client, stage, feed, () => false, 'beside');
     return () => {
       client.shownLive = null;
       stop();
@@ -126,7 +126,7 @@ function standSmall(host: HTMLElement, client: Client, feed: string): () => void
   return standStage(host, client, new Stage(contextOf(client, feed, true), 'tile'), feed, () => client.store.large.value !== feed);
 }
 
-function standStage(host: HTMLElement, client: Client, stage: Stage, feed: string, counts: () => boolean): () => void {
+function standStage(host: HTMLElement, client: Client, stage: Stage, feed: string, counts: () => boolean, kind: StageKind = 'large'): () => void {
   host.append(stage.root);
   let painting = 0;
   const paintSoon = (): void => {
@@ -136,7 +136,8 @@ function standStage(host: HTMLElement, client: Client, stage: Stage, feed: strin
     });
   };
   const fit = new ResizeObserver(() => {
-    stage.fit(host.clientWidth, host.clientHeight);
+    // What stands beside has all the height that its width asks for.
+    stage.fit(host.clientWidth, kind === 'beside' ? Infinity : host.clientHeight);
     stage.paint(perfNow());
   });
   fit.observe(host);

@@ -4,7 +4,7 @@ import { element } from './strip';
 interface Told { rtpTimestamp?: number }
 
 export class Hold {
-  readonly canvas = element('canvas', 'hold');
+  readonly canvas = element('canvas', 'heldpicture');
 
   constructor() { this.canvas.hidden = true; }
 

@@ -13,8 +13,15 @@ const FONT = '"Inter", "BIZ UDPGothic", "Noto Sans CJK JP", sans-serif';
 /** Radius of a pointer's ring, px. */
 const RING = 7;
 
-const ruler = document.createElement('canvas').getContext('2d');
 const widths = new Map<string, number>();
+/** Rises when letters have arrived: until then they were as wide as others. */
+export const fonts = { loaded: 0 };
+document.fonts.addEventListener('loadingdone', () => {
+  fonts.loaded += 1;
+  widths.clear();
+});
+
+const ruler = document.createElement('canvas').getContext('2d');
 /** Width of a text in bold letters, em. Measured once each; the cache is small and begins anew when full. */
 export function advance(text: string): number {
   const known = widths.get(text);
@@ -64,7 +71,7 @@ class MarkItem implements Item {
     // Where its two ends lie on the glass says how it moved: a similarity is known by two points.
     const [a, b, c] = [apply(p.moved, first.x, first.y), apply(p.moved, last.x, last.y), apply(p.moved, first.x + 2_000, first.y)].map((at) => toGlass(at.x, at.y, box));
     this.version = [
-      p.points.length, stroke.phase === 'wet' ? 'w' : 'd', stroke.spans.length, p.unsure ? 'u' : '', Math.round(p.opacity * 16), p.texture, p.name, p.namePx, p.words, p.scale, p.front.map(boxKey).join(';'),
+      p.points.length, stroke.phase === 'wet' ? 'w' : 'd', stroke.spans.length, p.unsure ? 'u' : '', Math.round(p.opacity * 16), p.texture, p.name, p.namePx, p.words, p.name || stroke.text || p.words ? fonts.loaded : 0, p.scale, p.front.map(boxKey).join(';'),
       quarter(a?.x ?? 0), quarter(a?.y ?? 0), quarter(b?.x ?? 0), quarter(b?.y ?? 0), quarter(c?.x ?? 0), quarter(c?.y ?? 0),
     ].join(' ');
   }

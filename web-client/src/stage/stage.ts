@@ -15,6 +15,7 @@ import type { Pointers } from '../core/pointers';
 import type { PerfMs } from '../core/units';
 import type { Texts } from '../i18n';
 import { Hold } from './hold';
+import { fonts } from './ink_items';
 import { InkLayer } from './ink_layer';
 import type { Surface } from './ink_layer';
 import { LOOKS } from './looks';
@@ -204,7 +205,7 @@ export class Stage {
     }
     this.watermark();
     // Ink depends on where the pictures lie, on how they are, and on what the tracker says of the frame shown.
-    const inkKey = `${this.shape} ${[...this.looks].join(' ')} ${this.px.w} ${this.context.tracks.revision} ${this.context.pointers.revision}`;
+    const inkKey = `${this.shape} ${[...this.looks].join(' ')} ${this.px.w} ${this.context.tracks.revision} ${this.context.pointers.revision} ${fonts.loaded}`;
     if (inkKey !== this.inkKey || (this.nextInk !== null && now >= this.nextInk)) {
       this.inkKey = inkKey;
       this.paint(now);
@@ -235,7 +236,7 @@ export class Stage {
     const texts = this.context.texts();
     const painted = this.ink.paint({
       strokes: ink.sheet.visible(at), surfaces, tracks, rings: pointers.rings(ink.author), drawers,
-      labelOf: (author) => this.context.labelOf(author), own: ink.author, now, at, scale: width / 1920, labelPx: Math.max(12, this.px.font * 0.9), reference: texts.reference_only,
+      labelOf: (author) => (this.small ? '' : this.context.labelOf(author)), own: ink.author, now, at, scale: width / 1920, labelPx: Math.max(12, this.px.font * 0.9), reference: texts.reference_only,
     });
     this.nextInk = painted.next;
     if (painted.unsure === this.doubt.hidden) {

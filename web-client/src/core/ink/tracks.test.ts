@@ -1,0 +1,121 @@
+// Where marks stand: followed by the tracker's word alone, and gone from a picture that does not hold them.
+import { create } from '@bufbuild/protobuf';
+import { describe, expect, it } from 'vitest';
+import { FeedState } from '../../gen/frame_pb';
+import { FrameRefSchema, StrokeKeySchema, Surface as On, Tool, TrackState, XformFrameSchema } from '../../gen/ink_pb';
+import type { PerfMs } from '../units';
+import type { Stroke } from './sheet';
+import { pointsOnOwnFrame, standingOf, UNNAMED_MS } from './standing';
+import { Tracks } from './tracks';
+
+const MS = (1n << 32n) / 1_000n;
+const T0 = 1_000_000n * MS;
+const at = (ms: number): bigint => T0 + BigInt(ms) * MS;
+const KEY = create(StrokeKeySchema, { author: 2, epoch: 1, number: 1 });
+const stroke = (over: Partial<Stroke> = {}, on: On = On.FROZEN): Stroke => ({
+  id: '2.1.1', author: 2, epoch: 1, number: 1, tool: Tool.PEN, feed: 'field', frame: create(FrameRefSchema, { feed: 'field', capture: at(0), surface: on }), width: 34, began: at(100),
+  points: [{ x: 100, y: 200, pressure: 255 }], spans: [], text: '', reference: undefined, fades: false, fadeFrom: null, pinned: false, appeared: 0 as PerfMs, phase: 'dry', ...over,
+});
+const xform = (ms: number, state: TrackState, tx = 0, still = '') => create(XformFrameSchema, { feed: 'field', capture: at(ms), anchors: [{ strokes: [KEY], state, a: 1, b: 0, tx, ty: 0, still }] });
+const shown = (ms: number, state = FeedState.LIVE) => ({ feed: 'field', capture: at(ms), state });
+const now = at(10_000);
+
+describe('a mark on a moving picture', () => {
+  it('lies where the tracker says for the very frame shown', () => {
+    const tracks = new Tracks();
+    tracks.handle(xform(1_000, TrackState.TRACKED, 50));
+    tracks.handle(xform(1_033, TrackState.TRACKED, 80));
+    expect(standingOf(stroke(), shown(1_000), tracks, now, 9)).toMatchObject({ kind: 'here', unsure: false, moved: { tx: 50 } });
+    expect(standingOf(stroke(), shown(1_033), tracks, now, 9)).toMatchObject({ kind: 'here', moved: { tx: 80 } });
+  });
+  it('has gaps while unsure and is gone when lost', () => {
+    const tracks = new Tracks();
+    tracks.handle(xform(1_000, TrackState.UNSURE, 50));
+    tracks.handle(xform(1_033, TrackState.LOST, 50, 's7'));
+    expect(standingOf(stroke(), shown(1_000), tracks, now, 9)).toMatchObject({ kind: 'here', unsure: true });
+    expect(standingOf(stroke(), shown(1_033), tracks, now, 9)).toEqual({ kind: 'away' });
+    expect(tracks.stillOf('2.1.1')).toBe('s7');
+  });
+  it('keeps the last place for 100 ms without a word, doubts it to 150 ms, and is gone then: nothing is guessed', () => {
+    const tracks = new Tracks();
+    tracks.handle(xform(1_000, TrackState.TRACKED, 50));
+    expect(standingOf(stroke(), shown(1_066), tracks, now, 9)).toMatchObject({ kind: 'here', unsure: false, moved: { tx: 50 } });
+    expect(standingOf(stroke(), shown(1_133), tracks, now, 9)).toMatchObject({ kind: 'here', unsure: true });
+    expect(standingOf(stroke(), shown(1_160), tracks, now, 9)).toEqual({ kind: 'away' });
+  });
+  it('that no frame names is drawn where it was made for half a second, then is gone', () => {
+    const tracks = new Tracks();
+    tracks.handle(create(XformFrameSchema, { feed: 'field', capture: at(1_000), anchors: [] }));
+    const began = at(10_000 - UNNAMED_MS + 20);
+    expect(standingOf(stroke({ began }), shown(1_000), tracks, now, 9)).toMatchObject({ kind: 'here', moved: { tx: 0 } });
+    expect(standingOf(stroke({ began: at(9_400) }), shown(1_000), tracks, now, 9)).toEqual({ kind: 'away' });
+  });
+  it('where nobody tracks says that it is a guess', () => {
+    expect(standingOf(stroke(), shown(1_000), new Tracks(), now, 9)).toMatchObject({ kind: 'here', unsure: true });
+  });
+  it('on its own frame is sure, whatever the tracker says of later ones', () => {
+    const tracks = new Tracks();
+    tracks.handle(xform(1_000, TrackState.LOST));
+    expect(standingOf(stroke(), shown(0), tracks, now, 9)).toMatchObject({ kind: 'here', unsure: false });
+  });
+  it('is not moved by what no picture can do', () => {
+    const tracks = new Tracks();
+    tracks.handle(create(XformFrameSchema, { feed: 'field', capture: at(1_000), anchors: [{ strokes: [KEY], state: TrackState.TRACKED, a: 0, b: 0 }] }));
+    expect(standingOf(stroke(), shown(1_000), tracks, now, 9)).toEqual({ kind: 'away' });
+  });
+  it('stretches drawn on later frames go back to the first', () => {
+    const tracks = new Tracks();
+    tracks.handle(xform(33, TrackState.TRACKED, 40));
+    const drawn = stroke({ points: [{ x: 0, y: 0, pressure: 9 }, { x: 100, y: 0, pressure: 9 }], spans: [{ $typeName: 'shirube.ink.v1.FrameSpan', first: 1, capture: at(33) }] }, On.LIVE);
+    expect(pointsOnOwnFrame(drawn, tracks).map((p) => p.x)).toEqual([0, 60]);
+  });
+});
+
+describe('a mark on an X-ray picture', () => {
+  it('stays on the held image and leaves the live picture when X-ray resumes', () => {
+    const tracks = new Tracks();
+    const held = stroke({}, On.HELD);
+    expect(standingOf(held, shown(0, FeedState.XRAY_OFF), tracks, now, 9)).toMatchObject({ kind: 'here', unsure: false });
+    expect(standingOf(held, shown(1_000), tracks, now, 9)).toEqual({ kind: 'away' });
+  });
+  it('returns where the tracker has verified it', () => {
+    const tracks = new Tracks();
+    tracks.handle(xform(1_000, TrackState.TRACKED, 12));
+    expect(standingOf(stroke({}, On.HELD), shown(1_000), tracks, now, 9)).toMatchObject({ kind: 'here', moved: { tx: 12 } });
+  });
+  it('of the last run is on no live picture', () => {
+    expect(standingOf(stroke({}, On.RUN), shown(0), new Tracks(), now, 9)).toEqual({ kind: 'away' });
+  });
+  it('a length is true in its own frame alone', () => {
+    const tracks = new Tracks();
+    tracks.handle(xform(1_000, TrackState.TRACKED));
+    expect(standingOf(stroke({ tool: Tool.MEASURE }), shown(0), tracks, now, 9)).toMatchObject({ kind: 'here' });
+    expect(standingOf(stroke({ tool: Tool.MEASURE }), shown(1_000), tracks, now, 9)).toEqual({ kind: 'away' });
+  });
+});
+
+describe('the stream of transforms', () => {
+  it('counts each frame once and forgets the oldest', () => {
+    const tracks = new Tracks();
+    expect(tracks.handle(xform(0, TrackState.TRACKED))).toBe(true);
+    expect(tracks.handle(xform(0, TrackState.TRACKED))).toBe(false);
+    for (let i = 1; i <= 400; i += 1) tracks.handle(xform(i * 33, TrackState.TRACKED, i));
+    expect(tracks.of('field', at(0), '2.1.1')).toBeNull();
+    expect(tracks.of('field', at(400 * 33), '2.1.1')).toMatchObject({ moved: { tx: 400 } });
+  });
+  it('takes frames that come out of order', () => {
+    const tracks = new Tracks();
+    tracks.handle(xform(66, TrackState.TRACKED, 2));
+    tracks.handle(xform(33, TrackState.TRACKED, 1));
+    expect(tracks.of('field', at(50), '2.1.1')).toMatchObject({ moved: { tx: 1 } });
+  });
+  it('knows how restless a field is', () => {
+    const tracks = new Tracks();
+    expect(tracks.restlessness('field', 1n << 31n)).toBeNull();
+    tracks.handle(xform(0, TrackState.TRACKED, 0));
+    tracks.handle(xform(33, TrackState.TRACKED, 30));
+    expect(tracks.restlessness('field', 1n << 31n)).toBeCloseTo(30);
+    tracks.handle(xform(66, TrackState.LOST));
+    expect(tracks.restlessness('field', 1n << 31n)).toBe(Infinity);
+  });
+});
