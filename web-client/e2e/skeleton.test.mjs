@@ -10,6 +10,8 @@ const MENTOR_HZ = 1000;
 const ROOM_HZ = 600;
 const VIDEO = "[data-testid=program-video]";
 
+const near = (hz, want) => Math.abs(hz - want) < 30;
+
 let product, mentorBrowser, roomBrowser, mentor, room;
 
 before(async () => {
@@ -95,7 +97,6 @@ test("the room clears its glass with the network cut, and everywhere once it is 
 test("after one press in the room both hear each other", { timeout: 60_000 }, async () => {
   assert.equal(await heardHz(room, 1200), 0, "nothing speaks into the room before the press");
   await room.locator("[data-testid=voice]").click();
-  const near = (hz, want) => Math.abs(hz - want) < 30;
   await until(async () => near(await heardHz(room), MENTOR_HZ), "the mentor's tone in the room");
   await until(async () => near(await heardHz(mentor), ROOM_HZ), "the room's tone at the mentor");
 });
