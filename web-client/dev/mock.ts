@@ -156,7 +156,7 @@ if (asked('ink', 'some') === 'tools') {
 if (query.has('inkoff')) order(create(OpSchema, { author: 1, epoch: 99, seq: 99, at: serverNow(), body: { case: 'inkOff', value: { off: true } } }));
 if (query.has('there')) {
   const other = new BroadcastChannel('shirube.pen');
-  other.onmessage = (e: MessageEvent<{ page: string; kind: string }>) => { if (e.data.kind === 'who') other.postMessage({ kind: 'held', page: 'zz', case: '南島病院 カテ室2', taken: 9e12 }); };
+  other.onmessage = (e: MessageEvent<{ kind: string }>) => { if (e.data.kind === 'who') other.postMessage({ kind: 'held', case: 'another', where: asked('lang', 'ja') === 'ja' ? '南島病院 カテ室2' : 'Minamishima, cath lab 2', taken: 9e12 }); };
 }
 /** Somebody draws just now, without end. */
 function someoneDraws(): void {

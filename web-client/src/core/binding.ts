@@ -1,14 +1,15 @@
-// One hand, one pen, one case: among the pages of one browser exactly one holds the pen. Sans-IO: `handle` what the others
-// said, `say` what they must hear. Taking the pen here lays it down there; nothing else moves it.
+// One hand, one pen, one case: the pages of one browser hold the pen for exactly one case. Sans-IO: `handle` what the others
+// said, `pollWords` what they must hear. Taking the pen here lays it down there; nothing else moves it.
 import type { PerfMs } from './units';
 
-/** A page that opens asks who holds the pen, and takes it when nobody answers. */
+/** A page that opens asks where the pen is, and takes it when nobody answers. */
 export const ASK_MS = 250;
 
-/** `take` and `held` name the page; the newer taking wins, then the greater name, so that two never both hold it. */
-export interface PenWord { readonly kind: 'who' | 'held' | 'take' | 'gone'; readonly page: string; readonly case: string; readonly taken: number }
+/** `case`: what the pen is held for; `where`: that case in words. The newer taking wins, then the greater case, so that two never both hold it. */
+export interface PenWord { readonly kind: 'who' | 'held' | 'take' | 'gone'; readonly case: string; readonly where: string; readonly taken: number }
 
-export type PenPlace = { readonly kind: 'asking' } | { readonly kind: 'here' } | { readonly kind: 'there'; readonly case: string };
+/** here: held for this page's case, perhaps by another page of it too. there: for another case, in words; empty: nobody holds it. */
+export type PenPlace = { readonly kind: 'asking' } | { readonly kind: 'here' } | { readonly kind: 'there'; readonly where: string };
 
 export class PenBinding {
   place: PenPlace = { kind: 'asking' };
@@ -16,9 +17,7 @@ export class PenBinding {
   private readonly says: PenWord[] = [];
   private asked: PerfMs | null = null;
 
-  /** `page`: a name no other page has. `where`: the case's own words, for the others. */
-  constructor(private readonly page: string) {}
-  where = '';
+  constructor(readonly caseId: string, private readonly where: string) {}
 
   start(now: PerfMs): void {
     this.asked = now;
@@ -33,22 +32,24 @@ export class PenBinding {
   }
 
   handle(word: PenWord): void {
-    if (word.page === this.page) return;
     switch (word.kind) {
       case 'who':
         if (this.place.kind === 'here') this.say('held');
         return;
       case 'held':
       case 'take': {
-        const theirs = word.taken > this.taken || (word.taken === this.taken && word.page > this.page);
+        const theirs = word.taken > this.taken || (word.taken === this.taken && word.case >= this.caseId);
         if (this.place.kind === 'here' && !theirs) return this.say('held');
-        this.taken = Math.max(this.taken, word.taken);
-        this.place = { kind: 'there', case: word.case };
+        if (word.taken < this.taken) return;
+        this.taken = word.taken;
+        if (word.case === this.caseId) this.place = { kind: 'here' };
+        else this.place = { kind: 'there', where: word.where };
         return;
       }
       // It is not taken up by itself: whoever comes back to this page must mean it.
       case 'gone':
-        if (this.place.kind === 'there') this.place = { kind: 'there', case: '' };
+        if (this.place.kind === 'here' && word.case === this.caseId) this.say('held');
+        else if (this.place.kind === 'there') this.place = { kind: 'there', where: '' };
         return;
     }
   }
@@ -61,5 +62,5 @@ export class PenBinding {
 
   pollWords(): PenWord[] { return this.says.splice(0); }
 
-  private say(kind: PenWord['kind']): void { this.says.push({ kind, page: this.page, case: this.where, taken: this.taken }); }
+  private say(kind: PenWord['kind']): void { this.says.push({ kind, case: this.caseId, where: this.where, taken: this.taken }); }
 }

@@ -8,75 +8,93 @@ import type { PerfMs } from './units';
 const ms = (t: number): PerfMs => t as PerfMs;
 
 describe('one pen among the pages of a browser', () => {
-  /** Pages that hear each other until nobody has more to say. */
+  const page = (caseId: string): PenBinding => new PenBinding(caseId, `the room of ${caseId}`);
+  /** Pages that hear each other, never themselves, until nobody has more to say. */
   const talk = (...pages: PenBinding[]): void => {
-    for (let round = 0; round < 10; round += 1) {
-      const words = pages.flatMap((page) => page.pollWords());
-      if (words.length === 0) return;
-      for (const word of words) for (const page of pages) page.handle(word);
+    for (let round = 0; round < 12; round += 1) {
+      let silent = true;
+      for (const from of pages) for (const word of from.pollWords()) {
+        silent = false;
+        for (const to of pages) if (to !== from) to.handle(word);
+      }
+      if (silent) return;
     }
     throw new Error('they never stop talking');
   };
-  const holders = (...pages: PenBinding[]): number => pages.filter((p) => p.place.kind === 'here').length;
+  const held = (...pages: PenBinding[]): string[] => pages.filter((p) => p.place.kind === 'here').map((p) => p.caseId);
 
   it('the first page takes it when nobody answers', () => {
-    const a = new PenBinding('a');
+    const a = page('a');
     a.start(ms(0));
     a.handleTimeout(ms(ASK_MS - 1), 1);
     expect(a.place.kind).toBe('asking');
     a.handleTimeout(ms(ASK_MS), 1);
     expect(a.place.kind).toBe('here');
   });
-  it('a second page finds it taken, and taking it there lays it down here', () => {
-    const [a, b] = [new PenBinding('a'), new PenBinding('b')];
-    a.where = 'OR 1';
-    b.where = 'OR 2';
+  it('a page of another case finds it taken, and taking it there lays it down here', () => {
+    const [a, b] = [page('a'), page('b')];
     a.take(1);
-    talk(a);
+    talk(a, b);
     b.start(ms(0));
     talk(a, b);
     b.handleTimeout(ms(ASK_MS), 2);
-    expect(b.place).toEqual({ kind: 'there', case: 'OR 1' });
+    expect(b.place).toEqual({ kind: 'there', where: 'the room of a' });
     b.take(3);
     talk(a, b);
-    expect(a.place).toEqual({ kind: 'there', case: 'OR 2' });
-    expect(b.place.kind).toBe('here');
+    expect(a.place).toEqual({ kind: 'there', where: 'the room of b' });
+    expect(held(a, b)).toEqual(['b']);
+  });
+  it('two pages of one case share it: it cannot land in another room', () => {
+    const [a, again, b] = [page('a'), page('a'), page('b')];
+    a.take(1);
+    again.start(ms(0));
+    talk(a, again, b);
+    expect(held(a, again, b)).toEqual(['a', 'a']);
+    b.take(5);
+    talk(a, again, b);
+    expect(held(a, again, b)).toEqual(['b']);
+    again.take(6);
+    talk(a, again, b);
+    expect(held(a, again, b)).toEqual(['a', 'a']);
+    again.leave();
+    talk(a, b);
+    expect(b.place).toEqual({ kind: 'there', where: 'the room of a' });
   });
   it('two that open at once, or take it at once, end with one pen', () => {
     for (const [one, two] of [[5, 5], [5, 6], [6, 5]] as const) {
-      const [a, b] = [new PenBinding('a'), new PenBinding('b')];
+      const [a, b] = [page('a'), page('b')];
       a.start(ms(0));
       b.start(ms(0));
       talk(a, b);
       a.handleTimeout(ms(ASK_MS), one);
       b.handleTimeout(ms(ASK_MS), two);
       talk(a, b);
-      expect(holders(a, b)).toBe(1);
+      expect(held(a, b)).toHaveLength(1);
     }
   });
-  it('any order of takings ends with one pen', () => {
+  it('any order of takings ends with one case', () => {
     let seed = 7;
-    const random = (n: number): number => { seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0; return seed % n; };
-    for (let run = 0; run < 300; run += 1) {
-      const pages = [new PenBinding('a'), new PenBinding('b'), new PenBinding('c')];
+    const random = (n: number): number => { seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0; return (seed >>> 8) % n; };
+    for (let run = 0; run < 1_000; run += 1) {
+      const pages = [page('a'), page('b'), page('c'), page('b')];
       for (let step = 0; step < 12; step += 1) {
-        pages[random(3)]?.take(random(4));
-        // Words overtake each other: those of one page arrive while another still speaks.
-        if (random(2) === 0) for (const word of pages.flatMap((p) => p.pollWords())) for (const page of pages) page.handle(word);
+        pages[random(4)]?.take(random(4));
+        // What one page says arrives while another still speaks.
+        if (random(2) === 0) for (const from of pages) for (const word of from.pollWords()) for (const to of pages) if (to !== from) to.handle(word);
       }
       talk(...pages);
-      expect(holders(...pages), `run ${run}`).toBe(1);
+      expect(new Set(held(...pages)).size, `run ${run}`).toBe(1);
     }
   });
   it('a page that closes frees it, but nobody else takes it by itself', () => {
-    const [a, b] = [new PenBinding('a'), new PenBinding('b')];
+    const [a, b] = [page('a'), page('b')];
     a.take(1);
     b.start(ms(0));
     talk(a, b);
     a.leave();
     talk(a, b);
     b.handleTimeout(ms(10_000), 9);
-    expect(b.place).toEqual({ kind: 'there', case: '' });
+    expect(b.place).toEqual({ kind: 'there', where: '' });
   });
 });
 

@@ -16,6 +16,7 @@ import type { FrameIndex } from '../gen/frame_pb';
 import type { InkPacket, Snapshot, XformFrame } from '../gen/ink_pb';
 import type { ClientMessage, Eph, Pointer, Welcome } from '../gen/signal_pb';
 import { AskPenSchema } from '../gen/signal_pb';
+import { pick } from '../i18n';
 import { perfNow, toLocalNtp } from './clock';
 import type { PenTabs } from './pen_tabs';
 import { openPenTabs } from './pen_tabs';
@@ -156,7 +157,7 @@ export class Inking {
 
   handleWelcome(welcome: Welcome): void {
     this.ink.handleWelcome(welcome.author, welcome.epoch, welcome.caseInfo?.caseId ?? '');
-    if (welcome.caseInfo) this.tabs.begin(welcome.caseInfo.titleJa || welcome.caseInfo.caseId);
+    if (welcome.caseInfo) this.tabs.begin(welcome.caseInfo.caseId, pick(this.store.language.value, welcome.caseInfo.titleJa, welcome.caseInfo.titleEn));
   }
   handlePath(): void { this.ink.handlePath(); }
   handleSnapshot(piece: Snapshot, now: PerfMs): void { this.ink.handleSnapshot(piece, now); }

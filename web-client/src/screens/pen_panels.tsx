@@ -23,7 +23,7 @@ export function PenPanel({ client }: { client: Client }): JSX.Element | null {
   if (place.kind !== 'there') return null;
   return (
     <section class="panel penpanel" data-testid="pen-panel" data-pen="there">
-      <p>{place.case ? t.pen_there : t.pen_there_none}{place.case ? <small>{place.case}</small> : null}</p>
+      <p>{place.where ? t.pen_there : t.pen_there_none}{place.where ? <small>{place.where}</small> : null}</p>
       <button class="btn" type="button" data-testid="pen-here" onClick={() => { store.notice('fail_pen_elsewhere', false); inking.takePen(); }}><Icon name="pencil-simple-bold" /><span>{t.pen_here}</span></button>
     </section>
   );
