@@ -29,6 +29,9 @@ const RESTLESS_SPAN = 1n << 31n;
 /** A mark within this of the eraser is meant, px of a 1080p picture. */
 const REACH = (14 * PICTURE_WIDTH) / 1_920;
 
+/** Kinds of feeds that show X-ray. */
+const XRAY: ReadonlySet<string> = new Set(['fluoroscopy', 'last-run']);
+
 interface Under { readonly seen: Seen; readonly entry: FrameEntry; readonly sample: PenSample }
 
 export function watchPen(stage: Stage, client: Client): () => void {
@@ -67,7 +70,7 @@ export function watchPen(stage: Stage, client: Client): () => void {
     });
   };
 
-  const isXray = (feed: string): boolean => /fluoro|xray|angio|cine/.test(store.feeds.value.find((f) => f.feed === feed)?.kind || feed);
+  const isXray = (feed: string): boolean => XRAY.has(store.feeds.value.find((f) => f.feed === feed)?.kind ?? '');
 
   /** Nothing moves under the pen: from the picture itself, and from what is followed on it. X-ray is never taken for still: contrast comes and goes. */
   const isStill = (at: Under, now: PerfMs): boolean => {
@@ -88,7 +91,7 @@ export function watchPen(stage: Stage, client: Client): () => void {
   };
 
   const holdOf = (tool: ToolName, at: Under): Hold => {
-    const on = at.entry.state === FeedState.XRAY_OFF ? On.HELD : stage.isHeld ? On.FROZEN : On.LIVE;
+    const on = at.entry.state === FeedState.XRAY_OFF ? On.HELD : at.entry.state === FeedState.LOOPING ? On.RUN : stage.isHeld ? On.FROZEN : On.LIVE;
     const { tool: wire, making } = TOOLS[tool];
     const reference = tool === 'measure' ? inking.calibration.of(at.entry.feed) : null;
     return { tool: wire, making, fades: store.fades.value, on, exact: at.seen.exact, ...(reference ? { reference } : {}) };

@@ -23,9 +23,9 @@ const STILL: Standing = { kind: 'here', moved: UNMOVED, unsure: false };
 export function standingOf(stroke: Stroke, picture: PictureShown, tracks: Tracks, at: bigint | null, own: number): Standing {
   const sameFrame = picture.capture === stroke.frame.capture && picture.capture !== 0n;
   switch (stroke.frame.surface) {
-    case On.RUN:
-    case On.STILL: return AWAY; // on no live picture at all
+    case On.STILL: return AWAY; // on no picture that moves
     case On.HELD:
+    case On.RUN:
       if (sameFrame) return STILL;
       break;
     case On.UNSPECIFIED:
@@ -40,7 +40,8 @@ export function standingOf(stroke: Stroke, picture: PictureShown, tracks: Tracks
   if (stroke.tool === Tool.MEASURE) return AWAY;
   const track = tracks.of(stroke.feed, picture.capture, stroke.id);
   if (track) return track.state === 'lost' ? AWAY : { kind: 'here', moved: track.moved, unsure: track.state === 'unsure' };
-  if (stroke.frame.surface === On.HELD) return AWAY; // X-ray has resumed, and nobody has verified the place
+  // X-ray has resumed, or the run plays on, and nobody has verified the place.
+  if (stroke.frame.surface === On.HELD || stroke.frame.surface === On.RUN) return AWAY;
   if (at !== null && ntpMinusNs(at, stroke.began) < BigInt(UNNAMED_MS) * 1_000_000n) return STILL;
   // Nobody follows this feed: the place is a guess, and says so.
   if (!tracks.heard(stroke.feed)) return { kind: 'here', moved: UNMOVED, unsure: stroke.phase !== 'wet' && picture.state !== FeedState.XRAY_OFF };

@@ -83,8 +83,15 @@ describe('a mark on an X-ray picture', () => {
     tracks.handle(xform(1_000, TrackState.TRACKED, 12));
     expect(standingOf(stroke({}, On.HELD), shown(1_000), tracks, now, 9)).toMatchObject({ kind: 'here', moved: { tx: 12 } });
   });
-  it('of the last run is on no live picture', () => {
-    expect(standingOf(stroke({}, On.RUN), shown(0), new Tracks(), now, 9)).toEqual({ kind: 'away' });
+  it('of the last run lies on its own frame of the loop alone, and follows where the tracker does', () => {
+    const tracks = new Tracks();
+    expect(standingOf(stroke({}, On.RUN), shown(0, FeedState.LOOPING), tracks, now, 9)).toMatchObject({ kind: 'here', unsure: false });
+    expect(standingOf(stroke({}, On.RUN), shown(66, FeedState.LOOPING), tracks, now, 9)).toEqual({ kind: 'away' });
+    tracks.handle(xform(66, TrackState.TRACKED, 7));
+    expect(standingOf(stroke({}, On.RUN), shown(66, FeedState.LOOPING), tracks, now, 9)).toMatchObject({ kind: 'here', moved: { tx: 7 } });
+  });
+  it('of a still is on no moving picture', () => {
+    expect(standingOf(stroke({}, On.STILL), shown(0), new Tracks(), now, 9)).toEqual({ kind: 'away' });
   });
   it('a length is true in its own frame alone', () => {
     const tracks = new Tracks();
