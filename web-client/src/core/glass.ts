@@ -108,7 +108,7 @@ export function lookOf({ flow, sourceGone, state, ageMs }: LookInput): Look {
 
 /** Ink hides itself when its feed is late or its place is not known; on a frozen last frame it stays, as part of it. */
 export function inkShows(look: Look): boolean {
-  return look === 'live' || look === 'frozen' || look === 'xoff' | 'looping' || look === 'lost' || look === 'stalled' || look === 'unknown';
+  return look === 'live' || look === 'frozen' || look === 'xoff' || look === 'looping' || look === 'lost' || look === 'stalled' || look === 'unknown';
 }
 
 function unreachable(value: never): Look {
