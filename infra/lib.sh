@@ -53,6 +53,12 @@ need_rust() {
   fi
 }
 
+# The tools of the checks; where they are missing, those that belong to Debian's rustc-web.
+need_rust_tools() {
+  cargo fmt --version >/dev/null 2>&1 || need_packages rustfmt-web
+  cargo clippy --version >/dev/null 2>&1 || need_packages rust-web-clippy
+}
+
 # Node: what is there if new enough, else the PyPI wheel that carries it, in a folder of the project.
 need_node() {
   local want=20.19.0 have
