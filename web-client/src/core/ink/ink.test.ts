@@ -8,7 +8,7 @@ import { InkPacketSchema, LiveStrokeSchema, OpSchema, OrderedOpSchema, SnapshotS
 import { encodePoints } from '../points';
 import type { CaptureNtp, PerfMs } from '../units';
 import { InkClient } from './client';
-import { PACKET_BYTES_MAX, REPEAT_MS } from './outbox';
+import { OUTBOX_MAX, PACKET_BYTES_MAX, REPEAT_MS } from './outbox';
 
 const ms = (t: number): PerfMs => t as PerfMs;
 const ntp = (t: number): CaptureNtp => BigInt(1_000_000 + t) as CaptureNtp;
@@ -65,6 +65,27 @@ describe('the outbox', () => {
     expect(told?.haveOrder).toBe(1n);
     expect(told?.ops).toEqual([]);
     expect(client.pollPackets(ms(200))).toEqual([]);
+  });
+
+  it('lets the room clear also when it holds all the ink it can', () => {
+    const { client } = page(1);
+    for (let i = 0; i < OUTBOX_MAX + 5; i += 1) scribble(client, i * 10);
+    expect(client.unacknowledged).toBe(OUTBOX_MAX);
+    expect(client.clearAll(ntp(1_000_000), ms(1_000_000))).toBe(true);
+    expect(client.sheet.visible()).toHaveLength(0);
+    expect(client.unacknowledged).toBe(OUTBOX_MAX + 1);
+  });
+
+  it('names a refused op once, also when its acknowledgement came first', () => {
+    const { client } = page(1);
+    scribble(client, 0);
+    const refusal = { author: 2, epoch: 1, seq: 1, code: 'ink.frame-mismatch' };
+    client.handlePacket(create(InkPacketSchema, { version: 1, acks: [{ author: 2, epoch: 1, seq: 1 }] }), ms(4));
+    const said = () => client.handlePacket(create(InkPacketSchema, { version: 1, refused: [refusal], acks: [{ author: 2, epoch: 1, seq: 1 }] }), ms(5));
+    expect(said().map((r) => r.seq)).toEqual([1]);
+    expect(said()).toEqual([]);
+    const stranger = create(InkPacketSchema, { version: 1, refused: [{ ...refusal, seq: 2 }] });
+    expect(client.handlePacket(stranger, ms(6)), 'nothing of this page').toEqual([]);
   });
 
   it('drops a refused op and names it, so that its user is told', () => {

@@ -20,6 +20,10 @@ export const PACKET_BYTES_MAX = 1_100;
 const PACKET_ROOM = PACKET_BYTES_MAX - 20;
 /** Ops kept. At 30 strokes a minute: over an hour without a line. Policy: drop_newest, and the user is told. */
 export const OUTBOX_MAX = 2_048;
+/** The room's veto goes through all the same: hiding ink must never wait for room. It is small, and pressed by hand. */
+const VETO_MAX = OUTBOX_MAX + 256;
+/** Refusals remembered as told: the server repeats them until it knows that they arrived. */
+const TOLD_MAX = 1_024;
 /** Packets of one turn: 16 x 1,100 bytes per 50 ms = 350 kB/s at most. Later ops go when earlier ones are acknowledged. */
 const PACKETS_PER_TURN = 16;
 /** Points of one LiveStroke message: at most 7 bytes each, and a span of 12 for every eighth, so 100 always fit. */
@@ -48,6 +52,7 @@ export class Outbox {
   private nextSeq = 1;
   private sentAt: PerfMs | null = null;
   private dirty = false;
+  private readonly told = new Set<number>();
   private haveOrder = 0n;
   private toldOrder = 0n;
   /** Every act up to this number is on disk. */
@@ -61,7 +66,7 @@ export class Outbox {
 
   /** Puts an act into the outbox. Null: full, the act is not taken. */
   commit(body: Op['body'], at: bigint): Op | null {
-    if (this.ops.length >= OUTBOX_MAX) return null;
+    if (this.ops.length >= (body.case === 'clearAll' || body.case === 'inkOff' ? VETO_MAX : OUTBOX_MAX)) return null;
     const op = create(OpSchema, { author: this.author, epoch: this.epoch, seq: this.nextSeq, at, body });
     this.nextSeq += 1;
     this.ops.push({ op, bytes: toBinary(OpSchema, op).length });
@@ -97,8 +102,16 @@ export class Outbox {
 
   dropLive(key: StrokeKey): void { this.live.delete(strokeId(key)); }
 
-  /** Acknowledgements and refusals. Returns the refusals that concerned this outbox, to be told. */
+  /** Acknowledgements and refusals. Returns the refusals that concerned this outbox, each once, to be told. */
   handlePacket(packet: InkPacket): OpRefusal[] {
+    // Before acknowledgements: a refused op is acknowledged too, for it keeps its place in the order.
+    const refused = packet.refused.filter((r) => r.author === this.author && r.epoch === this.epoch && r.seq < this.nextSeq && !this.told.has(r.seq));
+    for (const r of refused) {
+      this.told.add(r.seq);
+      this.ops = this.ops.filter((w) => w.op.seq !== r.seq);
+      for (const [id, live] of this.live) if (live.seq === r.seq) this.live.delete(id);
+    }
+    for (const seq of this.told) if (this.told.size > TOLD_MAX) this.told.delete(seq);
     for (const ack of packet.acks) {
       if (ack.author !== this.author || ack.epoch !== this.epoch) continue;
       this.acknowledged = Math.max(this.acknowledged, ack.seq);
@@ -108,11 +121,6 @@ export class Outbox {
     for (const ack of packet.liveAcks) {
       const live = ack.key ? this.live.get(strokeId(ack.key)) : undefined;
       if (live) live.confirmed = Math.max(live.confirmed, Math.min(ack.have, live.points.length));
-    }
-    const refused = packet.refused.filter((r) => r.author === this.author && r.epoch === this.epoch && this.ops.some((w) => w.op.seq === r.seq));
-    for (const r of refused) {
-      this.ops = this.ops.filter((w) => w.op.seq !== r.seq);
-      for (const [id, live] of this.live) if (live.seq === r.seq) this.live.delete(id);
     }
     return refused;
   }
