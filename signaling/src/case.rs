@@ -9,7 +9,7 @@ use annotation::time::CaptureTime;
 use link::id::CaseId;
 
 use crate::authorize::{Action, CaseFacts, Denied, Phase, authorize};
-use crate::claims::{Claims, PersonKey, Role};
+use crate::claims::{Claims, PersonKey, Role, TokenId};
 use crate::wire;
 
 /// Pages of one case at once. Four screens of a room, mentors, desks and observers fit several times over.
@@ -290,6 +290,11 @@ impl Case {
         self.remote_muted = false;
     }
 
+    /// Pages that entered with this token.
+    pub fn pages_of(&self, token: TokenId) -> Vec<Epoch> {
+        self.pages.iter().filter(|(_, p)| p.claims.id == token).map(|(epoch, _)| *epoch).collect()
+    }
+
     /// Pages whose token is worth nothing any more at `now`.
     pub fn expired(&self, now: CaptureTime) -> Vec<Epoch> {
         self.pages.iter().filter(|(_, p)| p.claims.is_expired(now)).map(|(epoch, _)| *epoch).collect()
@@ -336,6 +341,8 @@ impl Case {
             engine_up: self.engine_up,
             case_info: Some(self.info()),
             at: now.0,
+            // The disk is not the case's to know.
+            store: String::new(),
         }
     }
 

@@ -4,10 +4,12 @@ use std::io::{IsTerminal, Read, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use signaling::claims::TokenId;
 use signaling::edge::cli::{self, Demo, Task};
+use signaling::edge::clock::{Timeline, check_system_clock};
 use signaling::edge::data_dir::database_of;
 use signaling::edge::server::{self, Links, Ready};
-use signaling::edge::store::verify_file;
+use signaling::edge::store::{Withdrawal, links_of_file, revoke_file, verify_file};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tracing::info;
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
             }
             Task::Demo(config) => demo(&config).await,
             Task::AuditVerify { data } => audit_verify(&data).await,
+            Task::Links { data } => links(&data).await,
+            Task::Revoke { data, link } => revoke(&data, link).await,
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
@@ -145,6 +149,33 @@ async fn audit_verify(data: &std::path::Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+async fn links(data: &std::path::Path) -> anyhow::Result<ExitCode> {
+    let now = Timeline::start().now().to_unix().as_secs();
+    for link in links_of_file(&database_of(data)).await? {
+        let left = link.expires_unix_s.saturating_sub(i64::try_from(now)?);
+        let state = match (link.withdrawn, left > 0, link.used) {
+            (true, ..) => "withdrawn",
+            (_, false, _) => "expired",
+            (.., true) => "used",
+            (.., false) => "not used",
+        };
+        let minutes = left.max(0) / 60;
+        println!("{}  {:<16} {:<14} {:>3} h {:02} min  {state}", link.id, link.case, link.role, minutes / 60, minutes % 60);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn revoke(data: &std::path::Path, link: TokenId) -> anyhow::Result<ExitCode> {
+    check_system_clock()?;
+    let said = match revoke_file(&database_of(data), link, Timeline::start().now()).await? {
+        Withdrawal::Done => "is withdrawn; a running server ends its connections within two seconds",
+        Withdrawal::Again => "was withdrawn before",
+        Withdrawal::Unknown => anyhow::bail!("there is no link {link} here: `shirube links` lists them, or correct --data"),
+    };
+    println!("The link {link} {said}.");
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The whole chain of causes, once, on one line.

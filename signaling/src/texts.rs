@@ -105,6 +105,15 @@ codes! {
     RequestTimeout = "request.timeout",
         "時間内に要求が届きませんでした。もう一度お試しください。",
         "The request did not arrive in time. Try again.";
+    RequestTooOften = "request.too-often",
+        "要求が多すぎます。少し待ってから、もう一度お試しください。",
+        "There are too many requests. Wait a moment and try again.";
+    StoreFull = "store.full",
+        "サーバの保存領域がいっぱいです。書き込みは表示されますが、まだ保存されていません。空きができると自動で保存します。システムベンダに連絡してください。",
+        "The server's disk is full. Ink is shown but not kept yet; it is kept by itself once there is room. Tell the system vendor.";
+    StoreFailing = "store.failing",
+        "サーバが保存できない状態です。書き込みは表示されますが、まだ保存されていません。自動で再試行します。システムベンダに連絡してください。",
+        "The server cannot keep anything at present. Ink is shown but not kept yet; it goes on trying. Tell the system vendor.";
     NotFound = "request.not-found",
         "見つかりません。アドレスを確認してください。",
         "There is nothing at this address. Check it.";

@@ -6,11 +6,16 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 use link::id::CaseId;
 
+use super::keys::unsigned_token_id;
+use crate::claims::TokenId;
+
 pub const USAGE: &str = "\
 shirube — tele-surgery guidance, the server
 
   shirube demo [options]              a rehearsal case on sample or generated pictures
   shirube audit verify --data DIR     checks that no row of the audit was changed or taken out
+  shirube links --data DIR            lists the links of all cases: number, case, role, end, used, withdrawn
+  shirube revoke --data DIR LINK      withdraws a link, by its number or itself; a running server ends its connections
   shirube --version | --help
 
 Options of demo:
@@ -39,6 +44,8 @@ const CASES_MAX: usize = 8;
 pub enum Task {
     Demo(Box<Demo>),
     AuditVerify { data: PathBuf },
+    Links { data: PathBuf },
+    Revoke { data: PathBuf, link: TokenId },
     Help,
     Version,
 }
@@ -105,6 +112,8 @@ fn read(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
         Some(Long("version") | Short('V')) => Ok(Task::Version),
         Some(Value(word)) if word == "demo" => demo(parser),
         Some(Value(word)) if word == "audit" => audit(parser),
+        Some(Value(word)) if word == "links" => links(parser),
+        Some(Value(word)) if word == "revoke" => revoke(parser),
         Some(other) => Err(other.unexpected()),
     }
 }
@@ -181,6 +190,40 @@ fn audit(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
     }
 }
 
+fn links(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
+    let mut data = None;
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("data") => data = Some(parser.value()?.into()),
+            other => return Err(other.unexpected()),
+        }
+    }
+    data.map(|data| Task::Links { data }).ok_or_else(|| "links needs: --data DIR".into())
+}
+
+fn revoke(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
+    let (mut data, mut link) = (None, None);
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Long("data") => data = Some(parser.value()?.into()),
+            Value(text) if link.is_none() => link = Some(token_id(&text.string()?)?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    match (data, link) {
+        (Some(data), Some(link)) => Ok(Task::Revoke { data, link }),
+        _ => Err("revoke needs: --data DIR LINK".into()),
+    }
+}
+
+/// A link's number, or a whole link or token, whose number is read out of it. Never repeated in the error: it may be a secret.
+fn token_id(text: &str) -> Result<TokenId, String> {
+    let token = text.rsplit_once('#').map_or(text, |(_, token)| token);
+    TokenId::parse(token)
+        .or_else(|| unsigned_token_id(token))
+        .ok_or_else(|| "this is neither a link nor a link's number: `shirube links` lists them".into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -222,6 +265,9 @@ mod tests {
             &["demo", "--https-port", "99999"],
             &["demo", "--case", "A B"],
             &["audit", "verify"],
+            &["links"],
+            &["revoke", "--data", "d"],
+            &["revoke", "--data", "d", "nonsense"],
         ] {
             let said = parse(["shirube"].iter().chain(wrong)).expect_err("nonsense").to_string();
             assert!(said.ends_with("See shirube --help"), "{said}");

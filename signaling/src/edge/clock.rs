@@ -79,6 +79,32 @@ impl Timeline {
     }
 }
 
+/// Nothing of this program existed before; an emptied battery says 1970 or 2000.
+const EARLIEST: Duration = Duration::from_secs(1_704_067_200);
+/// The NTP format of the wire ends on 7 February 2036; a rehearsal's links live for hours.
+const LATEST: Duration = Duration::from_secs(2_082_758_400);
+
+/// The system clock is so far off that nothing dated by it would be true.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the system clock says {0:04}, which cannot be: set it (`timedatectl set-ntp true`, or `date -s`), then start again [clock.wrong]"
+)]
+pub struct WrongClock(i32);
+
+/// Looked at before anything is made. A start with a wrong clock is refused, not warned of: certificate, links and audit would
+/// be dated by it for good, and the timeline, which never steps, would stay wrong when the clock is put right.
+pub fn check_system_clock() -> Result<(), WrongClock> {
+    check(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
+}
+
+fn check(unix: Duration) -> Result<(), WrongClock> {
+    if (EARLIEST..LATEST).contains(&unix) {
+        return Ok(());
+    }
+    let seconds = i64::try_from(unix.as_secs()).unwrap_or(i64::MAX);
+    Err(WrongClock(time::OffsetDateTime::from_unix_timestamp(seconds).map_or(9999, time::OffsetDateTime::year)))
+}
+
 /// The system's clock; before 1970 counts as 1970.
 fn system_utc() -> CaptureTime {
     CaptureTime::from_unix(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
@@ -108,6 +134,16 @@ mod tests {
         }
         let error = last.minus_ns(utc(100));
         assert!(error.abs() < 1_000_000, "{error} ns");
+    }
+
+    #[test]
+    fn a_clock_of_an_emptied_battery_or_of_another_century_is_refused() {
+        let year = |unix_s| check(Duration::from_secs(unix_s)).err().map(|WrongClock(year)| year);
+        assert_eq!((year(0), year(946_684_800), year(1_704_067_199)), (Some(1970), Some(2000), Some(2023)));
+        assert_eq!((year(1_704_067_200), year(1_790_000_000), year(2_082_758_399)), (None, None, None));
+        assert_eq!((year(2_082_758_400), year(4_102_444_800), year(u64::MAX)), (Some(2036), Some(2100), Some(9999)));
+        let said = WrongClock(1970).to_string();
+        assert!(said.contains("1970") && said.contains("timedatectl") && said.ends_with("[clock.wrong]"), "{said}");
     }
 
     #[test]

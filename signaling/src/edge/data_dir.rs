@@ -3,7 +3,7 @@
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -35,30 +35,45 @@ pub struct Certificate {
 }
 
 impl DataDir {
-    /// Makes the folder where it is missing, and takes it. Errors are sentences for whoever started the server.
+    /// Takes the folder, and makes it where it is missing. One that is there already is taken as it is or not at all: its owner
+    /// and mode are somebody's decision. Errors are sentences for whoever started the server, with a code at their end.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        DirBuilder::new().recursive(true).mode(0o700).create(path).with_context(|| {
-            format!("the data directory {} cannot be made: choose another with --data, or change its owner", path.display())
-        })?;
-        let mode = fs::metadata(path).map(|m| m.permissions().mode() & 0o777).unwrap_or(0);
-        if mode & 0o077 != 0 {
-            fs::set_permissions(path, fs::Permissions::from_mode(0o700)).with_context(|| {
-                format!("the data directory {} is readable by others and cannot be closed to them", path.display())
-            })?;
+        let name = path.display();
+        match fs::metadata(path) {
+            Ok(known) if !known.is_dir() => bail!("{name} is no folder: choose another with --data [data.not-a-folder]"),
+            Ok(known) => {
+                // Nobody but its owner is to write there: not even the root user, whose files the owner could not read.
+                let own = fs::metadata("/proc/self").map(|own| own.uid());
+                if own.is_ok_and(|own| own != known.uid()) {
+                    let uid = known.uid();
+                    bail!(
+                        "the data directory {name} belongs to another user (number {uid}): start as that user, or choose another with --data [data.other-owner]"
+                    );
+                }
+                let mode = known.permissions().mode() & 0o777;
+                if mode & 0o077 != 0 {
+                    bail!(
+                        "the data directory {name} is open to other users (mode {mode:03o}), and will hold keys: close it with `chmod 700 {name}`, or choose another with --data [data.open-to-others]"
+                    );
+                }
+            }
+            Err(fault) if fault.kind() == io::ErrorKind::NotFound => {
+                let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
+                made.map_err(|fault| refused(path, fault))?;
+            }
+            Err(fault) => return Err(refused(path, fault)),
         }
         let lock_path = path.join("lock");
-        let lock = private(OpenOptions::new().write(true).create(true).truncate(false)).open(&lock_path).with_context(|| {
-            format!("the data directory {} cannot be written: choose another with --data, or change its owner", path.display())
-        })?;
+        let lock = private(OpenOptions::new().write(true).create(true).truncate(false)).open(&lock_path);
+        let lock = lock.map_err(|fault| refused(path, fault))?;
         match lock.try_lock() {
             Ok(()) => Ok(DataDir { path: path.to_owned(), _lock: lock }),
-            Err(fs::TryLockError::WouldBlock) => bail!(
-                "the data directory {} is in use by another shirube: end that one, or choose another with --data",
-                path.display()
-            ),
-            Err(fs::TryLockError::Error(e)) => {
-                Err(e).with_context(|| format!("the data directory {} cannot be locked", path.display()))
+            Err(fs::TryLockError::WouldBlock) => {
+                bail!(
+                    "the data directory {name} is in use by another shirube: end that one, or choose another with --data [data.in-use]"
+                )
             }
+            Err(fs::TryLockError::Error(fault)) => Err(refused(path, fault)),
         }
     }
 
@@ -155,7 +170,28 @@ fn write_private(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
         file.sync_all()?;
         fs::rename(&beside, path)
     };
-    write().with_context(|| format!("{} cannot be written", path.display()))
+    write().map_err(|fault| {
+        let _ = fs::remove_file(&beside);
+        refused(path.parent().unwrap_or(path), fault)
+    })
+}
+
+/// What is wrong with the folder, and what to do.
+fn refused(folder: &Path, fault: io::Error) -> anyhow::Error {
+    let name = folder.display();
+    let sentence = match fault.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "the data directory {name} cannot be written by this user: give it to the user (chown), or choose another with --data [data.no-permission]"
+        ),
+        io::ErrorKind::ReadOnlyFilesystem => format!(
+            "the data directory {name} lies on a file system that is read-only: mount it for writing, or choose another with --data [data.read-only]"
+        ),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            format!("the disk of the data directory {name} is full: make room, or choose another with --data [store.full]")
+        }
+        _ => format!("the data directory {name} cannot be used: choose another with --data [data.unusable]"),
+    };
+    anyhow::Error::new(fault).context(sentence)
 }
 
 #[cfg(test)]
@@ -174,10 +210,69 @@ mod tests {
         DataDir::open(&path).expect("opens again");
     }
 
+    fn said(path: &Path) -> String {
+        format!("{:#}", DataDir::open(path).expect_err("is refused"))
+    }
+
+    #[test]
+    fn a_folder_that_others_can_read_is_refused_and_left_as_it_is() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("data");
+        DirBuilder::new().mode(0o700).create(&path).expect("made");
+        for mode in [0o755, 0o770, 0o701] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("set");
+            let text = said(&path);
+            assert!(text.contains("chmod 700") && text.contains("[data.open-to-others]"), "{text}");
+            assert_eq!(fs::metadata(&path).expect("is there").permissions().mode() & 0o777, mode);
+            assert_eq!(fs::read_dir(&path).expect("read").count(), 0, "nothing was made");
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o700)).expect("set");
+        DataDir::open(&path).expect("opens");
+    }
+
+    #[test]
+    fn a_file_and_a_place_that_cannot_be_written_are_said() {
+        let home = tempfile::tempdir().expect("a folder");
+        let file = home.path().join("file");
+        fs::write(&file, "").expect("written");
+        assert!(said(&file).contains("[data.not-a-folder]"));
+        assert!(said(&file.join("below")).contains("--data"));
+        // The kernel lets nobody make folders there, the root user neither.
+        let text = said(Path::new("/sys/shirube"));
+        assert!(text.contains("[data.no-permission]") || text.contains("[data.read-only]"), "{text}");
+    }
+
+    /// Only the root user can give a folder away.
+    #[test]
+    fn a_folder_of_another_user_is_refused() {
+        let home = tempfile::tempdir().expect("a folder");
+        let path = home.path().join("data");
+        DirBuilder::new().mode(0o700).create(&path).expect("made");
+        if std::os::unix::fs::chown(&path, Some(65_534), None).is_ok() {
+            let text = said(&path);
+            assert!(text.contains("65534") && text.contains("[data.other-owner]"), "{text}");
+            assert_eq!(fs::read_dir(&path).expect("read").count(), 0, "nothing was made");
+        }
+    }
+
+    #[test]
+    fn each_fault_of_a_disk_has_its_sentence() {
+        for (kind, code) in [
+            (io::ErrorKind::ReadOnlyFilesystem, "[data.read-only]"),
+            (io::ErrorKind::StorageFull, "[store.full]"),
+            (io::ErrorKind::QuotaExceeded, "[store.full]"),
+            (io::ErrorKind::PermissionDenied, "[data.no-permission]"),
+            (io::ErrorKind::Other, "[data.unusable]"),
+        ] {
+            let text = refused(Path::new("/data"), kind.into()).to_string();
+            assert!(text.ends_with(code) && text.contains("--data"), "{text}");
+        }
+    }
+
     #[test]
     fn key_and_certificate_stay_the_same_over_a_restart() {
         let home = tempfile::tempdir().expect("a folder");
-        let data = DataDir::open(home.path()).expect("opens");
+        let data = DataDir::open(&home.path().join("data")).expect("opens");
         let address = [IpAddr::from([192, 0, 2, 7])];
         let first = data.certificate(&address, 1_790_000_000).expect("made");
         assert_eq!(first.chain_pem, data.certificate(&address, 1_790_000_100).expect("read").chain_pem);
@@ -188,7 +283,7 @@ mod tests {
         assert_ne!(moved.chain_pem, later.chain_pem);
         for name in ["token.key", "tls.key"] {
             let _ = data.keys().expect("made");
-            let mode = fs::metadata(home.path().join(name)).expect("is there").permissions().mode();
+            let mode = fs::metadata(home.path().join("data").join(name)).expect("is there").permissions().mode();
             assert_eq!(mode & 0o777, 0o600, "{name}");
         }
     }
@@ -196,8 +291,8 @@ mod tests {
     #[test]
     fn a_damaged_key_is_said_and_never_replaced_silently() {
         let home = tempfile::tempdir().expect("a folder");
-        let data = DataDir::open(home.path()).expect("opens");
-        fs::write(home.path().join("token.key"), b"nonsense").expect("written");
+        let data = DataDir::open(&home.path().join("data")).expect("opens");
+        fs::write(home.path().join("data/token.key"), b"nonsense").expect("written");
         let said = data.keys().expect_err("damaged").to_string();
         assert!(said.contains("damaged"), "{said}");
     }

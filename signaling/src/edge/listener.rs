@@ -3,7 +3,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,13 +27,17 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::data_dir::Certificate;
-use super::http::PeerAddress;
+use super::http::Caller;
 use super::metrics::Counters;
+use super::progress::Progress;
 
 /// Connections at once. A page holds 2 to 7; 48 pages and as many players fit. Policy: the newest is closed.
 const CONNECTIONS_MAX: usize = 1024;
 /// From one address: a hospital behind one address opens ~20 pages × 7.
 const CONNECTIONS_PER_ADDRESS_MAX: usize = 256;
+/// Of both, those that have shown no token of ours yet: they cannot keep the others out.
+const STRANGERS_MAX: usize = 512;
+const STRANGERS_PER_ADDRESS_MAX: usize = 96;
 const TLS_WITHIN: Duration = Duration::from_secs(5);
 /// For the head of a request, and so also between requests of a kept connection.
 const HEAD_WITHIN: Duration = Duration::from_secs(10);
@@ -103,32 +108,33 @@ pub async fn serve(
             continue;
         };
         let (tls, router) = (tls.clone(), router.clone());
+        let caller = Caller { address, place: Arc::new(place) };
         connections.spawn(async move {
-            let _place = place;
-            if let Err(fault) = connection(stream, address, tls, router).await {
+            if let Err(fault) = connection(stream, caller, tls, router).await {
                 debug!(%fault, "a connection ended");
             }
         });
     }
 }
 
-async fn connection(stream: TcpStream, address: SocketAddr, tls: Option<TlsAcceptor>, router: Router) -> anyhow::Result<()> {
+async fn connection(stream: TcpStream, caller: Caller, tls: Option<TlsAcceptor>, router: Router) -> anyhow::Result<()> {
     stream.set_nodelay(true)?;
+    let stream = Progress::new(stream);
     match tls {
         Some(tls) => {
             let stream = tokio::time::timeout(TLS_WITHIN, tls.accept(stream)).await.context("no TLS in time")??;
-            talk(stream, address, router).await
+            talk(stream, caller, router).await
         }
-        None => talk(stream, address, router).await,
+        None => talk(stream, caller, router).await,
     }
 }
 
-async fn talk<S>(stream: S, address: SocketAddr, router: Router) -> anyhow::Result<()>
+async fn talk<S>(stream: S, caller: Caller, router: Router) -> anyhow::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(PeerAddress(address));
+        request.extensions_mut().insert(caller.clone());
         router.clone().oneshot(request)
     });
     http1::Builder::new()
@@ -143,38 +149,89 @@ where
 
 /// Who holds how many connections.
 #[derive(Debug, Clone, Default)]
-struct Places(Arc<Mutex<HashMap<IpAddr, usize>>>);
+struct Places(Arc<Mutex<Held>>);
 
+#[derive(Debug, Default)]
+struct Held {
+    all: Share,
+    of: HashMap<IpAddr, Share>,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Share {
+    connections: usize,
+    /// Of them, those without a token.
+    strangers: usize,
+}
+
+/// One connection's place. Given back when dropped.
 #[derive(Debug)]
-struct Place {
+pub struct Place {
     places: Places,
-    address: IpAddr,
+    of: IpAddr,
+    known: AtomicBool,
 }
 
 impl Places {
     fn take(&self, address: IpAddr) -> Option<Place> {
+        let of = holder(address);
         let mut held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.values().sum::<usize>() >= CONNECTIONS_MAX {
+        let (all, own) = (held.all, held.of.get(&of).copied().unwrap_or_default());
+        // A proxy on this machine speaks for many.
+        let crowd =
+            !of.is_loopback() && (own.connections >= CONNECTIONS_PER_ADDRESS_MAX || own.strangers >= STRANGERS_PER_ADDRESS_MAX);
+        if crowd || all.connections >= CONNECTIONS_MAX || all.strangers >= STRANGERS_MAX {
             return None;
         }
-        let own = held.entry(address).or_default();
-        if *own >= CONNECTIONS_PER_ADDRESS_MAX {
-            return None;
+        held.change(of, |share| {
+            share.connections += 1;
+            share.strangers += 1;
+        });
+        Some(Place { places: self.clone(), of, known: AtomicBool::new(false) })
+    }
+}
+
+impl Held {
+    fn change(&mut self, of: IpAddr, change: impl Fn(&mut Share)) {
+        change(&mut self.all);
+        let own = self.of.entry(of).or_default();
+        change(own);
+        if own.connections == 0 {
+            self.of.remove(&of);
         }
-        *own += 1;
-        Some(Place { places: self.clone(), address })
+    }
+}
+
+impl Place {
+    pub fn is_known(&self) -> bool {
+        self.known.load(Ordering::Relaxed)
+    }
+
+    /// Its other end has shown a token of ours.
+    pub fn become_known(&self) {
+        if !self.known.swap(true, Ordering::Relaxed) {
+            let mut held = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
+            held.change(self.of, |share| share.strangers -= 1);
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        let stranger = usize::from(!self.is_known());
         let mut held = self.places.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = held.get_mut(&self.address) {
-            *own -= 1;
-            if *own == 0 {
-                held.remove(&self.address);
-            }
-        }
+        held.change(self.of, |share| {
+            share.connections -= 1;
+            share.strangers -= stranger;
+        });
+    }
+}
+
+/// Whose share it is. One household or hospital has a whole /64 of IPv6, and may use another address for each connection.
+fn holder(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) if !v6.is_loopback() => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
+        address => address,
     }
 }
 
@@ -182,16 +239,56 @@ impl Drop for Place {
 mod tests {
     use super::*;
 
+    fn fill(places: &Places, address: IpAddr) -> Vec<Place> {
+        std::iter::from_fn(|| places.take(address)).collect()
+    }
+
     #[test]
     fn one_address_cannot_take_every_place_and_places_come_back() {
         let places = Places::default();
         let crowd = IpAddr::from([192, 0, 2, 1]);
-        let mut held: Vec<_> = (0..CONNECTIONS_PER_ADDRESS_MAX).map_while(|_| places.take(crowd)).collect();
-        assert_eq!(held.len(), CONNECTIONS_PER_ADDRESS_MAX);
-        assert!(places.take(crowd).is_none());
-        let other = places.take(IpAddr::from([192, 0, 2, 2]));
-        assert!(other.is_some());
+        let mut held = fill(&places, crowd);
+        assert_eq!(held.len(), STRANGERS_PER_ADDRESS_MAX);
+        assert!(places.take(IpAddr::from([192, 0, 2, 2])).is_some(), "another address has its own share");
         held.pop();
         assert!(places.take(crowd).is_some());
+    }
+
+    #[test]
+    fn those_who_have_shown_a_token_take_no_strangers_place() {
+        let places = Places::default();
+        let hospital = IpAddr::from([192, 0, 2, 1]);
+        let mut held = Vec::new();
+        while let Some(place) = places.take(hospital) {
+            place.become_known();
+            place.become_known();
+            held.push(place);
+        }
+        assert_eq!(held.len(), CONNECTIONS_PER_ADDRESS_MAX);
+        drop(held);
+        let left = places.0.lock().expect("whole");
+        assert_eq!((left.all.connections, left.all.strangers, left.of.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn strangers_from_everywhere_leave_room_for_those_who_are_known() {
+        let places = Places::default();
+        let known = places.take(IpAddr::from([192, 0, 2, 1])).expect("a place");
+        known.become_known();
+        let crowds: Vec<_> = (0..20).map(|n| fill(&places, IpAddr::from([198, 51, 100, n]))).collect();
+        assert_eq!(crowds.iter().map(Vec::len).sum::<usize>(), STRANGERS_MAX);
+        assert!(places.0.lock().expect("whole").all.connections < CONNECTIONS_MAX);
+    }
+
+    #[test]
+    fn addresses_of_one_64_share() {
+        let places = Places::default();
+        let v6 = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let held = fill(&places, v6("2001:db8:0:1::1"));
+        assert_eq!(held.len(), STRANGERS_PER_ADDRESS_MAX);
+        assert!(places.take(v6("2001:db8:0:1:ffff::2")).is_none());
+        assert!(places.take(v6("2001:db8:0:2::1")).is_some());
+        // A socket that takes both kinds shows IPv4 in IPv6's clothes.
+        assert_eq!(holder(v6("::ffff:192.0.2.1")), IpAddr::from([192, 0, 2, 1]));
     }
 }

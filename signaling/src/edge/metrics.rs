@@ -9,6 +9,7 @@ use sfu::PeerStats;
 
 use super::directory::Directory;
 use super::engine_link::LinkCommands;
+use crate::texts::Code;
 use crate::wire::ClientReport;
 
 /// Counts since start.
@@ -63,7 +64,7 @@ pub struct PeerFigures {
 }
 
 /// Everything, as text.
-pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, sfu_dropped: u64) -> String {
+pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, sfu_dropped: u64, disk: Option<Code>) -> String {
     let mut out = Page::default();
     out.family("shirube_info", "gauge", "Version of the server.");
     out.line("shirube_info", &format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1);
@@ -83,6 +84,10 @@ pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, s
     ] {
         out.family(name, "counter", help);
         out.line(name, "", value);
+    }
+    out.family("shirube_disk_refusing", "gauge", "1 while the disk does not take what is to be kept, by code.");
+    for code in [Code::StoreFull, Code::StoreFailing] {
+        out.line("shirube_disk_refusing", &format!("code=\"{code}\""), u8::from(disk == Some(code)));
     }
     let cases: Vec<_> = directory
         .all()

@@ -12,6 +12,7 @@ pub mod keys;
 pub mod listener;
 pub mod mailbox;
 pub mod metrics;
+mod progress;
 mod ready;
 pub mod server;
 pub mod store;

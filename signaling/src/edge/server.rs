@@ -15,12 +15,12 @@ use tracing::warn;
 
 use super::case_actor::{self, CaseInput, Surroundings};
 use super::cli::Demo;
-use super::clock::{STEER_EVERY, Timeline};
+use super::clock::{STEER_EVERY, Timeline, check_system_clock};
 use super::data_dir::DataDir;
 use super::directory::{Directory, EnginePresence};
 use super::engine_keeper::EngineKeeper;
 use super::engine_link::LinkServer;
-use super::http::{self, Doors};
+use super::http::{self, Doors, Refusals};
 use super::listener;
 use super::metrics::Counters;
 use super::ready::OneCase;
@@ -53,6 +53,7 @@ pub struct Running {
 
 /// Starts everything, or nothing. Errors are sentences: what is wrong, and what to do.
 pub async fn start(config: &Demo) -> anyhow::Result<Running> {
+    check_system_clock()?;
     let timeline = Timeline::start();
     // What can be wrong without touching anything is looked at first.
     let web_root = web_root(config.web_root.as_deref())?;
@@ -131,7 +132,9 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
         link: link.commands(),
         counters: counters.clone(),
         web_root,
+        refusals: Refusals::default(),
     });
+    tasks.push(tokio::spawn(doors.clone().watch()));
     let router = http::router(doors);
     let http_url = match &plain {
         Some(plain) => Some(format!("http://localhost:{}", plain.local_addr()?.port())),

@@ -3,10 +3,12 @@
 
 mod case_life;
 mod cases;
+mod disk;
 mod doors;
 mod engine;
 mod ink;
 mod page;
+mod revoke;
 mod roles;
 mod starting;
 mod whip;

@@ -73,3 +73,25 @@ async fn an_engine_whose_configuration_is_wrong_ends_the_start_with_its_own_sent
     demo.no_engine = true;
     server::start(&demo).await.expect("starts").stop().await;
 }
+
+/// As somebody at a console meets it.
+#[test]
+fn a_data_directory_that_is_open_to_others_ends_the_program_with_code_2_and_what_to_do() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = tempfile::tempdir().expect("a folder");
+    let demo = config(home.path());
+    std::fs::create_dir(&demo.data).expect("made");
+    std::fs::set_permissions(&demo.data, std::fs::Permissions::from_mode(0o755)).expect("set");
+    let ended = std::process::Command::new(env!("CARGO_BIN_EXE_shirube"))
+        .args(["demo", "--no-engine", "--https-port", "0", "--media-port", "0", "--data"])
+        .arg(&demo.data)
+        .arg("--web-root")
+        .arg(demo.web_root.as_ref().expect("given"))
+        .output()
+        .expect("runs");
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    let last = said.lines().last().expect("a sentence");
+    assert!(last.contains("chmod 700") && last.ends_with("[data.open-to-others]"), "{last}");
+    assert_eq!(std::fs::read_dir(&demo.data).expect("read").count(), 0, "nothing was made");
+}

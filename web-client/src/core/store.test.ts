@@ -42,6 +42,21 @@ describe('failures', () => {
   });
 });
 
+describe('the disk of the server', () => {
+  it('is spoken of while it takes nothing, and never afterwards', () => {
+    const store = new Store();
+    store.handleDisk('');
+    expect(store.notices.value).toEqual([]);
+    store.handleDisk('store.full');
+    store.handleDisk('store.full');
+    expect(store.notices.value).toEqual(['fail_store_full']);
+    store.handleDisk('store.something-newer');
+    expect(store.notices.value).toEqual(['fail_store_failing']);
+    store.handleDisk('');
+    expect(store.notices.value).toEqual([]);
+  });
+});
+
 describe('the screen', () => {
   it('is decided by the role', () => {
     expect([Role.ROOM, Role.MENTOR, Role.DESK, Role.OBSERVER, Role.VENDOR].map(screenOf)).toEqual(['room', 'mentor', 'desk', 'desk', 'vendor']);

@@ -25,7 +25,7 @@ export interface Failure {
 }
 
 /** A sentence in the side column, with its one act. */
-export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media';
+export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media' | 'fail_store_full' | 'fail_store_failing';
 
 /** idle: not asked · asking · ready: allowed, not sending · sending · refused · none: no device. */
 export type MicrophoneState = 'idle' | 'asking' | 'ready' | 'sending' | 'refused' | 'none';
@@ -108,6 +108,12 @@ export class Store {
     const has = this.notices.value.includes(key);
     if (on && !has) this.notices.value = [...this.notices.value, key];
     if (!on && has) this.notices.value = this.notices.value.filter((k) => k !== key);
+  }
+
+  /** What the server says of its disk: nothing, or a code. */
+  handleDisk(code: string): void {
+    this.notice('fail_store_full', code === 'store.full');
+    this.notice('fail_store_failing', code !== '' && code !== 'store.full');
   }
 
   /** Others with a picture were here, one of them was lost, and none is left. */

@@ -329,7 +329,7 @@ export class Client {
         if (body.value.id === this.offerId) void this.path?.answer(body.value.sdp);
         return;
       case 'people': return this.handlePeople(body.value.people, now);
-      case 'state': return this.handleCaseState(body.value);
+      case 'state': this.store.handleDisk(body.value.store); return this.handleCaseState(body.value);
       case 'refused':
         if (body.value.final) this.finish(failureOf(body.value.code, { ja: body.value.messageJa, en: body.value.messageEn }));
         return;

@@ -178,6 +178,8 @@ const ACTS: Record<NoticeKey, (client: Client) => { word: keyof Texts; act: () =
   fail_pen_elsewhere: (c) => ({ word: 'pen_here', act: () => { c.dismiss('fail_pen_elsewhere'); c.inking.takePen(); } }),
   fail_unreachable: () => null,
   fail_media: () => null,
+  fail_store_full: () => null,
+  fail_store_failing: () => null,
 };
 
 /** Sentences of trouble in the side column, each with its one act. */

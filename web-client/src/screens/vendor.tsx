@@ -11,7 +11,7 @@ import type { FeedStatus, HealthReport } from '../gen/signal_pb';
 import type { Texts } from '../i18n';
 import { pick } from '../i18n';
 import { LOOKS } from '../stage/looks';
-import { chooseLanguage, clockText, Icon, lineLost, roleName, Tag } from './parts';
+import { chooseLanguage, clockText, Icon, lineLost, Notices, roleName, Tag } from './parts';
 
 export function Vendor({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -37,6 +37,7 @@ export function Vendor({ client }: { client: Client }): JSX.Element {
       </header>
       <Warning client={client} />
       <main>
+        <Notices client={client} />
         <Cards client={client} />
         <Feeds client={client} report={report} />
         <Layers client={client} report={report} />

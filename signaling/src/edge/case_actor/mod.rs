@@ -8,6 +8,7 @@
 
 mod health;
 mod ink;
+mod limit;
 mod media;
 mod page;
 mod publish;
@@ -41,10 +42,10 @@ use super::clock::Timeline;
 use super::engine_link::{LinkCommands, LinkEvent};
 use super::mailbox::Mailbox;
 use super::metrics::CaseFigures;
-use super::store::{AuditRow, Command, Store};
+use super::store::{AuditRow, Command, DiskState, Store};
 use crate::authorize::{Action, Phase};
 use crate::case::{Case, CaseSheet, JoinFault};
-use crate::claims::{Claims, PersonKey, Role};
+use crate::claims::{Claims, PersonKey, Role, TokenId};
 use crate::ink_room::{InkRights, InkRoom};
 use crate::texts::Code;
 use crate::wire::{self, ClientMessage, server_message};
@@ -86,6 +87,8 @@ pub enum CaseInput {
     WhipOpen { claims: Claims, feed: FeedId, resource: String, offer: String, reply: oneshot::Sender<Result<Offering, Code>> },
     /// A camera's or player's later word on its resource.
     Resource { claims: Claims, resource: String, word: ResourceWord, reply: oneshot::Sender<Result<Ported, Code>> },
+    /// A link was withdrawn: whoever entered or plays with it is parted from the case.
+    Revoked(TokenId),
     /// The server stops: every page is told.
     Stop(oneshot::Sender<()>),
 }
@@ -168,6 +171,7 @@ pub(super) struct Actor {
     watchers: BTreeMap<(FeedId, LayerId), usize>,
     people_dirty: bool,
     backlog: VecDeque<Command>,
+    disk: watch::Receiver<DiskState>,
     stored: watch::Sender<Order>,
     phase: watch::Sender<Phase>,
     figures: Arc<Mutex<CaseFigures>>,
@@ -183,6 +187,7 @@ pub fn start(number: u32, sheet: CaseSheet, phase: Phase, ink: InkRoom, around: 
     let figures = Arc::new(Mutex::new(CaseFigures::default()));
     let id = sheet.id.clone();
     let authors = Arc::new(sheet.people.iter().map(|p| (p.key.clone(), p.author)).collect());
+    let disk = around.store.disk();
     let mut actor = Actor {
         case: Case::new(sheet, phase),
         ink,
@@ -203,13 +208,14 @@ pub fn start(number: u32, sheet: CaseSheet, phase: Phase, ink: InkRoom, around: 
         watchers: BTreeMap::new(),
         people_dirty: false,
         backlog: VecDeque::new(),
+        disk: disk.clone(),
         stored,
         phase: phase_told,
         figures: figures.clone(),
         inputs: inputs.downgrade(),
     };
     let handle = CaseHandle { id, authors, inputs, events, phase: phase_seen, figures };
-    let task = tokio::spawn(async move { actor.run(taken, heard, stored_seen).await });
+    let task = tokio::spawn(async move { actor.run(taken, heard, stored_seen, disk).await });
     (handle, task)
 }
 
@@ -219,6 +225,7 @@ impl Actor {
         mut inputs: mpsc::Receiver<CaseInput>,
         mut events: mpsc::Receiver<CaseEvent>,
         mut stored: watch::Receiver<Order>,
+        mut disk: watch::Receiver<DiskState>,
     ) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -249,6 +256,11 @@ impl Actor {
                     let up_to = *stored.borrow_and_update();
                     let now = self.now();
                     self.ink.handle_stored(up_to, now);
+                }
+                Ok(()) = disk.changed() => {
+                    let state = *disk.borrow_and_update();
+                    info!(case = %self.case.id(), ?state, "pages are told of the disk");
+                    self.tell_state();
                 }
                 () = sleep_until_or_never(ink_due) => {
                     let now = self.now();
@@ -303,6 +315,7 @@ impl Actor {
                 let done = self.handle_resource(&claims, &resource, word);
                 let _ = reply.send(done);
             }
+            CaseInput::Revoked(token) => self.handle_revoked(token),
             CaseInput::Stop(_) => {}
         }
     }
@@ -361,7 +374,7 @@ impl Actor {
             may_speak: may(Action::Speak),
             measuring: self.around.measuring,
         }));
-        mailbox.send(server_message::Body::State(self.case.state(now)));
+        mailbox.send(server_message::Body::State(self.state(now)));
         if may(Action::Attend) {
             if returned {
                 self.ink.handle_leave(epoch, now);
@@ -404,7 +417,17 @@ impl Actor {
             page.mailbox.close(code, last);
         }
         // A link that has run out, or an ended case, is no lost line.
-        self.remove_page(epoch, matches!(code, Code::LinkExpired | Code::CaseEnded));
+        self.remove_page(epoch, matches!(code, Code::LinkExpired | Code::LinkRevoked | Code::CaseEnded));
+    }
+
+    fn handle_revoked(&mut self, token: TokenId) {
+        info!(case = %self.case.id(), %token, "a link was withdrawn");
+        self.audit_act(format!("token:{token}"), "-", "revoked", "ok");
+        for epoch in self.case.pages_of(token) {
+            self.dismiss(epoch, Code::LinkRevoked, true);
+        }
+        self.close_players_of(token);
+        self.end_publications_of(token);
     }
 
     fn remove_page(&mut self, epoch: Epoch, on_purpose: bool) {
@@ -482,7 +505,11 @@ impl Actor {
     }
 
     fn audit(&mut self, who: String, role: Role, act: &'static str, outcome: &'static str) {
-        let row = AuditRow { at: self.now(), case: self.case.id().clone(), who, role: role.as_str(), act, outcome };
+        self.audit_act(who, role.as_str(), act, outcome);
+    }
+
+    fn audit_act(&mut self, who: String, role: &'static str, act: &'static str, outcome: &'static str) {
+        let row = AuditRow { at: self.now(), case: self.case.id().clone(), who, role, act, outcome };
         self.hand_to_store(Command::Audit(row));
     }
 

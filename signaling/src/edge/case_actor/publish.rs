@@ -108,6 +108,13 @@ impl Actor {
         }
     }
 
+    pub(super) fn end_publications_of(&mut self, token: TokenId) {
+        let of_token = self.publications.iter().filter(|(_, p)| p.token == token);
+        for feed in of_token.map(|(feed, _)| feed.clone()).collect::<Vec<_>>() {
+            self.end_publication(&feed);
+        }
+    }
+
     pub(super) fn end_publications(&mut self) {
         let all: Vec<_> = self.publications.keys().cloned().collect();
         for feed in all {

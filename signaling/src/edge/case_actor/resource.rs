@@ -5,8 +5,9 @@ use sfu::{Grants, PeerId, PeerKind};
 use tracing::info;
 
 use super::Actor;
+use super::limit::Patches;
 use crate::authorize::{Action, authorize};
-use crate::claims::Claims;
+use crate::claims::{Claims, TokenId};
 use crate::ice_session::{Fragment, IceSession, IfMatch, Patch};
 use crate::texts::Code;
 
@@ -55,6 +56,7 @@ pub(super) struct Resource {
     kind: PeerKind,
     grants: Grants,
     ice: IceSession,
+    patches: Patches,
 }
 
 /// A WHEP player.
@@ -66,7 +68,7 @@ pub(super) struct Player {
 
 impl Resource {
     pub(super) fn new(peer: PeerId, kind: PeerKind, grants: Grants, offer: String) -> Self {
-        Resource { peer, kind, grants, ice: IceSession::new(offer) }
+        Resource { peer, kind, grants, ice: IceSession::new(offer), patches: Patches::default() }
     }
 
     pub(super) fn offering(&self) -> Offering {
@@ -104,6 +106,7 @@ impl Actor {
 
     /// A later word on a resource; only its own token has one.
     pub(super) fn handle_resource(&mut self, claims: &Claims, resource: &str, word: ResourceWord) -> Result<Ported, Code> {
+        let now = self.now();
         let camera = self.publications.iter().find(|(_, p)| p.resource == resource && p.token == claims.id);
         let camera = camera.map(|(feed, _)| feed.clone());
         let player = self.players.get_mut(resource).filter(|player| player.claims.id == claims.id);
@@ -113,6 +116,9 @@ impl Actor {
             (None, None) => None,
         };
         let media = media.ok_or(Code::MediaUnknown)?;
+        if matches!(word, ResourceWord::Patch { .. }) {
+            media.patches.take(now)?;
+        }
         match word {
             ResourceWord::Tag => Ok(Ported::Tag(media.ice.tag())),
             ResourceWord::Patch { if_match, fragment } => match media.ice.judge(&if_match, fragment)? {
@@ -148,6 +154,13 @@ impl Actor {
     fn add_candidates(&self, peer: PeerId, candidates: Vec<String>) {
         for candidate in candidates {
             let _ = self.around.sfu.add_candidate(peer, candidate);
+        }
+    }
+
+    pub(super) fn close_players_of(&mut self, token: TokenId) {
+        let of_token = self.players.iter().filter(|(_, p)| p.claims.id == token);
+        for resource in of_token.map(|(resource, _)| resource.clone()).collect::<Vec<_>>() {
+            self.close_player(&resource);
         }
     }
 

@@ -251,7 +251,12 @@ impl Actor {
     }
 
     pub(super) fn tell_state(&self) {
-        self.tell_all(server_message::Body::State(self.case.state(self.now())));
+        self.tell_all(server_message::Body::State(self.state(self.now())));
+    }
+
+    pub(super) fn state(&self, now: CaptureTime) -> wire::CaseState {
+        let store = self.disk.borrow().code().map_or_else(String::new, |code| code.as_str().into());
+        wire::CaseState { store, ..self.case.state(now) }
     }
 
     /// The room ends the case: everybody is told and parted from their media at once; the end is kept.

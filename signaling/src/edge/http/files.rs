@@ -31,7 +31,8 @@ pub(super) async fn serve(State(app): State<App>, method: Method, uri: Uri) -> R
     Ok(answer(index, bytes))
 }
 
-/// A path inside the folder, or nothing: no `..`, no hidden file, nothing that needs decoding.
+/// A path inside the folder, or nothing: no `..`, no hidden file, nothing that needs decoding, no source map: these are for
+/// whoever builds the pages.
 fn relative(path: &str) -> Option<PathBuf> {
     let path = path.strip_prefix('/')?;
     let plain = path.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'/' | b'-' | b'_' | b'.'));
@@ -40,7 +41,8 @@ fn relative(path: &str) -> Option<PathBuf> {
         Component::Normal(name) => !name.as_encoded_bytes().starts_with(b"."),
         _ => false,
     });
-    (plain && inside).then_some(path)
+    let map = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("map"));
+    (plain && inside && !map).then_some(path)
 }
 
 fn answer(path: &Path, bytes: Vec<u8>) -> Response {
@@ -54,7 +56,7 @@ fn media_type(path: &Path) -> &'static str {
         "html" => "text/html; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",
         "css" => "text/css; charset=utf-8",
-        "json" | "map" => "application/json",
+        "json" => "application/json",
         "webmanifest" => "application/manifest+json",
         "svg" => "image/svg+xml",
         "png" => "image/png",
@@ -77,7 +79,17 @@ mod tests {
     fn nothing_outside_the_folder_is_served() {
         assert_eq!(relative("/assets/main-1a2b.js"), Some(PathBuf::from("assets/main-1a2b.js")));
         assert_eq!(relative("/"), Some(PathBuf::new()));
-        for path in ["/../secret", "/a/../../b", "/.git/config", "/%2e%2e/x", "//etc/passwd", "/a\\b", "relative", "/a/./.ssh"] {
+        for path in [
+            "/../secret",
+            "/a/../../b",
+            "/.git/config",
+            "/%2e%2e/x",
+            "//etc/passwd",
+            "/a\\b",
+            "relative",
+            "/a/./.ssh",
+            "/assets/main-1a2b.js.map",
+        ] {
             assert_eq!(relative(path), None, "{path}");
         }
     }

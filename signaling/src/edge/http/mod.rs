@@ -3,6 +3,7 @@
 
 mod files;
 mod problem;
+mod refusals;
 mod resource;
 mod session;
 mod socket;
@@ -10,7 +11,7 @@ mod whep;
 mod whip;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,23 +24,28 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, patch, post};
 use link::id::CaseId;
 use sfu::SfuHandle;
+use tokio::sync::mpsc;
 
 pub use self::problem::Problem;
-use super::case_actor::CaseHandle;
+pub use self::refusals::Refusals;
+use super::case_actor::{CaseHandle, CaseInput};
 use super::clock::Timeline;
 use super::directory::Directory;
 use super::engine_link::LinkCommands;
 use super::keys::Keys;
+use super::listener::Place;
 use super::metrics::{self, Counters};
-use super::store::{AuditRow, Store, TokenStanding};
+use super::store::{AuditRow, Command, Store, TokenStanding};
 use crate::authorize::{Action, CaseFacts, Phase, authorize};
-use crate::claims::Claims;
+use crate::claims::{Claims, TokenId};
 use crate::texts::Code;
 
 /// Longest body: an SDP offer of a page with every codec is ~20 kB.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// From the head of a request to its answer, a slow body included. A WebSocket's life is not counted.
 const ANSWER_WITHIN: Duration = Duration::from_secs(15);
+/// How often it is looked whether the audit left refusals out.
+const SUM_UP_EVERY: Duration = Duration::from_secs(10);
 /// Only the page itself runs, loads and connects; nobody frames it.
 const CSP: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
     font-src 'self'; media-src 'self' blob: mediastream:; connect-src 'self'; worker-src 'self'; manifest-src 'self'; \
@@ -58,11 +64,15 @@ pub struct Doors {
     pub link: LinkCommands,
     pub counters: Arc<Counters>,
     pub web_root: PathBuf,
+    pub refusals: Refusals,
 }
 
-/// Of the other end, put into each request by the listener.
-#[derive(Debug, Clone, Copy)]
-pub struct PeerAddress(pub SocketAddr);
+/// The other end, put into each request by the listener.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    pub address: SocketAddr,
+    pub place: Arc<Place>,
+}
 
 pub type App = Arc<Doors>;
 
@@ -90,6 +100,12 @@ pub fn router(app: App) -> Router {
 /// Time-out, counters, and the headers that every answer carries.
 async fn around(State(app): State<App>, request: Request, next: Next) -> Response {
     app.counters.requests.add(1);
+    if let Some(caller) = request.extensions().get::<Caller>()
+        && !caller.place.is_known()
+        && app.has_token(request.headers())
+    {
+        caller.place.become_known();
+    }
     let answer = tokio::time::timeout(ANSWER_WITHIN, next.run(request)).await;
     let mut response = answer.unwrap_or_else(|_| Problem(Code::RequestTimeout).into_response());
     if response.status().is_client_error() || response.status().is_server_error() {
@@ -115,7 +131,7 @@ impl Doors {
     /// A token of this server and the case it names, if it may do `action` there now. Asks [`authorize`], and the store
     /// whether the token was withdrawn.
     pub async fn admit(&self, token: &str, action: &Action) -> Result<(Claims, &CaseHandle), Code> {
-        let claims = self.keys.open_token(token).map_err(|_| Code::LinkInvalid)?;
+        let claims = self.claims_of(token, action.as_str())?;
         let case = claims.case.clone();
         self.admit_to(claims, &case, action).await
     }
@@ -127,37 +143,88 @@ impl Doors {
         let ended = self.ended.contains(case);
         let phase = handle.map_or(if ended { Phase::Ended } else { Phase::Live }, |handle| *handle.phase.borrow());
         let mut allowed = authorize(&claims, action, &CaseFacts { case, phase }, now).map_err(|denied| denied.code());
-        if allowed.is_ok() && self.standing(&claims).await? == TokenStanding::Revoked {
+        if allowed.is_ok() && self.store.token_shown(claims.id, now) == TokenStanding::Revoked {
             allowed = Err(Code::LinkRevoked);
         }
         match (allowed, handle) {
             (Ok(()), Some(handle)) => Ok((claims, handle)),
             (Ok(()), None) => Err(Code::CaseUnknown),
             (Err(code), _) => {
-                self.audit(&claims, action.as_str(), code).await;
+                self.audit_refusal(&claims.case, format!("token:{}", claims.id), claims.role.as_str(), action.as_str(), code);
                 Err(code)
             }
         }
     }
 
-    async fn standing(&self, claims: &Claims) -> Result<TokenStanding, Code> {
-        self.store.token_shown(claims.id, self.timeline.now()).await.map_err(|_| Code::ServerStopping)
+    /// Of a token that this server signed. What is none is a refusal of nobody known.
+    pub(super) fn claims_of(&self, token: &str, act: &'static str) -> Result<Claims, Code> {
+        self.keys.open_token(token).map_err(|_| {
+            if let Some(first) = self.directory.all().next() {
+                self.audit_refusal(&first.id, "-".into(), "-", act, Code::LinkInvalid);
+            }
+            Code::LinkInvalid
+        })
     }
 
-    async fn audit(&self, claims: &Claims, act: &'static str, outcome: Code) {
-        self.audit_outcome(claims, act, outcome.as_str()).await;
+    /// Whether the request shows a token of this server that is not over. Opens nothing: it tells whose connections are spared
+    /// when there are too many.
+    fn has_token(&self, headers: &HeaderMap) -> bool {
+        let now = self.timeline.now();
+        let good = |token: &str| self.keys.open_token(token).is_ok_and(|claims| !claims.is_expired(now));
+        bearer(headers).is_ok_and(good) || session::tokens_of_cookies(headers).take(4).any(good)
     }
 
-    async fn audit_outcome(&self, claims: &Claims, act: &'static str, outcome: &'static str) {
+    /// Access is given only where its row will be kept: the row is on its way, or the door stays shut.
+    fn audit_entry(&self, claims: &Claims, act: &'static str) -> Result<(), Code> {
         let row = AuditRow {
             at: self.timeline.now(),
             case: claims.case.clone(),
             who: format!("token:{}", claims.id),
             role: claims.role.as_str(),
             act,
-            outcome,
+            outcome: "ok",
         };
-        // The store is gone only while the server stops.
+        let refusing = || self.store.disk().borrow().code().unwrap_or(Code::ServerBusy);
+        self.store.try_send(Command::Audit(row)).map_err(|_| refusing())
+    }
+
+    fn audit_refusal(&self, case: &CaseId, who: String, role: &'static str, act: &'static str, outcome: Code) {
+        let at = self.timeline.now();
+        if !self.refusals.handle(at) {
+            return;
+        }
+        let row = AuditRow { at, case: case.clone(), who, role, act, outcome: outcome.as_str() };
+        if self.store.try_send(Command::Audit(row)).is_err() {
+            self.refusals.leave_out(at);
+        }
+    }
+
+    /// Looks after the doors until the server stops: withdrawn links, and what the audit left out.
+    pub async fn watch(self: Arc<Self>) {
+        let (told, mut heard) = mpsc::channel::<(TokenId, CaseId)>(16);
+        let watching = self.store.clone().watch_withdrawn(told);
+        let summing_up = async {
+            let mut every = tokio::time::interval(SUM_UP_EVERY);
+            loop {
+                every.tick().await;
+                self.sum_up().await;
+            }
+        };
+        let telling = async {
+            while let Some((token, case)) = heard.recv().await {
+                if let Some(case) = self.directory.case(&case) {
+                    let _ = case.inputs.send(CaseInput::Revoked(token)).await;
+                }
+            }
+        };
+        tokio::join!(watching, summing_up, telling);
+    }
+
+    async fn sum_up(&self) {
+        let at = self.timeline.now();
+        let (Some(n), Some(first)) = (self.refusals.poll_left_out(at), self.directory.all().next()) else { return };
+        let row =
+            AuditRow { at, case: first.id.clone(), who: format!("{n} more"), role: "-", act: "refusals", outcome: "left-out" };
         let _ = self.store.audit(row).await;
     }
 }
@@ -177,14 +244,26 @@ fn from_own_page(headers: &HeaderMap) -> bool {
     matches!((authority, host), (Some(origin), Some(host)) if origin.eq_ignore_ascii_case(host))
 }
 
-/// To the machine itself, or to a bearer whose role may read it. A proxy's requests are not the machine's own.
-async fn figures(State(app): State<App>, peer: axum::Extension<PeerAddress>, headers: HeaderMap) -> Result<Response, Problem> {
+/// To the machine itself under its own name, or to a bearer whose role may read it. A proxy's requests are not the machine's own,
+/// nor are those of a page whose name was made to point here.
+async fn figures(State(app): State<App>, caller: axum::Extension<Caller>, headers: HeaderMap) -> Result<Response, Problem> {
     let proxied = headers.contains_key("x-forwarded-for") || headers.contains_key(header::FORWARDED);
-    if proxied || !peer.0.0.ip().to_canonical().is_loopback() {
+    if proxied || !caller.address.ip().to_canonical().is_loopback() || !names_this_machine(&headers) {
         app.admit(bearer(&headers)?, &Action::ReadMetrics).await?;
     }
-    let text = metrics::render(&app.directory, &app.counters, &app.link, app.sfu.dropped());
+    let text = metrics::render(&app.directory, &app.counters, &app.link, app.sfu.dropped(), app.store.disk().borrow().code());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+/// `Host` is localhost or a loopback address.
+fn names_this_machine(headers: &HeaderMap) -> bool {
+    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else { return false };
+    if let Ok(address) = host.parse::<SocketAddr>() {
+        return address.ip().is_loopback();
+    }
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| if port.parse::<u16>().is_ok() { name } else { host });
+    name.eq_ignore_ascii_case("localhost")
+        || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -198,6 +277,17 @@ mod tests {
             headers.insert(header::ORIGIN, origin.parse().expect("a value"));
         }
         headers
+    }
+
+    #[test]
+    fn figures_are_asked_for_under_the_machines_own_name() {
+        for own in ["localhost", "localhost:8443", "127.0.0.1:9090", "[::1]:8443", "[::1]"] {
+            assert!(names_this_machine(&headers(None, own)), "{own}");
+        }
+        for stranger in ["shirube.example", "evil.example:8443", "192.0.2.1", "[2001:db8::1]:80", "localhost.evil.example:80"] {
+            assert!(!names_this_machine(&headers(None, stranger)), "{stranger}");
+        }
+        assert!(!names_this_machine(&HeaderMap::new()));
     }
 
     #[test]

@@ -44,6 +44,8 @@ fn status(code: Code) -> StatusCode {
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         Code::MediaUnsupported => StatusCode::NOT_IMPLEMENTED,
+        Code::RequestTooOften => StatusCode::TOO_MANY_REQUESTS,
+        Code::StoreFull | Code::StoreFailing => StatusCode::SERVICE_UNAVAILABLE,
         Code::ServerFault => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn open(
     let body = body.map_err(|fault| Problem(body_fault(&fault)))?;
     let ask: Ask = serde_json::from_slice(&body).map_err(|_| Code::RequestMalformed)?;
     let (claims, _) = app.admit(&ask.token, &Action::SignIn).await?;
-    app.audit_outcome(&claims, "sign-in", "ok").await;
+    app.audit_entry(&claims, "sign-in")?;
     info!(case = %claims.case, role = %claims.role, token = %claims.id, "signed in");
     let left = claims.expires_unix_s.saturating_sub(app.timeline.now().to_unix().as_secs());
     let cookie =
@@ -50,6 +50,13 @@ pub(super) async fn open(
 
 pub(super) fn cookie_name(id: TokenId) -> String {
     format!("s_{id}")
+}
+
+/// What stands in cookies that may be tokens.
+pub(super) fn tokens_of_cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(|(key, _)| key.starts_with("s_")).map(|(_, value)| value)
 }
 
 /// The token in the cookie of this id.

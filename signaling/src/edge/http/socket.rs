@@ -24,6 +24,7 @@ use crate::claims::{Claims, TokenId};
 use crate::edge::case_actor::{CaseHandle, CaseInput, Joined, Parting, Welcoming};
 use crate::edge::keys::Resume;
 use crate::edge::mailbox::{Closing, Mailbox, Outbox, mailbox};
+use crate::edge::store::NoEpoch;
 use crate::texts::Code;
 use crate::wire::{ClientHello, ClientMessage, ServerMessage, client_message, server_message};
 
@@ -88,7 +89,8 @@ async fn serve(app: &Doors, mut socket: WebSocket, claims: Claims, case: CaseHan
     let (epoch, joined) = match join(app, &claims, &case, &hello, &mailbox).await {
         Ok(joined) => joined,
         Err(code) => {
-            let again = matches!(code, Code::ServerStopping | Code::CaseFull | Code::ServerBusy);
+            let again =
+                matches!(code, Code::ServerStopping | Code::CaseFull | Code::ServerBusy | Code::StoreFull | Code::StoreFailing);
             return refuse(socket, Closing { code, last: !again }).await;
         }
     };
@@ -146,7 +148,7 @@ async fn join(
     let kept = app.keys.open_resume(&hello.resume).ok().filter(|kept| kept.case == case.id && kept.author == author);
     let epoch = match kept {
         Some(kept) => kept.epoch,
-        None => app.store.next_epoch(&case.id).await.map_err(|_| Code::ServerStopping)?,
+        None => app.store.next_epoch(&case.id).await.map_err(no_epoch)?,
     };
     let resume = app.keys.sign_resume(&Resume { case: case.id.clone(), author, epoch });
     let (reply, answer) = oneshot::channel();
@@ -155,6 +157,13 @@ async fn join(
     case.inputs.send(input).await.map_err(|_| Code::ServerStopping)?;
     let joined = answer.await.map_err(|_| Code::ServerFault)??;
     Ok((epoch, joined))
+}
+
+fn no_epoch(fault: NoEpoch) -> Code {
+    match fault {
+        NoEpoch::Refusing(disk) => disk.code().unwrap_or(Code::ServerBusy),
+        _ => Code::ServerStopping,
+    }
 }
 
 /// Until the page ends it, falls silent or says nonsense.

@@ -81,11 +81,12 @@ impl Stored {
     }
 }
 
-pub(super) async fn tail(db: &mut SqliteConnection) -> anyhow::Result<Tail> {
+pub(super) async fn tail(db: &mut SqliteConnection) -> Result<Tail, sqlx::Error> {
     let row = sqlx::query("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetch_optional(db).await?;
     let Some(row) = row else { return Ok(Tail { seq: 0, hash: [0; HASH_BYTES] }) };
     let hash: Vec<u8> = row.try_get(1)?;
-    let hash = hash.try_into().ok().context("the audit's last row has no whole hash")?;
+    let short = |_| sqlx::Error::Decode("the audit's last row has no whole hash".into());
+    let hash = hash.try_into().map_err(short)?;
     Ok(Tail { seq: row.try_get(0)?, hash })
 }
 

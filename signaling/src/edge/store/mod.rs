@@ -3,13 +3,21 @@
 //! Commands queue to one task, which takes all that wait, writes them in one transaction (`BEGIN IMMEDIATE`, WAL,
 //! `synchronous=FULL`: an acknowledged op survives a power cut) and only then answers. So a commit costs one `fsync`
 //! however many pages draw; a command waits for at most the commit before it and its own.
-//! When the disk refuses, the batch is tried again until it is taken; nothing is acknowledged meanwhile.
+//! When the disk refuses, the batch is tried again on a new connection until it is taken; nothing is acknowledged meanwhile, and
+//! [`Store::disk`] says so. Nobody at a door waits for the disk: see `standby.rs`.
 
 mod audit;
+mod links;
 mod schema;
+mod standby;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use annotation::id::{Epoch, Order};
@@ -22,12 +30,17 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{ConnectOptions, Connection, Row};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 pub use audit::{AuditReport, AuditRow, ChainFault, verify_file};
+pub use links::{KnownLink, Withdrawal, links_of_file, revoke_file};
+pub use standby::{DiskState, NoEpoch};
+
+use self::standby::{EPOCHS_AHEAD, Epochs, Withdrawn};
 
 use crate::authorize::Phase;
 use crate::claims::{Claims, TokenId};
+use crate::texts::Code;
 
 /// Commands waiting for the writer. A page draws ~2 ops/s: this is minutes of a stuck disk. Policy: the sender waits, or
 /// keeps its own bounded backlog.
@@ -36,6 +49,8 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 512;
 /// First pause after the disk refused; doubles up to 32 times as long.
 const RETRY: Duration = Duration::from_millis(100);
+/// How often the database is asked which tokens somebody withdrew.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// What the writer can be asked.
 #[derive(Debug)]
@@ -51,18 +66,11 @@ pub enum Command {
         case: CaseId,
         phase: Phase,
     },
-    Epoch {
-        case: CaseId,
-        reply: oneshot::Sender<Epoch>,
-    },
+    /// More numbers for pages of the case are to be reserved.
+    Epochs(CaseId),
     TokenIssued(Claims),
-    /// A token is shown at the door. The reply says whether it has been withdrawn.
+    /// A token is shown at the door.
     TokenShown {
-        id: TokenId,
-        at: CaptureTime,
-        reply: oneshot::Sender<TokenStanding>,
-    },
-    TokenRevoked {
         id: TokenId,
         at: CaptureTime,
     },
@@ -80,6 +88,10 @@ pub enum TokenStanding {
 #[derive(Debug, Clone)]
 pub struct Store {
     queue: mpsc::Sender<Command>,
+    disk: watch::Receiver<DiskState>,
+    epochs: Arc<Epochs>,
+    withdrawn: Arc<Withdrawn>,
+    path: Arc<PathBuf>,
 }
 
 /// The writer has ended: the server is stopping.
@@ -98,25 +110,43 @@ pub struct StoredCase {
 /// The database before its writer runs.
 #[derive(Debug)]
 pub struct Opened {
+    path: PathBuf,
+    /// Most pages of the database; tests make a small disk of it.
+    pages_max: Arc<AtomicU32>,
     connection: SqliteConnection,
     tail: audit::Tail,
+    epochs: Arc<Epochs>,
+    withdrawn: Arc<Withdrawn>,
 }
 
 impl Opened {
     /// Opens or makes the database at `path`. Errors are sentences for whoever started the server.
     pub async fn open(path: &Path) -> anyhow::Result<Self> {
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(Duration::from_secs(5))
-            .disable_statement_logging();
-        let sentence = || format!("the database {} cannot be opened: restore it, or choose another --data", path.display());
-        let mut connection = options.connect().await.with_context(sentence)?;
-        schema::prepare(&mut connection).await.with_context(sentence)?;
-        let tail = audit::tail(&mut connection).await.with_context(sentence)?;
-        Ok(Opened { connection, tail })
+        Opened::open_bounded(path, Arc::new(AtomicU32::new(PAGES_MAX))).await
+    }
+
+    async fn open_bounded(path: &Path, pages_max: Arc<AtomicU32>) -> anyhow::Result<Self> {
+        match open_files(path, pages_max.load(Ordering::Relaxed)).await {
+            Ok((connection, tail, revoked)) => {
+                let withdrawn = Withdrawn::default();
+                for (id, _) in revoked {
+                    withdrawn.add(id);
+                }
+                let (path, epochs) = (path.to_owned(), Arc::default());
+                Ok(Opened { path, pages_max, connection, tail, epochs, withdrawn: Arc::new(withdrawn) })
+            }
+            Err(fault) => {
+                let full = fault.downcast_ref::<sqlx::Error>().is_some_and(|fault| DiskState::of(fault) == DiskState::Full)
+                    || fault.downcast_ref::<io::Error>().is_some_and(|fault| fault.kind() == io::ErrorKind::StorageFull);
+                let sentence = if full {
+                    let code = Code::StoreFull;
+                    format!("the disk of the database {} is full: make room, or choose another --data [{code}]", path.display())
+                } else {
+                    format!("the database {} cannot be opened: restore it, or choose another --data", path.display())
+                };
+                Err(fault.context(sentence))
+            }
+        }
     }
 
     /// What is known of the case; makes it, live and empty, where it is new.
@@ -139,6 +169,8 @@ impl Opened {
                 Phase::Live
             }
         };
+        let last = reserve_epochs(&mut self.connection, case).await?;
+        self.epochs.add(case, last);
         let rows = sqlx::query("SELECT ord, bytes FROM ops WHERE case_id = $1 ORDER BY ord")
             .bind(case.as_str())
             .fetch_all(&mut self.connection)
@@ -166,9 +198,49 @@ impl Opened {
     /// Starts the writer. The task ends, with everything written, when the last [`Store`] is dropped.
     pub fn start(self) -> (Store, JoinHandle<()>) {
         let (queue, commands) = mpsc::channel(QUEUE);
-        let writer = Writer { connection: self.connection, tail: self.tail, commands };
-        (Store { queue }, tokio::spawn(writer.run()))
+        let (disk, disk_seen) = watch::channel(DiskState::Taking);
+        let Opened { path, pages_max, connection, tail, epochs, withdrawn } = self;
+        let store = Store { queue, disk: disk_seen, epochs: epochs.clone(), withdrawn, path: Arc::new(path.clone()) };
+        let writer = Writer { path, pages_max, connection: Some(connection), tail, commands, disk, epochs };
+        (store, tokio::spawn(writer.run()))
     }
+}
+
+/// SQLite's own bound.
+const PAGES_MAX: u32 = u32::MAX - 1;
+
+/// The database, made where it is missing, with the end of its audit and the tokens that were withdrawn.
+async fn open_files(path: &Path, pages_max: u32) -> anyhow::Result<(SqliteConnection, audit::Tail, Vec<(TokenId, CaseId)>)> {
+    // Made here first, so that nobody else can read it: what SQLite puts beside it takes its mode.
+    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    let mut connection = connect(path, pages_max).await?;
+    schema::prepare(&mut connection).await?;
+    let tail = audit::tail(&mut connection).await?;
+    let revoked = links::withdrawn(&mut connection).await?;
+    Ok((connection, tail, revoked))
+}
+
+async fn connect(path: &Path, pages_max: u32) -> Result<SqliteConnection, sqlx::Error> {
+    SqliteConnectOptions::new()
+        .filename(path)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(Duration::from_secs(5))
+        .pragma("max_page_count", pages_max.to_string())
+        .disable_statement_logging()
+        .connect()
+        .await
+}
+
+/// Reserves a block of numbers for pages of the case: the greatest of them.
+async fn reserve_epochs(db: &mut SqliteConnection, case: &CaseId) -> Result<u32, sqlx::Error> {
+    let row = sqlx::query("UPDATE cases SET epoch_last = epoch_last + $2 WHERE case_id = $1 RETURNING epoch_last")
+        .bind(case.as_str())
+        .bind(i64::from(EPOCHS_AHEAD))
+        .fetch_one(db)
+        .await?;
+    let last: i64 = row.try_get(0)?;
+    Ok(u32::try_from(last).unwrap_or(u32::MAX))
 }
 
 impl Store {
@@ -182,17 +254,71 @@ impl Store {
         self.queue.try_send(command).map_err(|e| e.into_inner())
     }
 
-    /// A number for a new page, greater than every earlier one of the case, on disk before it is used.
-    pub async fn next_epoch(&self, case: &CaseId) -> Result<Epoch, Stopped> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Command::Epoch { case: case.clone(), reply }).await?;
-        answer.await.map_err(|_| Stopped)
+    /// Whether the disk takes what it is given.
+    pub fn disk(&self) -> watch::Receiver<DiskState> {
+        self.disk.clone()
     }
 
-    pub async fn token_shown(&self, id: TokenId, at: CaptureTime) -> Result<TokenStanding, Stopped> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Command::TokenShown { id, at, reply }).await?;
-        answer.await.map_err(|_| Stopped)
+    /// A number for a new page, greater than every earlier one of the case, reserved on disk before it is used. Waits only
+    /// where all reserved ones are used, and not at all while the disk refuses.
+    pub async fn next_epoch(&self, case: &CaseId) -> Result<Epoch, NoEpoch> {
+        let mut disk = self.disk.clone();
+        loop {
+            let mut added = std::pin::pin!(self.epochs.added.notified());
+            added.as_mut().enable();
+            let epoch = self.epochs.take(case);
+            if self.epochs.shall_ask(case) && self.try_send(Command::Epochs(case.clone())).is_err() {
+                self.epochs.forget_asking(case);
+            }
+            if let Some(epoch) = epoch {
+                return Ok(epoch);
+            }
+            tokio::select! {
+                biased;
+                Ok(disk) = disk.wait_for(|disk| *disk != DiskState::Taking) => return Err(NoEpoch::Refusing(*disk)),
+                () = self.queue.closed() => return Err(NoEpoch::Stopped),
+                () = added => {}
+                // The queue was full for a moment.
+                () = tokio::time::sleep(RETRY) => {}
+            }
+        }
+    }
+
+    /// Says whether the token has been withdrawn, without waiting; its first use is noted when the disk comes to it.
+    pub fn token_shown(&self, id: TokenId, at: CaptureTime) -> TokenStanding {
+        let _ = self.try_send(Command::TokenShown { id, at });
+        if self.withdrawn.contains(&id) { TokenStanding::Revoked } else { TokenStanding::Good }
+    }
+
+    /// Tells which tokens somebody withdrew, each once, and their cases, until nobody listens. On a connection of its own, so
+    /// that a withdrawal reaches the doors also while the writer waits for room.
+    pub async fn watch_withdrawn(self, told: mpsc::Sender<(TokenId, CaseId)>) {
+        let mut connection = None;
+        let mut every = tokio::time::interval(LOOK_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                _ = every.tick() => {}
+                () = told.closed() => return,
+            }
+            if connection.is_none() {
+                connection = links::connect(&self.path).await.ok();
+            }
+            let Some(db) = connection.as_mut() else { continue };
+            match links::withdrawn(db).await {
+                Ok(found) => {
+                    for (id, case) in found {
+                        if self.withdrawn.add(id) && told.send((id, case)).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                Err(fault) => {
+                    warn!(%fault, "it cannot be seen which links were withdrawn; trying again");
+                    connection = None;
+                }
+            }
+        }
     }
 
     pub async fn audit(&self, row: AuditRow) -> Result<(), Stopped> {
@@ -209,14 +335,19 @@ impl Store {
 /// An answer that the transaction found, for the command at the same place.
 enum Found {
     Nothing,
-    Epoch(Epoch),
-    Standing(TokenStanding),
+    /// The greatest number reserved.
+    Epochs(u32),
 }
 
 struct Writer {
-    connection: SqliteConnection,
+    path: PathBuf,
+    pages_max: Arc<AtomicU32>,
+    /// None after the disk refused: an error leaves open whether SQLite has rolled back by itself, a new connection does not.
+    connection: Option<SqliteConnection>,
     tail: audit::Tail,
     commands: mpsc::Receiver<Command>,
+    disk: watch::Sender<DiskState>,
+    epochs: Arc<Epochs>,
 }
 
 impl Writer {
@@ -228,7 +359,16 @@ impl Writer {
                 match self.write(&batch).await {
                     Ok(found) => break found,
                     Err(fault) => {
-                        error!(%fault, commands = batch.len(), "the disk did not take a batch; trying again");
+                        // What a full disk keeps from being opened is full still.
+                        let state = DiskState::of(&fault);
+                        let was_full = *self.disk.borrow() == DiskState::Full;
+                        let state = if was_full && state == DiskState::Failing { DiskState::Full } else { state };
+                        if self.tell_disk(state) {
+                            error!(%fault, ?state, commands = batch.len(), "the disk does not take what is to be kept; trying again");
+                        }
+                        if let Some(connection) = self.connection.take() {
+                            let _ = connection.close().await;
+                        }
                         if self.commands.is_closed() && pause > RETRY * 8 {
                             error!("stopping with a batch that the disk does not take");
                             return;
@@ -238,26 +378,66 @@ impl Writer {
                     }
                 }
             };
+            if self.tell_disk(DiskState::Taking) {
+                info!(commands = batch.len(), "the disk takes again what is to be kept");
+            }
             for (command, found) in batch.drain(..).zip(found) {
-                answer(command, found);
+                self.answer(command, found);
             }
         }
-        if let Err(fault) = self.connection.close().await {
+        if let Some(connection) = self.connection.take()
+            && let Err(fault) = connection.close().await
+        {
             warn!(%fault, "the database did not close cleanly");
         }
     }
 
+    /// True where it is news.
+    fn tell_disk(&self, state: DiskState) -> bool {
+        self.disk.send_if_modified(|disk| std::mem::replace(disk, state) != state)
+    }
+
     /// One transaction: all of the batch or nothing of it.
     async fn write(&mut self, batch: &[Command]) -> Result<Vec<Found>, sqlx::Error> {
+        // A commit may have been made and not reported. Then the audit is longer than we knew, and has the batch's rows;
+        // every other command does no harm a second time.
+        let mut audited = false;
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            None => {
+                let mut connection = connect(&self.path, self.pages_max.load(Ordering::Relaxed)).await?;
+                let tail = audit::tail(&mut connection).await?;
+                audited = tail != self.tail;
+                self.tail = tail;
+                self.connection.insert(connection)
+            }
+        };
         let mut tail = self.tail.clone();
-        let mut transaction = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         let mut found = Vec::with_capacity(batch.len());
         for command in batch {
-            found.push(write_one(&mut transaction, &mut tail, command).await?);
+            found.push(match command {
+                Command::Audit(_) if audited => Found::Nothing,
+                command => write_one(&mut transaction, &mut tail, command).await?,
+            });
         }
         transaction.commit().await?;
         self.tail = tail;
         Ok(found)
+    }
+
+    /// An asker that went away is no fault.
+    fn answer(&self, command: Command, found: Found) {
+        match (command, found) {
+            (Command::Ops { ops, stored, .. }, _) => {
+                if let Some(last) = ops.last() {
+                    stored.send_replace(Order(last.order));
+                }
+            }
+            (Command::Epochs(case), Found::Epochs(last)) => self.epochs.add(&case, last),
+            (Command::Flush(reply), _) => drop(reply.send(())),
+            _ => {}
+        }
     }
 }
 
@@ -285,16 +465,9 @@ async fn write_one(db: &mut SqliteConnection, tail: &mut audit::Tail, command: &
                 .execute(db)
                 .await?;
         }
-        Command::Epoch { case, .. } => {
-            let row = sqlx::query("UPDATE cases SET epoch_last = epoch_last + 1 WHERE case_id = $1 RETURNING epoch_last")
-                .bind(case.as_str())
-                .fetch_one(db)
-                .await?;
-            let epoch: i64 = row.try_get(0)?;
-            return Ok(Found::Epoch(Epoch(u32::try_from(epoch).unwrap_or(u32::MAX))));
-        }
+        Command::Epochs(case) => return Ok(Found::Epochs(reserve_epochs(db, case).await?)),
         Command::TokenIssued(claims) => {
-            sqlx::query("INSERT INTO tokens (token_id, case_id, role, expires_unix_s) VALUES ($1, $2, $3, $4)")
+            sqlx::query("INSERT INTO tokens (token_id, case_id, role, expires_unix_s) VALUES ($1, $2, $3, $4) ON CONFLICT (token_id) DO NOTHING")
                 .bind(claims.id.to_string())
                 .bind(claims.case.as_str())
                 .bind(claims.role.as_str())
@@ -302,19 +475,8 @@ async fn write_one(db: &mut SqliteConnection, tail: &mut audit::Tail, command: &
                 .execute(db)
                 .await?;
         }
-        Command::TokenShown { id, at, .. } => {
-            let row = sqlx::query(
-                "UPDATE tokens SET first_used_us = COALESCE(first_used_us, $2) WHERE token_id = $1 RETURNING revoked_us",
-            )
-            .bind(id.to_string())
-            .bind(unix_us(*at))
-            .fetch_optional(db)
-            .await?;
-            let revoked: Option<i64> = row.map(|row| row.try_get(0)).transpose()?.flatten();
-            return Ok(Found::Standing(if revoked.is_some() { TokenStanding::Revoked } else { TokenStanding::Good }));
-        }
-        Command::TokenRevoked { id, at } => {
-            sqlx::query("UPDATE tokens SET revoked_us = COALESCE(revoked_us, $2) WHERE token_id = $1")
+        Command::TokenShown { id, at } => {
+            sqlx::query("UPDATE tokens SET first_used_us = $2 WHERE token_id = $1 AND first_used_us IS NULL")
                 .bind(id.to_string())
                 .bind(unix_us(*at))
                 .execute(db)
@@ -325,112 +487,10 @@ async fn write_one(db: &mut SqliteConnection, tail: &mut audit::Tail, command: &
     Ok(Found::Nothing)
 }
 
-/// An asker that went away is no fault.
-fn answer(command: Command, found: Found) {
-    match (command, found) {
-        (Command::Ops { ops, stored, .. }, _) => {
-            if let Some(last) = ops.last() {
-                stored.send_replace(Order(last.order));
-            }
-        }
-        (Command::Epoch { reply, .. }, Found::Epoch(epoch)) => drop(reply.send(epoch)),
-        (Command::TokenShown { reply, .. }, Found::Standing(standing)) => drop(reply.send(standing)),
-        (Command::Flush(reply), _) => drop(reply.send(())),
-        _ => {}
-    }
-}
-
 /// Microseconds since 1970, as people who open the database read it.
 fn unix_us(at: CaptureTime) -> i64 {
     i64::try_from(at.to_unix().as_micros()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn case() -> CaseId {
-        CaseId::parse("demo").expect("an id")
-    }
-
-    fn op(order: u64) -> OrderedOp {
-        OrderedOp { order, received: 0xEE00_0000_0000_0000, op: None }
-    }
-
-    async fn opened(folder: &tempfile::TempDir) -> Opened {
-        Opened::open(&folder.path().join("t.sqlite")).await.expect("opens")
-    }
-
-    #[tokio::test]
-    async fn what_was_acknowledged_is_there_after_a_restart() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut first = opened(&folder).await;
-        let known = first.load_case(&case()).await.expect("made");
-        assert_eq!((known.phase, known.ops.len()), (Phase::Live, 0));
-        let (store, writer) = first.start();
-        let (stored, mut seen) = watch::channel(Order(0));
-        store.send(Command::Ops { case: case(), ops: vec![op(1), op(2)], stored }).await.expect("taken");
-        seen.wait_for(|up_to| *up_to == Order(2)).await.expect("said");
-        assert_eq!(store.next_epoch(&case()).await, Ok(Epoch(1)));
-        assert_eq!(store.next_epoch(&case()).await, Ok(Epoch(2)));
-        // No farewell: the connection is dropped in the middle of its life.
-        writer.abort();
-        drop(store);
-        let _ = writer.await;
-
-        let mut second = opened(&folder).await;
-        let known = second.load_case(&case()).await.expect("read");
-        assert_eq!(known.ops, [op(1), op(2)]);
-        let (store, _writer) = second.start();
-        assert_eq!(store.next_epoch(&case()).await, Ok(Epoch(3)));
-    }
-
-    #[tokio::test]
-    async fn an_ended_case_stays_ended() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut first = opened(&folder).await;
-        first.load_case(&case()).await.expect("made");
-        assert!(first.ended_cases().await.expect("read").is_empty());
-        let (store, writer) = first.start();
-        store.send(Command::Phase { case: case(), phase: Phase::Ended }).await.expect("taken");
-        store.flush().await.expect("written");
-        drop(store);
-        writer.await.expect("ends");
-        let mut second = opened(&folder).await;
-        assert!(second.ended_cases().await.expect("read").contains(&case()));
-        assert_eq!(second.load_case(&case()).await.expect("read").phase, Phase::Ended);
-    }
-
-    #[tokio::test]
-    async fn a_withdrawn_token_is_known_as_such() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let (store, _writer) = opened(&folder).await.start();
-        let claims = Claims {
-            id: TokenId([3; crate::claims::TOKEN_ID_BYTES]),
-            case: case(),
-            person: crate::claims::PersonKey::parse("mentor").expect("an id"),
-            role: crate::claims::Role::Mentor,
-            feeds: crate::claims::FeedScope::All,
-            expires_unix_s: 1_790_000_000,
-        };
-        let at = CaptureTime::from_unix(Duration::from_secs(1_789_000_000));
-        store.send(Command::TokenIssued(claims.clone())).await.expect("taken");
-        assert_eq!(store.token_shown(claims.id, at).await, Ok(TokenStanding::Good));
-        store.send(Command::TokenRevoked { id: claims.id, at }).await.expect("taken");
-        assert_eq!(store.token_shown(claims.id, at).await, Ok(TokenStanding::Revoked));
-    }
-
-    #[tokio::test]
-    async fn a_missing_op_is_noticed_at_start() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut first = opened(&folder).await;
-        first.load_case(&case()).await.expect("made");
-        let (store, writer) = first.start();
-        let (stored, _) = watch::channel(Order(0));
-        store.send(Command::Ops { case: case(), ops: vec![op(1), op(3)], stored }).await.expect("taken");
-        drop(store);
-        writer.await.expect("ends");
-        let fault = opened(&folder).await.load_case(&case()).await.expect_err("a gap").to_string();
-        assert!(fault.contains("op 2"), "{fault}");
-    }
-}
+mod tests;
