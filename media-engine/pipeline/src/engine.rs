@@ -17,6 +17,7 @@ use crate::encode::EncoderSettings;
 use crate::feed::fit::{Fitted, single_size};
 use crate::feed::ingest::{self, Desk};
 use crate::feed::last_run::{self, RunKeeper};
+use crate::feed::unusable::Unusable;
 use crate::feed::{self, FeedRun, Source, SourceInfo};
 use crate::output::link::{Link, LinkConfig, LinkEnd};
 use crate::picture::Geometry;
@@ -37,6 +38,8 @@ pub struct Prepared {
     stage: Stage,
     feeds: Vec<PreparedFeed>,
     settings: EncoderSettings,
+    /// Of feeds beside the main one whose recordings cannot be read.
+    faults: Vec<Refusal>,
 }
 
 struct PreparedFeed {
@@ -80,10 +83,14 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
     let mut ordered: Vec<_> = config.feeds.iter().collect();
     ordered.sort_by_key(|f| !f.main);
     let mut opened: Vec<Opened> = Vec::new();
+    let mut faults = Vec::new();
     let mut look_backs: Vec<Opened> = Vec::new();
     for feed in ordered {
         let time_code = config.time_code && feed.main;
-        let prepared = feed::prepare(&feed.source, time_code.then_some(Period::NTSC_30))?;
+        let prepared = match feed::prepare(&feed.source, time_code.then_some(Period::NTSC_30)) {
+            Err(refusal) if !feed.main => go_on_without(feed, refusal, &mut faults)?,
+            prepared => prepared?,
+        };
         let keeper = config.keeps_last_run(feed).then(|| {
             let (keeper, run) = last_run::look_back(prepared.info());
             let config = feed.last_run();
@@ -104,7 +111,10 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
             return Err(Refusal::new("config.layout", format!("The rectangle of feed {} is too small.", feed.id)));
         }
         let rate = prepared.info().period;
-        let source = Fitted::new(prepared, place, time_code)?;
+        let source = match Fitted::new(prepared, place, time_code) {
+            Err(refusal) if !feed.main => Fitted::new(go_on_without(&feed, refusal, &mut faults)?, place, time_code)?,
+            source => source?,
+        };
         let widths = [place.map(|p| p.width), Some(source.single_size().width)];
         if let Some(wide) = widths.into_iter().flatten().find(|w| time_code && !w.is_multiple_of(40)) {
             return Err(Refusal::new(
@@ -123,7 +133,7 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
     }
     let period = feeds.first().map_or(Period::HZ_25, |f| f.rate);
     let settings = config.encoder_settings(period)?;
-    Ok(Prepared { config, stage, feeds, settings })
+    Ok(Prepared { config, stage, feeds, settings, faults })
 }
 
 /// A source that was opened and has no place yet.
@@ -161,7 +171,20 @@ pub struct Dial {
     pub case: CaseId,
 }
 
+/// Beside a good main picture the case goes on without a recording that cannot be read, and says so.
+fn go_on_without(feed: &FeedConfig, refusal: Refusal, faults: &mut Vec<Refusal>) -> Result<Box<dyn feed::Prepared>, Refusal> {
+    let unusable = Unusable::instead_of(&feed.source, refusal.clone())?;
+    tracing::error!(feed = %feed.id, code = refusal.code, "a feed cannot be read; the others go on");
+    faults.push(refusal);
+    Ok(Box::new(unusable))
+}
+
 impl Prepared {
+    /// Feeds that are lost from the start, while the others go on: the first one's refusal.
+    pub fn fault(&self) -> Option<&Refusal> {
+        self.faults.first()
+    }
+
     /// Puts another source in a feed's place: a rehearsal lets feeds fail so.
     pub fn with_source(mut self, feed: &FeedId, source: Box<dyn Source>) -> Self {
         let put = |f: PreparedFeed, source| PreparedFeed { source: f.source.with_source(source), ..f };

@@ -65,6 +65,9 @@ fn start(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let dial = if arguments.check { None } else { Some(dial(arguments)?) };
     let prepared = engine::prepare(config)?;
     let Some(dial) = dial else {
+        if let Some(fault) = prepared.fault() {
+            return Err(fault.clone());
+        }
         tracing::info!("the configuration is good");
         return Ok(ExitCode::SUCCESS);
     };

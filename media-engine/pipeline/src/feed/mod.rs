@@ -2,7 +2,8 @@
 //!
 //! Life of a source: [`prepare`] opens it and finds what is wrong with it (a configuration error); [`Prepared::fit`] makes it
 //! deliver at its final size; [`run`] paces it: a picture is made ready, awaits its scheduled time, is stamped with that
-//! time and handed to the board. A source that fails later says so in a sentence and is tried again.
+//! time and handed to the board. A source that fails later says so in a sentence and is tried again; one that is not the main
+//! feed's may be broken from the start ([`unusable`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -31,6 +32,7 @@ pub mod ingest;
 pub mod last_run;
 pub mod synthetic_field;
 pub mod synthetic_fluoro;
+pub mod unusable;
 pub mod vitals;
 
 /// How long a failed source rests before it is tried again.
