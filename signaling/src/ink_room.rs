@@ -17,6 +17,7 @@ use bytes::Bytes;
 use link::frame::FrameIndex;
 use prost::Message;
 
+use crate::ink_refusals::Refusals;
 use crate::ink_wet::WetStrokes;
 
 pub use annotation::sequencer::InkRights;
@@ -110,6 +111,8 @@ pub struct InkRoom {
     /// (refusals left, since when) by author; and when the last refusal was audited.
     refusals: BTreeMap<Author, (u32, CaptureTime)>,
     audited: BTreeMap<Author, CaptureTime>,
+    /// Not yet known to have reached their pages.
+    untold: Refusals,
     frames: BTreeMap<String, Frames>,
     effects: VecDeque<InkEffect>,
 }
@@ -148,6 +151,10 @@ impl InkRoom {
             let acks = vec![wire::OpAck { author: rights.author.0, epoch: page.0, seq }];
             self.send(page, InkPacket { acks, ..self.empty() });
         }
+        let refused = self.untold.take(page);
+        if !refused.is_empty() {
+            self.send(page, InkPacket { refused, ..self.empty() });
+        }
         for live in self.wet.all(page) {
             self.send(page, InkPacket { live: vec![live], ..self.empty() });
         }
@@ -181,6 +188,7 @@ impl InkRoom {
         if have > state.have {
             state.have = have;
             state.sent = state.sent.max(have);
+            self.untold.handle_confirmed(page, have);
         }
         if !packet.ops.is_empty() && !self.may_be_refused(rights.author, now) {
             return Err(InkFault::TooManyRefused);
@@ -306,8 +314,9 @@ impl InkRoom {
         let Some(op) = &ordered.op else { return };
         if let Some(fault) = fault {
             let code = fault.code();
-            let refused = vec![wire::OpRefusal { author: op.author, epoch: op.epoch, seq: op.seq, code: code.into() }];
-            self.send(page, InkPacket { refused, ..self.empty() });
+            let refusal = wire::OpRefusal { author: op.author, epoch: op.epoch, seq: op.seq, code: code.into() };
+            self.untold.add(page, Order(ordered.order), refusal.clone());
+            self.send(page, InkPacket { refused: vec![refusal], ..self.empty() });
             let due = self.audited.get(&rights.author).is_none_or(|last| now.since(*last) >= Duration::from_secs(1));
             if due {
                 self.audited.insert(rights.author, now);
@@ -393,7 +402,8 @@ impl InkRoom {
             }
             let Some(last) = ordered.last() else { break };
             from = Order(last.order);
-            self.send(page, InkPacket { ordered, ..self.empty() });
+            let refused = self.untold.of(page, &ordered);
+            self.send(page, InkPacket { ordered, refused, ..self.empty() });
         }
         if let Some(state) = self.pages.get_mut(&page) {
             state.sent = state.sent.max(from);

@@ -10,6 +10,7 @@ pub mod claims;
 pub mod demo;
 pub mod ice_session;
 pub mod ink_room;
+mod ink_refusals;
 mod ink_wet;
 pub mod texts;
 

@@ -76,6 +76,28 @@ fn a_mentor_cannot_clear_for_others() {
 }
 
 #[test]
+fn a_refusal_that_was_lost_comes_again_with_its_void_until_the_page_confirms() {
+    let mut room = room_of_two();
+    room.handle_bytes(MENTOR_PAGE, &ops(vec![clear(1)]), t(8)).expect("read");
+    drain(&mut room); // the first telling is lost
+    room.handle_stored(Order(1), t(9));
+    let refused = |effects: Vec<InkEffect>, page: Epoch| {
+        let sent = packets(effects).remove(&page).unwrap_or_default();
+        sent.iter().flat_map(|p| &p.refused).map(|r| (r.seq, r.code.clone())).collect::<Vec<_>>()
+    };
+    let told = vec![(1, "ink.room-only".to_owned())];
+    assert_eq!(refused(drain(&mut room), MENTOR_PAGE), told, "with the void in its order");
+    room.handle_timeout(t(9 + REPEAT_MS));
+    assert_eq!(refused(drain(&mut room), MENTOR_PAGE), told, "and with every repeat of it");
+    let has = InkPacket { version: 1, have_order: 1, ..Default::default() };
+    room.handle_bytes(MENTOR_PAGE, &has.encode_to_vec(), t(100)).expect("ink");
+    drain(&mut room);
+    room.handle_timeout(t(200));
+    assert_eq!(refused(drain(&mut room), MENTOR_PAGE), [], "confirmed");
+    assert_eq!(refused(drain(&mut room), ROOM_PAGE), [], "nobody else's matter");
+}
+
+#[test]
 fn a_stroke_on_a_frame_that_did_not_hold_its_feed_is_refused() {
     let mut room = room_of_two();
     let entry = |feed: &str, capture: CaptureTime| FrameEntry { feed: feed.into(), capture: capture.0, ..Default::default() };
