@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { PersonSchema, Role } from '../gen/signal_pb';
 import { screenOf } from './protocol';
 import { failureOf, Store } from './store';
+import type { PerfMs } from './units';
 
 const person = (author: number, media: boolean, present = true) => create(PersonSchema, { author, media, present });
 
@@ -54,6 +55,21 @@ describe('the disk of the server', () => {
     expect(store.notices.value).toEqual(['fail_store_failing']);
     store.handleDisk('');
     expect(store.notices.value).toEqual([]);
+  });
+});
+
+describe('a clock that cannot be exchanged', () => {
+  it('is said after five seconds, and no more once it can', () => {
+    const store = new Store();
+    const at = (ms: number) => { store.handleTimeout(ms as PerfMs); return store.notices.value; };
+    expect(at(0)).toEqual([]);
+    expect(at(60_000), 'nothing is open yet').toEqual([]);
+    store.phase.value = 'open';
+    expect(at(61_000)).toEqual([]);
+    expect(at(65_900)).toEqual([]);
+    expect(at(66_000)).toEqual(['fail_clock']);
+    store.caseTimeMs.value = 1_790_000_000_000;
+    expect(at(66_100)).toEqual([]);
   });
 });
 

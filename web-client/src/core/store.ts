@@ -15,6 +15,9 @@ import { PROGRAM } from './view';
 export type Phase = 'opening' | 'open' | 'lost' | 'over';
 
 /** A sentence of trouble: which text, and where it came from. */
+/** An open case without an exchange of clocks for so long is said: its pictures have no age. */
+export const TIMELESS_MS = 5_000;
+
 export type FailureKey = Extract<keyof Texts, `fail_${string}`>;
 export interface Failure {
   readonly key: FailureKey;
@@ -25,7 +28,7 @@ export interface Failure {
 }
 
 /** A sentence in the side column, with its one act. */
-export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media' | 'fail_store_full' | 'fail_store_failing';
+export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media' | 'fail_store_full' | 'fail_store_failing' | 'fail_clock';
 
 /** idle: not asked · asking · ready: allowed, not sending · sending · refused · none: no device. */
 export type MicrophoneState = 'idle' | 'asking' | 'ready' | 'sending' | 'refused' | 'none';
@@ -102,7 +105,14 @@ export class Store {
     this.health.value = report;
     this.healthStale.value = false;
   }
-  handleTimeout(now: PerfMs): void { this.healthStale.value = this.healthAt !== null && now - this.healthAt >= REPORT_STALE_MS; }
+  handleTimeout(now: PerfMs): void {
+    this.healthStale.value = this.healthAt !== null && now - this.healthAt >= REPORT_STALE_MS;
+    const timeless = this.phase.value === 'open' && this.caseTimeMs.value === null;
+    this.timelessSince = timeless ? this.timelessSince ?? now : null;
+    this.notice('fail_clock', this.timelessSince !== null && now - this.timelessSince >= TIMELESS_MS);
+  }
+
+  private timelessSince: PerfMs | null = null;
 
   notice(key: NoticeKey, on: boolean): void {
     const has = this.notices.value.includes(key);

@@ -177,6 +177,7 @@ export const en: Texts = {
   fail_outbox: 'No more ink can be kept. New ink must wait until the line is back.',
   fail_store_full: 'The server’s disk is full. Ink is shown but not kept yet; it is kept by itself once there is room. Tell the system vendor.',
   fail_store_failing: 'The server cannot keep anything at present. Ink is shown but not kept yet; it goes on trying. Tell the system vendor.',
+  fail_clock: 'The clock of this terminal cannot be set by the server’s, so the age of the picture is not known. It goes on trying.',
   fail_ink_refused: 'One stroke was not taken. Please draw it again.',
   fail_ink_unplaced: 'That stroke could not be placed: the picture’s time is not known yet. Please draw again in a moment.',
   fail_media: 'The path for pictures does not open. The network may block UDP. This page goes on trying; if urgent, telephone.',

@@ -180,6 +180,7 @@ const ACTS: Record<NoticeKey, (client: Client) => { word: keyof Texts; act: () =
   fail_media: () => null,
   fail_store_full: () => null,
   fail_store_failing: () => null,
+  fail_clock: () => null,
 };
 
 /** Sentences of trouble in the side column, each with its one act. */
