@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{Prepared, Source, SourceConfig, SourceInfo, prepare};
+use super::{Prepared, Source, SourceConfig, SourceInfo, Word, prepare};
 use crate::picture::{Geometry, Picture};
 use crate::refusal::Refusal;
 use crate::timing::pace::Period;
@@ -70,5 +70,9 @@ impl Source for Waiting {
             Some(source) => source.picture(k),
             None => Err(self.sentence.clone()),
         }
+    }
+
+    fn word(&self) -> Word {
+        self.opened.as_ref().map_or_else(Word::default, |source| source.word())
     }
 }
