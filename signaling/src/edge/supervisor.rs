@@ -187,3 +187,41 @@ fn describe(status: std::io::Result<ExitStatus>) -> String {
         Err(error) => format!("the engine cannot be waited for: {error}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(text: &str) -> EngineCommand {
+        EngineCommand { exe: "/bin/sh".into(), args: vec!["-c".into(), text.into()], wait: Duration::ZERO }
+    }
+
+    /// As an engine does that is refused because the case has one.
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_that_ends_again_and_again_is_started_ever_more_slowly_and_stops_with_its_supervisor() {
+        let (supervisor, mut news) = Supervisor::spawn(script("exit 1"));
+        let mut waits = Vec::new();
+        while waits.len() < 6 {
+            match news.recv().await {
+                Some(EngineNews::Ended { wait, .. }) => waits.push(wait.as_millis()),
+                Some(EngineNews::Started { .. }) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(waits, [100, 500, 1_000, 2_000, 2_000, 2_000]);
+        supervisor.stop().await;
+        while let Some(news) = news.recv().await {
+            assert!(!matches!(news, EngineNews::NotStarted { .. }), "{news:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_engine_whose_configuration_is_wrong_is_not_started_again() {
+        let (supervisor, mut news) = Supervisor::spawn(script("echo 'This is wrong; do that.' >&2; exit 2"));
+        assert!(matches!(news.recv().await, Some(EngineNews::Started { .. })));
+        let sentence = "This is wrong; do that.".to_owned();
+        assert_eq!(news.recv().await, Some(EngineNews::Misconfigured { sentence }));
+        assert_eq!(news.recv().await, None);
+        supervisor.stop().await;
+    }
+}

@@ -173,3 +173,37 @@ async fn figures_are_for_the_machine_itself_and_name_nobody() {
     assert_eq!((proxied.status, proxied.code().as_str()), (401, "auth.session.missing"));
     server.stop().await;
 }
+
+/// Signed by this server's own key: nothing is wrong with them but what they say.
+#[tokio::test(flavor = "multi_thread")]
+async fn sg2_an_expired_link_and_one_of_a_case_that_is_not_here_are_told_apart() {
+    use signaling::claims::{Claims, FeedScope, PersonKey, Role};
+    use signaling::edge::keys::Keys;
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let host = host(&server);
+    let key = std::fs::read(home.path().join("data/token.key")).expect("is there");
+    let keys = Keys::from_pkcs8(&key).expect("a key");
+    let unix_s = annotation::time::CaptureTime(now()).to_unix().as_secs();
+    for (case, expires_unix_s, status, code) in [
+        ("demo", unix_s - 1, 401, "auth.link.expired"),
+        ("elsewhere", unix_s + 60, 404, "case.unknown"),
+        ("demo", unix_s + 60, 200, ""),
+    ] {
+        let claims = Claims {
+            id: keys.token_id().expect("random"),
+            case: link::id::CaseId::parse(case).expect("an id"),
+            person: PersonKey::parse("mentor").expect("an id"),
+            role: Role::Mentor,
+            feeds: FeedScope::All,
+            expires_unix_s,
+        };
+        let answer = sign_in(&host, &keys.sign_token(&claims)).await;
+        assert_eq!(answer.status, status, "{case}: {}", answer.body);
+        assert_eq!(answer.header("set-cookie").is_some(), status == 200, "nothing is half-opened");
+        if status != 200 {
+            assert_eq!(answer.code(), code);
+        }
+    }
+    server.stop().await;
+}
