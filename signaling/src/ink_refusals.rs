@@ -25,8 +25,13 @@ impl Refusals {
 
     /// Those whose voids are in `ordered`.
     pub(crate) fn of(&self, page: Epoch, ordered: &[OrderedOp]) -> Vec<OpRefusal> {
-        let (Some(kept), Some(first), Some(last)) = (self.0.get(&page), ordered.first(), ordered.last()) else { return Vec::new() };
-        kept.iter().filter(|(order, _)| (first.order..=last.order).contains(&order.0)).map(|(_, refusal)| refusal.clone()).collect()
+        let (Some(kept), Some(first), Some(last)) = (self.0.get(&page), ordered.first(), ordered.last()) else {
+            return Vec::new();
+        };
+        kept.iter()
+            .filter(|(order, _)| (first.order..=last.order).contains(&order.0))
+            .map(|(_, refusal)| refusal.clone())
+            .collect()
     }
 
     /// The page has everything up to `have`.

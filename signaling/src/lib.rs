@@ -9,8 +9,8 @@ pub mod case;
 pub mod claims;
 pub mod demo;
 pub mod ice_session;
-pub mod ink_room;
 mod ink_refusals;
+pub mod ink_room;
 mod ink_wet;
 pub mod texts;
 
