@@ -37,8 +37,12 @@ for (const kind of Object.keys(KINDS)) {
     const feed = `cam-${kind}`;
     const camera = await publish(kind, feed);
     try {
-      // The desk has its pictures, forwarded as they came.
-      await until(async () => (await framesShown(feed)) > 20, `pictures of ${feed} on the desk`, 40_000);
+      // The desk puts it large and has its pictures, forwarded as they came.
+      await desk.locator(`[data-testid=show-${feed}]`).click(SETTLE);
+      await desk.waitForFunction((f) => document.querySelector("[data-testid=stage]")?.dataset.feed === f, feed, SETTLE);
+      const before = await framesShown();
+      await until(async () => (await framesShown()) > before + 20, `pictures of ${feed} on the desk`, 40_000);
+      assert.equal(await desk.evaluate(() => document.querySelector("[data-testid=stage] video").videoWidth), 320);
       // The vendor's figures say that the engine composes it: live, with its size.
       const vendor = await browser.context.newPage();
       await vendor.goto(product.links.vendor);
@@ -49,13 +53,14 @@ for (const kind of Object.keys(KINDS)) {
     } finally {
       assert.equal(await camera.leave(), 200);
     }
+    await desk.keyboard.press("0");
     await desk.locator(`[data-testid=show-${feed}]`).waitFor({ state: "detached", timeout: 20_000 });
   });
 }
 
-/** Frames of the feed's tile on the desk that reached the glass. */
-function framesShown(feed) {
-  return desk.evaluate((s) => document.querySelector(s)?.getVideoPlaybackQuality().totalVideoFrames ?? 0, `[data-testid=tile-${feed}-video]`);
+/** Frames of what stands large that reached the glass. */
+function framesShown() {
+  return desk.evaluate(() => document.querySelector("[data-testid=stage] video")?.getVideoPlaybackQuality().totalVideoFrames ?? 0);
 }
 
 async function publish(kind, feed) {
