@@ -21,20 +21,31 @@
   const LINES_BACK = 3;
   let watch = null;
 
+  /** A canvas is as large as its ink: where it lies now is read anew for each frame. */
   function inked(canvases, x, y) {
-    return canvases.some(({ context, ratio }) => context.getImageData(Math.round(x * ratio), Math.round(y * ratio), 1, 1).data[3] > 0);
+    return canvases.some(({ context, canvas, left, top, ratio }) => {
+      const px = Math.round((x - left) * ratio);
+      const py = Math.round((y - top) * ratio);
+      return px >= 0 && py >= 0 && px < canvas.width && py < canvas.height && context.getImageData(px, py, 1, 1).data[3] > 0;
+    });
+  }
+  function standing() {
+    return [...document.querySelectorAll('[data-testid=glass] > canvas.ink')].filter((canvas) => !canvas.hidden && canvas.width > 0).map((canvas) => ({
+      canvas, context: canvas.getContext('2d'), left: parseFloat(canvas.style.left), top: parseFloat(canvas.style.top), ratio: canvas.width / parseFloat(canvas.style.width),
+    }));
   }
 
   function afterPaint() {
     if (watch === null) return;
     const now = performance.now();
+    const canvases = standing();
     // A line that never gets ink must not stop the watch: one that is further down may begin.
     const last = Math.min(watch.lines.length - 1, watch.newest + 2);
     for (let n = Math.max(0, watch.newest - LINES_BACK); n <= last; n += 1) {
       const line = watch.lines[n];
       const end = Math.min(line.places.length, line.next + AHEAD);
       for (let i = line.next; i < end; i += 1) {
-        if (line.seen[i] !== undefined || !inked(watch.canvases, ...line.places[i])) continue;
+        if (line.seen[i] !== undefined || !inked(canvases, ...line.places[i])) continue;
         line.seen[i] = now;
         watch.newest = Math.max(watch.newest, n);
       }
@@ -47,13 +58,11 @@
     takePen: () => pen.splice(0),
     /** `lines`: in parts of the glass. Resolves to how many places had ink already, which never count. */
     watch(lines) {
-      const canvases = [...document.querySelectorAll('canvas.ink')].map((canvas) => ({
-        context: canvas.getContext('2d'), ratio: canvas.width / Math.max(1, canvas.clientWidth), canvas,
-      }));
-      if (canvases.length === 0) throw new Error('the room has no ink canvas');
-      const { clientWidth: w, clientHeight: h } = canvases[0].canvas;
+      const glass = document.querySelector('[data-testid=glass]');
+      if (!glass) throw new Error('the room has no glass');
+      const { clientWidth: w, clientHeight: h } = glass;
+      const canvases = standing();
       watch = {
-        canvases,
         newest: -1,
         lines: lines.map((line) => ({ places: line.map(([u, v]) => [u * w, v * h]), seen: [], next: 0, taken: [] })),
       };

@@ -35,7 +35,8 @@ export function exposeForBenches(client: Client, stage: Stage): () => void {
         /** Own acts up to `seq` that the server has told to be on disk. */
         acknowledged: () => ({ author: client.ink.author, epoch: client.ink.epoch, seq: client.ink.acknowledged }),
         author: () => client.ink.author,
-        tracks: () => client.inking.tracks,
+        /** Pointers that are to be seen. */
+        rings: () => client.inking.pointers.rings(client.ink.author),
       }),
       people: () => client.store.people.value,
       microphone: () => client.store.microphone.value,

@@ -1,0 +1,184 @@
+// The mentor's hand, end to end: every tool reaches the room, the picture freezes under the pen, the pen is lent and taken
+// back, one browser has one pen, and the room's word on ink holds without a network.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { openBrowser, until } from "./lib/browser.mjs";
+import { startProduct } from "./lib/product.mjs";
+
+const TOOL = { pen: 1, arrow: 2, ellipse: 3, line: 4, text: 5, pin: 6 };
+
+let product, browser, roomBrowser, mentor, room, desk;
+
+before(async () => {
+  product = await startProduct(["--time-code", "--cases", "2"]);
+  browser = await openBrowser({ toneHz: 1000 });
+  roomBrowser = await openBrowser({ toneHz: 600, viewport: { width: 1920, height: 1080 } });
+  mentor = await browser.context.newPage();
+  room = await roomBrowser.context.newPage();
+  await mentor.goto(product.links.mentor);
+  await room.goto(product.links.room);
+  for (const page of [mentor, room]) await page.waitForFunction(() => (globalThis.shirube?.frames.size() ?? 0) > 10, null, { timeout: 40_000 });
+});
+
+after(async () => {
+  await browser?.close();
+  await roomBrowser?.close();
+  if (product) assert.equal(await product.stop(), 0, product.log());
+});
+
+test("every tool reaches the room, and the eraser takes its own mark back", { timeout: 120_000 }, async () => {
+  await mentor.locator("[data-testid=fade]").click(); // marks stay, however long the machine takes
+  for (const [name, tool] of Object.entries(TOOL)) {
+    await mentor.locator(`[data-testid=tool-${name}]`).click();
+    if (name === "text") {
+      await press(mentor, 0.3, 0.55);
+      await mentor.locator("[data-testid=text-mark]").fill("not here");
+      await mentor.keyboard.press("Enter");
+    } else if (name === "pin") await press(mentor, 0.45, 0.4);
+    else await drag(mentor, [0.2, 0.3 + tool * 0.05], [0.35, 0.33 + tool * 0.05]);
+    await until(async () => (await dry(room)).some((s) => s.tool === tool), `${name} in the room`);
+  }
+  const marks = await dry(room);
+  assert.deepEqual(marks.map((s) => s.tool).sort(), [1, 2, 3, 4, 5, 6]);
+  assert.equal(marks.find((s) => s.tool === TOOL.text).text, "not here");
+  for (const one of marks.filter((s) => s.tool !== TOOL.pen)) assert.equal(one.points, one.tool >= TOOL.text ? 1 : 2, `points of tool ${one.tool}`);
+  await mentor.locator("[data-testid=tool-eraser]").click();
+  await drag(mentor, [0.275, 0.3], [0.275, 0.7]); // across the line
+  await until(async () => !(await dry(room)).some((s) => s.tool === TOOL.line), "the line erased in the room");
+  await mentor.locator("[data-testid=erase-mine]").click();
+  await until(async () => (await dry(room)).length === 0, "nothing left in the room");
+});
+
+test("the pen freezes the mentor's picture, names its very frame, and the room's picture goes on", { timeout: 90_000 }, async () => {
+  await mentor.keyboard.press("p");
+  await live(mentor);
+  await drag(mentor, [0.2, 0.4], [0.4, 0.45]);
+  assert.equal(await mentor.locator("[data-testid=stage]").getAttribute("data-look"), "frozen");
+  const [held, beside] = await Promise.all(["[data-testid=glass]", "[data-testid=glass-beside-program]"].map((s) => mentor.locator(s).boundingBox()));
+  assert.ok((beside.width * beside.height) / (held.width * held.height) >= 0.25, `the live picture beside it is ${beside.width}x${beside.height} of ${held.width}x${held.height}`);
+  assert.notEqual(await room.locator("[data-testid=stage]").getAttribute("data-look"), "frozen");
+  await until(async () => (await dry(room)).length === 1, "the stroke in the room");
+  const [stroke] = await dry(room);
+  assert.equal(stroke.surface, 2, "drawn on a frozen frame");
+  assert.equal(stroke.told, false, "the frame is the one that was shown, not a guess");
+  const moved = await room.evaluate(async () => {
+    const before = globalThis.shirube.frames.shown()?.rtpTs;
+    await new Promise((r) => setTimeout(r, 700));
+    return globalThis.shirube.frames.shown()?.rtpTs !== before;
+  });
+  assert.ok(moved, "the room's picture moves");
+  await live(mentor); // it returns by itself
+  await mentor.keyboard.press("f");
+  await until(async () => (await mentor.locator("[data-testid=stage]").getAttribute("data-look")) === "frozen", "frozen by hand");
+  await mentor.keyboard.press("Escape");
+  await live(mentor);
+});
+
+test("the room sees that somebody draws, and whose pointer it is", { timeout: 60_000 }, async () => {
+  const box = await mentor.locator("[data-testid=glass]").boundingBox();
+  const at = (u, v) => [box.x + box.width * u, box.y + box.height * v];
+  await mentor.mouse.move(...at(0.2, 0.5));
+  await mentor.mouse.down();
+  for (let i = 1; i < 8; i += 1) await mentor.mouse.move(...at(0.2 + i * 0.02, 0.5));
+  await until(() => room.locator("[data-testid=drawing-now]").isVisible(), "the cue in the room");
+  await mentor.mouse.up();
+  await until(async () => !(await room.locator("[data-testid=drawing-now]").isVisible()), "no cue any more");
+  await mentor.keyboard.press("i");
+  await live(mentor);
+  await mentor.mouse.move(...at(0.3, 0.4));
+  await mentor.mouse.move(...at(0.31, 0.41));
+  await until(async () => (await room.evaluate(() => globalThis.shirube.ink.rings())).length === 1, "a ring in the room");
+  await mentor.mouse.move(5, 5);
+  await until(async () => (await room.evaluate(() => globalThis.shirube.ink.rings())).length === 0, "no ring any more");
+  await mentor.keyboard.press("p");
+});
+
+test("the room clears in the same frame with the network cut, and switches ink off and on", { timeout: 60_000 }, async () => {
+  await live(mentor);
+  await drag(mentor, [0.2, 0.4], [0.4, 0.45]);
+  await until(async () => (await dry(room)).length > 0, "ink in the room");
+  await room.locator("[data-testid=ink-switch]").click();
+  await until(() => mentor.locator("[data-testid=ink-off]").isVisible(), "ink off at the mentor");
+  assert.equal(await room.evaluate(() => globalThis.shirube.ink.strokes().length), 0);
+  await room.waitForTimeout(500); // a second touch within 400 ms is a wet glove
+  await room.locator("[data-testid=ink-switch]").click();
+  await until(async () => (await dry(room)).length > 0, "ink on again");
+  await roomBrowser.context.setOffline(true);
+  const left = await room.evaluate(async () => {
+    document.querySelector("[data-testid=clear]").dispatchEvent(new PointerEvent("pointerdown", { bubbles: true, pointerId: 1, isPrimary: true, button: 0 }));
+    const now = [...document.querySelectorAll("canvas.ink")].filter((c) => !c.hidden && c.width > 0).length;
+    await new Promise((r) => requestAnimationFrame(r));
+    return [now, [...document.querySelectorAll("canvas.ink")].filter((c) => !c.hidden && c.width > 0).length];
+  });
+  assert.deepEqual(left, [0, 0], "no ink in the turn of the press");
+  await roomBrowser.context.setOffline(false);
+  await until(async () => (await dry(mentor)).length === 0, "no ink at the mentor", 20_000);
+});
+
+test("the pen is asked for, lent and taken back", { timeout: 90_000 }, async () => {
+  desk = await roomBrowser.context.newPage();
+  await desk.goto(product.links.desk);
+  const author = await until(() => desk.evaluate(() => globalThis.shirube?.ink.author() || 0), "the desk's number", 30_000);
+  await desk.locator("[data-testid=ask-pen]").click();
+  await room.bringToFront();
+  await until(() => room.locator(`[data-testid=lend-${author}]`).isVisible(), "the question in the room");
+  await room.locator(`[data-testid=lend-${author}]`).click();
+  await desk.bringToFront();
+  await until(() => desk.locator("[data-testid=tool-pen]").isVisible(), "the desk's tools");
+  await live(desk);
+  await drag(desk, [0.2, 0.5], [0.4, 0.5]);
+  await until(async () => (await dry(mentor)).some((s) => s.author === author), "the desk's ink at the mentor");
+  await room.bringToFront();
+  await room.waitForTimeout(500);
+  await room.locator(`[data-testid=lend-${author}]`).click();
+  await desk.bringToFront();
+  await until(() => desk.locator("[data-testid=ask-pen]").isVisible(), "the desk's pen taken back");
+  await desk.close();
+});
+
+test("two cases in one browser have one pen", { timeout: 90_000 }, async () => {
+  const other = await browser.context.newPage();
+  await other.goto(product.more[0].links.mentor);
+  await until(() => other.locator("[data-testid=pen-here]").isVisible(), "the pen is in the first case", 30_000);
+  await other.waitForFunction(() => (globalThis.shirube?.frames.size() ?? 0) > 10, null, { timeout: 40_000 });
+  await live(other);
+  await drag(other, [0.2, 0.4], [0.4, 0.4]);
+  assert.equal((await dry(other)).length, 0, "nothing is drawn without the pen");
+  await other.locator("[data-testid=pen-panel] [data-testid=pen-here]").click();
+  await mentor.bringToFront();
+  await until(() => mentor.locator("[data-testid=pen-here]").isVisible(), "the pen has left the first case");
+  const before = (await dry(room)).length;
+  await drag(mentor, [0.2, 0.4], [0.4, 0.4]);
+  assert.equal((await dry(room)).length, before);
+  await other.bringToFront();
+  await live(other);
+  await drag(other, [0.2, 0.4], [0.4, 0.4]);
+  await until(async () => (await dry(other)).length === 1, "ink in the second case");
+  assert.equal((await dry(room)).length, before, "and none in the first");
+  await other.close();
+});
+
+/** Committed marks that a page knows, as plain values. */
+const dry = (page) => page.evaluate(() => globalThis.shirube.ink.strokes().filter((s) => s.phase === "dry").map((s) => ({
+  author: s.author, tool: s.tool, points: s.points.length, text: s.text, surface: s.frame.surface, told: s.frame.mappingAsTold,
+})));
+
+const live = (page) => until(async () => (await page.locator("[data-testid=stage]").getAttribute("data-look")) === "live", "a live picture", 30_000);
+
+async function drag(page, [u0, v0], [u1, v1]) {
+  const box = await page.locator("[data-testid=glass]").boundingBox();
+  const cdp = await page.context().newCDPSession(page);
+  const at = (type, k) => cdp.send("Input.dispatchMouseEvent", {
+    type, x: box.x + box.width * (u0 + (u1 - u0) * k), y: box.y + box.height * (v0 + (v1 - v0) * k), button: "left", buttons: type === "mouseReleased" ? 0 : 1, clickCount: 1, pointerType: "pen", force: 0.6,
+  });
+  await at("mousePressed", 0);
+  for (let i = 1; i <= 12; i += 1) await at("mouseMoved", i / 12);
+  await at("mouseReleased", 1);
+  await cdp.detach();
+}
+
+async function press(page, u, v) {
+  const box = await page.locator("[data-testid=glass]").boundingBox();
+  await page.mouse.click(box.x + box.width * u, box.y + box.height * v);
+}
