@@ -35,17 +35,24 @@
     }));
   }
 
+  /** Ink follows the tissue: where a place of the main feed, which fills the glass, lies in this frame. */
+  function carried(moved, [x, y]) {
+    if (moved === null) return [x, y];
+    return [moved.a * x - moved.b * y + moved.tx * watch.width, moved.b * x + moved.a * y + moved.ty * watch.width];
+  }
+
   function afterPaint() {
     if (watch === null) return;
     const now = performance.now();
     const canvases = standing();
+    const moved = window.shirube.ink.moved?.() ?? null;
     // A line that never gets ink must not stop the watch: one that is further down may begin.
     const last = Math.min(watch.lines.length - 1, watch.newest + 2);
     for (let n = Math.max(0, watch.newest - LINES_BACK); n <= last; n += 1) {
       const line = watch.lines[n];
       const end = Math.min(line.places.length, line.next + AHEAD);
       for (let i = line.next; i < end; i += 1) {
-        if (line.seen[i] !== undefined || !inked(canvases, ...line.places[i])) continue;
+        if (line.seen[i] !== undefined || !inked(canvases, ...carried(moved, line.places[i]))) continue;
         line.seen[i] = now;
         watch.newest = Math.max(watch.newest, n);
       }
@@ -63,6 +70,7 @@
       const { clientWidth: w, clientHeight: h } = glass;
       const canvases = standing();
       watch = {
+        width: w,
         newest: -1,
         lines: lines.map((line) => ({ places: line.map(([u, v]) => [u * w, v * h]), seen: [], next: 0, taken: [] })),
       };

@@ -84,8 +84,6 @@ export class Store {
   readonly drawingNow = signal<readonly number[]>([]);
   /** Own marks that stand longer than they should without being looked at. */
   readonly inkStanding = signal(0);
-  /** Something on the glass is drawn where it may not be. */
-  readonly inkUnsure = signal(false);
   /** Measuring is off until this page switches it on. */
   readonly measuring = signal(false);
   /** What stands between this page and a length: nothing to measure on, no known length yet, its ends drawn and its length not told, ready. */

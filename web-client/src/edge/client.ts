@@ -48,12 +48,18 @@ export interface Ways {
   openSocket: typeof openSocket;
   openPath: typeof openPath;
   askMicrophone: typeof askMicrophone;
-  stillAddress(caseId: string, still: string, id: string): string;
+  stillAddress(caseId: string, of: StillOf, id: string): string;
 }
 export const WAYS: Ways = {
   openSession, openSocket, openPath, askMicrophone,
-  stillAddress: (caseId, still, id) => `/api/still/${encodeURIComponent(caseId)}/${encodeURIComponent(still)}?id=${encodeURIComponent(id)}`,
+  stillAddress: (caseId, of, id) => {
+    const path = of.still ? [caseId, of.still] : [caseId, of.feed, String(of.capture)];
+    return `/api/still/${path.map(encodeURIComponent).join('/')}?id=${encodeURIComponent(id)}`;
+  },
 };
+
+/** A pinned frame: by its id, or where none was told yet by the frame it should be. */
+export interface StillOf { readonly still: string | null; readonly feed: string; readonly capture: bigint }
 
 /** What a stage wants to hear. Several may stand on one page: one is large, the others are its filmstrip. */
 export interface StageEvents {
@@ -184,9 +190,9 @@ export class Client {
   }
 
   /** Where a pinned frame of this case can be had; null: before the case is known. */
-  stillAddress(still: string): string | null {
+  stillAddress(of: StillOf): string | null {
     const name = this.store.caseInfo.value?.caseId;
-    return name ? this.ways.stillAddress(name, still, this.id) : null;
+    return name ? this.ways.stillAddress(name, of, this.id) : null;
   }
 
   endCase(): void { this.send({ case: 'end', value: create(EndCaseSchema, { confirm: true }) }); }

@@ -1,6 +1,6 @@
 // The operating room's page: read at three metres, pressed with wet gloves. It never scrolls and never freezes.
 import type { JSX } from 'preact';
-import { useRef } from 'preact/hooks';
+import { useEffect, useRef } from 'preact/hooks';
 import type { Client } from '../edge/client';
 import { clockText, Header, HoldButton, Icon, InkSigns, Notices, People, Telephone } from './parts';
 import { StageHost } from './stage_host';
@@ -44,6 +44,12 @@ function ClearButton({ client }: { client: Client }): JSX.Element {
   const note = store.inkUnsent.value > 0 && at !== null ? t.clear_waiting
     : justNow ? `${t.clear_done} ${clockText(at, false, '')}`.trim() : t.clear_note;
   const byPointer = useRef(false);
+  useEffect(() => {
+    // Two keys at once: none alone does anything in the room.
+    const down = (e: KeyboardEvent): void => { if (e.shiftKey && e.code === 'Delete' && !e.repeat) client.inking.clear(); };
+    addEventListener('keydown', down);
+    return () => { removeEventListener('keydown', down); };
+  }, [client]);
   return (
     <button class={`btn clear ${store.inkOnGlass.value ? 'pri' : ''}`} type="button" data-testid="clear"
       onPointerDown={(e) => {

@@ -59,7 +59,7 @@ function contextOf(client: Client, feed: string, remote: boolean): StageContext 
     ink: client.ink,
     tracks: client.inking.tracks,
     pointers: client.inking.pointers,
-    still: (id) => client.stillAddress(id),
+    still: (of) => client.stillAddress(of),
     clock: { toTimeline: (t) => client.toTimeline(t), uncertaintyMs: () => client.uncertaintyMs() },
     texts: () => store.texts.value,
     feedName: (one) => {

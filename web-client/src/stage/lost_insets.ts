@@ -31,11 +31,11 @@ export interface LostScene {
   readonly ratio: number;
   readonly texts: Texts;
   /** Address of a pinned frame; null: there is none. */
-  readonly still: (id: string) => string | null;
+  readonly still: (of: Frame) => string | null;
   readonly reference: string;
 }
 
-interface Frame { readonly key: string; readonly feed: string; readonly capture: bigint; readonly still: string | null; readonly strokes: Stroke[] }
+export interface Frame { readonly key: string; readonly feed: string; readonly capture: bigint; readonly still: string | null; readonly strokes: Stroke[] }
 
 /** Marks by the frame they were drawn on, the newest frames first. */
 export function framesOf(away: readonly Stroke[], tracks: Pick<Tracks, 'stillOf'>): Frame[] {
@@ -78,7 +78,7 @@ class Inset {
     root.style.top = `${place.y}px`;
     root.style.width = `${place.w}px`;
     glass.style.height = `${place.h}px`;
-    const source = frame.still ? scene.still(frame.still) : null;
+    const source = scene.still(frame);
     if (source !== null && image.getAttribute('src') !== source) image.src = source;
     if (source === null) image.hidden = true;
     if (this.words.textContent !== scene.texts.track_lost) this.words.textContent = scene.texts.track_lost;

@@ -37,8 +37,8 @@ export interface StageContext {
   readonly ink: InkClient;
   readonly tracks: Tracks;
   readonly pointers: Pointers;
-  /** Address of a pinned frame; null: there is none. */
-  still(id: string): string | null;
+  /** Address of a pinned frame, by its id or else by the frame it should be; null: there is none. */
+  still(of: { still: string | null; feed: string; capture: bigint }): string | null;
   texts(): Texts;
   feedName(feed: string): string;
   labelOf(author: number): string;
@@ -245,7 +245,7 @@ export class Stage {
       word.textContent = texts.track_unsure;
       this.doubt.replaceChildren(iconElement('crosshair-bold'), word);
     }
-    this.lost.update({ away: this.small ? [] : painted.away, surfaces, tracks, drawers, at, ratio, texts, still: (id) => this.context.still(id), reference: texts.reference_only });
+    this.lost.update({ away: this.small ? [] : painted.away, surfaces, tracks, drawers, at, ratio, texts, still: (of) => this.context.still(of), reference: texts.reference_only });
     if (painted.away.length > 0) this.nextInk = Math.min(this.nextInk ?? Infinity, now + AGE_PERIOD_MS) as PerfMs;
   }
 

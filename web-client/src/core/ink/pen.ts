@@ -7,7 +7,7 @@ import { FrameRefSchema, FrameSpanSchema, Surface as On, Tool } from '../../gen/
 import { entryAt, toFeed } from '../frames';
 import type { Point } from '../points';
 import { keptPoints } from '../points';
-import { PICTURE_WIDTH } from '../units';
+import { ntpMinusNs, PICTURE_WIDTH } from '../units';
 import type { Making } from './tools';
 
 /** One pen sample: program pixels, pressure 0..1. `seen`: the frame before the eyes then, where the picture moves under the pen. */
@@ -29,8 +29,10 @@ export const HOLD_PEN: Hold = { tool: Tool.PEN, making: 'path', fades: false, on
 const LINE_PX = 6;
 const LINE_AT_PROGRAM_WIDTH = 1_920;
 const WIDTH_MAX = 512;
-/** Frames of one stroke: 17 s at 30 a second. What comes later counts to the last. */
-const SPANS_MAX = 512;
+/** Frames that one stroke may name. The first 16 as they come; then each 16 twice as far apart, so that they reach over the longest stroke. */
+const SPANS_MAX = 64;
+const SPANS_STEP = 16;
+const SPAN_MS = 33;
 
 export type PenState =
   | { readonly kind: 'idle' }
@@ -117,7 +119,8 @@ export class Pen {
   private span(seen: FrameIndex | null, surface: Surface, first: number, spans: FrameSpan[]): void {
     const capture = seen?.entries.find((e) => e.feed === surface.entry.feed)?.capture ?? 0n;
     const before = spans.at(-1)?.capture ?? surface.entry.capture;
-    if (capture > before && spans.length < SPANS_MAX) spans.push(create(FrameSpanSchema, { first, capture }));
+    const apart = BigInt(SPAN_MS * (2 ** Math.floor(spans.length / SPANS_STEP) - 1)) * 1_000_000n;
+    if (capture > before && spans.length < SPANS_MAX && ntpMinusNs(capture, before) >= apart) spans.push(create(FrameSpanSchema, { first, capture }));
   }
 }
 

@@ -27,6 +27,8 @@ export interface Stroke {
   readonly text: string;
   readonly reference: Reference | undefined;
   readonly fades: boolean;
+  /** When the server took it, case time; null: not yet. */
+  readonly received: bigint | null;
   /** From when it fades, case time; null: it stays, or is not yet taken by the server. */
   readonly fadeFrom: bigint | null;
   readonly pinned: boolean;
@@ -105,7 +107,7 @@ export class Sheet {
     let wet = this.wet.get(id);
     if (!wet) {
       if (this.wet.size >= WET_MAX) return;
-      const stroke: Stroke = { ...keyOf(key), ...drawnOf(live, frame), points: [], spans: [], text: '', fadeFrom: null, pinned: false, appeared: now, phase: 'wet' };
+      const stroke: Stroke = { ...keyOf(key), ...drawnOf(live, frame), points: [], spans: [], text: '', received: null, fadeFrom: null, pinned: false, appeared: now, phase: 'wet' };
       wet = { stroke, points: [], spans: [], touched: now };
       this.wet.set(id, wet);
     }
@@ -150,7 +152,7 @@ export class Sheet {
   /** This page's own stroke under its own pen: drawn from `points` and `spans`, which may grow. */
   handleOwnWet(commit: Omit<StrokeCommit, 'points' | '$typeName'>, points: Point[], spans: FrameSpan[], now: PerfMs): void {
     if (!commit.key || !commit.frame) return;
-    const stroke: Stroke = { ...keyOf(commit.key), ...drawnOf(commit, commit.frame), points, spans, text: commit.text, fadeFrom: null, pinned: false, appeared: now, phase: 'wet' };
+    const stroke: Stroke = { ...keyOf(commit.key), ...drawnOf(commit, commit.frame), points, spans, text: commit.text, received: null, fadeFrom: null, pinned: false, appeared: now, phase: 'wet' };
     this.wet.set(stroke.id, { stroke, points, spans, touched: now });
     this.revision += 1;
   }
@@ -194,22 +196,22 @@ export class Sheet {
 
   private list(): Stroke[] {
     const undoing = new Set<string>();
-    const pins = new Map<string, bigint | null>();
+    const pins = new Map<string, boolean>();
     for (const op of this.pending.values()) {
       if (op.body.case === 'undo' && op.body.value.stroke) undoing.add(strokeId(op.body.value.stroke));
-      if (op.body.case === 'pin' && op.body.value.stroke) pins.set(strokeId(op.body.value.stroke), op.body.value.pinned ? null : op.at);
+      if (op.body.case === 'pin' && op.body.value.stroke) pins.set(strokeId(op.body.value.stroke), op.body.value.pinned);
     }
     const out: Stroke[] = [];
     for (const s of this.dry.values()) {
       const pin = pins.get(s.id);
-      if (!undoing.has(s.id)) out.push(pin === undefined ? s : { ...s, fadeFrom: pin, pinned: pin === null });
+      if (!undoing.has(s.id)) out.push(pin === undefined ? s : { ...s, fadeFrom: pin ? null : s.received, pinned: pin });
     }
     for (const op of this.pending.values()) {
       if (op.body.case !== 'stroke' || !op.body.value.key) continue;
       const id = strokeId(op.body.value.key);
       if (this.dry.has(id) || undoing.has(id) || op.body.value.began <= this.clearedUpTo) continue;
       const stroke = this.strokeOf(op.body.value, 'pending', null);
-      if (stroke) out.push({ ...stroke, pinned: pins.get(id) === null });
+      if (stroke) out.push({ ...stroke, pinned: pins.get(id) ?? false });
     }
     for (const w of this.wet.values()) out.push({ ...w.stroke, points: w.points.filter(Boolean) });
     return out;
@@ -227,7 +229,7 @@ export class Sheet {
     if (!commit.key || !commit.frame || !points) return null;
     const key = keyOf(commit.key);
     return {
-      ...key, ...drawnOf(commit, commit.frame), points, spans: commit.spans, text: commit.text, fadeFrom: commit.fades ? received : null, pinned: false,
+      ...key, ...drawnOf(commit, commit.frame), points, spans: commit.spans, text: commit.text, received, fadeFrom: commit.fades ? received : null, pinned: false,
       appeared: this.appeared.get(key.id) ?? (0 as PerfMs), phase,
     };
   }
@@ -268,7 +270,7 @@ export class Sheet {
         // What had faded when the server took the pin stays gone.
         if (!stroke || isGone(stroke.fadeFrom, ordered.received)) return;
         const { pinned } = op.body.value;
-        this.dry.set(stroke.id, { ...stroke, pinned, fadeFrom: pinned ? null : stroke.fadeFrom ?? ordered.received });
+        this.dry.set(stroke.id, { ...stroke, pinned, fadeFrom: pinned ? null : stroke.received });
         return;
       }
       case 'rebase': {

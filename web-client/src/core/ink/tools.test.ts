@@ -170,3 +170,18 @@ describe('a known length', () => {
     expect(c.of('fluoro')).toBeNull();
   });
 });
+
+describe('a long stroke over a moving picture', () => {
+  it('names at most 64 frames, and they reach to its end', () => {
+    const pen = new Pen();
+    const ms = (1n << 32n) / 1_000n;
+    pen.penDown({ x: 100, y: 100, pressure: 1 }, frameAt(1_000n * ms), { ...HOLD_PEN, on: On.LIVE });
+    for (let i = 1; i < 240; i += 1) pen.penMove([{ x: 100 + i * 4, y: 100 + (i % 2) * 300, pressure: 1, seen: frameAt((1_000n + BigInt(i) * 33n) * ms) }], 4_096);
+    const state = pen.state;
+    if (state.kind !== 'drawing') throw new Error('not drawing');
+    expect(state.spans.length).toBeLessThanOrEqual(64);
+    expect(state.spans.slice(0, 3).map((s) => s.first)).toEqual([1, 2, 3]);
+    expect(state.spans.at(-1)?.first).toBeGreaterThan(225);
+    for (let i = 1; i < state.spans.length; i += 1) expect((state.spans[i]?.capture ?? 0n) > (state.spans[i - 1]?.capture ?? 0n)).toBe(true);
+  });
+});

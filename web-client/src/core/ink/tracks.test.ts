@@ -14,7 +14,7 @@ const at = (ms: number): bigint => T0 + BigInt(ms) * MS;
 const KEY = create(StrokeKeySchema, { author: 2, epoch: 1, number: 1 });
 const stroke = (over: Partial<Stroke> = {}, on: On = On.FROZEN): Stroke => ({
   id: '2.1.1', author: 2, epoch: 1, number: 1, tool: Tool.PEN, feed: 'field', frame: create(FrameRefSchema, { feed: 'field', capture: at(0), surface: on }), width: 34, began: at(100),
-  points: [{ x: 100, y: 200, pressure: 255 }], spans: [], text: '', reference: undefined, fades: false, fadeFrom: null, pinned: false, appeared: 0 as PerfMs, phase: 'dry', ...over,
+  points: [{ x: 100, y: 200, pressure: 255 }], spans: [], text: '', reference: undefined, fades: false, received: null, fadeFrom: null, pinned: false, appeared: 0 as PerfMs, phase: 'dry', ...over,
 });
 const xform = (ms: number, state: TrackState, tx = 0, still = '') => create(XformFrameSchema, { feed: 'field', capture: at(ms), anchors: [{ strokes: [KEY], state, a: 1, b: 0, tx, ty: 0, still }] });
 const shown = (ms: number, state = FeedState.LIVE) => ({ feed: 'field', capture: at(ms), state });
