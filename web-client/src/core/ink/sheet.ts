@@ -213,7 +213,7 @@ export class Sheet {
       const stroke = this.strokeOf(op.body.value, 'pending', null);
       if (stroke) out.push({ ...stroke, pinned: pins.get(id) ?? false });
     }
-    for (const w of this.wet.values()) out.push({ ...w.stroke, points: w.points.filter(Boolean) });
+    for (const w of this.wet.values()) out.push({ ...w.stroke, points: w.points.filter(Boolean), spans: w.spans });
     return out;
   }
 
