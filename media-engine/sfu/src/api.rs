@@ -24,8 +24,9 @@ pub struct PeerId(pub u64);
 pub enum PeerKind {
     /// A page: 5 video slots, 8 voice slots, its own voice, four data channels.
     Client,
-    /// A player: one video, and no say in what it shows; with `hear`, all who speak mixed on one track.
-    Whep { feed: FeedId, layer: LayerId },
+    /// A player: one video, and no say in what it shows; with `hear`, all who speak mixed on one track. `layer`: exactly this
+    /// one; `None`: what its line carries.
+    Whep { feed: FeedId, layer: Option<LayerId> },
     /// A camera that publishes one video, H.264 or VP8, which becomes the layer `high` of this feed; its sound is
     /// declined. The offer is the permission: to take it away, remove the peer. The newest publisher of a feed takes the
     /// place of the one before.
@@ -86,6 +87,58 @@ pub enum VideoCodec {
     #[default]
     H264,
     Vp8,
+}
+
+/// What a video slot is to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    pub feed: FeedId,
+    /// The best that it may be.
+    pub layer: LayerId,
+    /// This layer whatever the line carries.
+    pub fixed: bool,
+    /// How wide the picture is drawn, in pixels of the screen: no layer is sent that is larger than needed. 0: not told.
+    pub width: u32,
+}
+
+impl Wish {
+    /// The best there is of a feed, as the line allows.
+    pub fn of(feed: FeedId) -> Self {
+        Wish { feed, layer: LayerId::High, fixed: false, width: 0 }
+    }
+}
+
+/// One layer that a feed comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerSpec {
+    pub layer: LayerId,
+    /// Pixels.
+    pub width: u32,
+    /// What it costs while nobody watches it and nothing can be measured. 0: not known.
+    pub bps: u32,
+}
+
+/// Why a slot gets the layer that it gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Why {
+    /// As wished.
+    #[default]
+    Wished,
+    /// It is drawn small.
+    Size,
+    /// The line carries no more.
+    Line,
+}
+
+impl Why {
+    /// Stable word for messages.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Why::Wished => "wished",
+            Why::Size => "size",
+            Why::Line => "line",
+        }
+    }
 }
 
 /// The same moment on two clocks: this process's and the case timeline's.
@@ -222,6 +275,10 @@ pub struct PeerStats {
     pub keyframes: u64,
     /// Data messages not sent because its channel was full.
     pub data_dropped: u64,
+    /// What its line is estimated to carry, bit/s. `None`: it does not tell what arrives.
+    pub estimate_bps: Option<u64>,
+    /// How long the oldest packet of a picture has been waiting for its line.
+    pub waiting: Duration,
 }
 
 /// What the server hears. `Data`, `Stats` and `Voice` are dropped (newest first) when the server does not take them;
@@ -282,6 +339,13 @@ pub enum SfuEvent {
     Stats {
         peer: PeerId,
         stats: PeerStats,
+    },
+    /// What a slot gets from now on. `None`: nothing, because the line carries not even the least; it comes back by itself.
+    Shown {
+        peer: PeerId,
+        slot: u8,
+        layer: Option<LayerId>,
+        why: Why,
     },
     /// The feed of a publisher began to send pictures (`up`), or has ceased: its publisher is gone or silent. `codec`: of what it
     /// sends or sent. Before `Closed` of the publisher.

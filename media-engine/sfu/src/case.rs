@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use annotation::id::FeedId;
 use link::id::LayerId;
 
-use crate::api::{FeedPacket, Moment, PeerId, VideoCodec};
+use crate::api::{FeedPacket, LayerSpec, Moment, PeerId, VideoCodec};
 use crate::route::codec::begins_keyframe;
 use crate::route::gop::{Gop, LayerPacket};
 use crate::route::keyframe::Asking;
+use crate::route::meter::Meter;
 use crate::route::rtp::{self, Extender};
 use crate::timing::capture_of;
 
@@ -21,13 +22,15 @@ pub(crate) const LAYERS_MAX: usize = 96;
 pub(crate) struct Case {
     pub(crate) peers: BTreeSet<PeerId>,
     pub(crate) layers: BTreeMap<(FeedId, LayerId), Layer>,
+    /// What each feed comes in, as told; best first.
+    pub(crate) specs: BTreeMap<FeedId, Vec<LayerSpec>>,
     /// When each speaker was last loud.
     pub(crate) loud: BTreeMap<PeerId, Instant>,
 }
 
 impl Case {
     pub(crate) fn is_empty(&self) -> bool {
-        self.peers.is_empty() && self.layers.is_empty()
+        self.peers.is_empty() && self.layers.is_empty() && self.specs.is_empty()
     }
 }
 
@@ -37,6 +40,7 @@ pub(crate) struct Layer {
     pub(crate) codec: VideoCodec,
     pub(crate) asking: Asking,
     pub(crate) gop: Gop,
+    pub(crate) meter: Meter,
     /// (peer, slot) that show it, whether or not they have begun.
     pub(crate) viewers: BTreeSet<(PeerId, u8)>,
     /// Who publishes it; `None`: the room's engine, or nobody.
@@ -130,6 +134,7 @@ impl Layer {
         if packet.begins_keyframe {
             self.asking.satisfied();
         }
+        self.meter.handle_packet(now, packet.payload.len());
         self.gop.push(now, packet.clone());
         Some(Ingested { packet, restarted })
     }

@@ -25,7 +25,7 @@ pub fn offers(engine: &mut Engine, now: Instant, bytes: &[u8]) {
     let Ok(sdp) = std::str::from_utf8(bytes) else { return };
     let Ok(case) = CaseId::parse("fuzz") else { return };
     let Ok(scope) = FeedId::parse("scope") else { return };
-    let watched = PeerKind::Whep { feed: FeedId::program(), layer: LayerId::High };
+    let watched = PeerKind::Whep { feed: FeedId::program(), layer: Some(LayerId::High) };
     for kind in [PeerKind::Client, watched, PeerKind::Whip { feed: scope }] {
         // A refusal is as good as an answer.
         let _ = engine.handle_offer(now, PeerId(1), case.clone(), kind, Grants::default(), sdp);

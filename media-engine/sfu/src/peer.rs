@@ -10,8 +10,11 @@ use bytes::Bytes;
 use link::id::{CaseId, LayerId};
 
 use crate::adapter::Conn;
-use crate::api::{Grants, Limits, PeerKind};
+use crate::api::{Grants, Limits, PeerKind, VideoCodec, Why, Wish};
 use crate::engine::publish::Publication;
+use crate::route::gop::LayerPacket;
+use crate::route::keyframe::Patience;
+use crate::route::layer::{Chooser, Line};
 use crate::route::rewrite::SeqRewrite;
 use crate::voice::levels::Level;
 use crate::voice::slots::VoiceSlots;
@@ -69,15 +72,29 @@ impl Budget {
 #[derive(Debug, Default)]
 pub(crate) struct VideoSlot {
     /// What it is to show, whether or not it may now.
-    pub(crate) what: Option<(FeedId, LayerId)>,
+    pub(crate) wish: Option<Wish>,
+    /// The layer it is counted among the viewers of.
+    pub(crate) on: Option<LayerId>,
+    /// A better one, whose keyframe it waits for; it is counted there too. Since when.
+    pub(crate) next: Option<(LayerId, Instant)>,
+    /// Packets of `on` that wait a moment for that keyframe, because it may be of the same picture. When each is due.
+    pub(crate) held: VecDeque<(Instant, VideoCodec, LayerPacket)>,
+    /// What was told of it.
+    pub(crate) told: (Option<LayerId>, Why),
     pub(crate) seq: SeqRewrite,
     /// Capture time of the newest packet sent: what comes next must be later.
     pub(crate) newest: Option<CaptureTime>,
+    pub(crate) patience: Patience,
     /// The peer cannot decode what it was given; said once.
     pub(crate) refused: bool,
 }
 
 impl VideoSlot {
+    /// The feed and the layer that it gets.
+    pub(crate) fn what(&self) -> Option<(FeedId, LayerId)> {
+        Some((self.wish.as_ref()?.feed.clone(), self.on?))
+    }
+
     pub(crate) fn may_begin(&self, capture: CaptureTime) -> bool {
         self.newest.is_none_or(|newest| capture > newest)
     }
@@ -100,6 +117,8 @@ pub(crate) struct Peer {
     /// First picture sent to it since its last datagram.
     unanswered: Option<Instant>,
     pub(crate) video: Vec<VideoSlot>,
+    pub(crate) chooser: Chooser,
+    pub(crate) line: Line,
     pub(crate) voice: VoiceSlots,
     pub(crate) level: Level,
     pub(crate) publication: Option<Publication>,
@@ -137,6 +156,8 @@ impl Peer {
             heard: now,
             unanswered: None,
             video: (0..videos).map(|_| VideoSlot::default()).collect(),
+            chooser: Chooser::default(),
+            line: Line::default(),
             voice: VoiceSlots::new(voices),
             level: Level::default(),
             publication: None,
@@ -180,7 +201,8 @@ impl Peer {
     pub(crate) fn poll_timeout(&self, limits: &Limits) -> Instant {
         let soonest = self.conn.poll_timeout().min(self.gives_up_at(limits));
         let silent = self.publication.as_ref().and_then(Publication::poll_timeout);
-        self.level.poll_timeout().into_iter().chain(silent).fold(soonest, Instant::min)
+        let held = self.video.iter().filter_map(|v| v.held.front().map(|(due, ..)| *due));
+        self.level.poll_timeout().into_iter().chain(silent).chain(held).fold(soonest, Instant::min)
     }
 
     /// Holds a reliable message back. False: too much is waiting already.

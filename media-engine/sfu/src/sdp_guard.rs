@@ -205,7 +205,7 @@ mod tests {
     const PLAYER: &str = include_str!("../tests/data/whep-offer.sdp");
 
     fn whep() -> PeerKind {
-        PeerKind::Whep { feed: FeedId::program(), layer: LayerId::High }
+        PeerKind::Whep { feed: FeedId::program(), layer: Some(LayerId::High) }
     }
 
     #[test]

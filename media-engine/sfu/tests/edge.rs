@@ -126,7 +126,7 @@ fn watch(sfu: SfuHandle, mut events: Events) {
     let mut api = rtc.sdp_api();
     api.add_media(str0m::media::MediaKind::Video, str0m::media::Direction::RecvOnly, None, None, None);
     let (offer, pending) = api.apply().expect("an offer");
-    let kind = PeerKind::Whep { feed: FeedId::program(), layer: LayerId::High };
+    let kind = PeerKind::Whep { feed: FeedId::program(), layer: Some(LayerId::High) };
     let grants = Grants { see: true, ..Grants::default() };
     let answer = wait(sfu.offer(PeerId(1), case(), kind, grants, offer.to_sdp_string())).expect("an answer");
     let answer = str0m::change::SdpAnswer::from_sdp_string(&answer).expect("readable");

@@ -51,6 +51,7 @@ impl Directory {
             | SfuEvent::ChannelOpen { peer, .. }
             | SfuEvent::Data { peer, .. }
             | SfuEvent::VoiceSlot { peer, .. }
+            | SfuEvent::Shown { peer, .. }
             | SfuEvent::Stats { peer, .. } => self.numbered(case_number(*peer)),
             _ => None,
         }

@@ -5,6 +5,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use link::frame::FeedState;
+use link::id::LayerId;
 use sfu::PeerStats;
 
 use super::directory::Directory;
@@ -61,6 +62,8 @@ pub struct PeerFigures {
     pub media_up: bool,
     pub stats: PeerStats,
     pub report: ClientReport,
+    /// Of its first picture.
+    pub layer: Option<LayerId>,
 }
 
 /// Everything, as text.
@@ -124,10 +127,23 @@ pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, s
         }
     }
     type OfPeer<'a> = (&'static str, &'static str, &'static str, &'a dyn Fn(&PeerFigures) -> Option<f64>);
-    let of_peer: [OfPeer<'_>; 12] = [
+    let of_peer: [OfPeer<'_>; 15] = [
         ("shirube_peer_media_up", "gauge", "Its media path is up.", &|p| Some(f64::from(u8::from(p.media_up)))),
         ("shirube_peer_rtt_seconds", "gauge", "Round trip of the media path.", &|p| p.stats.rtt.map(|d| d.as_secs_f64())),
         ("shirube_peer_loss_ratio", "gauge", "Share of our packets lost on the way.", &|p| p.stats.loss.map(f64::from)),
+        ("shirube_peer_estimate_bits_per_second", "gauge", "What its line is estimated to carry.", &|p| {
+            p.stats.estimate_bps.map(|bps| bps as f64)
+        }),
+        ("shirube_peer_waiting_seconds", "gauge", "How long the oldest packet of a picture waits for its line.", &|p| {
+            Some(p.stats.waiting.as_secs_f64())
+        }),
+        ("shirube_peer_layer", "gauge", "Layer of its first picture: 3 high, 2 mid, 1 low, 0 paused or none.", &|p| {
+            Some(p.layer.map_or(0.0, |layer| match layer {
+                LayerId::High => 3.0,
+                LayerId::Mid => 2.0,
+                LayerId::Low => 1.0,
+            }))
+        }),
         ("shirube_peer_bytes_out_total", "counter", "Media bytes to it.", &|p| Some(p.stats.bytes_out as f64)),
         ("shirube_peer_bytes_in_total", "counter", "Media bytes from it.", &|p| Some(p.stats.bytes_in as f64)),
         ("shirube_peer_nacks_total", "counter", "Retransmissions it asked for.", &|p| Some(p.stats.nacks as f64)),

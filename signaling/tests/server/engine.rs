@@ -36,7 +36,15 @@ fn feed(id: &str) -> FeedInfo {
 }
 
 fn layer(feed: &str, layer: &str, ssrc: u32) -> LayerInfo {
-    LayerInfo { feed: feed.into(), layer: layer.into(), ssrc, codec: "H264".into(), width: 1280, height: 720 }
+    LayerInfo {
+        feed: feed.into(),
+        layer: layer.into(),
+        ssrc,
+        codec: "H264".into(),
+        width: 1280,
+        height: 720,
+        bitrate_bps: 1_000_000,
+    }
 }
 
 pub(crate) fn hello(case: &str) -> Hello {

@@ -46,7 +46,9 @@ async fn sg26_a_vendor_is_sent_health_and_neither_people_nor_ink() {
     assert_eq!(vendor.refusal().await.code, "denied.role");
     vendor.say(client::Body::Ink(InkPacket { version: 1, ..Default::default() })).await;
     assert_eq!(vendor.refusal().await.code, "denied.role");
-    vendor.say(client::Body::Select(Select { slot: 0, feed: "program".into(), layer: "high".into() })).await;
+    vendor
+        .say(client::Body::Select(Select { slot: 0, feed: "program".into(), layer: "high".into(), ..Default::default() }))
+        .await;
     assert_eq!(vendor.refusal().await.code, "denied.role");
     server.stop().await;
 }
@@ -150,7 +152,9 @@ async fn sg28_feeds_that_come_and_go_are_told_and_chosen_by_name_and_layer() {
     let names = |feeds: Vec<signaling::wire::FeedInfo>| feeds.into_iter().map(|f| f.feed).collect::<Vec<_>>();
     assert_eq!(names(desk.until("the feeds", list).await), ["program", "field", "fluoro"]);
 
-    let select = |slot, feed: &str, layer: &str| client::Body::Select(Select { slot, feed: feed.into(), layer: layer.into() });
+    let select = |slot, feed: &str, layer: &str| {
+        client::Body::Select(Select { slot, feed: feed.into(), layer: layer.into(), ..Default::default() })
+    };
     let assign = |body| match body {
         said::Body::Assign(a) => Some(Ok((a.slot, a.feed, a.layer))),
         said::Body::Refused(r) => Some(Err(r.code)),

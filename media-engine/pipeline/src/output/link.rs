@@ -45,6 +45,8 @@ pub struct LayerSpec {
     pub layer: LayerId,
     pub width: u32,
     pub height: u32,
+    /// As configured.
+    pub bitrate_bps: u32,
     /// Proposed; the server confirms or changes it.
     pub ssrc: u32,
 }
@@ -58,6 +60,7 @@ impl LayerSpec {
             codec: "H264".into(),
             width: self.width,
             height: self.height,
+            bitrate_bps: self.bitrate_bps,
         }
     }
 

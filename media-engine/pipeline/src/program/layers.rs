@@ -41,7 +41,8 @@ pub struct LayerPlan {
     every: u64,
 }
 
-/// The program at full, half and quarter size (the last at half rate), and each single feed at its own size.
+/// The program at full, half and quarter size (the last at half rate), and each single feed at its own size. Half the size
+/// for a line of 1 Mbit/s, a quarter for one of 0.3 Mbit/s, each with a voice beside it.
 /// `program`: size, cadence and bitrate of the full program. `first_ssrc`: proposed for the first layer, the others follow.
 pub fn plan(program: EncoderSettings, singles: &[(FeedId, Geometry, Period)], first_ssrc: u32) -> Vec<LayerPlan> {
     let mut plans: Vec<LayerPlan> = Vec::new();
@@ -52,6 +53,7 @@ pub fn plan(program: EncoderSettings, singles: &[(FeedId, Geometry, Period)], fi
                 layer,
                 width: size.width as u32,
                 height: size.height as u32,
+                bitrate_bps: bps,
                 ssrc: first_ssrc.wrapping_add(plans.len() as u32),
             };
             let settings = EncoderSettings { kind: program.kind, size, period: slower(period, every), bitrate_bps: bps };
@@ -61,10 +63,10 @@ pub fn plan(program: EncoderSettings, singles: &[(FeedId, Geometry, Period)], fi
     let smaller = |n: usize| Geometry::new((program.size.width / n) & !1, (program.size.height / n) & !1);
     add(FeedId::program(), LayerId::High, LayerOf::Program, program.size, program.size, program.period, 1, bps);
     if let Some(size) = smaller(2) {
-        add(FeedId::program(), LayerId::Mid, LayerOf::Program, program.size, size, program.period, 1, (bps / 3).max(100_000));
+        add(FeedId::program(), LayerId::Mid, LayerOf::Program, program.size, size, program.period, 1, (bps / 4).max(100_000));
     }
     if let Some(size) = smaller(4) {
-        add(FeedId::program(), LayerId::Low, LayerOf::Program, program.size, size, program.period, 2, (bps / 10).max(100_000));
+        add(FeedId::program(), LayerId::Low, LayerOf::Program, program.size, size, program.period, 2, (bps / 25).max(100_000));
     }
     for (index, (feed, size, period)) in singles.iter().enumerate() {
         let (frames, seconds) = period.rate();

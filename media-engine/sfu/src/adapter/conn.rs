@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use annotation::time::CaptureTime;
 use bytes::Bytes;
+use str0m::bwe::{Bitrate, BweKind};
 use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::format::Codec;
@@ -20,6 +21,13 @@ use crate::api::{Channel, PeerId, PeerStats, VideoCodec};
 
 /// Outputs of one drain. More means that something turns in circles.
 const DRAIN_MAX: usize = 20_000;
+
+/// str0m tells its figures this often; every so many times they are passed on, the other times only the estimate.
+pub(super) const STATS_EVERY: Duration = Duration::from_millis(200);
+const LINES_PER_STATS: u32 = 5;
+
+/// Where an estimate begins anew: the first questions are three and six times this.
+const ANEW_BPS: u64 = 100_000;
 
 /// The ids str0m gave our four channels, in the order of [`Channel::ALL`].
 pub(super) type Channels = [Option<ChannelId>; 4];
@@ -83,7 +91,15 @@ pub(crate) enum ConnEvent {
         channel: Channel,
         bytes: Bytes,
     },
-    Stats(PeerStats),
+    /// About the line, five times a second; figures once a second.
+    Line {
+        estimate_bps: Option<u64>,
+        /// How long the oldest packet of a picture has been waiting for it.
+        waiting: Duration,
+        /// Share of packets lost, where a new report came.
+        loss: Option<f32>,
+        stats: Option<PeerStats>,
+    },
 }
 
 #[derive(Debug)]
@@ -139,6 +155,9 @@ pub(crate) struct Conn {
     channels: Channels,
     deadline: Instant,
     connected: bool,
+    /// The other side tells what arrives: the estimate means something.
+    tells: bool,
+    desired_bps: u64,
     stats: StatsBook,
     #[cfg(test)]
     pub(crate) panics: bool,
@@ -162,6 +181,8 @@ impl Conn {
             channels,
             deadline: now,
             connected: false,
+            tells: false,
+            desired_bps: 0,
             stats,
             #[cfg(test)]
             panics: false,
@@ -263,6 +284,28 @@ impl Conn {
         Ok(true)
     }
 
+    fn waiting(&mut self, now: Instant) -> Duration {
+        let mut api = self.rtc.direct_api();
+        let oldest =
+            self.video.iter().filter_map(|line| api.stream_tx_by_mid(line.mid, None)?.queue_info()?.first_unsent()).min();
+        oldest.map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
+    }
+
+    /// What the line should be found to carry, if it does.
+    pub(crate) fn set_desired(&mut self, bps: u64, sink: &mut Sink<'_>) -> Result<(), Spent> {
+        if std::mem::replace(&mut self.desired_bps, bps) == bps {
+            return Ok(());
+        }
+        self.rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::from(bps));
+        self.drain(sink)
+    }
+
+    /// Forgets what the line was estimated to carry and finds it out anew.
+    pub(crate) fn ask_anew(&mut self, sink: &mut Sink<'_>) -> Result<(), Spent> {
+        self.rtc.bwe().reset(Bitrate::bps(ANEW_BPS));
+        self.drain(sink)
+    }
+
     /// Asks a publisher for a keyframe; the request leaves with the next [`Conn::handle_timeout`].
     pub(crate) fn request_keyframe(&mut self, sink: &mut Sink<'_>) -> Result<(), Spent> {
         let Some(mid) = self.published else { return Ok(()) };
@@ -356,8 +399,12 @@ impl Conn {
                 let channel = self.channel_of(data.id)?;
                 Some(ConnEvent::Data { channel, bytes: data.data.into() })
             }
+            Event::EgressBitrateEstimate(BweKind::Twcc { can_probe, .. }) => {
+                self.tells = can_probe;
+                None
+            }
             Event::MediaEgressStats(media) => {
-                self.stats.egress.insert(media.mid.to_string(), (media.nacks, media.plis + media.firs));
+                self.stats.egress.insert(media.mid, (media.nacks, media.plis + media.firs));
                 if let Some(rtt) = media.rtt {
                     self.stats.rtt = Some(rtt);
                 }
@@ -366,18 +413,24 @@ impl Conn {
                     (Some(a), Some(b)) => Some(a.max(b)),
                     (a, b) => a.or(b),
                 };
-                self.stats.packets_out.insert(media.mid.to_string(), media.packets);
+                self.stats.packets_out.insert(media.mid, media.packets);
                 None
             }
             Event::MediaIngressStats(media) => {
-                self.stats.packets_in.insert(media.mid.to_string(), media.packets);
+                self.stats.packets_in.insert(media.mid, media.packets);
                 None
             }
             Event::PeerStats(peer) => {
-                let loss = self.stats.loss.take();
-                Some(ConnEvent::Stats(PeerStats {
+                self.stats.told += 1;
+                let estimate_bps = peer.bwe_tx.filter(|_| self.tells).map(|b| b.as_u64());
+                let waiting = self.waiting(peer.timestamp);
+                if !self.stats.told.is_multiple_of(LINES_PER_STATS) {
+                    return Some(ConnEvent::Line { estimate_bps, waiting, loss: None, stats: None });
+                }
+                let loss = self.stats.loss.take().or(peer.egress_loss_fraction);
+                let stats = PeerStats {
                     rtt: peer.rtt.or(self.stats.rtt),
-                    loss: loss.or(peer.egress_loss_fraction),
+                    loss,
                     packets_out: self.stats.packets_out.values().sum(),
                     // str0m counts datagrams here, all of them.
                     bytes_out: peer.peer_bytes_tx,
@@ -386,7 +439,10 @@ impl Conn {
                     nacks: self.stats.egress.values().map(|(n, _)| n).sum(),
                     keyframes: self.stats.egress.values().map(|(_, k)| k).sum(),
                     data_dropped: 0,
-                }))
+                    estimate_bps,
+                    waiting,
+                };
+                Some(ConnEvent::Line { estimate_bps, waiting, loss, stats: Some(stats) })
             }
             _ => None,
         }
@@ -424,9 +480,10 @@ impl Conn {
 struct StatsBook {
     rtt: Option<Duration>,
     loss: Option<f32>,
-    egress: BTreeMap<String, (u64, u64)>,
-    packets_out: BTreeMap<String, u64>,
-    packets_in: BTreeMap<String, u64>,
+    egress: BTreeMap<Mid, (u64, u64)>,
+    packets_out: BTreeMap<Mid, u64>,
+    packets_in: BTreeMap<Mid, u64>,
+    told: u32,
 }
 
 fn time_of(time: SystemTime) -> Option<CaptureTime> {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use str0m::bwe::Bitrate;
 use str0m::change::SdpOffer;
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::config::{CryptoProvider, DtlsCert};
@@ -12,11 +13,14 @@ use str0m::media::{Mid, Pt};
 use str0m::rtp::Extension;
 use str0m::{Candidate, Rtc};
 
-use super::conn::{Channels, Conn, VideoLine, VoiceLine};
+use super::conn::{Channels, Conn, STATS_EVERY, VideoLine, VoiceLine};
 use super::text;
 use crate::api::{Channel, VideoCodec};
 use crate::sdp_guard::Shape;
 
+/// What a line is taken to carry until it tells: a first keyframe does not queue. Most are far better, and those that are
+/// not tell within a second.
+const ESTIMATE_FIRST_BPS: u64 = 8_000_000;
 /// Packets kept per video slot for retransmission. 2 s at 450 packets/s (4 Mbit/s); payloads are shared, so a slot costs
 /// about 100 kB of headers.
 const RTX_PACKETS_MAX: usize = 1_000;
@@ -57,7 +61,7 @@ impl Setup {
             // Neither is in str0m's own map. Ids are only a wish, the offer's count.
             .set_extension(5, Extension::PlayoutDelay)
             .set_extension(6, Extension::AbsoluteCaptureTime)
-            .set_stats_interval(Some(Duration::from_secs(1)))
+            .set_stats_interval(Some(STATS_EVERY))
             .set_sctp_max_message_size(MESSAGE_BYTES_MAX)
             .set_sctp_max_buffered_amount(DATA_BUFFER_BYTES_MAX);
         // Constrained baseline first: what our encoder writes. Baseline for those who only say that.
@@ -71,6 +75,9 @@ impl Setup {
                 .set_extension(3, Extension::TransportSequenceNumber)
                 .set_extension(4, Extension::RtpMid)
                 .set_extension(6, Extension::AbsoluteCaptureTime);
+        }
+        if !shape.video.is_empty() {
+            config = config.enable_bwe(Some(Bitrate::bps(ESTIMATE_FIRST_BPS)));
         }
         let mut rtc = config.enable_vp8(true).build(now);
         for address in &self.candidates {

@@ -9,10 +9,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use annotation::id::FeedId;
 use bytes::Bytes;
-use link::id::{CaseId, LayerId};
+use link::id::CaseId;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::api::{Channel, FeedPacket, Grants, Limits, Moment, OfferError, PeerId, PeerKind, SendError, SfuEvent};
+use crate::api::{
+    Channel, FeedPacket, Grants, LayerSpec, Limits, Moment, OfferError, PeerId, PeerKind, SendError, SfuEvent, Wish,
+};
 use crate::engine::Counters;
 
 /// How the media thread is set up.
@@ -79,7 +81,12 @@ pub(crate) enum Command {
     Assign {
         peer: PeerId,
         slot: u8,
-        what: Option<(FeedId, LayerId)>,
+        wish: Option<Wish>,
+    },
+    Layers {
+        case: CaseId,
+        feed: FeedId,
+        specs: Vec<LayerSpec>,
     },
     Data {
         peer: PeerId,
@@ -192,9 +199,15 @@ impl SfuHandle {
         self.send_surely(peer, Command::Grants { peer, grants }, Sure { removed: false, grants: Some(grants) })
     }
 
-    /// Chooses what a page sees in a video slot, 0 to 4. `None`: nothing.
-    pub fn assign(&self, peer: PeerId, slot: u8, what: Option<(FeedId, LayerId)>) -> Result<(), SendError> {
-        self.send(Command::Assign { peer, slot, what })
+    /// Chooses what a page sees in a video slot, 0 to 4. `None`: nothing. Which layer it gets is told by
+    /// [`SfuEvent::Shown`].
+    pub fn assign(&self, peer: PeerId, slot: u8, wish: Option<Wish>) -> Result<(), SendError> {
+        self.send(Command::Assign { peer, slot, wish })
+    }
+
+    /// What a feed comes in: without it only the layer of the wish is shown. Empty: gone.
+    pub fn set_layers(&self, case: CaseId, feed: FeedId, specs: Vec<LayerSpec>) -> Result<(), SendError> {
+        self.send(Command::Layers { case, feed, specs })
     }
 
     /// Sends one message. Before the channel is open, or when the peer's buffer is full: dropped and counted on `ink`, `eph`

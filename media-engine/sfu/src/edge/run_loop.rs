@@ -29,6 +29,8 @@ const KEPT_MAX: usize = 65_536;
 /// Commands, and batches of datagrams, taken in one turn of the loop: neither starves the other, nor the deadlines.
 const COMMANDS_PER_TURN: usize = 512;
 const BATCHES_PER_TURN: usize = 16;
+/// Commands whose datagrams leave together: a picture of 4 Mbit/s is 15 packets.
+const COMMANDS_PER_BATCH: usize = 16;
 /// How soon a full event queue is tried again.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -142,7 +144,7 @@ impl RunLoop {
     /// False: the server is gone.
     fn take_commands(&mut self) -> bool {
         self.woken.store(false, Ordering::Release);
-        for _ in 0..COMMANDS_PER_TURN {
+        for n in 1..=COMMANDS_PER_TURN {
             match self.commands.try_recv() {
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
                     let now = clock::now();
@@ -151,12 +153,19 @@ impl RunLoop {
                 }
                 Ok(command) => self.handle(command),
                 Err(TryRecvError::Empty) => {
+                    self.pump();
                     self.take_sure(true);
                     return true;
                 }
             }
-            self.pump();
+            // The packets of a picture come together, and leave together.
+            if n.is_multiple_of(COMMANDS_PER_BATCH) {
+                self.pump();
+            } else {
+                self.gather();
+            }
         }
+        self.pump();
         self.take_sure(false);
         // The rest in the next turn, after the datagrams that came meanwhile.
         let _ = self.waker.wake();
@@ -197,7 +206,8 @@ impl RunLoop {
             Command::Candidate { peer, candidate } => self.engine.add_candidate(now, peer, &candidate),
             Command::Remove { peer } => self.engine.remove(now, peer),
             Command::Grants { peer, grants } => self.engine.set_grants(now, peer, grants),
-            Command::Assign { peer, slot, what } => self.engine.assign(now, peer, slot, what),
+            Command::Assign { peer, slot, wish } => self.engine.assign(now, peer, slot, wish),
+            Command::Layers { case, feed, specs } => self.engine.set_layers(now, &case, &feed, specs),
             Command::Data { peer, channel, bytes } => self.engine.send_data(now, peer, channel, bytes),
             Command::Feed(packet) => self.engine.handle_feed(now, &packet),
             Command::ForgetFeed { case, feed } => self.engine.forget_feed(now, &case, &feed),
@@ -217,6 +227,12 @@ impl RunLoop {
 
     /// Sends everything that came out of the engine.
     fn pump(&mut self) {
+        self.gather();
+        self.udp.send_all();
+    }
+
+    /// Takes everything that came out of the engine; datagrams wait for `pump`.
+    fn gather(&mut self) {
         let taps = &self.taps;
         self.engine.give_tapped(clock::now(), |case, feed, packet| {
             let Some(out) = taps.get(&(case.clone(), feed.clone())) else { return Given::Gone };
@@ -227,7 +243,7 @@ impl RunLoop {
             }
         });
         while let Some(transmit) = self.engine.poll_transmit() {
-            self.udp.send(transmit);
+            self.udp.send(&transmit);
         }
         while let Some(event) = self.kept.pop_front() {
             if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {

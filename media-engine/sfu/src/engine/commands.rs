@@ -3,13 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-use annotation::id::FeedId;
 use bytes::Bytes;
 use link::id::{CaseId, LayerId};
 
 use super::Engine;
 use crate::adapter::Sink;
-use crate::api::{Channel, CloseReason, Grants, OfferError, PeerId, PeerKind};
+use crate::api::{Channel, CloseReason, Grants, OfferError, PeerId, PeerKind, Why, Wish};
 use crate::peer::Peer;
 use crate::sdp_guard;
 
@@ -45,7 +44,7 @@ impl Engine {
                 return self.answer_again(now, id, grants, sdp);
             }
             let before = self.take_out(now, id, false);
-            shown.extend(before.into_iter().flat_map(|p| p.video).map(|v| v.what));
+            shown.extend(before.into_iter().flat_map(|p| p.video).map(|v| v.wish));
         }
         if self.peers.len() >= self.limits.peers {
             return Err(OfferError::ServerFull(self.limits.peers));
@@ -79,12 +78,16 @@ impl Engine {
         self.turn(now, id, |peer, sink| peer.conn.handle_timeout(now, sink));
         match kind {
             PeerKind::Client => {}
-            PeerKind::Whep { feed, layer } => self.assign(now, id, 0, Some((feed, layer))),
+            PeerKind::Whep { feed, layer } => {
+                let fixed = layer.is_some();
+                let wish = Wish { layer: layer.unwrap_or(LayerId::High), fixed, ..Wish::of(feed) };
+                self.assign(now, id, 0, Some(wish));
+            }
             PeerKind::Whip { feed } => self.publish(id, feed),
         }
         self.join_mix(now, id);
-        for (slot, what) in shown.into_iter().enumerate() {
-            self.assign(now, id, slot as u8, what);
+        for (slot, wish) in shown.into_iter().enumerate() {
+            self.assign(now, id, slot as u8, wish);
         }
         self.settle(now);
         if self.peers.contains_key(&id) { Ok(answer) } else { Err(OfferError::Refused("it could not be set up".into())) }
@@ -144,7 +147,7 @@ impl Engine {
         if before.see && !grants.see {
             self.withdraw_all(id);
         } else if !before.see && grants.see {
-            self.enroll_all(now, id);
+            self.weigh(now, id);
         }
         if before.hear && !grants.hear {
             self.hush(id);
@@ -156,15 +159,21 @@ impl Engine {
     }
 
     /// Chooses what a peer sees in a video slot. A slot it does not have is ignored.
-    pub fn assign(&mut self, now: Instant, id: PeerId, slot: u8, what: Option<(FeedId, LayerId)>) {
-        let Some(video) = self.peers.get(&id).and_then(|p| p.video.get(usize::from(slot))) else { return };
-        if video.what != what {
-            self.withdraw(id, slot);
-            if let Some(video) = self.peers.get_mut(&id).and_then(|p| p.video.get_mut(usize::from(slot))) {
-                video.what = what;
-                video.refused = false;
+    pub fn assign(&mut self, now: Instant, id: PeerId, slot: u8, wish: Option<Wish>) {
+        let Some(video) = self.slot(id, slot) else { return };
+        if video.wish != wish {
+            // Another size or bound of the same feed is no reason to begin anew.
+            if video.wish.as_ref().map(|w| &w.feed) != wish.as_ref().map(|w| &w.feed) {
+                self.withdraw(id, slot);
             }
-            self.enroll(now, id, slot);
+            if let Some(video) = self.slot(id, slot) {
+                if video.on.is_none() {
+                    video.told = (None, Why::Wished);
+                    video.refused = false;
+                }
+                video.wish = wish;
+            }
+            self.weigh(now, id);
         }
         self.settle(now);
     }

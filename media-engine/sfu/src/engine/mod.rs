@@ -3,6 +3,7 @@
 //! Getters; `handle_*` (something arrived); commands; `poll_*` (something must leave). **After each `handle_*` or command,
 //! `give_tapped`, poll until `poll_transmit` and `poll_event` are empty, then wait until `poll_timeout`.**
 
+mod choosing;
 mod commands;
 mod mixes;
 mod pictures;
@@ -22,6 +23,7 @@ use crate::adapter::{ConnEvent, Setup, Sink, Spent, Transmit, stun_ufrag};
 use crate::api::{CloseReason, CoreConfig, Limits, Moment, PeerId, SfuEvent};
 use crate::case::Case;
 use crate::peer::Peer;
+use crate::route::layer::Line;
 use mixes::CaseMix;
 pub use taps::Given;
 use taps::{Tap, Tapped};
@@ -46,6 +48,8 @@ pub struct Counters {
     pub layers_refused: u64,
     /// Data messages not taken because the peer said too much.
     pub floods: u64,
+    /// Keyframes that viewers asked for too often.
+    pub keyframes_denied: u64,
     /// Candidates that were none.
     pub bad_candidates: u64,
     /// Peers ended by a panic of ours.
@@ -163,6 +167,7 @@ impl Engine {
                 self.events.push_back(SfuEvent::Voice { case: peer.case.clone(), peer: id, speaking });
             }
             self.check_publisher(now, id);
+            self.check_held(now, id);
             self.turn(now, id, |peer, sink| peer.conn.handle_timeout(now, sink));
             self.flush_ctl(now, id);
         }
@@ -263,7 +268,20 @@ impl Engine {
             ConnEvent::Connected => {
                 peer.heard = now;
                 self.events.push_back(SfuEvent::Connected { peer: id });
+                self.weigh(now, id);
                 self.begin_all(now, id);
+            }
+            ConnEvent::Line { estimate_bps, waiting, loss, stats } => {
+                peer.line = Line { estimate_bps, waiting, loss };
+                if let Some(mut stats) = stats {
+                    stats.data_dropped = peer.data_dropped;
+                    self.events.push_back(SfuEvent::Stats { peer: id, stats });
+                }
+                self.weigh(now, id);
+                if let Some(peer) = self.peers.get_mut(&id) {
+                    // A report counts once.
+                    peer.line.loss = None;
+                }
             }
             ConnEvent::Hangup => self.end_soon(id, CloseReason::Hangup),
             ConnEvent::KeyframeRequest { slot } => self.handle_keyframe_request(now, id, slot),
@@ -282,10 +300,6 @@ impl Engine {
                 } else {
                     self.counters.floods += 1;
                 }
-            }
-            ConnEvent::Stats(mut stats) => {
-                stats.data_dropped = peer.data_dropped;
-                self.events.push_back(SfuEvent::Stats { peer: id, stats });
             }
         }
     }

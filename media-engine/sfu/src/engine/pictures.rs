@@ -8,7 +8,8 @@ use link::id::{CaseId, LayerId};
 use super::Engine;
 use crate::adapter::VideoWrite;
 use crate::api::{FeedPacket, PeerId, SfuEvent, VideoCodec};
-use crate::case::{Incoming, LAYERS_MAX};
+use crate::case::{Incoming, Ingested, LAYERS_MAX};
+use crate::peer::VideoSlot;
 use crate::route::gop::LayerPacket;
 
 impl Engine {
@@ -47,7 +48,7 @@ impl Engine {
         let viewers = std::mem::take(&mut layer.viewers);
         let mut waiting = false;
         for (peer, slot) in &viewers {
-            waiting |= self.forward(now, *peer, *slot, incoming.codec, &ingested.packet, ingested.restarted);
+            waiting |= self.forward(now, *peer, *slot, key.1, incoming.codec, &ingested);
         }
         if let Some(layer) = self.cases.get_mut(case_id).and_then(|c| c.layers.get_mut(key)) {
             layer.viewers = viewers;
@@ -90,28 +91,38 @@ impl Engine {
         }
     }
 
-    /// One packet into one slot. True: the slot waits for a keyframe.
-    fn forward(&mut self, now: Instant, id: PeerId, slot: u8, codec: VideoCodec, packet: &LayerPacket, restarted: bool) -> bool {
+    /// One packet of a layer into one slot. True: the slot waits for a keyframe of this layer.
+    fn forward(&mut self, now: Instant, id: PeerId, slot: u8, layer: LayerId, codec: VideoCodec, ingested: &Ingested) -> bool {
+        let packet = &ingested.packet;
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         if !peer.conn.is_connected() || peer.ending {
             return false;
         }
         let Some(video) = peer.video.get_mut(usize::from(slot)) else { return false };
-        if restarted {
-            video.seq.stop();
-        }
-        if !video.seq.is_running() {
-            if !packet.begins_keyframe || !video.may_begin(packet.capture) {
-                return !video.refused;
+        if video.on != Some(layer) {
+            if !self.arrive(now, id, slot, packet) {
+                return true;
             }
-            video.seq.begin(packet.seq);
+        } else {
+            if ingested.restarted {
+                video.seq.stop();
+            }
+            if !video.seq.is_running() {
+                if !packet.begins_keyframe || !video.may_begin(packet.capture) {
+                    return !video.refused;
+                }
+                video.seq.begin(packet.seq);
+            } else if video.next.is_some() {
+                self.hold(now, id, slot, codec, packet);
+                return false;
+            }
         }
         self.write(now, id, slot, codec, std::slice::from_ref(packet));
         false
     }
 
     /// Writes packets into a slot that has begun, in one turn.
-    fn write(&mut self, now: Instant, id: PeerId, slot: u8, codec: VideoCodec, packets: &[LayerPacket]) {
+    pub(super) fn write(&mut self, now: Instant, id: PeerId, slot: u8, codec: VideoCodec, packets: &[LayerPacket]) {
         let taken = self.turn(now, id, |peer, sink| {
             let index = usize::from(slot);
             let mut taken = true;
@@ -148,9 +159,14 @@ impl Engine {
 
     /// The peer asked for a keyframe by PLI or FIR.
     pub(super) fn handle_keyframe_request(&mut self, now: Instant, id: PeerId, slot: usize) {
-        let Some(peer) = self.peers.get(&id) else { return };
-        let Some(what) = peer.video.get(slot).and_then(|v| v.what.clone()) else { return };
-        if !peer.grants.see {
+        let Some(peer) = self.peers.get_mut(&id).filter(|p| p.grants.see) else { return };
+        let Some(video) = peer.video.get_mut(slot) else { return };
+        let Some(what) = video.what() else { return };
+        let layer = self.cases.get(&peer.case).and_then(|c| c.layers.get(&what));
+        let alone = layer.is_none_or(|l| l.watchers() < 2);
+        // Who waits for his first picture has not had one yet.
+        if !alone && video.seq.is_running() && !video.patience.hears(now) {
+            self.counters.keyframes_denied += 1;
             return;
         }
         let case = peer.case.clone();
@@ -159,8 +175,10 @@ impl Engine {
 
     /// Its line was cut: nothing that it is sent can be decoded before the next keyframe, so it is not left to find that out.
     pub(super) fn refresh(&mut self, now: Instant, id: PeerId) {
-        for slot in 0..usize::from(self.n_slots(id)) {
-            self.handle_keyframe_request(now, id, slot);
+        let Some(peer) = self.peers.get(&id).filter(|p| p.grants.see) else { return };
+        let (case, shown) = (peer.case.clone(), peer.video.iter().filter_map(VideoSlot::what).collect::<Vec<_>>());
+        for what in shown {
+            self.want_keyframe(now, &case, &what);
         }
     }
 
@@ -185,24 +203,16 @@ impl Engine {
         }
     }
 
-    /// Counts a slot among those who watch its layer, if it shows one and the peer may see, and begins it.
-    pub(super) fn enroll(&mut self, now: Instant, id: PeerId, slot: u8) {
-        let Some(peer) = self.peers.get(&id).filter(|p| p.grants.see) else { return };
-        let Some(what) = peer.video.get(usize::from(slot)).and_then(|v| v.what.clone()) else { return };
-        let case = peer.case.clone();
-        let layers = &mut self.cases.entry(case.clone()).or_default().layers;
-        if layers.len() >= LAYERS_MAX && !layers.contains_key(&what) {
-            self.counters.layers_refused += 1;
-            return;
+    /// Counts a slot among those who watch a layer of what it wishes for, and begins it.
+    pub(super) fn enroll(&mut self, now: Instant, id: PeerId, slot: u8, layer: LayerId) {
+        let Some(video) = self.slot(id, slot) else { return };
+        let Some(wish) = &video.wish else { return };
+        let what = (wish.feed.clone(), layer);
+        video.on = Some(layer);
+        let Some(case) = self.peers.get(&id).map(|p| p.case.clone()) else { return };
+        if self.join_layer(&case, &what, (id, slot)) {
+            self.begin(now, id, slot);
         }
-        let layer = layers.entry(what.clone()).or_default();
-        let before = layer.watchers();
-        layer.viewers.insert((id, slot));
-        let count = layer.watchers();
-        if count != before {
-            self.events.push_back(SfuEvent::Watchers { case, feed: what.0, layer: what.1, count });
-        }
-        self.begin(now, id, slot);
     }
 
     /// First picture for a slot: replayed when there is a young keyframe, else asked for.
@@ -210,7 +220,7 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&id).filter(|p| p.grants.see && p.conn.is_connected()) else { return };
         let case = peer.case.clone();
         let Some(video) = peer.video.get_mut(usize::from(slot)).filter(|v| !v.seq.is_running()) else { return };
-        let Some(what) = video.what.clone() else { return };
+        let Some(what) = video.what() else { return };
         let Some(layer) = self.cases.get(&case).and_then(|c| c.layers.get(&what)) else { return };
         let replay = layer.gop.replay(now);
         match replay.first() {
@@ -229,39 +239,30 @@ impl Engine {
         }
     }
 
-    pub(super) fn enroll_all(&mut self, now: Instant, id: PeerId) {
-        for slot in 0..self.n_slots(id) {
-            self.enroll(now, id, slot);
-        }
-    }
-
     pub(super) fn withdraw_all(&mut self, id: PeerId) {
         for slot in 0..self.n_slots(id) {
             self.withdraw(id, slot);
         }
     }
 
-    fn n_slots(&self, id: PeerId) -> u8 {
+    pub(super) fn n_slots(&self, id: PeerId) -> u8 {
         self.peers.get(&id).map_or(0, |p| p.video.len() as u8)
+    }
+
+    pub(super) fn slot(&mut self, id: PeerId, slot: u8) -> Option<&mut VideoSlot> {
+        self.peers.get_mut(&id)?.video.get_mut(usize::from(slot))
     }
 
     /// The slot shows nothing from now on. What it was to show stays noted.
     pub(super) fn withdraw(&mut self, id: PeerId, slot: u8) {
-        let Some(peer) = self.peers.get_mut(&id) else { return };
-        let Some(video) = peer.video.get_mut(usize::from(slot)) else { return };
+        let Some(video) = self.slot(id, slot) else { return };
         video.seq.stop();
-        let Some(what) = video.what.clone() else { return };
-        let Some(case) = self.cases.get_mut(&peer.case) else { return };
-        let Some(layer) = case.layers.get_mut(&what) else { return };
-        let before = layer.watchers();
-        layer.viewers.remove(&(id, slot));
-        let count = layer.watchers();
-        if layer.is_idle() {
-            case.layers.remove(&what);
-        }
-        if count != before {
-            let case = peer.case.clone();
-            self.events.push_back(SfuEvent::Watchers { case, feed: what.0, layer: what.1, count });
+        video.held.clear();
+        let layers = [video.on.take(), video.next.take().map(|n| n.0)];
+        let Some(feed) = video.wish.as_ref().map(|w| w.feed.clone()) else { return };
+        let Some(case) = self.peers.get(&id).map(|p| p.case.clone()) else { return };
+        for layer in layers.into_iter().flatten() {
+            self.leave_layer(&case, &(feed.clone(), layer), (id, slot));
         }
     }
 }

@@ -36,9 +36,48 @@ impl Asking {
     }
 }
 
+/// A viewer who asks on and on waits longer each time, up to this.
+const PATIENCE_MAX: Duration = Duration::from_secs(4);
+/// Who has not asked for so long is heard at once again.
+const FORGIVEN: Duration = Duration::from_secs(10);
+
+/// What one viewer may ask for where others watch the same layer: a keyframe is dear to all of them, so that a line which
+/// loses what retransmission cannot repair must not have one whenever it likes. A request that is not heard is not kept: a
+/// browser repeats it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Patience {
+    heard: Option<Instant>,
+    wait: Duration,
+}
+
+impl Patience {
+    /// A viewer asks. True: it is heard.
+    pub(crate) fn hears(&mut self, now: Instant) -> bool {
+        let since = self.heard.map(|at| now.saturating_duration_since(at));
+        match since {
+            Some(since) if since < self.wait => return false,
+            Some(since) if since < FORGIVEN => self.wait = (self.wait * 2).min(PATIENCE_MAX),
+            _ => self.wait = ASK_EVERY,
+        }
+        self.heard = Some(now);
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_asks_on_and_on_is_heard_ever_more_rarely_and_forgiven() {
+        let start = Instant::now();
+        let mut patience = Patience::default();
+        let heard: Vec<u64> =
+            (0..300u64).map(|n| n * 100).filter(|ms| patience.hears(start + Duration::from_millis(*ms))).collect();
+        assert_eq!(heard, [0, 500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500]);
+        assert!(patience.hears(start + Duration::from_secs(60)));
+        assert!(patience.hears(start + Duration::from_millis(60_500)), "short again");
+    }
 
     #[test]
     fn many_wants_are_one_request_per_half_second() {

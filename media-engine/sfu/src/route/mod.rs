@@ -3,5 +3,7 @@
 pub(crate) mod codec;
 pub(crate) mod gop;
 pub(crate) mod keyframe;
+pub(crate) mod layer;
+pub(crate) mod meter;
 pub(crate) mod rewrite;
 pub(crate) mod rtp;

@@ -2,6 +2,7 @@
 #![allow(clippy::disallowed_methods)] // Virtual time, too, begins at some instant.
 
 mod camera;
+mod lines;
 mod publishing;
 mod viewer;
 mod world;
@@ -67,7 +68,9 @@ fn pictures_carry_capture_time_and_are_shown_without_delay() {
         let capture = picture.capture.expect("abs-capture-time");
         assert!(capture.rtp_90khz().abs_diff(picture.timestamp) <= 1, "its capture time is its timestamp");
         let age = world.timeline(picture.at).since(capture);
-        assert!(age >= world::ENCODING && age < world::ENCODING + ms(10), "{age:?}");
+        // The first picture shares the line with the question what it carries.
+        let waits = if picture.at < world.at(ms(100)) { ms(40) } else { ms(10) };
+        assert!(age >= world::ENCODING && age < world::ENCODING + waits, "{age:?}");
     }
 }
 
@@ -174,6 +177,36 @@ fn a_storm_of_requests_is_two_keyframes_a_second() {
 }
 
 #[test]
+fn a_viewer_that_cannot_be_helped_costs_the_others_a_keyframe_every_four_seconds_at_most() {
+    let mut world = World::new(20);
+    let clean = world.page(ALL, ms(5));
+    let lossy = world.page(ALL, ms(30));
+    for page in [clean, lossy] {
+        world.show(page, 0, "program");
+    }
+    world.source("program");
+    world.run(ms(1_500));
+    let asked = world.keyframes_asked("program");
+    world.lose(lossy, 0.10);
+    for _ in 0..300 {
+        // What a browser does all the time while it waits for a picture to begin with.
+        world.request_keyframe(lossy, 0);
+        world.run(ms(100));
+    }
+    let cost = world.keyframes_asked("program") - asked;
+    assert!((5..=10).contains(&cost), "{cost} in 30 s");
+    world.viewer(clean).assert_unbroken(0);
+    // Alone, it costs nobody anything.
+    world.show_nothing(clean, 0);
+    let asked = world.keyframes_asked("program");
+    for _ in 0..40 {
+        world.request_keyframe(lossy, 0);
+        world.run(ms(50));
+    }
+    assert!(world.keyframes_asked("program") - asked >= 3);
+}
+
+#[test]
 fn a_voice_reaches_those_who_may_hear_and_only_while_it_may_speak() {
     let mut world = World::new(9);
     let mentor = world.page(ALL, ms(20));
@@ -212,6 +245,16 @@ fn a_voice_reaches_those_who_may_hear_and_only_while_it_may_speak() {
         assert_eq!(pair[1].seq, pair[0].seq + 1);
         assert!(pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32 > 0);
     }
+}
+
+#[test]
+fn an_opus_answer_has_in_band_repair_and_redundancy() {
+    let mut world = World::new(21);
+    let page = world.page(ALL, ms(5));
+    let answer = world.viewer(page).answer.clone();
+    let voice_out = answer.split("m=audio").last().expect("a voice line");
+    assert!(voice_out.contains("useinbandfec=1"), "{voice_out}");
+    assert!(voice_out.contains("red/48000/2"), "{voice_out}");
 }
 
 #[test]
@@ -377,7 +420,7 @@ fn after_a_cut_a_page_is_given_a_keyframe_as_soon_as_it_is_heard() {
 fn a_page_on_a_whole_line_and_a_player_that_seldom_reports_have_not_returned_from_anywhere() {
     let mut world = World::new(32);
     let page = world.page(ALL, ms(20));
-    let kind = PeerKind::Whep { feed: feed("program"), layer: link::id::LayerId::High };
+    let kind = PeerKind::Whep { feed: feed("program"), layer: Some(link::id::LayerId::High) };
     let player = world.player(kind, Grants { see: true, hear: false, speak: false }, ms(20));
     world.show(page, 0, "program");
     world.run(ms(3_000));
@@ -393,7 +436,7 @@ fn a_page_on_a_whole_line_and_a_player_that_seldom_reports_have_not_returned_fro
 #[test]
 fn a_player_is_shown_its_feed() {
     let mut world = World::new(17);
-    let kind = PeerKind::Whep { feed: feed("program"), layer: link::id::LayerId::High };
+    let kind = PeerKind::Whep { feed: feed("program"), layer: Some(link::id::LayerId::High) };
     let player = world.player(kind, Grants { see: true, ..Grants::default() }, ms(10));
     world.source("program");
     world.run(ms(1_000));
@@ -438,7 +481,7 @@ fn a_page_that_moves_and_restarts_ice_goes_on_where_it_was() {
 #[test]
 fn a_player_that_hears_gets_all_who_speak_on_one_track() {
     let mut world = World::new(20);
-    let kind = || PeerKind::Whep { feed: feed("program"), layer: link::id::LayerId::High };
+    let kind = || PeerKind::Whep { feed: feed("program"), layer: Some(link::id::LayerId::High) };
     let deaf = world.player(kind(), Grants { see: true, ..Grants::default() }, ms(10));
     let player = world.player(kind(), Grants { see: true, hear: true, speak: false }, ms(10));
     let (mentor, room) = (world.page(ALL, ms(20)), world.page(ALL, ms(5)));

@@ -23,8 +23,10 @@ pub(crate) struct Picture {
     pub(crate) seq: u64,
     pub(crate) timestamp: u32,
     pub(crate) keyframe: bool,
-    /// Number of the source that the payload names.
+    /// Number of the source and of the frame that the payload names.
     pub(crate) feed: u8,
+    pub(crate) frame: u32,
+    pub(crate) marker: bool,
     pub(crate) playout_delay: Option<(u64, u64)>,
     pub(crate) capture: Option<CaptureTime>,
 }
@@ -55,6 +57,7 @@ pub(crate) struct Viewer {
     data: Vec<(Channel, Vec<u8>)>,
     spoken: u64,
     pub(crate) camera: Option<Camera>,
+    pub(crate) answer: String,
 }
 
 impl Viewer {
@@ -133,6 +136,7 @@ impl Viewer {
             data: Vec::new(),
             spoken: 0,
             camera,
+            answer: String::new(),
         };
         (viewer, text)
     }
@@ -150,6 +154,7 @@ impl Viewer {
     }
 
     pub(crate) fn accept(&mut self, answer: &str) {
+        self.answer = answer.to_owned();
         let answer = str0m::change::SdpAnswer::from_sdp_string(answer).expect("an answer");
         let pending = self.pending.take().expect("an offer was made");
         self.rtc.sdp_api().accept_answer(pending, answer).expect("acceptable");
@@ -283,6 +288,8 @@ impl Viewer {
                 timestamp: packet.header.timestamp,
                 keyframe: packet.payload[0] & 0x1F == 24 || packet.payload.starts_with(&[0x10, 0x10]),
                 feed: packet.payload[packet.payload.len() - 1],
+                frame: packet.payload.last_chunk::<5>().map_or(0, |l| u32::from_be_bytes([l[0], l[1], l[2], l[3]])),
+                marker: packet.header.marker,
                 playout_delay: exts.play_delay_min.zip(exts.play_delay_max).map(|(a, b)| (a.numer(), b.numer())),
                 capture: exts.abs_capture_time.and_then(|c| {
                     let unix: Duration = c.capture_time.duration_since(std::time::SystemTime::UNIX_EPOCH).ok()?;

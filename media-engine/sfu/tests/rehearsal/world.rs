@@ -9,8 +9,8 @@ use annotation::time::CaptureTime;
 use bytes::Bytes;
 use link::id::{CaseId, LayerId};
 use sfu::{
-    Channel, CloseReason, CoreConfig, Engine, FeedPacket, Given, Grants, Limits, Moment, PeerId, PeerKind, PeerStats, SfuEvent,
-    VideoCodec,
+    Channel, CloseReason, CoreConfig, Engine, FeedPacket, Given, Grants, LayerSpec, Limits, Moment, PeerId, PeerKind, PeerStats,
+    SfuEvent, VideoCodec, Why, Wish,
 };
 
 use crate::camera::{Camera, Lens};
@@ -20,6 +20,8 @@ pub(crate) const ALL: Grants = Grants { see: true, hear: true, speak: true };
 /// From capture to the packets of a frame.
 pub(crate) const ENCODING: Duration = Duration::from_millis(8);
 const FRAME: Duration = Duration::from_micros(33_367);
+/// What waits longer for a slow line is lost.
+const QUEUE: Duration = Duration::from_millis(300);
 const VOICE: Duration = Duration::from_millis(20);
 
 pub(crate) fn ms(n: u64) -> Duration {
@@ -39,19 +41,31 @@ struct Member {
     delay: Duration,
     loss: f64,
     lost: u64,
+    /// Bits a second to it; what would wait longer than [`QUEUE`] is lost.
+    rate_bps: Option<u64>,
+    /// When the line to it is free again.
+    free: Instant,
     /// It sends no more STUN requests.
     checked: bool,
     /// When it next speaks, and how loudly.
     talk: Option<(Instant, i8)>,
 }
 
-/// A layer that writes 30000/1001 frames a second: 3 packets each, 24 for a keyframe.
+/// A layer that writes 30000/1001 frames a second, or every n-th of them.
 struct Source {
     number: u8,
     ssrc: u32,
     seq: u16,
     next: Instant,
     key: bool,
+    /// Packets of a frame and of a keyframe, and bytes of each.
+    packets: (usize, usize),
+    bytes: usize,
+    every: u32,
+    /// Only while somebody watches; begins with a keyframe.
+    on_demand: bool,
+    watched: bool,
+    frame: u32,
 }
 
 #[derive(Debug)]
@@ -70,9 +84,9 @@ pub(crate) struct World {
     start: Instant,
     server: SocketAddr,
     members: BTreeMap<PeerId, Member>,
-    sources: BTreeMap<FeedId, Source>,
+    sources: BTreeMap<(FeedId, LayerId), Source>,
     air: BTreeMap<(Instant, u64), Arrival>,
-    told_at: Vec<(Instant, SfuEvent)>,
+    pub(crate) told_at: Vec<(Instant, SfuEvent)>,
     order: u64,
     random: u64,
 }
@@ -113,7 +127,8 @@ impl World {
         let (mut viewer, offer) = Viewer::new(self.now, address, page);
         let answer = self.engine.handle_offer(self.now, id, case(), kind, grants, &offer).expect("an answer");
         viewer.accept(&answer);
-        self.members.insert(id, Member { viewer, delay, loss: 0.0, lost: 0, checked: false, talk: None });
+        self.members
+            .insert(id, Member { viewer, delay, loss: 0.0, lost: 0, rate_bps: None, free: self.now, checked: false, talk: None });
         self.carry();
         id
     }
@@ -149,7 +164,8 @@ impl World {
         let kind = PeerKind::Whip { feed: feed(name) };
         let answer = self.engine.handle_offer(self.now, id, case(), kind, Grants::default(), &offer).expect("an answer");
         viewer.accept(&answer);
-        self.members.insert(id, Member { viewer, delay, loss: 0.0, lost: 0, checked: false, talk: None });
+        self.members
+            .insert(id, Member { viewer, delay, loss: 0.0, lost: 0, rate_bps: None, free: self.now, checked: false, talk: None });
         self.carry();
         id
     }
@@ -183,7 +199,7 @@ impl World {
     }
 
     pub(crate) fn show(&mut self, id: PeerId, slot: u8, name: &str) {
-        self.engine.assign(self.now, id, slot, Some((feed(name), LayerId::High)));
+        self.engine.assign(self.now, id, slot, Some(Wish::of(feed(name))));
         self.carry();
     }
 
@@ -203,13 +219,75 @@ impl World {
     }
 
     pub(crate) fn source(&mut self, name: &str) {
+        let source = self.new_source();
+        self.sources.insert((feed(name), LayerId::High), source);
+    }
+
+    fn new_source(&self) -> Source {
         let number = self.sources.len() as u8 + 1;
-        let source = Source { number, ssrc: u32::from(number), seq: 65_500, next: self.now, key: true };
-        self.sources.insert(feed(name), source);
+        Source {
+            number,
+            ssrc: u32::from(number),
+            seq: 65_500,
+            next: self.now,
+            key: true,
+            packets: (3, 24),
+            bytes: 1_000,
+            every: 1,
+            on_demand: false,
+            watched: false,
+            frame: 0,
+        }
+    }
+
+    /// A feed in three layers as the engine makes them, on demand: 2.6 Mbit/s, 630 and 110 kbit/s. Returns their numbers.
+    pub(crate) fn layered(&mut self, name: &str) -> [u8; 3] {
+        let mut specs = Vec::new();
+        let layers = [
+            (LayerId::High, (10, 55), 1_000, 1, 1_280),
+            (LayerId::Mid, (3, 16), 800, 1, 640),
+            (LayerId::Low, (1, 6), 850, 2, 320),
+        ];
+        let numbers = layers.map(|(layer, packets, bytes, every, width)| {
+            let source = self.new_source();
+            let number = source.number;
+            let frames = 30 / every;
+            specs.push(LayerSpec { layer, width, bps: (packets.0 * (bytes + 76) * 8) as u32 * frames });
+            let source = Source { packets, bytes, every, on_demand: true, ..source };
+            self.sources.insert((feed(name), layer), source);
+            number
+        });
+        self.engine.set_layers(self.now, &case(), &feed(name), specs);
+        numbers
+    }
+
+    /// What a slot was told to get, in order, with when.
+    pub(crate) fn shown(&self, id: PeerId, slot: u8) -> Vec<(Duration, Option<LayerId>, Why)> {
+        let told = |(at, e): &(Instant, SfuEvent)| match e {
+            SfuEvent::Shown { peer, slot: s, layer, why } if *peer == id && *s == slot => {
+                Some((at.duration_since(self.start), *layer, *why))
+            }
+            _ => None,
+        };
+        self.told_at.iter().filter_map(told).collect()
+    }
+
+    /// Bits a second of the line to a viewer from now on; `None`: all.
+    pub(crate) fn rate(&mut self, id: PeerId, bps: Option<u64>) {
+        let now = self.now;
+        let member = self.members.get_mut(&id).expect("a member");
+        member.rate_bps = bps;
+        member.free = member.free.max(now);
+    }
+
+    /// Wishes for this width.
+    pub(crate) fn draw_at(&mut self, id: PeerId, slot: u8, name: &str, width: u32) {
+        self.engine.assign(self.now, id, slot, Some(Wish { width, ..Wish::of(feed(name)) }));
+        self.carry();
     }
 
     pub(crate) fn restart_source(&mut self, name: &str) {
-        let source = self.sources.get_mut(&feed(name)).expect("a source");
+        let source = self.sources.get_mut(&(feed(name), LayerId::High)).expect("a source");
         source.ssrc += 100;
         source.seq = 3;
         source.key = true;
@@ -338,7 +416,7 @@ impl World {
                 member.viewer.deadline = member.viewer.deadline.max(now + Duration::from_micros(100));
             }
         }
-        let due: Vec<FeedId> = self.sources.iter().filter(|(_, s)| s.next <= now).map(|(id, _)| id.clone()).collect();
+        let due: Vec<(FeedId, LayerId)> = self.sources.iter().filter(|(_, s)| s.next <= now).map(|(id, _)| id.clone()).collect();
         for id in due {
             self.frame(&id);
             self.carry();
@@ -350,13 +428,18 @@ impl World {
     }
 
     /// One frame of a source, captured [`ENCODING`] ago.
-    fn frame(&mut self, id: &FeedId) {
+    fn frame(&mut self, id: &(FeedId, LayerId)) {
         let received = Moment { at: self.now, timeline: self.timeline(self.now) };
         let timestamp = received.timeline.saturating_sub(ENCODING).rtp_90khz();
         let Some(source) = self.sources.get_mut(id) else { return };
-        source.next += FRAME;
+        source.next += FRAME * source.every;
+        if source.on_demand && !source.watched {
+            source.key = true;
+            return;
+        }
         let key = std::mem::take(&mut source.key);
-        let count = if key { 24 } else { 3 };
+        let count = if key { source.packets.1 } else { source.packets.0 };
+        source.frame += 1;
         let mut packets = Vec::new();
         for n in 0..count {
             let head: &[u8] = match (key, n) {
@@ -373,13 +456,14 @@ impl World {
             packet.extend(timestamp.to_be_bytes());
             packet.extend(source.ssrc.to_be_bytes());
             packet.extend(head);
-            packet.resize(1_000, 0xAB);
+            packet.resize(source.bytes + 12, 0xAB);
+            packet.extend(source.frame.to_be_bytes());
             packet.push(source.number);
             source.seq = source.seq.wrapping_add(1);
             packets.push(FeedPacket {
                 case: case(),
-                feed: id.clone(),
-                layer: LayerId::High,
+                feed: id.0.clone(),
+                layer: id.1,
                 codec: VideoCodec::H264,
                 packet: packet.into(),
                 received,
@@ -393,10 +477,15 @@ impl World {
     /// Puts what came out of engine and viewers on its way.
     fn carry(&mut self) {
         while let Some(event) = self.engine.poll_event() {
-            if let SfuEvent::KeyframeWanted { feed, .. } = &event
-                && let Some(source) = self.sources.get_mut(feed)
+            if let SfuEvent::KeyframeWanted { feed, layer, .. } = &event
+                && let Some(source) = self.sources.get_mut(&(feed.clone(), *layer))
             {
                 source.key = true;
+            }
+            if let SfuEvent::Watchers { feed, layer, count, .. } = &event
+                && let Some(source) = self.sources.get_mut(&(feed.clone(), *layer))
+            {
+                source.watched = *count > 0;
             }
             self.told_at.push((self.now, event.clone()));
             self.events.push(event);
@@ -433,8 +522,19 @@ impl World {
             member.lost += 1;
             return;
         }
+        let mut leaves = self.now;
+        if let (Arrival::AtViewer { bytes, .. }, Some(bps)) = (&arrival, member.rate_bps) {
+            let begins = member.free.max(self.now);
+            if begins.duration_since(self.now) > QUEUE {
+                member.lost += 1;
+                return;
+            }
+            // With the headers of UDP and IPv4.
+            leaves = begins + Duration::from_nanos((bytes.len() as u64 + 28) * 8 * 1_000_000_000 / bps);
+            member.free = leaves;
+        }
         self.order += 1;
-        self.air.insert((self.now + member.delay, self.order), arrival);
+        self.air.insert((leaves + member.delay, self.order), arrival);
     }
 
     fn draw(&mut self) -> u64 {

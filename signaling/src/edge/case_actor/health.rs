@@ -148,6 +148,9 @@ impl Actor {
                 age_ms: page.report.age_ms,
                 freezes: page.report.freezes,
                 picture_stalled: page.report.picture_stalled,
+                estimate_kbps: page.stats.estimate_bps.map_or(0, |bps| (bps / 1_000).try_into().unwrap_or(u32::MAX)),
+                waiting_ms: page.stats.waiting.as_millis().try_into().unwrap_or(u32::MAX),
+                layer: page.given[0].and_then(|(layer, _)| layer).map(|l| l.to_string()).unwrap_or_default(),
             })
         };
         self.pages.iter().filter_map(status).collect()

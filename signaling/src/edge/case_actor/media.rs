@@ -1,5 +1,6 @@
 //! Media thread and engine as the case sees them: peers, grants, watchers, health, frame indexes.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use annotation::id::{Epoch, FeedId};
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use link::frame::{FeedState, FrameIndex};
 use link::id::LayerId;
 use prost::Message;
-use sfu::{Channel, Grants, PeerId, SfuEvent};
+use sfu::{Channel, Grants, LayerSpec, PeerId, SfuEvent};
 use tracing::{debug, info, warn};
 
 use super::Actor;
@@ -118,6 +119,7 @@ impl Actor {
                     page.stats = stats;
                 }
             }
+            SfuEvent::Shown { peer, slot, layer, why } => self.handle_shown(peer, slot, layer, why),
             SfuEvent::Published { feed, codec, up, .. } => self.handle_published(feed, codec, up),
             other => debug!(?other, "an event of the media thread that the case does not know"),
         }
@@ -249,12 +251,35 @@ impl Actor {
         feeds.extend(published.into_iter().filter(|p| !feeds.iter().any(|f| f.feed == p.feed)).collect::<Vec<_>>());
         let layer = |l: &link::wire::LayerInfo| FeedId::parse(&l.feed).ok().zip(LayerId::parse(&l.layer));
         self.layers = layers.iter().filter_map(layer).collect();
+        self.tell_layers(layers);
         if feeds != self.feeds {
             self.feeds = feeds;
             self.tell_all(server_message::Body::Feeds(wire::FeedList { feeds: self.feeds.clone() }));
         }
         let known: Vec<_> = self.feeds.iter().map(|f| f.feed.clone()).collect();
         self.frames.retain(|feed, _| known.iter().any(|known| known == feed.as_str()));
+    }
+
+    /// To the media thread, which chooses among them for each viewer.
+    fn tell_layers(&mut self, layers: &[link::wire::LayerInfo]) {
+        let mut specs: BTreeMap<FeedId, Vec<LayerSpec>> = BTreeMap::new();
+        for info in layers {
+            let (Ok(feed), Some(layer)) = (FeedId::parse(&info.feed), LayerId::parse(&info.layer)) else { continue };
+            specs.entry(feed).or_default().push(LayerSpec { layer, width: info.width, bps: info.bitrate_bps });
+        }
+        let case = self.case.id();
+        for gone in self.layered.iter().filter(|feed| !specs.contains_key(feed)) {
+            let _ = self.around.sfu.set_layers(case.clone(), gone.clone(), Vec::new());
+        }
+        self.layered = specs.keys().cloned().collect();
+        for (feed, specs) in specs {
+            let _ = self.around.sfu.set_layers(case.clone(), feed, specs);
+        }
+    }
+
+    /// The case ends: nobody will choose any more.
+    pub(super) fn forget_layers(&mut self) {
+        self.tell_layers(&[]);
     }
 
     /// The layer of this name, or with `auto` or nothing the best that there is.
@@ -316,6 +341,7 @@ impl Actor {
                     media_up: page.media_up,
                     stats: page.stats,
                     report: page.report,
+                    layer: page.given[0].and_then(|(layer, _)| layer),
                 })
                 .collect(),
         }

@@ -163,6 +163,8 @@ pub(super) struct Actor {
     feeds: Vec<wire::FeedInfo>,
     /// What the engine can encode; empty until one said so.
     layers: BTreeSet<(FeedId, LayerId)>,
+    /// Feeds whose layers the media thread knows.
+    layered: BTreeSet<FeedId>,
     health: Vec<wire::FeedHealth>,
     /// The engine's last figures, for those who look after it.
     engine: EngineFigures,
@@ -202,6 +204,7 @@ pub fn start(number: u32, sheet: CaseSheet, phase: Phase, ink: InkRoom, around: 
         connections: 0,
         feeds: media::feeds_without_engine(),
         layers: BTreeSet::new(),
+        layered: BTreeSet::new(),
         health: Vec::new(),
         engine: EngineFigures::default(),
         frames: BTreeMap::new(),

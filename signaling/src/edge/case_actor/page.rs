@@ -3,7 +3,7 @@
 use annotation::id::FeedId;
 use annotation::time::CaptureTime;
 use link::id::LayerId;
-use sfu::{Grants, PeerId, PeerStats};
+use sfu::{Grants, PeerId, PeerStats, Why, Wish};
 
 use crate::edge::mailbox::Mailbox;
 use crate::wire::ClientReport;
@@ -29,7 +29,9 @@ pub(super) struct Page {
     /// Until then frame indexes are also sent by the socket.
     frames_by_socket: Option<CaptureTime>,
     /// What it sees in each video slot.
-    pub(super) selection: [Option<(FeedId, LayerId)>; sfu::SLOTS_VIDEO as usize],
+    pub(super) selection: [Option<Wish>; sfu::SLOTS_VIDEO as usize],
+    /// What it gets of it, as the media thread told.
+    pub(super) given: [Option<(Option<LayerId>, Why)>; sfu::SLOTS_VIDEO as usize],
     pub(super) grants: Grants,
     pub(super) report: ClientReport,
     pub(super) stats: PeerStats,
@@ -42,7 +44,7 @@ impl Page {
     /// A page first sees the program.
     pub(super) fn new(mailbox: Mailbox, connection: u64) -> Self {
         let mut selection = [const { None }; sfu::SLOTS_VIDEO as usize];
-        selection[0] = Some((FeedId::program(), LayerId::High));
+        selection[0] = Some(Wish::of(FeedId::program()));
         Page {
             mailbox,
             connection,
@@ -57,6 +59,7 @@ impl Page {
             vit_open: false,
             frames_by_socket: None,
             selection,
+            given: [None; sfu::SLOTS_VIDEO as usize],
             grants: Grants::default(),
             report: ClientReport::default(),
             stats: PeerStats::default(),
@@ -75,7 +78,7 @@ impl Page {
 
     /// Whether it needs to know what is in this feed's frames. The program's always: ages and the room's ink hang on it.
     pub(super) fn shows(&self, feed: &FeedId) -> bool {
-        *feed == FeedId::program() || self.selection.iter().flatten().any(|(shown, _)| shown == feed)
+        *feed == FeedId::program() || self.selection.iter().flatten().any(|wish| wish.feed == *feed)
     }
 
     /// Its line was cut and is back: its data channels' timers may have backed off (RFC 9260 §6.3.3) until `until`.
@@ -98,6 +101,14 @@ impl Page {
         self.frames_by_socket = None;
         self.grants = Grants::default();
         self.stats = PeerStats::default();
+        self.given = [None; sfu::SLOTS_VIDEO as usize];
+    }
+
+    /// What stands in a slot: of this feed, the layer that was told or else the one wished for.
+    pub(super) fn assign(&self, slot: usize, wish: &Wish) -> crate::wire::Assign {
+        let (layer, why) = self.given.get(slot).copied().flatten().unwrap_or((Some(wish.layer), Why::Wished));
+        let layer = layer.map(|l| l.to_string()).unwrap_or_default();
+        crate::wire::Assign { slot: slot as u32, feed: wish.feed.to_string(), layer, why: why.as_str().into() }
     }
 }
 
@@ -116,7 +127,7 @@ mod tests {
         let mut page = Page::new(crate::edge::mailbox::mailbox().0, 1);
         let field = FeedId::parse("field").expect("an id");
         assert!(page.shows(&FeedId::program()) && !page.shows(&field));
-        page.selection[3] = Some((field.clone(), LayerId::High));
+        page.selection[3] = Some(Wish::of(field.clone()));
         assert!(page.shows(&field));
         page.selection[3] = None;
         assert!(!page.shows(&field));

@@ -4,9 +4,8 @@
 
 use annotation::id::FeedId;
 use link::frame::FeedState;
-use link::id::LayerId;
 use link::wire as to_engine;
-use sfu::{Grants, PeerKind, VideoCodec};
+use sfu::{Grants, PeerKind, VideoCodec, Wish};
 use tracing::info;
 
 use super::Actor;
@@ -195,13 +194,13 @@ impl Actor {
     }
 
     /// What a slot shows: where no engine has ever composed a program, the first published feed stands in for it.
-    pub(super) fn shown(&self, what: Option<&(FeedId, LayerId)>) -> Option<(FeedId, LayerId)> {
+    pub(super) fn shown(&self, what: Option<&Wish>) -> Option<Wish> {
         let what = what?;
-        if what.0 != FeedId::program() || self.engine.has_been_up() {
+        if what.feed != FeedId::program() || self.engine.has_been_up() {
             return Some(what.clone());
         }
         let first = self.publications.iter().find(|(_, p)| p.up).or(self.publications.iter().find(|(_, p)| p.codec.is_some()));
-        Some(first.map_or_else(|| what.clone(), |(feed, _)| (feed.clone(), LayerId::High)))
+        Some(first.map_or_else(|| what.clone(), |(feed, _)| Wish { width: what.width, ..Wish::of(feed.clone()) }))
     }
 
     /// What stands for the program has changed.
@@ -209,7 +208,7 @@ impl Actor {
         for (epoch, page) in &self.pages {
             let Some(peer) = page.peer else { continue };
             for (slot, what) in page.selection.iter().enumerate() {
-                if what.as_ref().is_some_and(|(feed, _)| *feed == FeedId::program()) {
+                if what.as_ref().is_some_and(|wish| wish.feed == FeedId::program()) {
                     let _ = self.around.sfu.assign(peer, slot as u8, self.shown(what.as_ref()));
                 }
             }

@@ -91,6 +91,8 @@ impl Actor {
             self.audit(who, role, "whep-start", denied.code().as_str());
             return Err(denied.code());
         }
+        // One that names its layer gets that one; else what its line carries.
+        let named = !matches!(layer, "" | "auto");
         let layer = self.layer_of(&feed, layer)?;
         if self.players.len() >= PLAYERS_MAX {
             return Err(Code::CaseFull);
@@ -98,7 +100,7 @@ impl Actor {
         info!(case = %self.case.id(), %feed, %layer, "a player starts");
         self.audit(who, role, "whep-start", "ok");
         let grants = Grants { see: true, hear, speak: false };
-        let media = Resource::new(self.next_peer(), PeerKind::Whep { feed, layer }, grants, offer);
+        let media = Resource::new(self.next_peer(), PeerKind::Whep { feed, layer: named.then_some(layer) }, grants, offer);
         let offering = media.offering();
         self.players.insert(resource, Player { claims, media });
         Ok(offering)

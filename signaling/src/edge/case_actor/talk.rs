@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use annotation::id::{Epoch, FeedId};
 use annotation::time::CaptureTime;
+use link::id::LayerId;
 use prost::Message;
-use sfu::{Channel, PeerKind};
+use sfu::{Channel, PeerId, PeerKind, Why, Wish};
 use tracing::{debug, info};
 
 use super::page::sdp_session;
@@ -205,28 +206,46 @@ impl Actor {
                 return self.refuse(epoch, &action, denied);
             }
             match self.layer_of(&feed, &select.layer) {
-                Ok(layer) => Some((feed, layer)),
+                Ok(layer) => Some(Wish { layer, width: select.width, ..Wish::of(feed) }),
                 Err(code) => return self.tell(epoch, wrong(code)),
             }
         };
         let shown = self.shown(what.as_ref());
         let Some(page) = self.pages.get_mut(&epoch) else { return };
+        let of = |wish: &Option<Wish>| wish.as_ref().map(|w| w.feed.clone());
+        if of(&page.selection[slot]) != of(&what) {
+            page.given[slot] = None;
+        }
         page.selection[slot] = what;
         if let Some(peer) = page.peer {
             let _ = self.around.sfu.assign(peer, slot as u8, shown.clone());
         }
-        let (feed, layer) = shown.map(|(feed, layer)| (feed.to_string(), layer.to_string())).unwrap_or_default();
-        self.tell(epoch, server_message::Body::Assign(wire::Assign { slot: select.slot, feed, layer }));
+        let nothing = wire::Assign { slot: select.slot, ..Default::default() };
+        let assign = shown.map_or(nothing, |wish| page.assign(slot, &wish));
+        self.tell(epoch, server_message::Body::Assign(assign));
     }
 
     /// Says what is in each slot that has something in it.
     pub(super) fn tell_selection(&self, epoch: Epoch) {
         let Some(page) = self.pages.get(&epoch).filter(|page| page.peer.is_some()) else { return };
         for (slot, what) in page.selection.iter().enumerate() {
-            if let Some((feed, layer)) = self.shown(what.as_ref()) {
-                let assign = wire::Assign { slot: slot as u32, feed: feed.to_string(), layer: layer.to_string() };
-                page.mailbox.send(server_message::Body::Assign(assign));
+            if let Some(wish) = self.shown(what.as_ref()) {
+                page.mailbox.send(server_message::Body::Assign(page.assign(slot, &wish)));
             }
+        }
+    }
+
+    /// The media thread says what a slot gets; the page is told.
+    pub(super) fn handle_shown(&mut self, peer: PeerId, slot: u8, layer: Option<LayerId>, why: Why) {
+        let Some(page) = self.peers.get(&peer).and_then(|epoch| self.pages.get_mut(epoch)) else { return };
+        let slot = usize::from(slot);
+        let Some(given) = page.given.get_mut(slot) else { return };
+        if given.replace((layer, why)) == Some((layer, why)) {
+            return;
+        }
+        let Some(page) = self.peers.get(&peer).and_then(|epoch| self.pages.get(epoch)) else { return };
+        if let Some(wish) = self.shown(page.selection[slot].as_ref()) {
+            page.mailbox.send(server_message::Body::Assign(page.assign(slot, &wish)));
         }
     }
 
@@ -280,6 +299,7 @@ impl Actor {
             self.close_player(&resource);
         }
         self.end_publications();
+        self.forget_layers();
         self.watchers.clear();
         self.tell_engine_wants();
     }

@@ -1,0 +1,438 @@
+//! Which layer each slot of one viewer gets, from what its line carries and what it asks for. Pure.
+//!
+//! **Order of giving way**: what stands beside the program falls or pauses first, then the program falls; voice and ink are
+//! not asked, their share is set aside. **Falling is quick, rising is slow**: a fall comes as soon as more is sent than the
+//! line carries; a rise when what it needs was there for a while, and for longer after each rise that did not last. While
+//! somebody could have more than he gets, the line is asked again and again whether it carries it ([`Chooser::desired`]).
+
+use std::time::{Duration, Instant};
+
+use link::id::LayerId;
+
+/// Set aside for voices and ink: one voice of 32 kbit/s with its headers.
+const RESERVE_BPS: u64 = 50_000;
+/// Of an estimate this share is given out: the rest is for retransmissions and the bursts of keyframes.
+const FALL_PERCENT: u64 = 90;
+const RISE_PERCENT: u64 = 85;
+/// An estimate below this share of what is sent is a fall at once. One false alarm of the estimator (x 0.85) is not.
+const DEEP_PERCENT: u64 = 70;
+/// Packets that wait for the line longer than this, for as long again: more is sent than it carries. A keyframe waits less.
+const WAITING_MAX: Duration = Duration::from_millis(150);
+const WAITING_FOR: Duration = Duration::from_millis(250);
+/// Loss that no radio has by itself, in so many reports in a row: a line that collapsed under what is sent. An estimator that
+/// hears almost nothing back may not see it.
+const LOSS_HEAVY: f32 = 0.25;
+const LOSS_CALM: f32 = 0.05;
+const REPORTS: u32 = 2;
+/// After a fall the queues on the way need time to empty before they say anything again.
+const SETTLE: Duration = Duration::from_millis(800);
+/// An estimate that needs this long to be believed, at first and at most.
+const RISE_AFTER: Duration = Duration::from_millis(600);
+const RISE_AFTER_MAX: Duration = Duration::from_secs(16);
+/// A rise that lasted this long was right; one that did not makes the next one wait longer.
+const LASTED: Duration = Duration::from_secs(10);
+/// How often a line is asked whether it carries more. Found back within 4 s needs two or three.
+const ASK_EVERY: Duration = Duration::from_millis(1_000);
+/// A line that is given no picture at all may tell nothing any more: it is asked anew, from the first, this often.
+const ANEW_EVERY: Duration = Duration::from_millis(1_500);
+/// A line is asked for at least this much, so that keyframes need not queue where there is room.
+const DESIRED_MIN_BPS: u64 = 5_000_000;
+
+/// One layer that a slot may get, and what it costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rung {
+    pub(crate) layer: LayerId,
+    pub(crate) bps: u64,
+}
+
+/// What a slot has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Has {
+    /// Nothing yet.
+    New,
+    /// A rung of its ladder.
+    Rung(usize),
+    /// Nothing, because the line carries nothing.
+    Paused,
+}
+
+/// What a slot asks for. `ladder`: best first, not empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ask {
+    pub(crate) ladder: Vec<Rung>,
+    pub(crate) has: Has,
+    /// Gives way last.
+    pub(crate) program: bool,
+    /// Gets its first rung whatever happens: a player who named it.
+    pub(crate) fixed: bool,
+}
+
+impl Ask {
+    fn cost(&self, rung: Option<usize>) -> u64 {
+        rung.and_then(|r| self.ladder.get(r)).map_or(0, |r| r.bps)
+    }
+
+    fn rung(&self) -> Option<usize> {
+        match self.has {
+            Has::Rung(r) => Some(r.min(self.ladder.len().saturating_sub(1))),
+            Has::New | Has::Paused => None,
+        }
+    }
+}
+
+/// What is known of a viewer's line.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Line {
+    /// What it carries, media and all. `None`: it does not tell, and gets what it asks for.
+    pub(crate) estimate_bps: Option<u64>,
+    /// How long the oldest packet has been waiting for it.
+    pub(crate) waiting: Duration,
+    /// Share of packets lost on it, 0 to 1, where a new report came.
+    pub(crate) loss: Option<f32>,
+}
+
+/// Remembers of one viewer what makes falling quick and rising slow.
+#[derive(Debug, Clone)]
+pub(crate) struct Chooser {
+    waiting_since: Option<Instant>,
+    better_since: Option<Instant>,
+    rise_after: Duration,
+    rose: Option<Instant>,
+    fell: Option<Instant>,
+    asked: Option<Instant>,
+    /// Reports of heavy loss in a row, and of hardly any.
+    heavy: u32,
+    calm: u32,
+    /// What got through at the last collapse: the line is not believed to carry more until it is calm.
+    ceiling_bps: Option<u64>,
+    /// Since when nothing is given, or when it was last asked anew.
+    idle: Option<Instant>,
+    /// Asking is saying a little less and then a little more.
+    lowered: bool,
+}
+
+impl Default for Chooser {
+    fn default() -> Self {
+        Chooser {
+            waiting_since: None,
+            better_since: None,
+            rise_after: RISE_AFTER,
+            rose: None,
+            fell: None,
+            asked: None,
+            heavy: 0,
+            calm: 0,
+            ceiling_bps: None,
+            idle: None,
+            lowered: false,
+        }
+    }
+}
+
+impl Chooser {
+    /// A rung for each ask, in their order; `None`: paused.
+    pub(crate) fn choose(&mut self, now: Instant, line: Line, asks: &[Ask]) -> Vec<Option<usize>> {
+        let Some(estimate) = line.estimate_bps else {
+            return asks.iter().map(|a| Some(a.rung().unwrap_or(0))).collect();
+        };
+        let has: Vec<Option<usize>> = asks.iter().map(Ask::rung).collect();
+        let sent = asks.iter().map(|a| a.cost(a.rung())).sum::<u64>();
+        self.handle_loss(line.loss, sent);
+        let estimate = self.ceiling_bps.map_or(estimate, |ceiling| ceiling.min(estimate));
+        if self.is_short(now, line, estimate, sent) {
+            let mut picked = allocate(asks, spendable(estimate, FALL_PERCENT), |_| None);
+            // The queue says what the estimate does not say yet.
+            if asks.iter().zip(&picked).map(|(a, p)| a.cost(*p)).sum::<u64>() >= sent {
+                picked = one_less(asks, &has);
+            }
+            if picked != has {
+                self.handle_fall(now);
+                return picked;
+            }
+            return has;
+        }
+        if self.rose.is_some_and(|at| now.saturating_duration_since(at) >= LASTED) {
+            self.rose = None;
+            self.rise_after = RISE_AFTER;
+        }
+        // Who is new gets what is left, at once.
+        let kept = allocate(asks, spendable(estimate, FALL_PERCENT), |i| has[i]);
+        let kept: Vec<_> = kept.iter().zip(asks).map(|(p, a)| if a.has == Has::New { *p } else { a.rung() }).collect();
+        let best = allocate(asks, spendable(estimate, RISE_PERCENT), |_| None);
+        if !is_better(asks, &best, &kept) {
+            self.better_since = None;
+            return kept;
+        }
+        let since = *self.better_since.get_or_insert(now);
+        if now.saturating_duration_since(since) < self.rise_after {
+            return kept;
+        }
+        self.better_since = None;
+        self.rose = Some(now);
+        best
+    }
+
+    /// What to ask of the line, bps; to be called about five times a second.
+    pub(crate) fn desired(&mut self, now: Instant, line: Line, asks: &[Ask], picked: &[Option<usize>]) -> u64 {
+        let best: u64 = asks.iter().map(|a| a.cost(Some(0))).sum();
+        let desired = ((best + RESERVE_BPS) * 130 / 100).max(DESIRED_MIN_BPS);
+        let wants_more = picked.iter().any(|p| *p != Some(0));
+        let quiet = line.waiting < WAITING_MAX;
+        let due = self.asked.is_none_or(|at| now.saturating_duration_since(at) >= ASK_EVERY);
+        if wants_more && quiet && (due || self.lowered) {
+            self.asked = Some(now);
+            self.lowered = !self.lowered;
+        }
+        if self.lowered { desired * 98 / 100 } else { desired }
+    }
+
+    /// True: forget what was estimated and ask from the first. What nothing is sent over says nothing, and an estimator that
+    /// last saw queues grow would wait for ever.
+    pub(crate) fn asks_anew(&mut self, now: Instant, picked: &[Option<usize>]) -> bool {
+        if picked.is_empty() || picked.iter().any(Option::is_some) {
+            self.idle = None;
+            return false;
+        }
+        let since = *self.idle.get_or_insert(now);
+        let anew = now.saturating_duration_since(since) >= ANEW_EVERY;
+        if anew {
+            self.idle = Some(now);
+            self.ceiling_bps = None;
+        }
+        anew
+    }
+
+    /// A rise did not come about.
+    pub(crate) fn handle_missed(&mut self, now: Instant) {
+        self.rose = None;
+        self.handle_fall(now);
+        self.rise_after = (self.rise_after * 2).min(RISE_AFTER_MAX);
+    }
+
+    fn handle_fall(&mut self, now: Instant) {
+        if self.rose.take().is_some_and(|at| now.saturating_duration_since(at) < LASTED) {
+            self.rise_after = (self.rise_after * 2).min(RISE_AFTER_MAX);
+        }
+        self.fell = Some(now);
+        self.better_since = None;
+        self.waiting_since = None;
+    }
+
+    fn handle_loss(&mut self, loss: Option<f32>, sent: u64) {
+        let Some(loss) = loss else { return };
+        self.heavy = if loss >= LOSS_HEAVY { self.heavy + 1 } else { 0 };
+        self.calm = if loss < LOSS_CALM { self.calm + 1 } else { 0 };
+        if self.heavy >= REPORTS {
+            self.heavy = 0;
+            self.ceiling_bps = Some((sent as f64 * f64::from(1.0 - loss.min(1.0))) as u64);
+        } else if self.calm >= REPORTS {
+            self.ceiling_bps = None;
+        }
+    }
+
+    fn is_short(&mut self, now: Instant, line: Line, estimate: u64, sent: u64) -> bool {
+        if line.waiting < WAITING_MAX {
+            self.waiting_since = None;
+        }
+        if sent == 0 || self.fell.is_some_and(|at| now.saturating_duration_since(at) < SETTLE) {
+            self.waiting_since = None;
+            return false;
+        }
+        if estimate * 100 < (sent + RESERVE_BPS) * DEEP_PERCENT {
+            return true;
+        }
+        line.waiting >= WAITING_MAX && now.saturating_duration_since(*self.waiting_since.get_or_insert(now)) >= WAITING_FOR
+    }
+}
+
+fn spendable(estimate: u64, percent: u64) -> u64 {
+    (estimate.saturating_mul(percent) / 100).saturating_sub(RESERVE_BPS)
+}
+
+/// In the order in which they are served: those who named their layer, the program, the others as they stand.
+fn order(asks: &[Ask]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..asks.len()).collect();
+    order.sort_by_key(|i| (!asks[*i].fixed, !asks[*i].program));
+    order
+}
+
+/// Gives each in turn its best rung that fits in what is left; `keep` names a rung that is not to be changed.
+fn allocate(asks: &[Ask], mut left: u64, keep: impl Fn(usize) -> Option<usize>) -> Vec<Option<usize>> {
+    let mut picked = vec![None; asks.len()];
+    // What is kept costs before anything new is given.
+    for (i, ask) in asks.iter().enumerate() {
+        picked[i] = keep(i).or(ask.fixed.then_some(0));
+        left = left.saturating_sub(ask.cost(picked[i]));
+    }
+    for i in order(asks) {
+        if picked[i].is_none() {
+            picked[i] = asks[i].ladder.iter().position(|r| r.bps <= left);
+            left = left.saturating_sub(asks[i].cost(picked[i]));
+        }
+    }
+    picked
+}
+
+/// One rung less for whoever gives way first.
+fn one_less(asks: &[Ask], has: &[Option<usize>]) -> Vec<Option<usize>> {
+    let mut picked = has.to_vec();
+    let first = order(asks).into_iter().rev().find(|i| !asks[*i].fixed && picked[*i].is_some());
+    if let Some(i) = first {
+        picked[i] = picked[i].map(|r| r + 1).filter(|r| *r < asks[i].ladder.len());
+    }
+    picked
+}
+
+/// Whoever is served first decides.
+fn is_better(asks: &[Ask], a: &[Option<usize>], b: &[Option<usize>]) -> bool {
+    let rank = |p: Option<usize>| p.unwrap_or(usize::MAX);
+    order(asks).into_iter().map(|i| rank(a[i]).cmp(&rank(b[i]))).find(|o| o.is_ne()).is_some_and(std::cmp::Ordering::is_lt)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HIGH: u64 = 2_500_000;
+    const MID: u64 = 830_000;
+    const LOW: u64 = 180_000;
+
+    fn program(has: Has) -> Ask {
+        let rung = |layer, bps| Rung { layer, bps };
+        let ladder = vec![rung(LayerId::High, HIGH), rung(LayerId::Mid, MID), rung(LayerId::Low, LOW)];
+        Ask { ladder, has, program: true, fixed: false }
+    }
+
+    fn single(has: Has, bps: u64) -> Ask {
+        Ask { ladder: vec![Rung { layer: LayerId::High, bps }], has, program: false, fixed: false }
+    }
+
+    fn line(estimate_bps: u64, waiting_ms: u64) -> Line {
+        Line { estimate_bps: Some(estimate_bps), waiting: Duration::from_millis(waiting_ms), loss: None }
+    }
+
+    fn has(picked: Option<usize>) -> Has {
+        picked.map_or(Has::Paused, Has::Rung)
+    }
+
+    /// Runs a chooser over an estimate for each 200 ms; the rungs of the program that it goes through.
+    fn run(estimates: impl IntoIterator<Item = u64>) -> Vec<(u64, Option<usize>)> {
+        let start = Instant::now();
+        let mut chooser = Chooser::default();
+        let mut at = Has::New;
+        let mut changes = Vec::new();
+        for (n, estimate) in (0u64..).zip(estimates) {
+            let picked = chooser.choose(start + Duration::from_millis(n * 200), line(estimate, 0), &[program(at)])[0];
+            if at == Has::New || at != has(picked) {
+                changes.push((n * 200, picked));
+            }
+            at = has(picked);
+        }
+        changes
+    }
+
+    #[test]
+    fn who_does_not_tell_what_he_can_take_gets_what_he_asks_for() {
+        let mut chooser = Chooser::default();
+        let asks = [program(Has::New), single(Has::New, 400_000)];
+        assert_eq!(chooser.choose(Instant::now(), Line::default(), &asks), [Some(0), Some(0)]);
+    }
+
+    #[test]
+    fn the_program_falls_at_once_and_rises_after_a_while() {
+        let estimates = [vec![4_000_000; 10], vec![1_200_000; 10], vec![300_000; 20], vec![4_000_000; 20]].concat();
+        let changes = run(estimates);
+        let rungs: Vec<_> = changes.iter().map(|(_, r)| *r).collect();
+        assert_eq!(rungs, [Some(0), Some(1), Some(2), Some(0)], "{changes:?}");
+        assert_eq!(changes[1].0, 2_000, "at once");
+        assert_eq!(changes[2].0, 4_000);
+        assert_eq!(changes[3].0, 8_000 + RISE_AFTER.as_millis() as u64);
+    }
+
+    #[test]
+    fn one_false_alarm_changes_nothing() {
+        let estimates = [vec![3_500_000; 10], vec![2_200_000; 3], vec![3_500_000; 10]].concat();
+        assert_eq!(run(estimates).len(), 1);
+    }
+
+    #[test]
+    fn below_the_lowest_layer_the_picture_pauses_and_comes_back() {
+        let changes = run([vec![500_000; 10], vec![100_000; 10], vec![500_000; 20]].concat());
+        assert_eq!(changes.iter().map(|(_, r)| *r).collect::<Vec<_>>(), [Some(2), None, Some(2)]);
+    }
+
+    #[test]
+    fn an_estimate_that_swings_makes_rises_rarer_not_falls_later() {
+        // Ten seconds of each pair: enough to rise, not enough to stay.
+        let estimates = (0..3_000u64).map(|n| if n / 10 % 2 == 0 { 4_000_000 } else { 1_000_000 });
+        let changes = run(estimates);
+        let rises = changes.windows(2).filter(|w| w[1].1 < w[0].1).count();
+        assert!(rises <= 6, "{rises} rises in 10 minutes of a swinging line");
+        assert_eq!(changes.last().map(|c| c.1), Some(Some(1)));
+    }
+
+    #[test]
+    fn what_stands_beside_the_program_gives_way_first() {
+        let now = Instant::now();
+        let asks = [single(Has::Rung(0), 800_000), program(Has::Rung(0)), single(Has::Rung(0), 400_000)];
+        let picked = Chooser::default().choose(now, line(2_000_000, 0), &asks);
+        assert_eq!(picked[1], Some(1), "the program falls only as far as it must: {picked:?}");
+        let picked = Chooser::default().choose(now, line(2_400_000, 500), &asks);
+        assert!(picked[1] <= Some(1), "{picked:?}");
+        // Just too much, by the queue alone: the last beside it.
+        let mut chooser = Chooser::default();
+        assert_eq!(chooser.choose(now, line(3_700_000, 200), &asks), [Some(0), Some(0), Some(0)]);
+        let later = now + WAITING_FOR;
+        let picked = chooser.choose(later, line(3_700_000, 300), &asks);
+        assert_eq!((picked[0].is_none() || picked[2].is_none(), picked[1]), (true, Some(0)), "{picked:?}");
+    }
+
+    #[test]
+    fn who_is_new_gets_what_is_left_and_nobody_else_loses_by_it() {
+        let asks = [program(Has::Rung(0)), single(Has::New, 400_000), single(Has::New, 400_000)];
+        let picked = Chooser::default().choose(Instant::now(), line(3_400_000, 0), &asks);
+        assert_eq!(picked, [Some(0), Some(0), None]);
+    }
+
+    #[test]
+    fn a_line_that_loses_a_quarter_carries_what_gets_through_and_a_radio_that_loses_a_tenth_all() {
+        let start = Instant::now();
+        let mut chooser = Chooser::default();
+        let mut at = |n: u64, rung: usize, loss: f32| {
+            let line = Line { loss: Some(loss), ..line(4_000_000, 0) };
+            chooser.choose(start + Duration::from_secs(n), line, &[program(Has::Rung(rung))])[0]
+        };
+        for n in 0..10 {
+            assert_eq!(at(n, 0, 0.1), Some(0));
+        }
+        assert_eq!(at(10, 0, 0.6), Some(0), "one report is none");
+        assert_eq!(at(11, 0, 0.6), Some(1));
+        assert_eq!(at(12, 1, 0.1), Some(1), "the estimate is not believed yet");
+        assert_eq!(at(13, 1, 0.0), Some(1));
+        assert_eq!(at(14, 1, 0.0), Some(1));
+        assert_eq!(at(16, 1, 0.0), Some(0), "calm for a while");
+    }
+
+    #[test]
+    fn a_player_who_named_his_layer_keeps_it() {
+        let asks = [Ask { fixed: true, ..program(Has::Rung(0)) }];
+        assert_eq!(Chooser::default().choose(Instant::now(), line(100_000, 900), &asks), [Some(0)]);
+    }
+
+    #[test]
+    fn a_line_that_could_carry_more_is_asked_every_second() {
+        let start = Instant::now();
+        let mut chooser = Chooser::default();
+        let asks = [program(Has::Rung(2))];
+        let said: Vec<u64> = (0..50u64)
+            .map(|n| chooser.desired(start + Duration::from_millis(n * 200), line(300_000, 0), &asks, &[Some(2)]))
+            .collect();
+        let rises = said.windows(2).filter(|w| w[1] > w[0]).count();
+        assert!((7..=10).contains(&rises), "{rises} questions in 10 s");
+        let all = [Some(0)];
+        let quiet: Vec<u64> = (50..100u64)
+            .map(|n| chooser.desired(start + Duration::from_millis(n * 200), line(9_000_000, 0), &asks, &all))
+            .collect();
+        assert!(quiet.windows(2).skip(1).all(|w| w[0] == w[1]), "nothing to ask for");
+    }
+}
