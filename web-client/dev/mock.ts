@@ -223,7 +223,7 @@ const ways: Ways = {
           say({ case: 'snapshot', value: create(SnapshotSchema, { version: 1, ops: log, upTo: BigInt(log.length), last: true }) });
           return;
         case 'clock': return say({ case: 'clock', value: { $typeName: 'shirube.signal.v1.ClockPong', t1: m.body.value.t1, t2: serverNow(), t3: serverNow() } });
-        case 'select': inSlot[m.body.value.slot] = m.body.value.feed; return say({ case: 'assign', value: { $typeName: 'shirube.signal.v1.Assign', slot: m.body.value.slot, feed: m.body.value.feed, layer: m.body.value.layer } });
+        case 'select': inSlot[m.body.value.slot] = m.body.value.feed; return say({ case: 'assign', value: { $typeName: 'shirube.signal.v1.Assign', slot: m.body.value.slot, feed: m.body.value.feed, layer: m.body.value.layer, why: 'wished' } });
         case 'voiceOpen': voiceOpen = m.body.value.open; return tellState();
         case 'remoteMute': remoteMuted = m.body.value.muted; return tellState();
         case 'askPen': asking = m.body.value.asking; return tellPeople();

@@ -67,3 +67,13 @@ describe('the slots of a page', () => {
     expect(views.ring('a')).toBeUndefined();
   });
 });
+
+describe('a line that carries less than was asked for', () => {
+  it('is said while any slot suffers from it, and no longer', () => {
+    const views = new Views(ms(0));
+    expect(views.handleGiven(0, true, false)).toEqual({ paused: false, small: true });
+    expect(views.handleGiven(1, true, true)).toEqual({ paused: true, small: true });
+    expect(views.handleGiven(0, false, false)).toEqual({ paused: true, small: false });
+    expect(views.handleGiven(1, false, false)).toEqual({ paused: false, small: false });
+  });
+});

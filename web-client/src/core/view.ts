@@ -69,6 +69,8 @@ export class Views {
   /** Frame indices by the feed they describe. Only of feeds that stand in a slot, or stood in one. */
   private readonly rings = new Map<string, FrameRing>();
   private asked: string[] = [];
+  /** Slots that get less than they asked for because of the line; true: nothing at all. */
+  private readonly narrow = new Map<number, boolean>();
 
   constructor(now: PerfMs) {
     this.slots = Array.from({ length: SLOTS_VIDEO }, (_, slot) => new View(slot, now));
@@ -91,6 +93,14 @@ export class Views {
     if (!view || slot === 0 || !view.handleAssign(feed, now)) return false;
     if (feed && !this.rings.has(feed)) this.rings.set(feed, new FrameRing());
     return true;
+  }
+
+  /** Whether a slot gets less than it asked for because of the line, or nothing. Returns what holds of any of them. */
+  handleGiven(slot: number, narrow: boolean, paused: boolean): { paused: boolean; small: boolean } {
+    if (narrow) this.narrow.set(slot, paused);
+    else this.narrow.delete(slot);
+    const all = [...this.narrow.values()];
+    return { paused: all.includes(true), small: all.includes(false) };
   }
 
   handleIndex(frame: FrameIndex): void { this.rings.get(frame.program)?.handleFrame(frame); }

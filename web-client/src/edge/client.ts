@@ -13,7 +13,7 @@ import { captureNtp, unixMsFromNtp } from '../core/units';
 import type { View } from '../core/view';
 import { PROGRAM, Views } from '../core/view';
 import type { FrameIndex } from '../gen/frame_pb';
-import type { CaseState, ClientMessage, FeedInfo, Person, ServerMessage, Welcome } from '../gen/signal_pb';
+import type { Assign, CaseState, ClientMessage, FeedInfo, Person, ServerMessage, Welcome } from '../gen/signal_pb';
 import {
   ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema,
 } from '../gen/signal_pb';
@@ -343,7 +343,7 @@ export class Client {
       case 'snapshot': return this.inking.handleSnapshot(body.value, now);
       case 'clock': return this.handlePong(body.value.t1, body.value.t2, body.value.t3, now);
       case 'frame': return this.handleIndex(body.value);
-      case 'assign': return this.handleAssign(body.value.slot, body.value.feed, now);
+      case 'assign': return this.handleAssign(body.value, now);
       case 'health': return this.store.handleHealth(body.value, now);
       case 'feeds': return this.handleFeeds(body.value.feeds);
       case 'xform': return this.inking.handleXform(body.value);
@@ -396,7 +396,10 @@ export class Client {
     }
   }
 
-  private handleAssign(slot: number, feed: string, now: PerfMs): void {
+  private handleAssign({ slot, feed, layer, why }: Assign, now: PerfMs): void {
+    const { paused, small } = this.views.handleGiven(slot, feed !== '' && why === 'line', layer === '');
+    this.store.notice('fail_line_paused', paused);
+    this.store.notice('fail_line_small', small && !paused);
     if (!this.views.handleAssign(slot, feed, now)) return;
     this.store.slots.value = this.views.slots.map((v) => v.feed);
     for (const stage of this.stages) this.showTrack(stage);

@@ -169,6 +169,8 @@ export const en: Texts = {
   fail_link_invalid: 'This link cannot be used. It may have been copied in part. Open the link you were sent once more.',
   fail_ended: 'This case has ended. Pictures and voice have stopped.',
   fail_refused: 'You cannot enter this case. Please ask the operating room.',
+  fail_line_small: 'The line is weak: pictures are sent in a smaller size. Voice and ink are not affected.',
+  fail_line_paused: 'The line is too weak for all pictures: some are paused. Voice and ink go on. Pictures come back by themselves.',
   fail_unreachable: 'The server cannot be reached. Pictures and voice do not arrive. This page reconnects by itself; if urgent, telephone.',
   fail_version: 'This page and the server are of different versions. Load the page again.',
   fail_microphone: 'The microphone cannot be used. Your voice does not arrive.',
