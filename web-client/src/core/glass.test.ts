@@ -162,6 +162,29 @@ describe('the line', () => {
   });
 });
 
+describe('a socket whose timers have backed off', () => {
+  it('is dialled anew once when pictures flow again over a line that counts as lost', () => {
+    const line = new LineWatch();
+    line.handleHeard(ms(0));
+    line.handlePicture(ms(LOST_MS - 1));
+    expect(line.pollRedial()).toBe(false);
+    line.handlePicture(ms(2_080));
+    expect(line.pollRedial()).toBe(true);
+    line.handlePicture(ms(2_110));
+    expect(line.pollRedial()).toBe(false);
+    line.handleHeard(ms(2_200));
+    line.handlePicture(ms(6_000));
+    expect(line.pollRedial()).toBe(true);
+  });
+  it('is left alone when it spoke first', () => {
+    const line = new LineWatch();
+    line.handleHeard(ms(0));
+    line.handlePicture(ms(2_080));
+    line.handleHeard(ms(2_090));
+    expect(line.pollRedial()).toBe(false);
+  });
+});
+
 describe('the media path', () => {
   it('is made at once, made anew when it falls silent, and left alone while the server is not heard', () => {
     const media = new MediaWatch();

@@ -9,6 +9,8 @@ export const LOST_MS = 880;
 export class LineWatch {
   private heard: PerfMs | null = null;
   private probedFor: PerfMs | null = null;
+  private pictured: PerfMs | null = null;
+  private redialledFor: PerfMs | null = null;
 
   handleHeard(now: PerfMs): void { this.heard = now; }
 
@@ -22,6 +24,19 @@ export class LineWatch {
   /** Since when the line is lost; null while it is there or was never there. */
   lostSince(now: PerfMs): PerfMs | null {
     return this.heard !== null && now - this.heard >= LOST_MS ? this.heard : null;
+  }
+
+  /** A picture was shown. */
+  handlePicture(now: PerfMs): void { if (this.lostSince(now) !== null) this.pictured = this.heard; }
+
+  /**
+   * True once for each silence in which pictures flow again: the network is back, and a fresh socket gets through long before
+   * the retransmission timers of the old one, which have doubled all the while (RFC 6298 §5.5).
+   */
+  pollRedial(): boolean {
+    if (this.pictured === null || this.pictured !== this.heard || this.redialledFor === this.heard) return false;
+    this.redialledFor = this.heard;
+    return true;
   }
 
   get everHeard(): boolean { return this.heard !== null; }

@@ -33,8 +33,8 @@ declare const __VERSION__: string;
 
 /** The client's heartbeat: half the pen's repeat at most, a tenth of the stall limit. */
 const TICK_MS = 50;
-/** A socket that does not open or answer for this long is given up. */
-const SOCKET_SILENT_MS = 4_000;
+/** A socket that does not open or answer for this long is given up; one younger than the other is not dialled anew. */
+const SOCKET_SILENT_MS = 4_000, SOCKET_FRESH_MS = 300;
 const SOCKET_PING_MS = 1_500;
 const REPORT_MS = 1_000;
 /** The ink channel is missed after this long. */
@@ -172,6 +172,7 @@ export class Client {
     const now = perfNow();
     const flowed = this.flow(now, slot) === 'flowing';
     this.media.handleAlive(now);
+    this.line.handlePicture(now);
     this.offers = 0;
     this.store.notice('fail_media', false);
     if (!view.handleFrame(frame.rtpTs, frame.shown, this.views.ring(view.feed), now)) return;
@@ -229,7 +230,7 @@ export class Client {
     const heard = this.socketHeard ?? this.socketSince;
     // While the line is known to be lost there is nothing to wait for: a fresh attempt gets through first.
     const patience = this.line.lostSince(now) === null ? SOCKET_SILENT_MS : SOCKET_SILENT_MS / 2;
-    if (now - heard >= patience) {
+    if (now - heard >= patience || (now - heard >= SOCKET_FRESH_MS && this.line.pollRedial())) {
       this.socket.close();
       this.handleSocketClosed();
     }
