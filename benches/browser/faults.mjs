@@ -95,6 +95,9 @@ async function stroke(places, sampleMs, stopped = () => false) {
   await send('mouseReleased', been.at(-1));
 }
 
+/** The picture that froze under the pen goes on, without the wait. */
+const unfreeze = () => pages.mentor.page.keyboard.press('Escape');
+
 /** A wave: of a straight line two points would be kept. */
 const longLine = () => Array.from({ length: 90 }, (_, i) => [0.05 + 0.01 * i, LONG_ROW + 0.02 * Math.sin(i / 2)]);
 
@@ -123,6 +126,7 @@ async function begin({ mode, rapidMs }) {
   drawn = [];
   cell = 0;
   await stroke(nextCell(), SAMPLE_MS);
+  await unfreeze();
   await until('a stroke is on both pages', async () => all(await now(drawn[0]), (s) => s.strokes === 1 && s.unacknowledged === 0 && s.inked === drawn[0].length));
   await each((page) => page.evaluate(() => window.faults.start()));
   await rest(400);
@@ -136,6 +140,7 @@ async function during({ look, strokes }) {
   const before = await now(drawn[0]);
   const pressed = performance.now();
   for (let i = 0; i < (strokes ?? 1); i += 1) await stroke(nextCell(), SAMPLE_MS);
+  await unfreeze();
   const places = drawn.at(-1);
   if (!look) return { before, after: await now(places) };
   const after = await until('a stroke drawn meanwhile is on disk and in the room', async () => {
@@ -147,7 +152,10 @@ async function during({ look, strokes }) {
 
 /** Until both pages are whole again: fresh pictures, live, all ink on disk and on both. Then what they saw. */
 async function finish({ unixAfter }) {
-  await background?.stop();
+  if (background) {
+    await background.stop();
+    await unfreeze();
+  }
   background = null;
   const end = Date.now() + WHOLE_WITHIN_MS;
   let missing = 'everything';

