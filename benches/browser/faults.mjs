@@ -37,6 +37,8 @@ async function open({ links, mediaPorts }) {
   for (const name of Object.keys(links)) {
     await until(`the ${name}'s page sees a picture with a time code`, () => pages[name].page.evaluate(async () => (window.shirube?.frames.size() ?? 0) > 10 && (await window.glass.ready())));
   }
+  // Marks stay, however long a fault takes.
+  await pages.mentor.page.locator('[data-testid=fade]').click();
   const glass = await pages.mentor.page.locator('[data-testid=glass]').boundingBox();
   pen = { cdp: await pages.mentor.page.context().newCDPSession(pages.mentor.page), glass };
   return {};

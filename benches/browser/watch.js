@@ -69,12 +69,15 @@
     }
   });
 
-  /** How many of `places`, in parts of the glass, have ink on a canvas now. */
+  /** How many of `places`, in parts of the glass, have ink on a canvas now. A canvas of ink is only as large as its ink. */
   function inked(places) {
-    const canvases = [...document.querySelectorAll('canvas.ink')].filter((c) => c.width > 0);
-    return places.filter(([u, v]) => canvases.some((c) => {
-      const ratio = c.width / Math.max(1, c.clientWidth);
-      return c.getContext('2d').getImageData(Math.round(u * c.clientWidth * ratio), Math.round(v * c.clientHeight * ratio), 1, 1).data[3] > 0;
+    const glass = document.querySelector('[data-testid=glass]');
+    const box = glass?.getBoundingClientRect();
+    const canvases = [...(glass?.querySelectorAll('canvas.ink') ?? [])].filter((c) => c.width > 0).map((c) => [c, c.getBoundingClientRect()]);
+    return places.filter(([u, v]) => canvases.some(([c, at]) => {
+      const x = (box.left + u * box.width - at.left) * (c.width / at.width);
+      const y = (box.top + v * box.height - at.top) * (c.height / at.height);
+      return x >= 0 && y >= 0 && x < c.width && y < c.height && c.getContext('2d').getImageData(Math.round(x), Math.round(y), 1, 1).data[3] > 0;
     })).length;
   }
 
