@@ -3,10 +3,12 @@
 
 use prost::Message;
 
+use crate::baton::Drawers;
 use crate::id::{Author, Epoch, Order};
 use crate::sequencer::{InkRights, Sequencer};
 use crate::time::CaptureTime;
-use crate::{op, points, wire};
+use crate::wire::op::Body;
+use crate::{check, op, wire};
 
 /// `wire_decode`: any bytes as a packet; whatever decodes is checked.
 pub fn wire_decode(bytes: &[u8]) {
@@ -15,24 +17,27 @@ pub fn wire_decode(bytes: &[u8]) {
         let _ = op::check(op);
     }
     for live in &packet.live {
-        if let Some(p) = &live.points {
-            let _ = points::decode(p);
-        }
+        let _ = check::live(live);
     }
 }
 
-/// `sheet_ops`: any ops from any of four pages, the room among them; a second replica fed from the log agrees.
+/// `sheet_ops`: any ops from any of four pages, the room among them, and of the engine; replicas fed from the log, and from
+/// what a late joiner gets, agree.
 pub fn sheet_ops(bytes: &[u8]) {
-    let mut sequencer = Sequencer::default();
+    let people = (1..=3).map(Author).collect();
+    let mut sequencer = Sequencer::new(Vec::new(), Drawers { lead: Some(Author(2)), people });
     let mut now = CaptureTime(1 << 40);
     for piece in bytes.chunks(48) {
         let Ok(mut op) = wire::Op::decode(piece) else { continue };
-        let page = Epoch(op.epoch % 4);
+        let page = Epoch(op.epoch % 4 + 1);
         op.epoch = page.0;
         op.author = page.0;
-        let rights = InkRights { author: Author(page.0), may_draw: page.0 != 3, is_room: page.0 == 0 };
-        now = CaptureTime(now.0 + (1 << 26));
-        sequencer.handle_op(rights, page, op, |_| None, now);
+        let rights = InkRights { author: Author(page.0), may_draw: page.0 != 4, is_room: page.0 == 1 };
+        now = CaptureTime(now.0 + (1 << 31));
+        match op.body {
+            Some(Body::Rebase(rebase)) => drop(sequencer.handle_rebase(rebase, now)),
+            _ => drop(sequencer.handle_op(rights, page, op, |_| None, now)),
+        }
     }
     sequencer.handle_durable(Order(u64::MAX));
     let mut replica = crate::sheet::Sheets::default();
@@ -43,4 +48,7 @@ pub fn sheet_ops(bytes: &[u8]) {
         }
     }
     assert_eq!(replica.state_hash(), sequencer.sheets().state_hash(), "replicas differ");
+    let mut joiner = crate::sheet::Sheets::default();
+    joiner.handle_snapshot(&sequencer.compacted(), sequencer.durable());
+    assert_eq!(joiner.state_hash(), replica.state_hash(), "a late joiner differs");
 }

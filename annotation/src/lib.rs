@@ -1,6 +1,8 @@
 //! Ink as values: what is drawn, on which frame, in which order. Knows no network, no clock, no people, no GStreamer;
 //! time comes in as [`time::CaptureTime`]. Rules are numbered in `SPEC.md`.
 
+pub mod baton;
+pub mod check;
 pub mod fuzz;
 pub mod id;
 pub mod measure;
@@ -8,6 +10,8 @@ pub mod op;
 pub mod outline;
 pub mod points;
 pub mod rebase;
+#[cfg(feature = "render")]
+pub mod render;
 pub mod sequencer;
 pub mod sheet;
 pub mod time;

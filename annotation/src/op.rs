@@ -1,7 +1,8 @@
 //! What one op may look like, before anybody asks who sent it.
 
-use crate::id::{Author, Epoch, FeedId};
-use crate::points::{self, PointsError};
+use crate::check;
+use crate::id::{Author, Epoch};
+use crate::points::PointsError;
 use crate::wire::{self, op::Body};
 
 /// Longest line width: 1/32 of the picture's width.
@@ -39,6 +40,26 @@ pub enum Fault {
     TooLong,
     #[error("the glass holds more ink than every page can take; clear or undo some")]
     Full,
+    #[error("there is no such tool")]
+    Tool,
+    #[error("the tool needs another number of points")]
+    ToolPoints,
+    #[error("the text is not 1 to 40 plain characters")]
+    Text,
+    #[error("the known length of a measurement is missing or of no use")]
+    Reference,
+    #[error("the frames that the stroke was drawn over do not ascend, or it was not drawn on a moving picture")]
+    Spans,
+    #[error("there is no such surface, or its still is missing")]
+    Surface,
+    #[error("the pen is somebody else's: ask for it")]
+    NoPen,
+    #[error("only the lead or the operating room may do this")]
+    LeadOnly,
+    #[error("nobody of this number may draw here")]
+    Nobody,
+    #[error("only the tracker may do this")]
+    EngineOnly,
 }
 
 impl Fault {
@@ -58,6 +79,16 @@ impl Fault {
             Fault::NoSuchStroke => "ink.no-such-stroke",
             Fault::TooLong => "ink.too-long",
             Fault::Full => "ink.full",
+            Fault::Tool => "ink.tool",
+            Fault::ToolPoints => "ink.tool-points",
+            Fault::Text => "ink.text",
+            Fault::Reference => "ink.reference",
+            Fault::Spans => "ink.spans",
+            Fault::Surface => "ink.surface",
+            Fault::NoPen => "ink.no-pen",
+            Fault::LeadOnly => "ink.lead-only",
+            Fault::Nobody => "ink.nobody",
+            Fault::EngineOnly => "ink.engine-only",
         }
     }
 }
@@ -82,16 +113,8 @@ impl From<StrokeId> for wire::StrokeKey {
     }
 }
 
-/// True when the frame names a feed and a capture time.
-pub fn check_frame(frame: Option<&wire::FrameRef>) -> Result<&wire::FrameRef, Fault> {
-    let frame = frame.ok_or(Fault::NoFrame)?;
-    if frame.capture == 0 || FeedId::parse(&frame.feed).is_err() || FeedId::parse(&frame.program).is_err() {
-        return Err(Fault::NoFrame);
-    }
-    Ok(frame)
-}
-
-/// Checks what an op says of itself (AN4): key, body, points, width, frame. Says nothing about rights or order.
+/// Checks what an op of a page says of itself (AN4): key, body, and of a stroke all that [`check`] knows. Says nothing about
+/// rights or order.
 pub fn check(op: &wire::Op) -> Result<(), Fault> {
     if prost::Message::encoded_len(op) > OP_BYTES_MAX {
         return Err(Fault::TooLong);
@@ -105,16 +128,13 @@ pub fn check(op: &wire::Op) -> Result<(), Fault> {
             if own(s.key.as_ref())?.epoch != Epoch(op.epoch) {
                 return Err(Fault::NotYours);
             }
-            if !(1..=WIDTH_MAX).contains(&s.width) {
-                return Err(Fault::Width);
-            }
-            check_frame(s.frame.as_ref())?;
-            let points = points::decode(s.points.as_ref().ok_or(Fault::NoPoints)?).map_err(Fault::Points)?;
-            if points.is_empty() { Err(Fault::NoPoints) } else { Ok(()) }
+            check::stroke(s).map(|_| ())
         }
         // An earlier page of the same author may have drawn it.
         Body::Undo(u) => own(u.stroke.as_ref()).map(|_| ()),
-        Body::ClearAll(_) | Body::InkOff(_) => Ok(()),
-        Body::Pin(_) | Body::Lead(_) | Body::Grant(_) | Body::Rebase(_) => Err(Fault::Empty),
+        Body::Pin(p) => p.stroke.as_ref().ok_or(Fault::NoSuchStroke).map(|_| ()),
+        Body::Grant(g) if g.author == 0 => Err(Fault::Nobody),
+        Body::Rebase(_) => Err(Fault::EngineOnly),
+        Body::ClearAll(_) | Body::InkOff(_) | Body::Lead(_) | Body::Grant(_) => Ok(()),
     }
 }

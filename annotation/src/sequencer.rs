@@ -4,8 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::baton::Drawers;
 use crate::id::{Author, Epoch, Order};
 use crate::op::{self, Fault, StrokeId};
+use crate::rebase::Similarity;
 use crate::sheet::Sheets;
 use crate::time::CaptureTime;
 use crate::wire::{self, op::Body};
@@ -14,6 +16,7 @@ use crate::wire::{self, op::Body};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InkRights {
     pub author: Author,
+    /// As its role has it; whether it has the pen now is the baton's to say.
     pub may_draw: bool,
     /// The operating room: may clear, and switch ink off.
     pub is_room: bool,
@@ -33,6 +36,9 @@ pub enum Verdict {
 /// Most ink shown at once, encoded: what a late joiner can be sent in a second on a poor line.
 pub const SHOWN_BYTES_MAX: usize = 4 << 20;
 
+/// Author and page of what the room's engine says. No person has this number.
+pub const ENGINE: (Author, Epoch) = (Author(0), Epoch(0));
+
 #[derive(Debug, Clone, Copy, Default)]
 struct Head {
     taken: u32,
@@ -48,17 +54,16 @@ pub struct Sequencer {
     log: Vec<wire::OrderedOp>,
     durable: Order,
     sheets: Sheets,
-    /// The ink of the durable part alone, and the ops that set its *clear* and *ink off*.
+    /// The ink of the durable part alone.
     settled: Sheets,
-    cleared_by: Option<Order>,
-    off_by: Option<Order>,
-    known_strokes: BTreeMap<StrokeId, Order>,
+    known_strokes: BTreeSet<StrokeId>,
+    drawers: Drawers,
 }
 
 impl Sequencer {
     /// From the store: every op so far, ascending from 1 without a gap, all durable.
-    pub fn new(stored: Vec<wire::OrderedOp>) -> Self {
-        let mut sequencer = Sequencer::default();
+    pub fn new(stored: Vec<wire::OrderedOp>, drawers: Drawers) -> Self {
+        let mut sequencer = Sequencer { drawers, ..Default::default() };
         for ordered in stored {
             sequencer.append(ordered);
         }
@@ -66,14 +71,14 @@ impl Sequencer {
         sequencer
     }
 
-    /// Takes one op of a page. `now`: case timeline. `frame_fits`: whether the frame it names was shown with that feed in it;
-    /// `None` when the frame has left the ring (AN9).
+    /// Takes one op of a page. `now`: case timeline. `frame_fits`: whether the frames that a stroke names were shown with that
+    /// feed in them; `None` when they have left the ring (AN9).
     pub fn handle_op(
         &mut self,
         rights: InkRights,
         page: Epoch,
         mut op: wire::Op,
-        frame_fits: impl FnOnce(&wire::FrameRef) -> Option<bool>,
+        frame_fits: impl FnOnce(&wire::StrokeCommit) -> Option<bool>,
         now: CaptureTime,
     ) -> Verdict {
         let head = self.heads.get(&(rights.author, page)).copied().unwrap_or_default();
@@ -88,9 +93,33 @@ impl Sequencer {
             None => op,
             Some(_) => wire::Op { author: rights.author.0, epoch: page.0, seq: op.seq, at: now.0, body: None },
         };
-        let ordered = wire::OrderedOp { order: self.log.len() as u64 + 1, received: now.0, op: Some(op) };
+        Verdict::Taken(Box::new(self.put(op, now)), fault)
+    }
+
+    /// Takes the engine's word on a stroke drawn over a moving picture (AN20). `None`: it names no stroke that is shown and was
+    /// drawn so, or was said of it before; nothing is logged.
+    pub fn handle_rebase(&mut self, rebase: wire::Rebase, now: CaptureTime) -> Option<wire::OrderedOp> {
+        let shown = self.sheets.stroke(&rebase.stroke.as_ref()?.into())?;
+        let spans = &shown.stroke.spans;
+        let sound = |s: &wire::Similarity| Similarity::checked(s.a, s.b, s.tx, s.ty).is_some();
+        let ascending = rebase.spans.windows(2).all(|s| s[0].first < s[1].first);
+        // One more than the stroke's own spans: the points before the first may be moved too.
+        let fits = (1..=spans.len() + 1).contains(&rebase.spans.len());
+        if spans.is_empty() || shown.is_rebased() || !fits || !ascending || !rebase.spans.iter().all(sound) {
+            return None;
+        }
+        let (author, page) = ENGINE;
+        let seq = self.heads.get(&ENGINE).map_or(0, |h| h.taken) + 1;
+        let op = wire::Op { author: author.0, epoch: page.0, seq, at: now.0, body: Some(Body::Rebase(rebase)) };
+        Some(self.put(op, now))
+    }
+
+    /// Receive times never go back, so that what fades goes in one order everywhere.
+    fn put(&mut self, op: wire::Op, now: CaptureTime) -> wire::OrderedOp {
+        let received = self.log.last().map_or(now.0, |last| now.0.max(last.received));
+        let ordered = wire::OrderedOp { order: self.log.len() as u64 + 1, received, op: Some(op) };
         self.append(ordered.clone());
-        Verdict::Taken(Box::new(ordered), fault)
+        ordered
     }
 
     /// Everything up to `up_to` is on disk.
@@ -102,12 +131,6 @@ impl Sequencer {
                 let head = self.heads.entry((Author(op.author), Epoch(op.epoch))).or_default();
                 head.durable = head.durable.max(op.seq);
                 head.order = Order(ordered.order);
-                let cleared = self.settled.cleared_up_to();
-                match &op.body {
-                    Some(Body::ClearAll(c)) if c.up_to > cleared.0 => self.cleared_by = Some(Order(ordered.order)),
-                    Some(Body::InkOff(_)) => self.off_by = Some(Order(ordered.order)),
-                    _ => {}
-                }
             }
             let applied = self.settled.handle_op(ordered);
             debug_assert!(applied.is_ok(), "the log has a gap: {applied:?}");
@@ -130,12 +153,11 @@ impl Sequencer {
         self.log.get((after.0 as usize).min(self.durable.0 as usize)..self.durable.0 as usize).unwrap_or_default()
     }
 
-    /// What a late joiner needs instead of the whole log: ops whose strokes still show, the *clear* and *ink off* in force, and of
-    /// every page its newest op (as a void), so that it knows what of its own has arrived. Durable, ascending; the orders
+    /// What a late joiner needs instead of the whole log: the ops of what shows, the *clear*, *ink off*, lead and grants in force, and
+    /// of every page its newest op (as a void), so that it knows what of its own has arrived. Durable, ascending; the orders
     /// between are covered. Applied in this order they give the same sheets as the log.
     pub fn compacted(&self) -> Vec<wire::OrderedOp> {
-        let strokes = self.settled.strokes().filter_map(|(id, _)| self.known_strokes.get(id).copied());
-        let whole: BTreeSet<Order> = strokes.chain(self.cleared_by).chain(self.off_by).collect();
+        let whole = self.settled.made_by();
         let heads = self.heads.values().map(|h| h.order).filter(|o| *o > Order(0));
         let all: BTreeSet<Order> = whole.iter().copied().chain(heads).collect();
         all.into_iter()
@@ -151,6 +173,16 @@ impl Sequencer {
             .collect()
     }
 
+    /// Who leads now.
+    pub fn lead(&self) -> Option<Author> {
+        self.sheets.baton().lead(&self.drawers)
+    }
+
+    /// Whether this person's ink is taken now.
+    pub fn may_draw(&self, rights: InkRights) -> bool {
+        rights.may_draw && (rights.is_room || self.sheets.baton().has_pen(rights.author, &self.drawers))
+    }
+
     /// The ink with every op taken so far, durable or not.
     pub fn sheets(&self) -> &Sheets {
         &self.sheets
@@ -163,7 +195,7 @@ impl Sequencer {
             if let Some(Body::Stroke(s)) = &op.body
                 && let Some(key) = &s.key
             {
-                self.known_strokes.insert(key.into(), Order(ordered.order));
+                self.known_strokes.insert(key.into());
             }
         }
         let applied = self.sheets.handle_op(&ordered);
@@ -176,7 +208,7 @@ impl Sequencer {
         rights: InkRights,
         page: Epoch,
         op: &mut wire::Op,
-        frame_fits: impl FnOnce(&wire::FrameRef) -> Option<bool>,
+        frame_fits: impl FnOnce(&wire::StrokeCommit) -> Option<bool>,
         now: CaptureTime,
     ) -> Result<(), Fault> {
         if op.author != rights.author.0 || op.epoch != page.0 {
@@ -189,17 +221,21 @@ impl Sequencer {
                 if !rights.may_draw {
                     return Err(Fault::MayNotDraw);
                 }
+                if !self.may_draw(rights) {
+                    return Err(Fault::NoPen);
+                }
                 if self.sheets.bytes() + prost::Message::encoded_len(stroke) > SHOWN_BYTES_MAX {
                     return Err(Fault::Full);
                 }
                 let key = stroke.key.as_ref().ok_or(Fault::NotYours)?;
-                if self.known_strokes.contains_key(&key.into()) {
+                if self.known_strokes.contains(&key.into()) {
                     return Err(Fault::StrokeKnown);
                 }
                 // A clock ahead must not make ink that *clear* cannot reach (AN6).
                 stroke.began = stroke.began.min(now.0);
+                let fits = frame_fits(stroke);
                 let frame = stroke.frame.as_mut().ok_or(Fault::NoFrame)?;
-                match frame_fits(frame) {
+                match fits {
                     // A page that could not name the frame it showed says so itself, and that stays.
                     Some(true) => {}
                     Some(false) => return Err(Fault::FrameMismatch),
@@ -209,7 +245,7 @@ impl Sequencer {
             }
             Body::Undo(undo) => {
                 let key = undo.stroke.as_ref().ok_or(Fault::NotYours)?;
-                if self.known_strokes.contains_key(&key.into()) { Ok(()) } else { Err(Fault::NoSuchStroke) }
+                if self.known_strokes.contains(&key.into()) { Ok(()) } else { Err(Fault::NoSuchStroke) }
             }
             Body::ClearAll(clear) => {
                 if !rights.is_room {
@@ -218,7 +254,33 @@ impl Sequencer {
                 clear.up_to = clear.up_to.min(now.0);
                 Ok(())
             }
-            Body::Pin(_) | Body::Lead(_) | Body::Grant(_) | Body::Rebase(_) => Err(Fault::Empty),
+            Body::Pin(pin) => {
+                let key = pin.stroke.as_ref().ok_or(Fault::NoSuchStroke)?;
+                let shown = self.sheets.stroke(&key.into()).ok_or(Fault::NoSuchStroke)?;
+                if shown.gone_at().is_some_and(|at| at <= now) {
+                    return Err(Fault::NoSuchStroke);
+                }
+                let own = key.author == rights.author.0 && rights.may_draw;
+                if own || self.rules(rights) { Ok(()) } else { Err(Fault::LeadOnly) }
+            }
+            Body::Lead(lead) => {
+                if !self.rules(rights) {
+                    return Err(Fault::LeadOnly);
+                }
+                // The pen is no remote person's to lay into nobody's hand.
+                match lead.author {
+                    0 if !rights.is_room => Err(Fault::RoomOnly),
+                    0 => Ok(()),
+                    author => self.is_drawer(author),
+                }
+            }
+            Body::Grant(grant) => {
+                if !self.rules(rights) {
+                    return Err(Fault::LeadOnly);
+                }
+                self.is_drawer(grant.author)
+            }
+            Body::Rebase(_) => Err(Fault::EngineOnly),
             Body::InkOff(_) => {
                 if rights.is_room {
                     Ok(())
@@ -227,5 +289,13 @@ impl Sequencer {
                 }
             }
         }
+    }
+    /// The room, and whoever leads.
+    fn rules(&self, rights: InkRights) -> bool {
+        rights.is_room || (rights.may_draw && self.lead() == Some(rights.author))
+    }
+
+    fn is_drawer(&self, author: u32) -> Result<(), Fault> {
+        if self.drawers.people.contains(&Author(author)) { Ok(()) } else { Err(Fault::Nobody) }
     }
 }

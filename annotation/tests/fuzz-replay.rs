@@ -32,10 +32,16 @@ fn seed_ops() -> Vec<u8> {
     let mut out = Vec::new();
     for seq in 1..=6u32 {
         let body = match seq {
-            3 => wire::op::Body::Undo(wire::Undo { stroke: Some(wire::StrokeKey { author: 1, epoch: 1, number: 1 }) }),
+            3 => wire::op::Body::Undo(wire::Undo { stroke: Some(wire::StrokeKey { author: 2, epoch: 2, number: 1 }) }),
+            4 => wire::op::Body::Grant(wire::Grant { author: 3, may_draw: true }),
+            6 => {
+                wire::op::Body::Pin(wire::Pin { stroke: Some(wire::StrokeKey { author: 2, epoch: 2, number: 1 }), pinned: true })
+            }
             _ => wire::op::Body::Stroke(wire::StrokeCommit {
-                key: Some(wire::StrokeKey { author: 1, epoch: 1, number: seq }),
+                key: Some(wire::StrokeKey { author: 2, epoch: 2, number: seq }),
                 width: 9,
+                tool: 1,
+                fades: seq == 5,
                 frame: Some(wire::FrameRef { feed: "f".into(), capture: 1, program: "p".into(), ..Default::default() }),
                 began: u64::from(seq),
                 points: Some(points::encode(&[points::Point { x: 1, y: 1, pressure: 255 }])),

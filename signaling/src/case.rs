@@ -12,51 +12,14 @@ use crate::authorize::{Action, CaseFacts, Denied, Phase, authorize};
 use crate::claims::{Claims, PersonKey, Role, TokenId};
 use crate::wire;
 
+pub use crate::case_sheet::{CaseSheet, Profile};
+
 /// Pages of one case at once. Four screens of a room, mentors, desks and observers fit several times over.
 pub const PAGES_MAX: usize = 48;
 /// Pages of one link at once: a few screens, each with pages on their way out.
 pub const PAGES_PER_LINK: usize = 8;
 /// Places that only the room may take, so that nobody can keep it out of its own case.
 pub const PAGES_OF_THE_ROOM: usize = 4;
-
-/// A person of a case as others see them. Names appear on screens; never in logs, URLs or metrics.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Profile {
-    pub key: PersonKey,
-    /// Number of this person in this case; names their ink.
-    pub author: Author,
-    pub role: Role,
-    pub name_ja: String,
-    pub name_en: String,
-    pub family_ja: String,
-    pub family_en: String,
-    pub institution_ja: String,
-    pub institution_en: String,
-    pub lead: bool,
-}
-
-impl std::fmt::Debug for Profile {
-    /// Without names: a profile may pass through a log.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Profile({} {})", self.author.0, self.role)
-    }
-}
-
-/// What is written at the head of a case. Never the patient.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CaseSheet {
-    pub id: CaseId,
-    pub title_ja: String,
-    pub title_en: String,
-    /// The fall-back.
-    pub telephone: String,
-    pub telephone_name_ja: String,
-    pub telephone_name_en: String,
-    pub patient_awake: bool,
-    /// Runs on sample or generated data: said on every screen.
-    pub rehearsal: bool,
-    pub people: Vec<Profile>,
-}
 
 /// What the forwarding core may do for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -109,12 +72,20 @@ pub struct Case {
     pages: BTreeMap<Epoch, Page>,
     /// People whose line was lost: the page of theirs that went last went without a word.
     lost: BTreeSet<Author>,
+    /// As the ink's log has it.
+    lead: Option<Author>,
+    lent: BTreeSet<Author>,
+    /// Those who wait for the pen.
+    asking: BTreeSet<Author>,
 }
 
 impl Case {
     /// `phase`: as it was left on disk. The voice is always closed at first.
     pub fn new(sheet: CaseSheet, phase: Phase) -> Self {
         Case {
+            lead: sheet.drawers().lead,
+            lent: BTreeSet::new(),
+            asking: BTreeSet::new(),
             sheet,
             phase,
             voice_open: false,
@@ -206,6 +177,30 @@ impl Case {
         self.note_parting(author, false);
     }
 
+    /// Whose pen it is, from the ink's log. Who has it waits no longer.
+    pub fn handle_pen(&mut self, lead: Option<Author>, lent: BTreeSet<Author>) {
+        self.lead = lead;
+        self.lent = lent;
+        let (lead, lent) = (self.lead, &self.lent);
+        self.asking.retain(|author| lead != Some(*author) && !lent.contains(author));
+    }
+
+    /// A polite request for the pen, or its end. The lead or the room answers with a grant.
+    pub fn handle_ask(&mut self, page: Epoch, asking: bool, now: CaptureTime) -> Result<(), Denied> {
+        self.may(page, &Action::Draw, now)?;
+        let Some(author) = self.author(page) else { return Ok(()) };
+        if asking && !self.has_pen(author) {
+            self.asking.insert(author);
+        } else {
+            self.asking.remove(&author);
+        }
+        Ok(())
+    }
+
+    fn has_pen(&self, author: Author) -> bool {
+        self.lead == Some(author) || self.lent.contains(&author) || self.role_of(author) == Role::Room
+    }
+
     /// While another page of theirs is connected, nobody is lost and nobody has left.
     fn note_parting(&mut self, author: Author, on_purpose: bool) {
         if self.pages.values().any(|p| p.author == author && p.connected) {
@@ -226,8 +221,13 @@ impl Case {
     /// closes: whoever opened it is not there to close it.
     pub fn handle_leave(&mut self, page: Epoch, on_purpose: bool) {
         // What broke off was noted when it did.
-        if let Some(gone) = self.pages.remove(&page).filter(|gone| gone.connected) {
-            self.note_parting(gone.author, on_purpose);
+        if let Some(gone) = self.pages.remove(&page) {
+            if gone.connected {
+                self.note_parting(gone.author, on_purpose);
+            }
+            if !self.pages.values().any(|p| p.author == gone.author) {
+                self.asking.remove(&gone.author);
+            }
         }
         if !self.pages.values().any(|p| p.claims.role == Role::Room) {
             self.close_voice();
@@ -270,6 +270,10 @@ impl Case {
         self.may(page, &Action::MuteRemote, now)?;
         self.remote_muted = muted;
         Ok(())
+    }
+
+    pub fn engine_up(&self) -> bool {
+        self.engine_up
     }
 
     pub fn handle_engine(&mut self, up: bool) {
@@ -350,7 +354,7 @@ impl Case {
     pub fn people(&self, now: CaptureTime) -> wire::People {
         let people = self.sheet.people.iter().map(|profile| {
             let own = || self.pages.iter().filter(|(_, p)| p.author == profile.author);
-            let may_draw = own().any(|(epoch, _)| self.ink_grants(*epoch, now).is_some_and(|g| g.may_draw));
+            let draws = own().any(|(epoch, _)| self.ink_grants(*epoch, now).is_some_and(|g| g.may_draw));
             let present = own().any(|(_, p)| p.connected);
             wire::Person {
                 author: profile.author.0,
@@ -363,11 +367,11 @@ impl Case {
                 media: own().any(|(_, p)| p.media),
                 microphone: own().any(|(_, p)| p.microphone),
                 speaking: own().any(|(_, p)| p.speaking),
-                lead: profile.lead,
-                may_draw,
+                lead: self.lead == Some(profile.author),
+                may_draw: draws && self.has_pen(profile.author),
                 family_ja: profile.family_ja.clone(),
                 family_en: profile.family_en.clone(),
-                asks_pen: false,
+                asks_pen: self.asking.contains(&profile.author),
                 left: !present && !self.lost.contains(&profile.author),
             }
         });
@@ -553,6 +557,24 @@ mod tests {
         case.handle_voice_open(Epoch(50), true, now()).expect("the room may");
         case.handle_microphone(MENTOR, true, now()).expect("the mentor may");
         assert!(case.media_grants(MENTOR, now()).speak);
+    }
+
+    #[test]
+    fn sg50_who_asks_for_the_pen_waits_until_it_is_lent_or_they_go() {
+        let mut case = both_present();
+        let desk = Epoch(3);
+        case.handle_join(desk, claims(Role::Desk, demo::DESK), now()).expect("enters");
+        let told = |case: &Case| case.people(now()).people.iter().map(|p| (p.lead, p.may_draw, p.asks_pen)).collect::<Vec<_>>();
+        assert_eq!(told(&case)[..3], [(false, true, false), (true, true, false), (false, false, false)]);
+        case.handle_ask(desk, true, now()).expect("may ask");
+        case.handle_ask(MENTOR, true, now()).expect("need not ask");
+        assert_eq!(told(&case)[1..3], [(true, true, false), (false, false, true)]);
+        case.handle_pen(Some(Author(2)), [Author(3)].into());
+        assert_eq!(told(&case)[2], (false, true, false));
+        case.handle_pen(Some(Author(2)), BTreeSet::new());
+        case.handle_ask(desk, true, now()).expect("may ask");
+        case.handle_leave(desk, true);
+        assert_eq!(told(&case)[2], (false, false, false));
     }
 
     #[test]

@@ -4,19 +4,26 @@
 //! A page's packet repeats what it has not seen acknowledged; this room's packets do the same towards the page: ordered ops
 //! from the page's `have_order` on, again every [`REPEAT_MS`] until confirmed. So no channel needs to be reliable.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use annotation::INK_VERSION;
+use annotation::baton::Drawers;
 use annotation::id::{Author, Epoch, Order};
 use annotation::op::{Fault, StrokeId};
-use annotation::sequencer::{Sequencer, Verdict};
+use annotation::sequencer::{ENGINE, Sequencer, Verdict};
+use annotation::sheet::Sheets;
 use annotation::time::CaptureTime;
 use annotation::wire::{self, InkPacket, OrderedOp, op::Body};
 use bytes::Bytes;
 use link::frame::FrameIndex;
+use link::id::CaseId;
+use link::wire::Anchor;
 use prost::Message;
 
+use crate::ink_anchors::Anchors;
+use crate::ink_frames::FrameRings;
+use crate::ink_limits::{self as limits, Bucket};
 use crate::ink_refusals::Refusals;
 use crate::ink_wet::WetStrokes;
 
@@ -28,15 +35,8 @@ const PACKET_BYTES: usize = 1_100;
 const PIECE_BYTES: usize = 60_000;
 /// Repeat of what a page has not confirmed.
 pub const REPEAT_MS: u64 = 50;
-/// Frame indexes kept of each picture to check what ops name: 30 s at 60 frames/s.
-const FRAMES_KEPT: usize = 1_800;
-/// Pictures (programs and single feeds) whose indexes are kept; of more, the earliest by name.
-const PICTURES_MAX: usize = 40;
 /// Longest packet taken from a page: an op of full length and its surroundings.
 const PACKET_BYTES_MAX: usize = 48 * 1024;
-/// Refused ops of one author: this many at once, then one a second. Each is kept for ever as a void, so a page that lies all
-/// day must not fill the disk.
-const REFUSALS: u32 = 64;
 /// Most ops looked at in one packet; the rest comes with the repeat.
 const OPS_PER_PACKET: usize = 64;
 
@@ -54,6 +54,10 @@ pub enum InkFault {
     NotJoined,
     #[error("too many of this person's ops were refused; the rest waits")]
     TooManyRefused,
+    #[error("this page's pen is bound to another case")]
+    OtherCase,
+    #[error("more ink than a hand can make; the rest waits")]
+    TooFast,
 }
 
 /// What a person did with ink that the audit keeps.
@@ -61,6 +65,10 @@ pub enum InkFault {
 pub enum InkAct {
     Clear,
     InkOff(bool),
+    /// The lead was named, or handed over.
+    Lead,
+    /// The pen was lent, or taken back.
+    Grant(bool),
     Refused(&'static str),
 }
 
@@ -83,6 +91,10 @@ pub enum InkEffect {
         author: Author,
         act: InkAct,
     },
+    /// To the engine's tracker.
+    Anchor(Anchor),
+    /// Whose pen it is has changed: [`InkRoom::lead`], [`InkRoom::granted`].
+    Pen,
 }
 
 #[derive(Debug)]
@@ -93,41 +105,60 @@ struct Page {
     /// Sent so far; ops above go out at once, the rest with the repeat.
     sent: Order,
     repeat_at: Option<CaptureTime>,
+    packets: Bucket,
+    points: Bucket,
 }
 
-/// The last frame indexes of one picture.
+/// What is left of one person's limits.
 #[derive(Debug, Default)]
-struct Frames {
-    by_time: BTreeMap<u32, FrameIndex>,
-    order: VecDeque<u32>,
+struct Purse {
+    ops: Bucket,
+    op_bytes: Bucket,
+    refusals: Bucket,
 }
 
-/// The ink of one case. Bounded: pages by the case, frames by the ring, wet strokes by [`WetStrokes`].
-#[derive(Debug, Default)]
+/// The ink of one case. Bounded: pages by the case, frames by their rings, wet strokes by [`WetStrokes`], what people say by
+/// [`limits`].
+#[derive(Debug)]
 pub struct InkRoom {
+    case: CaseId,
     sequencer: Sequencer,
     pages: BTreeMap<Epoch, Page>,
     wet: WetStrokes,
-    /// (refusals left, since when) by author; and when the last refusal was audited.
-    refusals: BTreeMap<Author, (u32, CaptureTime)>,
+    purses: BTreeMap<Author, Purse>,
+    /// When the last refusal was audited.
     audited: BTreeMap<Author, CaptureTime>,
     /// Not yet known to have reached their pages.
     untold: Refusals,
-    frames: BTreeMap<String, Frames>,
+    frames: FrameRings,
+    anchors: Anchors,
     effects: VecDeque<InkEffect>,
 }
 
 impl InkRoom {
-    /// From the store: every op of the case, ascending from 1.
-    pub fn new(stored: Vec<OrderedOp>) -> Self {
-        InkRoom { sequencer: Sequencer::new(stored), ..Default::default() }
+    /// From the store: every op of the case, ascending from 1. `drawers`: its people who may draw.
+    pub fn new(case: CaseId, stored: Vec<OrderedOp>, drawers: Drawers) -> Self {
+        InkRoom {
+            case,
+            sequencer: Sequencer::new(stored, drawers),
+            pages: BTreeMap::new(),
+            wet: WetStrokes::default(),
+            purses: BTreeMap::new(),
+            audited: BTreeMap::new(),
+            untold: Refusals::default(),
+            frames: FrameRings::default(),
+            anchors: Anchors::default(),
+            effects: VecDeque::new(),
+        }
     }
 
     /// A page came, or came back: all ink that is durable goes to it, compacted, in pieces, in order, on the socket. That path is
     /// reliable, so it counts as received; a page whose socket breaks comes again.
     pub fn handle_join(&mut self, page: Epoch, rights: InkRights, now: CaptureTime) {
         let up_to = self.sequencer.durable();
-        self.pages.insert(page, Page { rights, have: up_to, sent: up_to, repeat_at: None });
+        let joined =
+            Page { rights, have: up_to, sent: up_to, repeat_at: None, packets: Bucket::default(), points: Bucket::default() };
+        self.pages.insert(page, joined);
         let mut pieces: Vec<Vec<OrderedOp>> = vec![Vec::new()];
         let mut bytes = 0;
         for op in self.sequencer.compacted() {
@@ -178,11 +209,18 @@ impl InkRoom {
         if bytes.len() > PACKET_BYTES_MAX {
             return Err(InkFault::TooLong(bytes.len()));
         }
+        let Some(state) = self.pages.get_mut(&page) else { return Err(InkFault::NotJoined) };
+        if !state.packets.take(limits::PACKETS, now) {
+            return Err(InkFault::TooFast);
+        }
         let packet = InkPacket::decode(bytes).map_err(|e| InkFault::Malformed(e.to_string()))?;
         if packet.version != INK_VERSION {
             return Err(InkFault::Version(packet.version));
         }
-        let Some(state) = self.pages.get_mut(&page) else { return Err(InkFault::NotJoined) };
+        // Nothing of it is taken: the hand that drew it looked at another room (AN21).
+        if !packet.case_id.is_empty() && packet.case_id != self.case.as_str() {
+            return Err(InkFault::OtherCase);
+        }
         let rights = state.rights;
         let have = Order(packet.have_order).min(self.sequencer.durable());
         if have > state.have {
@@ -190,18 +228,18 @@ impl InkRoom {
             state.sent = state.sent.max(have);
             self.untold.handle_confirmed(page, have);
         }
-        if !packet.ops.is_empty() && !self.may_be_refused(rights.author, now) {
+        if !packet.ops.is_empty() && !self.purse(rights.author).refusals.has_left(limits::REFUSALS, now) {
             return Err(InkFault::TooManyRefused);
         }
-        self.handle_ops(page, rights, packet.ops, now);
-        self.handle_live(page, rights, packet.live, now);
+        let ops = self.handle_ops(page, rights, packet.ops, now);
+        let live = self.handle_live(page, rights, packet.live, now);
         for ack in &packet.live_acks {
             if let Some(key) = &ack.key {
                 self.wet.handle_seen(page, key.into(), ack.have);
             }
         }
         self.plan_repeat(page, now);
-        Ok(())
+        ops.and(live)
     }
 
     /// Everything up to `up_to` is on disk: acknowledge to its authors, show to everybody.
@@ -214,6 +252,9 @@ impl InkRoom {
                 && let Some(key) = &s.key
             {
                 self.wet.handle_committed(key.into());
+            }
+            if (Author(op.author), Epoch(op.epoch)) == ENGINE {
+                continue;
             }
             acks.insert(Epoch(op.epoch), wire::OpAck { author: op.author, epoch: op.epoch, seq: op.seq });
         }
@@ -228,18 +269,28 @@ impl InkRoom {
 
     /// A program frame was composed; ops may name it from now on.
     pub fn handle_frame(&mut self, frame: &FrameIndex) {
-        if !self.frames.contains_key(&frame.program) && self.frames.len() >= PICTURES_MAX {
-            return;
+        self.frames.handle_frame(frame);
+    }
+
+    /// The engine's word on a stroke drawn over a moving picture. It goes the way of every op; one that makes no sense goes nowhere.
+    pub fn handle_rebase(&mut self, rebase: wire::Rebase, now: CaptureTime) {
+        if let Some(ordered) = self.sequencer.handle_rebase(rebase, now) {
+            self.effects.push_back(InkEffect::Store(vec![ordered]));
         }
-        let kept = self.frames.entry(frame.program.clone()).or_default();
-        if kept.by_time.insert(frame.rtp_ts, frame.clone()).is_none() {
-            kept.order.push_back(frame.rtp_ts);
-        }
-        if kept.order.len() > FRAMES_KEPT
-            && let Some(oldest) = kept.order.pop_front()
-        {
-            kept.by_time.remove(&oldest);
-        }
+    }
+
+    /// An engine is up and knows nothing: it is told of all ink that may be followed, what is under pens first.
+    pub fn handle_engine_up(&mut self, now: CaptureTime) {
+        self.anchors.forget();
+        let live: Vec<Anchor> = self.wet.whole().filter_map(|live| self.anchors.handle_live(&live)).collect();
+        let sheets = self.sequencer.sheets();
+        let newest_first = || {
+            let mut shown: Vec<_> = sheets.shown().filter(|(_, s)| s.opacity(now) > 0.0).map(|(_, s)| &s.stroke).collect();
+            shown.sort_by_key(|s| std::cmp::Reverse(s.began));
+            shown
+        };
+        let dry = newest_first().into_iter().filter_map(|stroke| self.anchors.handle_commit(stroke));
+        self.effects.extend(live.into_iter().chain(dry).map(InkEffect::Anchor));
     }
 
     /// Repeats what pages have not confirmed, and lets abandoned wet strokes go.
@@ -252,6 +303,7 @@ impl InkRoom {
         for live in self.wet.handle_timeout(now) {
             self.fan_out(None, InkPacket { live: vec![live], ..self.empty() });
         }
+        self.let_anchors_go(now);
     }
 
     pub fn poll_effect(&mut self) -> Option<InkEffect> {
@@ -260,7 +312,29 @@ impl InkRoom {
 
     /// Soonest of all deadlines.
     pub fn poll_timeout(&self) -> Option<CaptureTime> {
-        self.pages.values().filter_map(|p| p.repeat_at).chain(self.wet.poll_timeout()).min()
+        let sheets = self.sequencer.sheets();
+        let fading = self.anchors.told().filter_map(|id| sheets.stroke(id)?.gone_at());
+        self.pages.values().filter_map(|p| p.repeat_at).chain(self.wet.poll_timeout()).chain(fading).min()
+    }
+
+    /// The ink with every op taken so far.
+    pub fn sheets(&self) -> &Sheets {
+        self.sequencer.sheets()
+    }
+
+    /// Who leads now.
+    pub fn lead(&self) -> Option<Author> {
+        self.sequencer.lead()
+    }
+
+    /// Those to whom the pen is lent now.
+    pub fn granted(&self) -> &BTreeSet<Author> {
+        self.sequencer.sheets().baton().granted()
+    }
+
+    /// Whether this page's ink is taken now.
+    pub fn may_draw(&self, page: Epoch) -> bool {
+        self.pages.get(&page).is_some_and(|p| self.sequencer.may_draw(p.rights))
     }
 
     /// Counts for metrics: ops taken, strokes shown, pages.
@@ -268,10 +342,21 @@ impl InkRoom {
         (self.sequencer.sheets().applied().0, self.sequencer.sheets().strokes().count(), self.pages.len())
     }
 
-    fn handle_ops(&mut self, page: Epoch, rights: InkRights, ops: Vec<wire::Op>, now: CaptureTime) {
+    /// `Err`: some wait for the page's repeat.
+    fn handle_ops(&mut self, page: Epoch, rights: InkRights, ops: Vec<wire::Op>, now: CaptureTime) -> Result<(), InkFault> {
         let mut store = Vec::new();
         let mut known = false;
+        let mut fault_of_rate = Ok(());
         for mut op in ops.into_iter().take(OPS_PER_PACKET) {
+            let bytes = op.encoded_len();
+            // What hides ink is never too much.
+            let hides = matches!(op.body, Some(Body::ClearAll(_) | Body::InkOff(_))) && rights.is_room;
+            let purse = self.purses.entry(rights.author).or_default();
+            let has_left = purse.ops.has_left(limits::OPS, now) && purse.op_bytes.has_left(limits::OP_BYTES, now);
+            if !hides && !has_left {
+                fault_of_rate = Err(InkFault::TooFast);
+                break;
+            }
             // What was seen under the pen says when the stroke began, whatever its commit says later (AN6).
             if let Some(Body::Stroke(stroke)) = &mut op.body
                 && let Some(began) = stroke.key.as_ref().and_then(|key| self.wet.began(key.into()))
@@ -279,23 +364,23 @@ impl InkRoom {
                 stroke.began = stroke.began.min(began.0);
             }
             let frames = &self.frames;
-            let verdict = self.sequencer.handle_op(rights, page, op, |frame| frame_fits(frames, frame, now), now);
-            if let Verdict::Taken(_, Some(_)) = verdict
-                && !self.spend_refusal(rights.author, now)
-            {
-                // Taken already, so it is stored; the rest of the packet waits for the page's repeat.
-                if let Verdict::Taken(ordered, fault) = verdict {
-                    self.announce(page, rights, &ordered, fault.as_ref(), now);
-                    store.push(*ordered);
-                }
-                break;
-            }
-            match verdict {
+            match self.sequencer.handle_op(rights, page, op, |stroke| frames.fit(stroke, now), now) {
                 Verdict::Gap => break,
                 Verdict::Known => known = true,
                 Verdict::Taken(ordered, fault) => {
+                    let purse = self.purse(rights.author);
+                    purse.ops.spend(1);
+                    purse.op_bytes.spend(bytes);
+                    if fault.is_some() {
+                        purse.refusals.spend(1);
+                    }
+                    let more = fault.is_none() || purse.refusals.has_left(limits::REFUSALS, now);
                     self.announce(page, rights, &ordered, fault.as_ref(), now);
                     store.push(*ordered);
+                    // Taken, so it is stored; the rest of the packet waits for the page's repeat.
+                    if !more {
+                        break;
+                    }
                 }
             }
         }
@@ -307,6 +392,8 @@ impl InkRoom {
             let acks = vec![wire::OpAck { author: rights.author.0, epoch: page.0, seq }];
             self.send(page, InkPacket { acks, ..self.empty() });
         }
+        self.let_anchors_go(now);
+        fault_of_rate
     }
 
     /// What is told before the op is on disk: refusals to its page, *clear* and *ink off* to everybody (AN11).
@@ -333,26 +420,57 @@ impl InkRoom {
                 self.fan_out(Some(page), InkPacket { ink_off_now: Some(ink.off), ..self.empty() });
                 self.effects.push_back(InkEffect::Audit { author: rights.author, act: InkAct::InkOff(ink.off) });
             }
+            Some(Body::Lead(_)) => {
+                self.effects.push_back(InkEffect::Audit { author: rights.author, act: InkAct::Lead });
+                self.effects.push_back(InkEffect::Pen);
+            }
+            Some(Body::Grant(grant)) => {
+                self.effects.push_back(InkEffect::Audit { author: rights.author, act: InkAct::Grant(grant.may_draw) });
+                self.effects.push_back(InkEffect::Pen);
+            }
+            Some(Body::Stroke(stroke)) => {
+                let shown = stroke.key.as_ref().is_some_and(|key| self.sequencer.sheets().has_stroke(&key.into()));
+                let anchor = if shown { self.anchors.handle_commit(stroke) } else { None };
+                self.effects.extend(anchor.map(InkEffect::Anchor));
+            }
             _ => {}
         }
     }
 
-    fn handle_live(&mut self, page: Epoch, rights: InkRights, live: Vec<wire::LiveStroke>, now: CaptureTime) {
+    /// `Err`: some points wait for the page's repeat.
+    fn handle_live(
+        &mut self,
+        page: Epoch,
+        rights: InkRights,
+        live: Vec<wire::LiveStroke>,
+        now: CaptureTime,
+    ) -> Result<(), InkFault> {
         let mut known: BTreeMap<StrokeId, u32> = BTreeMap::new();
+        let mut fault_of_rate = Ok(());
+        let may_draw = self.sequencer.may_draw(rights);
         for stroke in live.into_iter().take(OPS_PER_PACKET) {
             let Some(key) = stroke.key else { continue };
             let id = StrokeId::from(&key);
-            // A live stroke is the page's own, of somebody who may draw, with a frame (AN4); else it is not relayed.
-            if !rights.may_draw || id.author != rights.author || id.epoch != page || self.sequencer.sheets().has_stroke(&id) {
+            // A live stroke is the page's own, of somebody who has the pen, with a frame (AN4, AN14); else it is not relayed.
+            if !may_draw || id.author != rights.author || id.epoch != page || self.sequencer.sheets().has_stroke(&id) {
                 continue;
             }
+            let Some(state) = self.pages.get_mut(&page) else { break };
+            if !state.points.has_left(limits::POINTS, now) {
+                fault_of_rate = Err(InkFault::TooFast);
+                break;
+            }
             let cleared = self.sequencer.sheets().cleared_up_to();
-            if let Ok(have) = self.wet.handle_points(stroke, cleared, now) {
+            if let Ok((have, new)) = self.wet.handle_points(stroke, cleared, now) {
+                state.points.spend(new);
                 known.insert(id, have);
+                let news = if self.anchors.has(&id) { None } else { self.wet.stroke(&id) };
+                let begun = news.and_then(|live| self.anchors.handle_live(&live));
+                self.effects.extend(begun.map(InkEffect::Anchor));
             }
         }
         if known.is_empty() {
-            return;
+            return fault_of_rate;
         }
         let live_acks = known.iter().map(|(id, have)| wire::LiveAck { key: Some((*id).into()), have: *have }).collect();
         self.send(page, InkPacket { live_acks, ..self.empty() });
@@ -364,24 +482,21 @@ impl InkRoom {
                 }
             }
         }
+        fault_of_rate
     }
 
-    /// Whether this author has a refusal left: [`REFUSALS`] at once, one more each second.
-    fn may_be_refused(&mut self, author: Author, now: CaptureTime) -> bool {
-        let (left, since) = self.refusals.entry(author).or_insert((REFUSALS, now));
-        let seconds = now.since(*since).as_secs();
-        if seconds > 0 {
-            *left = u32::try_from(seconds).unwrap_or(REFUSALS).saturating_add(*left).min(REFUSALS);
-            *since = now;
-        }
-        *left > 0
+    /// What was undone, cleared, refused, let go under the pen, or has faded is followed no more.
+    fn let_anchors_go(&mut self, now: CaptureTime) {
+        let (sheets, wet) = (self.sequencer.sheets(), &self.wet);
+        let gone = self.anchors.handle_gone(|id| match sheets.stroke(id) {
+            Some(shown) => shown.gone_at().is_none_or(|at| at > now),
+            None => wet.is_shown(id),
+        });
+        self.effects.extend(gone.into_iter().map(InkEffect::Anchor));
     }
 
-    /// False when that was the last one for now.
-    fn spend_refusal(&mut self, author: Author, now: CaptureTime) -> bool {
-        let (left, _) = self.refusals.entry(author).or_insert((REFUSALS, now));
-        *left = left.saturating_sub(1);
-        *left > 0
+    fn purse(&mut self, author: Author) -> &mut Purse {
+        self.purses.entry(author).or_default()
     }
 
     /// Ordered ops to one page: the unsent ones, or with `again` everything it has not confirmed. As many packets as needed,
@@ -436,24 +551,4 @@ impl InkRoom {
     fn empty(&self) -> InkPacket {
         InkPacket { version: INK_VERSION, last_order: self.sequencer.durable().0, ..Default::default() }
     }
-}
-
-/// A frame cannot be from later than this ahead of the server's own time.
-const FUTURE: Duration = Duration::from_millis(250);
-
-/// AN9: `None` when the frame is not in the ring. A single feed shown alone names itself as the program. What names a picture
-/// from the future, or a program or feed that the ring shows not to exist, cannot have been seen.
-fn frame_fits(frames: &BTreeMap<String, Frames>, frame: &wire::FrameRef, now: CaptureTime) -> Option<bool> {
-    if frame.capture > now.saturating_add(FUTURE).0 {
-        return Some(false);
-    }
-    let Some(known) = frames.get(&frame.program) else {
-        // Before the first index of a restarted server nothing is known; afterwards a stranger is a stranger.
-        return if frames.is_empty() { None } else { Some(false) };
-    };
-    let Some(index) = known.by_time.get(&frame.program_rtp_ts) else {
-        let feed_exists = known.by_time.values().next_back().is_some_and(|i| i.entries.iter().any(|e| e.feed == frame.feed));
-        return if feed_exists { None } else { Some(false) };
-    };
-    Some(index.layout_rev == frame.layout_rev && index.entries.iter().any(|e| e.feed == frame.feed && e.capture == frame.capture))
 }

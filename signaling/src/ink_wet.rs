@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use annotation::check;
 use annotation::id::Epoch;
-use annotation::op::{self, Fault, StrokeId};
+use annotation::op::{Fault, StrokeId};
 use annotation::points::{self, POINTS_MAX, Point};
 use annotation::time::CaptureTime;
 use annotation::wire::{self, LiveStroke};
@@ -35,16 +36,19 @@ pub(crate) struct WetStrokes {
 }
 
 impl WetStrokes {
-    /// Takes points of a live stroke. Returns how many are known without a gap, to be confirmed to the author's page.
-    pub(crate) fn handle_points(&mut self, mut live: LiveStroke, cleared: CaptureTime, now: CaptureTime) -> Result<u32, Fault> {
+    /// Takes points of a live stroke. Returns how many are known without a gap, to be confirmed to the author's page, and how
+    /// many of them are new.
+    pub(crate) fn handle_points(
+        &mut self,
+        mut live: LiveStroke,
+        cleared: CaptureTime,
+        now: CaptureTime,
+    ) -> Result<(u32, usize), Fault> {
         let key = live.key.ok_or(Fault::NotYours)?;
         let id = StrokeId::from(&key);
-        op::check_frame(live.frame.as_ref())?;
-        if !(1..=op::WIDTH_MAX).contains(&live.width) {
-            return Err(Fault::Width);
-        }
         let first = live.first as usize;
-        let new = points::decode(&live.points.take().unwrap_or_default()).map_err(Fault::Points)?;
+        let new = check::live(&live)?;
+        live.points = None;
         let of_page = self.strokes.keys().filter(|k| k.epoch == id.epoch).count();
         if !self.strokes.contains_key(&id) && of_page >= PER_PAGE_MAX {
             return Err(Fault::TooLong);
@@ -58,14 +62,19 @@ impl WetStrokes {
             touched: now,
         });
         wet.touched = now;
+        let before = wet.points.len();
         // Beyond a gap nothing is taken; the page repeats from what was confirmed.
         if first <= wet.points.len() {
             let known = wet.points.len() - first;
             let room = POINTS_MAX - wet.points.len();
             wet.points.extend(new.into_iter().skip(known).take(room));
             wet.head.lifted |= live.lifted;
+            // The surface stays that of pen-down; the frames drawn over become more.
+            if live.spans.len() > wet.head.spans.len() {
+                wet.head.spans = live.spans;
+            }
         }
-        Ok(wet.points.len() as u32)
+        Ok((wet.points.len() as u32, wet.points.len() - before))
     }
 
     /// What `page` should be sent of a stroke now; `None` when it has all or the stroke is not to be shown.
@@ -104,6 +113,21 @@ impl WetStrokes {
     /// When a stroke still under the pen began, as this server knows it (AN6).
     pub(crate) fn began(&self, id: StrokeId) -> Option<CaptureTime> {
         self.strokes.get(&id).map(|w| CaptureTime(w.head.began))
+    }
+
+    /// Still under a pen, and shown.
+    pub(crate) fn is_shown(&self, id: &StrokeId) -> bool {
+        self.strokes.get(id).is_some_and(|w| !w.dead)
+    }
+
+    /// All that is shown, whole.
+    pub(crate) fn whole(&self) -> impl Iterator<Item = LiveStroke> {
+        self.strokes.values().filter(|w| !w.dead).map(|w| piece(w, 0))
+    }
+
+    /// One stroke, whole.
+    pub(crate) fn stroke(&self, id: &StrokeId) -> Option<LiveStroke> {
+        self.strokes.get(id).filter(|w| !w.dead).map(|w| piece(w, 0))
     }
 
     pub(crate) fn handle_committed(&mut self, id: StrokeId) {

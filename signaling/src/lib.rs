@@ -6,12 +6,18 @@
 
 pub mod authorize;
 pub mod case;
+mod case_sheet;
 pub mod claims;
 pub mod demo;
+pub mod fuzz;
 pub mod ice_session;
+mod ink_anchors;
+mod ink_frames;
+mod ink_limits;
 mod ink_refusals;
 pub mod ink_room;
 mod ink_wet;
+pub mod stills;
 pub mod texts;
 
 #[cfg(feature = "edge")]

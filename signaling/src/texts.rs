@@ -153,6 +153,15 @@ codes! {
     LayerUnknown = "layer.unknown",
         "この映像にその画質はありません。high、mid、low、auto のうち、あるものを選んでください。",
         "This picture has no such layer. Choose one that it has of high, mid, low, or auto.";
+    StillUnknown = "still.unknown",
+        "この静止画はもうありません。画面を静止し直してください。",
+        "This still is no longer there. Freeze the picture again.";
+    InkOtherCase = "ink.other-case",
+        "このペンは別の手術室につながっています。書き込みは届いていません。使う手術室でペンを取り直してください。",
+        "This pen is bound to another room. What it drew did not arrive. Take the pen again in the room you mean.";
+    InkTooFast = "ink.too-fast",
+        "書き込みが多すぎるため、一部を待たせています。自動で送られます。",
+        "There is more ink than can be taken at once. The rest waits and is sent by itself.";
     InkMalformed = "ink.malformed",
         "この画面の書き込みを読み取れません。書き込みは届いていません。ページを再読み込みしてください。",
         "The server cannot read this page's ink, and it does not arrive. Reload the page.";

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use annotation::baton::Drawers;
 use annotation::id::{Author, Epoch, Order};
 use annotation::points::{self, Point};
 use annotation::sheet::Sheets;
 use annotation::time::CaptureTime;
 use annotation::wire::{self, InkPacket, OrderedOp, op::Body};
 use link::frame::{FrameEntry, FrameIndex};
+use link::id::CaseId;
 use prost::Message;
 use rand::{Rng as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -19,7 +21,9 @@ fn a_stroke_is_shown_to_others_and_acknowledged_only_when_it_is_on_disk() {
     let mut room = room_of_two();
     room.handle_bytes(MENTOR_PAGE, &ops(vec![stroke(1, 1, t(5))]), t(6)).expect("ink");
     let effects = drain(&mut room);
-    let [InkEffect::Store(stored)] = &effects[..] else { panic!("only the store hears of it: {effects:?}") };
+    let [InkEffect::Anchor(_), InkEffect::Store(stored)] = &effects[..] else {
+        panic!("only the tracker and the store hear of it: {effects:?}")
+    };
     assert_eq!(stored.len(), 1);
     room.handle_stored(Order(1), t(9));
     let sent = packets(drain(&mut room));
@@ -130,7 +134,7 @@ fn a_late_joiner_gets_all_ink_in_few_pieces() {
     let stored: Vec<OrderedOp> = (1..=500u32)
         .map(|n| OrderedOp { order: u64::from(n), received: t(0).0, op: Some(stroke(n, n, t(u64::from(n)))) })
         .collect();
-    let mut room = InkRoom::new(stored);
+    let mut room = room_with(stored);
     room.handle_join(ROOM_PAGE, ROOM, t(600));
     let (sheets, pieces) = joined(&mut room);
     assert!(pieces <= 3, "{pieces} pieces");
@@ -149,7 +153,7 @@ fn a_late_joiner_is_spared_what_no_longer_shows_and_still_knows_what_arrived() {
     for op in &log {
         whole.handle_op(op).expect("in order");
     }
-    let mut room = InkRoom::new(log);
+    let mut room = room_with(log);
     room.handle_join(ROOM_PAGE, ROOM, t(3_600));
     let (sheets, pieces) = joined(&mut room);
     assert_eq!(pieces, 1);
@@ -323,8 +327,13 @@ const ROOM_PAGE: Epoch = Epoch(2);
 const MENTOR: InkRights = InkRights { author: Author(1), may_draw: true, is_room: false };
 const ROOM: InkRights = InkRights { author: Author(2), may_draw: true, is_room: true };
 
+fn room_with(stored: Vec<OrderedOp>) -> InkRoom {
+    let drawers = Drawers { lead: Some(Author(1)), people: [Author(1), Author(2)].into() };
+    InkRoom::new(CaseId::parse("demo").expect("an id"), stored, drawers)
+}
+
 fn room_of_two() -> InkRoom {
-    let mut room = InkRoom::new(vec![]);
+    let mut room = room_with(vec![]);
     room.handle_join(MENTOR_PAGE, MENTOR, t(0));
     room.handle_join(ROOM_PAGE, ROOM, t(0));
     drain(&mut room);

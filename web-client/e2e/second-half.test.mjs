@@ -39,6 +39,9 @@ test("the desk sees the program and single feeds, each with its own age", { time
 test("ink of the desk on a single feed is at its place in the mentor's program", { timeout: 90_000 }, async () => {
   await mentor.waitForFunction(() => document.querySelector("[data-testid=program-video]")?.videoWidth > 0, null, SETTLE);
   assert.equal(await inkPixels(mentor), 0);
+  // The pen is the lead mentor's: lent first.
+  await mentor.bringToFront();
+  await mentor.locator("[data-testid=lend-3]").click();
   await desk.bringToFront();
   await draw(desk);
   await until(async () => (await inkPixels(desk)) > 50, "ink on the desk's own glass");

@@ -87,7 +87,12 @@ impl Directory {
                     tell(&told, case, EnginePresence::Down);
                     case
                 }
-                LinkEvent::Frame { case, .. } | LinkEvent::Health { case, .. } | LinkEvent::Feeds { case, .. } => case,
+                LinkEvent::Frame { case, .. }
+                | LinkEvent::Health { case, .. }
+                | LinkEvent::Feeds { case, .. }
+                | LinkEvent::Xform { case, .. }
+                | LinkEvent::Still { case, .. }
+                | LinkEvent::Rebased { case, .. } => case,
                 LinkEvent::Refused { code, message } => {
                     warn!(code, message, "an engine was refused");
                     continue;
@@ -97,7 +102,10 @@ impl Directory {
                 warn!(%case, "an engine of no known case");
                 continue;
             };
-            let may_drop = matches!(event, LinkEvent::Frame { .. } | LinkEvent::Health { .. });
+            let may_drop = matches!(
+                event,
+                LinkEvent::Frame { .. } | LinkEvent::Health { .. } | LinkEvent::Xform { .. } | LinkEvent::Still { .. }
+            );
             deliver(case, CaseEvent::Engine(event), may_drop, &counters).await;
         }
     }

@@ -2,8 +2,9 @@
 //! says Hello, gets a link id, dials *media* and names that id in its first record. Control messages become [`LinkEvent`]s;
 //! RTP goes straight to the forwarding core. Many engines, one per case.
 //!
-//! Queues: events 1,024 (a frame index or health that does not fit is dropped, newest first, and counted; the others wait),
-//! commands 64 an engine (newest dropped: the next WantLayers replaces it, a keyframe is asked again).
+//! Queues: events 1,024 (a frame index, transform, piece of a still or health that does not fit is dropped, newest first, and counted; the others wait),
+//! commands 256 an engine (newest dropped: the next
+//! WantLayers replaces it, a keyframe is asked again, an anchor waits in its case).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use annotation::id::FeedId;
+use annotation::wire::{Rebase, XformFrame};
 use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use bytes::{Bytes, BytesMut};
 use link::control::{ControlError, take_message, write_message};
@@ -35,7 +37,7 @@ use super::clock::Timeline;
 const SILENT_AFTER: Duration = Duration::from_secs(3);
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const EVENTS: usize = 1_024;
-const COMMANDS: usize = 64;
+const COMMANDS: usize = 256;
 /// Packets of published feeds waiting for an engine: half a second of four cameras at 2 Mbit/s.
 const MEDIA_QUEUE: usize = 512;
 /// Most engines at once; a room's PC has one.
@@ -62,6 +64,21 @@ pub enum LinkEvent {
     Feeds {
         case: CaseId,
         list: wire::FeedList,
+    },
+    /// Where ink lies in one frame of a feed.
+    Xform {
+        case: CaseId,
+        frame: XformFrame,
+    },
+    /// A piece of a pinned frame.
+    Still {
+        case: CaseId,
+        piece: wire::StillPiece,
+    },
+    /// A stroke drawn over a moving picture, moved to its own frame.
+    Rebased {
+        case: CaseId,
+        rebase: Rebase,
     },
     Refused {
         code: String,
@@ -189,6 +206,16 @@ impl LinkCommands {
         self.send(case, to_engine::Body::Ingest(ingest));
     }
 
+    /// Ink to be followed, or gone. False: no engine took it.
+    pub fn anchor(&self, case: &CaseId, anchor: wire::Anchor) -> bool {
+        self.send(case, to_engine::Body::Anchor(anchor))
+    }
+
+    /// False: no engine took it.
+    pub fn want_still(&self, case: &CaseId, wanted: wire::StillWanted) -> bool {
+        self.send(case, to_engine::Body::Still(wanted))
+    }
+
     /// Whole RTP packets put in here go to the case's engine. Policy: whoever puts in drops when it is full.
     pub fn media_out(&self, case: &CaseId) -> Option<mpsc::Sender<Bytes>> {
         lock(&self.0.links).values().find(|l| l.case == *case).map(|l| l.media_out.clone())
@@ -200,11 +227,11 @@ impl LinkCommands {
         (c.events_dropped.load(Ordering::Relaxed), c.rtp_dropped.load(Ordering::Relaxed), c.rtp_unknown.load(Ordering::Relaxed))
     }
 
-    fn send(&self, case: &CaseId, body: to_engine::Body) {
+    /// A case has one engine, or none.
+    fn send(&self, case: &CaseId, body: to_engine::Body) -> bool {
         let links = lock(&self.0.links);
-        for link in links.values().filter(|l| l.case == *case) {
-            let _ = link.commands.try_send(ToEngine { body: Some(body.clone()) });
-        }
+        let link = links.values().find(|l| l.case == *case);
+        link.is_some_and(|link| link.commands.try_send(ToEngine { body: Some(body) }).is_ok())
     }
 }
 
@@ -321,8 +348,15 @@ async fn converse(
                 let _ = shared.events.send(LinkEvent::Feeds { case: case.clone(), list }).await;
                 continue;
             }
-            // The tracker's: no engine of this version says them yet.
-            Some(to_server::Body::Xform(_) | to_server::Body::Still(_) | to_server::Body::Rebased(_)) => continue,
+            Some(to_server::Body::Xform(frame)) => LinkEvent::Xform { case: case.clone(), frame },
+            Some(to_server::Body::Still(piece)) => LinkEvent::Still { case: case.clone(), piece },
+            Some(to_server::Body::Rebased(rebased)) => {
+                // Once a stroke, and said once only: it is not dropped.
+                if let Some(rebase) = rebased.rebase {
+                    let _ = shared.events.send(LinkEvent::Rebased { case: case.clone(), rebase }).await;
+                }
+                continue;
+            }
             Some(to_server::Body::Hello(_)) | None => continue,
         };
         if shared.events.try_send(event).is_err() {

@@ -99,7 +99,7 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
     let (mut handles, mut tasks, mut told, mut presences) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
     for (number, (case, stored)) in cases.into_iter().enumerate() {
         let sheet = demo::sheet(case.clone());
-        let ink = InkRoom::new(stored.ops);
+        let ink = InkRoom::new(sheet.id.clone(), stored.ops, sheet.drawers());
         let (handle, actor) = case_actor::start(number as u32, sheet, Phase::Live, ink, around.clone());
         handles.push(handle);
         tasks.push(actor);

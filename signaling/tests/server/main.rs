@@ -11,4 +11,5 @@ mod page;
 mod revoke;
 mod roles;
 mod starting;
+mod tracker;
 mod whip;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use annotation::wire::{ClearAll, FrameRef, InkPacket, Op, Points, StrokeCommit, StrokeKey, Tool, Undo, op};
+use annotation::wire::{ClearAll, FrameRef, Grant, InkPacket, Op, Points, StrokeCommit, StrokeKey, Tool, Undo, op};
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
 use serde_json::Value;
@@ -96,6 +96,20 @@ pub(crate) async fn request(host: &str, method: &str, path: &str, head: &str, bo
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     Answer { status, head: head.to_owned(), body: body.to_owned() }
+}
+
+/// As [`request`], for a body that is no text: status, head, body.
+pub(crate) async fn request_bytes(host: &str, method: &str, path: &str, head: &str) -> (u16, String, Vec<u8>) {
+    let port = host.rsplit(':').next().expect("a port");
+    let mut stream = TcpStream::connect(format!("127.0.0.1:{port}")).await.expect("listens");
+    let text = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{head}\r\n");
+    stream.write_all(text.as_bytes()).await.expect("sent");
+    let mut bytes = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("answered in time").expect("answered");
+    let cut = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a head");
+    let head = String::from_utf8_lossy(&bytes[..cut]).into_owned();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, head, bytes[cut + 4..].to_vec())
 }
 
 pub(crate) async fn sign_in(host: &str, token: &str) -> Answer {
@@ -218,6 +232,10 @@ impl Page {
         self.op(op::Body::ClearAll(ClearAll { up_to: now() }))
     }
 
+    pub(crate) fn grant(&mut self, author: u32, may_draw: bool) -> Op {
+        self.op(op::Body::Grant(Grant { author, may_draw }))
+    }
+
     fn op(&mut self, body: op::Body) -> Op {
         self.seq += 1;
         Op { author: self.welcome.author, epoch: self.welcome.epoch, seq: self.seq, at: now(), body: Some(body) }
@@ -264,6 +282,14 @@ pub(crate) fn now() -> u64 {
 
 /// Counts rows of the server's own database, as another program that reads it.
 pub(crate) async fn count(home: &Path, sql: &'static str) -> i64 {
+    use sqlx::{ConnectOptions, Row};
+    let path = home.join("data/shirube.sqlite");
+    let mut db = sqlx::sqlite::SqliteConnectOptions::new().filename(path).connect().await.expect("opens");
+    sqlx::query(sql).fetch_one(&mut db).await.expect("reads").get(0)
+}
+
+/// One value of the server's own database.
+pub(crate) async fn blob(home: &Path, sql: &'static str) -> Vec<u8> {
     use sqlx::{ConnectOptions, Row};
     let path = home.join("data/shirube.sqlite");
     let mut db = sqlx::sqlite::SqliteConnectOptions::new().filename(path).connect().await.expect("opens");

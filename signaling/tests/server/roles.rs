@@ -1,7 +1,9 @@
 //! Desk and vendor beside mentor and room: what each is sent, and what never reaches the vendor.
 
 use annotation::wire::InkPacket;
-use signaling::wire::{HealthReport, Leave, Offer, Person, Role, Select, client_message as client, server_message as said};
+use signaling::wire::{
+    AskPen, HealthReport, Leave, Offer, Person, Role, Select, client_message as client, server_message as said,
+};
 
 use crate::engine::{Engine, hello};
 use crate::page::{Page, count, host, request, server};
@@ -62,11 +64,23 @@ async fn sg27_the_desk_draws_under_its_own_number_and_reads_health() {
     let mut mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
     assert!(desk.welcome.may_draw && desk.welcome.may_speak);
     desk.until("health", health).await;
+    // The pen is the lead's: the desk asks, and the lead lends it.
     let stroke = desk.stroke();
     desk.say_ink(vec![stroke]).await;
-    desk.acknowledged(1).await.expect("taken");
-    let seen = mentor.ordered(1).await;
-    assert_eq!(seen[0].op.as_ref().map(|op| op.author), Some(desk.welcome.author));
+    assert_eq!(desk.acknowledged(1).await, Err("ink.no-pen".into()));
+    desk.say(client::Body::AskPen(AskPen { asking: true })).await;
+    let author = desk.welcome.author;
+    let of = |people: Vec<Person>| people.into_iter().find(|p| p.author == author);
+    mentor.until("the request", |body| people(body).and_then(of).filter(|p| p.asks_pen)).await;
+    let lent = mentor.grant(author, true);
+    mentor.say_ink(vec![lent]).await;
+    desk.until("the pen", |body| people(body).and_then(of).filter(|p| p.may_draw && !p.asks_pen && !p.lead)).await;
+    let stroke = desk.stroke();
+    desk.say_ink(vec![stroke]).await;
+    desk.acknowledged(2).await.expect("taken");
+    let seen = mentor.ordered(3).await;
+    assert_eq!(seen.last().and_then(|o| o.op.as_ref()).map(|op| op.author), Some(author));
+    assert_eq!(count(home.path(), "SELECT COUNT(*) FROM audit WHERE act = 'pen-lent'").await, 1);
     assert_ne!(desk.welcome.author, mentor.welcome.author);
     // The mentor's page is told nothing of what runs the case.
     mentor.say(client::Body::Clock(signaling::wire::ClockPing { t1: 1 })).await;

@@ -11,7 +11,7 @@ use tracing::{debug, info};
 
 use super::Actor;
 use crate::edge::store::Command;
-use crate::ink_room::{InkAct, InkEffect};
+use crate::ink_room::{InkAct, InkEffect, InkFault};
 use crate::texts::Code;
 use crate::wire::server_message;
 
@@ -28,10 +28,15 @@ impl Actor {
         let Some(page) = self.pages.get_mut(&epoch) else { return };
         page.ink_by_channel = by_channel;
         if let Err(fault) = self.ink.handle_bytes(epoch, bytes, at) {
-            debug!(page = epoch.0, %fault, "ink that is none");
+            debug!(page = epoch.0, %fault, "ink that is not taken");
+            let code = match fault {
+                InkFault::OtherCase => Code::InkOtherCase,
+                InkFault::TooFast | InkFault::TooManyRefused => Code::InkTooFast,
+                _ => Code::InkMalformed,
+            };
             if page.ink_fault_told.is_none_or(|told| at.since(told) > Duration::from_secs(1)) {
                 page.ink_fault_told = Some(at);
-                page.mailbox.send(server_message::Body::Refused(Code::InkMalformed.refused(false)));
+                page.mailbox.send(server_message::Body::Refused(code.refused(false)));
             }
         }
     }
@@ -56,14 +61,25 @@ impl Actor {
                         InkAct::Clear => ("clear", "ok"),
                         InkAct::InkOff(true) => ("ink-off", "ok"),
                         InkAct::InkOff(false) => ("ink-on", "ok"),
+                        InkAct::Lead => ("pen-lead", "ok"),
+                        InkAct::Grant(true) => ("pen-lent", "ok"),
+                        InkAct::Grant(false) => ("pen-taken-back", "ok"),
                         InkAct::Refused(code) => ("ink-refused", code),
                     };
                     info!(case = %self.case.id(), author = author.0, act, outcome, "ink");
                     let role = self.case.role_of(author);
                     self.audit(format!("person:{}", author.0), role, act, outcome);
                 }
+                InkEffect::Anchor(anchor) => self.tell_tracker(anchor),
+                InkEffect::Pen => self.take_pen_over(),
             }
         }
+    }
+
+    /// Whose pen it is, as the ink's log has it, becomes the list of people's.
+    pub(super) fn take_pen_over(&mut self) {
+        self.case.handle_pen(self.ink.lead(), self.ink.granted().clone());
+        self.people_dirty = true;
     }
 
     /// What does not fit a queue is repeated by the ink room; nothing here waits.

@@ -147,6 +147,8 @@ impl Actor {
                 self.ingest_all();
                 self.show_programs();
                 self.tell_engine_wants();
+                let now = self.now();
+                self.ink.handle_engine_up(now);
                 self.tell_state();
             }
             LinkEvent::Down { reason, .. } => {
@@ -157,6 +159,7 @@ impl Actor {
                 }
                 self.engine.handle_down();
                 self.frames.clear();
+                self.track.handle_engine_down();
                 self.tell_state();
                 self.send_health();
                 self.tell_health(None);
@@ -182,6 +185,12 @@ impl Actor {
                 if changed {
                     self.send_health();
                 }
+            }
+            LinkEvent::Xform { frame, .. } => self.handle_xform(frame),
+            LinkEvent::Still { piece, .. } => self.handle_still_piece(piece),
+            LinkEvent::Rebased { rebase, .. } => {
+                let now = self.now();
+                self.ink.handle_rebase(rebase, now);
             }
             LinkEvent::Refused { code, message } => warn!(case = %self.case.id(), code, message, "the engine refused"),
         }

@@ -14,6 +14,7 @@ mod page;
 mod publish;
 mod resource;
 mod talk;
+mod track;
 
 pub(crate) use self::media::case_number;
 pub(crate) use self::talk::media_code;
@@ -38,6 +39,8 @@ use self::page::Page;
 use self::publish::Publication;
 use self::resource::Player;
 pub use self::resource::{Offering, Ported, ResourceWord};
+pub use self::track::StillName;
+use self::track::Track;
 use super::clock::Timeline;
 use super::engine_link::{LinkCommands, LinkEvent};
 use super::mailbox::Mailbox;
@@ -47,6 +50,7 @@ use crate::authorize::{Action, Phase};
 use crate::case::{Case, CaseSheet, JoinFault};
 use crate::claims::{Claims, PersonKey, Role, TokenId};
 use crate::ink_room::{InkRights, InkRoom};
+use crate::stills::Still;
 use crate::texts::Code;
 use crate::wire::{self, ClientMessage, server_message};
 
@@ -89,6 +93,8 @@ pub enum CaseInput {
     Resource { claims: Claims, resource: String, word: ResourceWord, reply: oneshot::Sender<Result<Ported, Code>> },
     /// A link was withdrawn: whoever entered or plays with it is parted from the case.
     Revoked(TokenId),
+    /// A page wants a pinned frame.
+    Still { claims: Claims, name: StillName, reply: oneshot::Sender<Result<Still, Code>> },
     /// The server stops: every page is told.
     Stop(oneshot::Sender<()>),
 }
@@ -170,6 +176,7 @@ pub(super) struct Actor {
     engine: EngineFigures,
     /// The last frame indexes of each feed that is encoded, oldest first: each is sent three times.
     frames: BTreeMap<FeedId, VecDeque<FrameIndex>>,
+    track: Track,
     watchers: BTreeMap<(FeedId, LayerId), usize>,
     people_dirty: bool,
     backlog: VecDeque<Command>,
@@ -208,6 +215,7 @@ pub fn start(number: u32, sheet: CaseSheet, phase: Phase, ink: InkRoom, around: 
         health: Vec::new(),
         engine: EngineFigures::default(),
         frames: BTreeMap::new(),
+        track: Track::default(),
         watchers: BTreeMap::new(),
         people_dirty: false,
         backlog: VecDeque::new(),
@@ -218,6 +226,7 @@ pub fn start(number: u32, sheet: CaseSheet, phase: Phase, ink: InkRoom, around: 
         inputs: inputs.downgrade(),
     };
     let handle = CaseHandle { id, authors, inputs, events, phase: phase_seen, figures };
+    actor.take_pen_over();
     let task = tokio::spawn(async move { actor.run(taken, heard, stored_seen, disk).await });
     (handle, task)
 }
@@ -319,6 +328,7 @@ impl Actor {
                 let _ = reply.send(done);
             }
             CaseInput::Revoked(token) => self.handle_revoked(token),
+            CaseInput::Still { claims, name, reply } => self.handle_still_wanted(&claims, name, reply),
             CaseInput::Stop(_) => {}
         }
     }
@@ -468,6 +478,7 @@ impl Actor {
             self.close_player(&resource);
         }
         self.end_expired_publications();
+        self.handle_track_tick(whole_second);
         if std::mem::take(&mut self.people_dirty) {
             let people = self.case.people(now);
             self.tell_attending(server_message::Body::People(people));

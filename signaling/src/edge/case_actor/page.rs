@@ -6,6 +6,7 @@ use link::id::LayerId;
 use sfu::{Grants, PeerId, PeerStats, Why, Wish};
 
 use crate::edge::mailbox::Mailbox;
+use crate::ink_limits::Bucket;
 use crate::wire::ClientReport;
 
 /// One page of one person.
@@ -38,6 +39,9 @@ pub(super) struct Page {
     /// Last time a refusal was written to the audit, and a fault of ink told: both at most once a second.
     pub(super) refusal_written: Option<CaptureTime>,
     pub(super) ink_fault_told: Option<CaptureTime>,
+    /// Its newest pointer's number, and when it came.
+    pub(super) pointer_told: Option<(u32, CaptureTime)>,
+    pub(super) pointers: Bucket,
 }
 
 impl Page {
@@ -65,6 +69,8 @@ impl Page {
             stats: PeerStats::default(),
             refusal_written: None,
             ink_fault_told: None,
+            pointer_told: None,
+            pointers: Bucket::default(),
         }
     }
 
@@ -89,6 +95,12 @@ impl Page {
     /// Whether frame indexes go by the socket as well.
     pub(super) fn doubts_channels(&self, now: CaptureTime) -> bool {
         self.away_since.is_none() && self.frames_by_socket.is_some_and(|until| now < until)
+    }
+
+    /// Whether ink of this feed is before its eyes: alone, or in the program; `composed`: the program shows the feed.
+    pub(super) fn sees(&self, feed: &FeedId, composed: bool) -> bool {
+        let has = |wanted: &FeedId| self.selection.iter().flatten().any(|wish| wish.feed == *wanted);
+        has(feed) || (composed && has(&FeedId::program()))
     }
 
     pub(super) fn forget_media(&mut self) {

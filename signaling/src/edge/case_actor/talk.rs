@@ -13,11 +13,14 @@ use super::page::sdp_session;
 use super::{Actor, CaseInput};
 use crate::authorize::{Action, Denied, Phase};
 use crate::edge::store::Command;
+use crate::ink_limits as limits;
 use crate::texts::Code;
 use crate::wire::{self, ClientMessage, Eph, client_message, server_message};
 
 /// Pointers taken from one packet: one page has one pen and one mouse.
 const POINTERS_MAX: usize = 2;
+/// A pointer of which nothing more is heard is gone after this.
+const POINTER_LIFE: Duration = Duration::from_secs(1);
 /// A point's range: the picture's width is 16384 units, and no picture is more than twice as high as wide.
 const POINT_MAX: i32 = 2 * 16_384;
 
@@ -58,8 +61,10 @@ impl Actor {
             },
             // The socket's reader takes it as its end already.
             Body::Leave(_) => self.remove_page(epoch, true),
-            // Everybody who may draw draws; nobody need ask.
-            Body::AskPen(_) => {}
+            Body::AskPen(ask) => match self.case.handle_ask(epoch, ask.asking, at) {
+                Ok(()) => self.people_dirty = true,
+                Err(denied) => self.refuse(epoch, &Action::Draw, denied),
+            },
             Body::Pointer(pointer) => {
                 let eph = Eph { version: crate::SIGNAL_VERSION, pointers: vec![pointer], ..Default::default() };
                 self.handle_eph(epoch, eph, at);
@@ -107,17 +112,31 @@ impl Actor {
             return;
         }
         let Some(author) = self.case.author(epoch) else { return };
+        let Some(page) = self.pages.get_mut(&epoch) else { return };
         let fits = |p: &wire::Pointer| {
             FeedId::parse(&p.feed).is_ok() && (0..=POINT_MAX).contains(&p.x) && (0..=POINT_MAX).contains(&p.y)
         };
-        let mut pointers: Vec<_> = eph.pointers.into_iter().take(POINTERS_MAX).filter(fits).collect();
-        for pointer in &mut pointers {
-            pointer.author = author.0;
+        // Latest wins: the newest of the packet, unless a newer one came before it.
+        let newest = eph.pointers.into_iter().take(POINTERS_MAX).filter(fits).max_by_key(|p| p.number);
+        let Some(mut pointer) = newest else { return };
+        // A page without numbers is taken as it comes; one that begins anew does so after a pause.
+        let late = pointer.number != 0
+            && page.pointer_told.is_some_and(|(told, when)| pointer.number <= told && at.since(when) < POINTER_LIFE);
+        if late || !page.pointers.take(limits::POINTERS, at) {
+            return;
         }
-        let packet = Eph { version: crate::SIGNAL_VERSION, pointers, ..Default::default() };
+        page.pointer_told = Some((pointer.number, at));
+        pointer.author = author.0;
+        let packet = Eph { version: crate::SIGNAL_VERSION, pointers: vec![pointer.clone()], ..Default::default() };
+        let now = self.now();
         let others: Vec<_> = self.pages.keys().copied().filter(|other| *other != epoch).collect();
         for other in others {
-            self.send_eph(other, &packet);
+            let Some(page) = self.pages.get(&other) else { continue };
+            if page.eph_open {
+                self.send_eph(other, &packet);
+            } else if page.away_since.is_none() && self.case.may(other, &Action::Attend, now).is_ok() {
+                page.mailbox.send(server_message::Body::Pointer(pointer.clone()));
+            }
         }
     }
 

@@ -7,6 +7,7 @@ mod refusals;
 mod resource;
 mod session;
 mod socket;
+mod still;
 mod whep;
 mod whip;
 
@@ -89,6 +90,8 @@ pub fn router(app: App) -> Router {
             "/whip/{case}/{feed}/{resource}",
             patch(resource::patch_camera).delete(resource::end_camera).options(resource::options),
         )
+        .route("/api/still/{case}/{name}", get(still::kept))
+        .route("/api/still/{case}/{name}/{capture}", get(still::of_frame))
         .route("/api/{*rest}", any(|| async { Problem(Code::NotFound) }))
         .fallback(files::serve)
         .method_not_allowed_fallback(|| async { Problem(Code::MethodNotAllowed) })

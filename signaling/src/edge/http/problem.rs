@@ -29,11 +29,15 @@ fn status(code: Code) -> StatusCode {
     match code {
         Code::LinkExpired | Code::LinkInvalid | Code::LinkRevoked | Code::SessionMissing => StatusCode::UNAUTHORIZED,
         Code::LinkOtherCase | Code::OriginRefused | Code::DeniedRole | Code::DeniedFeed => StatusCode::FORBIDDEN,
-        Code::CaseUnknown | Code::FeedUnknown | Code::NotFound | Code::MediaUnknown | Code::WebMissing => StatusCode::NOT_FOUND,
+        Code::CaseUnknown | Code::FeedUnknown | Code::NotFound | Code::MediaUnknown | Code::WebMissing | Code::StillUnknown => {
+            StatusCode::NOT_FOUND
+        }
         Code::CaseEnded => StatusCode::GONE,
         Code::CaseFull | Code::MediaFull | Code::MediaBusy | Code::MediaStopped => StatusCode::SERVICE_UNAVAILABLE,
         Code::ServerBusy | Code::ServerStopping => StatusCode::SERVICE_UNAVAILABLE,
-        Code::FeedTaken | Code::VersionUnsupported | Code::MediaMismatch | Code::PageReplaced => StatusCode::CONFLICT,
+        Code::FeedTaken | Code::VersionUnsupported | Code::MediaMismatch | Code::PageReplaced | Code::InkOtherCase => {
+            StatusCode::CONFLICT
+        }
         Code::MessageMalformed | Code::RequestMalformed | Code::InkMalformed => StatusCode::BAD_REQUEST,
         Code::LayerUnknown => StatusCode::BAD_REQUEST,
         Code::MediaOffer => StatusCode::UNPROCESSABLE_ENTITY,
@@ -43,6 +47,7 @@ fn status(code: Code) -> StatusCode {
         Code::PreconditionMissing => StatusCode::PRECONDITION_REQUIRED,
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        Code::InkTooFast => StatusCode::TOO_MANY_REQUESTS,
         Code::MediaUnsupported => StatusCode::NOT_IMPLEMENTED,
         Code::RequestTooOften => StatusCode::TOO_MANY_REQUESTS,
         Code::StoreFull | Code::StoreFailing => StatusCode::SERVICE_UNAVAILABLE,

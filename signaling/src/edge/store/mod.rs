@@ -61,6 +61,12 @@ pub enum Command {
         ops: Vec<OrderedOp>,
         stored: watch::Sender<Order>,
     },
+    /// What the tracker said since the last time; bounded by the sender, which drops what the queue does not take.
+    Xforms {
+        case: CaseId,
+        at: CaptureTime,
+        bytes: Vec<u8>,
+    },
     Audit(AuditRow),
     Phase {
         case: CaseId,
@@ -456,6 +462,14 @@ async fn write_one(db: &mut SqliteConnection, tail: &mut audit::Tail, command: &
                 .execute(&mut *db)
                 .await?;
             }
+        }
+        Command::Xforms { case, at, bytes } => {
+            sqlx::query("INSERT INTO xforms (case_id, at_us, bytes) VALUES ($1, $2, $3)")
+                .bind(case.as_str())
+                .bind(unix_us(*at))
+                .bind(bytes.as_slice())
+                .execute(db)
+                .await?;
         }
         Command::Audit(row) => audit::append(db, tail, row).await?,
         Command::Phase { case, phase } => {

@@ -7,7 +7,7 @@ use sqlx::{Connection, Row};
 /// Rises with every change of the tables.
 const SCHEMA_VERSION: i64 = 1;
 
-const TABLES: [&str; 5] = [
+const TABLES: [&str; 6] = [
     "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS cases (case_id TEXT PRIMARY KEY, phase TEXT NOT NULL, epoch_last BIGINT NOT NULL)",
     // bytes: an OrderedOp of ink.proto, as it was acknowledged; never edited.
@@ -16,6 +16,8 @@ const TABLES: [&str; 5] = [
     "CREATE TABLE IF NOT EXISTS tokens (
         token_id TEXT PRIMARY KEY, case_id TEXT NOT NULL, role TEXT NOT NULL, expires_unix_s BIGINT NOT NULL,
         first_used_us BIGINT, revoked_us BIGINT)",
+    // bytes: what the tracker said within about a second, length-delimited XformFrames of ink.proto.
+    "CREATE TABLE IF NOT EXISTS xforms (case_id TEXT NOT NULL, at_us BIGINT NOT NULL, bytes BYTEA NOT NULL)",
     // Append-only; each row's hash covers the one before it.
     "CREATE TABLE IF NOT EXISTS audit (
         seq BIGINT PRIMARY KEY, at_us BIGINT NOT NULL, case_id TEXT NOT NULL, who TEXT NOT NULL, role TEXT NOT NULL,

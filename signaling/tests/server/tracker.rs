@@ -1,0 +1,151 @@
+//! The tracker's side of ink through the whole server: anchors down, transforms and stills up, words of the engine into the log.
+
+use annotation::time::CaptureTime;
+use annotation::wire::{AnchorXform, FrameSpan, Rebase, Similarity, StrokeKey, TrackState, XformFrame, op};
+use link::wire::{Anchor, Rebased, StillPiece, StillWanted, to_engine as told, to_server as said};
+use prost::Message as _;
+
+use crate::engine::{Engine, hello};
+use crate::page::{Page, count, host, now, request_bytes, server, sign_in};
+
+fn anchor(body: told::Body) -> Option<Anchor> {
+    if let told::Body::Anchor(anchor) = body { Some(anchor) } else { None }
+}
+
+fn wanted(body: told::Body) -> Option<StillWanted> {
+    if let told::Body::Still(wanted) = body { Some(wanted) } else { None }
+}
+
+fn piece(still: &str, feed: &str, capture: u64, jpeg: &[u8]) -> StillPiece {
+    StillPiece {
+        still: still.into(),
+        feed: feed.into(),
+        capture,
+        width: 1280,
+        height: 720,
+        offset: 0,
+        total: jpeg.len() as u32,
+        data: jpeg.to_vec(),
+    }
+}
+
+const JPEG: [u8; 6] = [0xFF, 0xD8, 1, 2, 0xFF, 0xD9];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg52_the_engine_follows_a_stroke_and_its_word_becomes_an_op() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    let mut mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
+    let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    let up = |body| matches!(body, signaling::wire::server_message::Body::State(s) if s.engine_up).then_some(());
+    mentor.until("the engine", up).await;
+
+    let mut stroke = mentor.stroke();
+    if let Some(op::Body::Stroke(s)) = &mut stroke.body {
+        s.spans = vec![FrameSpan { first: 1, capture: s.began }];
+    }
+    mentor.say_ink(vec![stroke]).await;
+    let followed = engine.until("an anchor", anchor).await;
+    assert_eq!((followed.feed.as_str(), followed.committed, followed.x.as_slice()), ("field", true, &[8000, 8010, 8020][..]));
+
+    let key = StrokeKey { author: mentor.welcome.author, epoch: mentor.welcome.epoch, number: 1 };
+    let spans = vec![Similarity { first: 1, a: 1.0, b: 0.0, tx: 40.0, ty: 0.0 }];
+    engine.say(said::Body::Rebased(Rebased { rebase: Some(Rebase { stroke: Some(key), spans }) })).await;
+    let log = room.ordered(2).await;
+    let by_engine = log.last().and_then(|o| o.op.as_ref()).expect("an op");
+    assert_eq!((by_engine.author, by_engine.epoch, by_engine.seq), (0, 0, 1));
+    assert!(matches!(by_engine.body, Some(op::Body::Rebase(_))));
+
+    // A tracker that comes back is told again; what is undone is gone.
+    drop(engine);
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    assert!(engine.until("the anchor again", anchor).await.committed);
+    let undo = mentor.undo(1);
+    mentor.say_ink(vec![undo]).await;
+    let gone = engine.until("its end", anchor).await;
+    assert_eq!((gone.gone, gone.stroke), (true, Some(key)));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg53_transforms_are_in_the_log_within_a_second_or_two() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    let key = StrokeKey { author: 2, epoch: 1, number: 1 };
+    let lies = AnchorXform { strokes: vec![key], state: TrackState::Tracked as i32, a: f32::NAN, ..Default::default() };
+    let good = AnchorXform { a: 1.0, ..lies.clone() };
+    for i in 0..3u64 {
+        let anchors = vec![good.clone(), lies.clone()];
+        engine.say(said::Body::Xform(XformFrame { feed: "field".into(), capture: now() + i, anchors })).await;
+    }
+    engine.say(said::Body::Xform(XformFrame { feed: "nowhere".into(), capture: 1, anchors: vec![good.clone()] })).await;
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while count(home.path(), "SELECT COUNT(*) FROM xforms").await == 0 {
+        assert!(std::time::Instant::now() < until, "never logged");
+        engine.say_health().await;
+        tokio::task::yield_now().await;
+    }
+    server.stop().await;
+    let bytes = crate::page::blob(home.path(), "SELECT bytes FROM xforms LIMIT 1").await;
+    let mut rest = bytes.as_slice();
+    let mut logged = Vec::new();
+    while !rest.is_empty() {
+        logged.push(XformFrame::decode_length_delimited(&mut rest).expect("reads"));
+    }
+    assert!(!logged.is_empty() && logged.iter().all(|f| f.feed == "field" && f.anchors == [good.clone()]), "{logged:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg54_a_pinned_frame_is_there_for_those_who_may_watch_and_for_nobody_else() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    let feeds = |body| matches!(body, signaling::wire::server_message::Body::Feeds(_)).then_some(());
+    mentor.until("the engine's feeds", feeds).await;
+    let captured = CaptureTime(now());
+    engine.say(said::Body::Still(piece("still-1", "field", captured.0, &JPEG))).await;
+
+    let signed = sign_in(&host, &tokens.mentor).await;
+    let id = signed.json()["id"].as_str().expect("an id").to_owned();
+    let cookie = signed.header("set-cookie").and_then(|c| c.split(';').next()).expect("a cookie").to_owned();
+    let cookie = format!("Cookie: {cookie}\r\n");
+    let get = |path: String, head: String| {
+        let host = host.clone();
+        async move { request_bytes(&host, "GET", &path, &head).await }
+    };
+    let named = |path: &str| format!("/api/still/demo/{path}?id={id}");
+    // By id once it has come; by frame at once.
+    let (status, head, body) = get(named(&format!("field/{}", captured.0)), cookie.clone()).await;
+    assert_eq!((status, body.as_slice()), (200, &JPEG[..]));
+    assert!(head.contains("image/jpeg") && head.contains("no-store") && head.contains("shirube-still: still-1"), "{head}");
+    assert_eq!(get(named("still-1"), cookie.clone()).await.2, JPEG);
+    assert_eq!(get(named("still-2"), cookie.clone()).await.0, 404);
+    assert_eq!(get(named("nowhere/0"), cookie.clone()).await.0, 404);
+    assert_eq!(get(named("..%2Fetc"), cookie.clone()).await.0, 404);
+
+    // A frame that is not kept is asked of the engine, once.
+    let asked = tokio::spawn(get(named("fluoro/0"), cookie.clone()));
+    assert_eq!(engine.until("the wish", wanted).await, StillWanted { feed: "fluoro".into(), capture: 0 });
+    engine.say(said::Body::Still(piece("still-3", "fluoro", now(), &JPEG))).await;
+    assert_eq!(asked.await.expect("answered").0, 200);
+
+    // Nobody else: without a name, with another's name, of another case, a vendor.
+    assert_eq!(get("/api/still/demo/still-1".into(), String::new()).await.0, 401);
+    assert_eq!(get(named("still-1"), String::new()).await.0, 401);
+    assert_eq!(get("/api/still/other/still-1".into(), bearer(&tokens.mentor)).await.0, 403);
+    for token in [&tokens.vendor, &tokens.viewer, &tokens.publisher] {
+        assert_eq!(get("/api/still/demo/still-1".into(), bearer(token)).await.0, 403);
+    }
+    assert_eq!(get("/api/still/demo/still-1".into(), bearer(&tokens.desk)).await.0, 200);
+    assert_eq!(get(named("still-1"), format!("{cookie}Origin: https://evil.example\r\n")).await.0, 403);
+    server.stop().await;
+}
+
+fn bearer(token: &str) -> String {
+    format!("Authorization: Bearer {token}\r\n")
+}
