@@ -43,6 +43,14 @@ test("ink of the desk on a single feed is at its place in the mentor's program",
   await mentor.bringToFront();
   await mentor.locator("[data-testid=lend-3]").click();
   await desk.bringToFront();
+  if (await desk.locator("[data-testid=ask-pen]").isVisible()) {
+    // The lead lends the pen to who asks for it.
+    await desk.locator("[data-testid=ask-pen]").click();
+    await mentor.bringToFront();
+    await mentor.locator("[data-testid^=lend-].on").click();
+    await desk.bringToFront();
+    await desk.locator("[data-testid=tool-pen]").waitFor();
+  }
   await draw(desk);
   await until(async () => (await inkPixels(desk)) > 50, "ink on the desk's own glass");
   await mentor.bringToFront();

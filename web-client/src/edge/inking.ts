@@ -56,6 +56,7 @@ export class Inking {
       this.store.penPlace.value = place;
       if (place.kind !== 'here') this.layDown();
     });
+    store.mayDraw.subscribe((may) => { if (!may) this.layDown(); });
   }
 
   // ——— what people do ———

@@ -30,7 +30,7 @@ export function Filmstrip({ client, cut }: { client: Client; cut: boolean }): JS
 export function useFeedKeys(client: Client): void {
   useEffect(() => {
     const down = (e: KeyboardEvent): void => {
-      if (e.repeat || e.altKey || e.ctrlKey || e.metaKey || !/^[0-8]$/.test(e.key)) return;
+      if (e.target instanceof HTMLInputElement || e.repeat || e.altKey || e.ctrlKey || e.metaKey || !/^[0-8]$/.test(e.key)) return;
       const feed = e.key === '0' ? PROGRAM : client.store.singles.value[Number(e.key) - 1];
       if (feed) client.show(feed);
     };

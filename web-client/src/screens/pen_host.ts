@@ -28,6 +28,8 @@ const RESTLESS = (2 * PICTURE_WIDTH) / 1_920;
 const RESTLESS_SPAN = 1n << 31n;
 /** A mark within this of the eraser is meant, px of a 1080p picture. */
 const REACH = (14 * PICTURE_WIDTH) / 1_920;
+/** Between two places looked at by the eraser, CSS px. */
+const RUB_PX = 5;
 
 /** Kinds of feeds that show X-ray. */
 const XRAY: ReadonlySet<string> = new Set(['fluoroscopy', 'last-run']);
@@ -41,6 +43,7 @@ export function watchPen(stage: Stage, client: Client): () => void {
   let using: ToolName | null = null;
   let borrowed = false;
   let probedAt = -Infinity;
+  let rubbed: PointerSample | null = null;
   const name = document.createElement('span');
   name.className = 'penplace';
   name.hidden = true;
@@ -110,10 +113,16 @@ export function watchPen(stage: Stage, client: Client): () => void {
     return point !== null;
   };
 
-  const eraseAt = (s: PointerSample): void => {
-    const at = under(s);
-    const hit = at && markAt(client, at, true);
-    if (hit) inking.erase(hit.id);
+  /** Whatever lies between two samples too: a quick hand leaps. */
+  const eraseTo = (s: PointerSample): void => {
+    const from = rubbed ?? s;
+    rubbed = s;
+    const steps = Math.max(1, Math.ceil(Math.hypot(s.x - from.x, s.y - from.y) / RUB_PX));
+    for (let i = 1; i <= steps; i += 1) {
+      const at = under({ ...s, x: from.x + ((s.x - from.x) * i) / steps, y: from.y + ((s.y - from.y) * i) / steps });
+      const hit = at && markAt(client, at, true);
+      if (hit) inking.erase(hit.id);
+    }
   };
 
   const askText = (s: PointerSample, at: Under): void => {
@@ -165,7 +174,8 @@ export function watchPen(stage: Stage, client: Client): () => void {
       using = tool;
       if (tool === 'pointer') return pointAt(s);
       if (tool === 'eraser') {
-        eraseAt(s);
+        rubbed = null;
+        eraseTo(s);
         return true;
       }
       const at = settle(s);
@@ -190,7 +200,7 @@ export function watchPen(stage: Stage, client: Client): () => void {
       const last = samples.at(-1);
       if (!last) return;
       if (using === 'pointer') return void pointAt(last);
-      if (using === 'eraser') return eraseAt(last);
+      if (using === 'eraser') return samples.forEach(eraseTo);
       const state = inking.ink.pen.state;
       if (state.kind !== 'drawing') return;
       const frame = state.surface.frame;

@@ -58,18 +58,30 @@ class Inset {
   private readonly caption = element('figcaption', '');
   private readonly words = element('span', '');
   private readonly age = element('span', 'num');
+  private failed = false;
+  private tried = 0n;
 
   constructor() {
     this.root.dataset['testid'] = 'lost-inset';
     this.image.alt = '';
     this.image.draggable = false;
-    this.image.onerror = () => { this.image.hidden = true; };
+    this.image.onerror = () => {
+      this.image.hidden = true;
+      this.failed = true;
+    };
     this.image.onload = () => { this.image.hidden = false; };
     this.image.hidden = true;
     this.age.setAttribute('aria-live', 'off');
     this.caption.append(iconElement('crosshair-bold'), this.words, this.age);
     this.glass.append(this.image, this.ink.element);
     this.root.append(this.glass, this.caption);
+  }
+
+  /** A frame that is not there yet is asked for again, once a second. */
+  private mayTry(at: CaptureNtp | null): boolean {
+    if (at === null || at - this.tried < 1n << 32n) return false;
+    this.tried = at;
+    return true;
   }
 
   show(frame: Frame, place: { x: number; y: number; w: number; h: number }, scene: LostScene): void {
@@ -79,8 +91,11 @@ class Inset {
     root.style.width = `${place.w}px`;
     glass.style.height = `${place.h}px`;
     const source = scene.still(frame);
-    if (source !== null && image.getAttribute('src') !== source) image.src = source;
     if (source === null) image.hidden = true;
+    else if (image.getAttribute('src') !== source || (this.failed && this.mayTry(scene.at))) {
+      this.failed = false;
+      image.src = source;
+    }
     if (this.words.textContent !== scene.texts.track_lost) this.words.textContent = scene.texts.track_lost;
     const text = formatAge('held', scene.at === null ? null : Number(ntpMinusNs(scene.at, frame.capture)) / 1e6);
     const said = text ? `${text.value} ${scene.texts[`age_${text.unit}`]}` : scene.texts.age_none;
