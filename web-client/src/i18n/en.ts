@@ -116,7 +116,7 @@ export const en: Texts = {
 
   look_frozen: 'Frozen',
   look_now: 'now',
-  track_unsure: 'Place unsure',
+  track_unsure: 'Unsure',
   track_lost: 'Place lost',
   reference_only: 'reference only',
   tool_arrow: 'Arrow',

@@ -114,7 +114,7 @@ export const ja = {
 
   look_frozen: '静止中',
   look_now: '現在',
-  track_unsure: '位置が不確か',
+  track_unsure: '不確か',
   track_lost: '追従不可',
   reference_only: '参考',
   tool_arrow: '矢印',

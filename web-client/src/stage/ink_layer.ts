@@ -46,7 +46,8 @@ export interface InkPainted {
   readonly next: PerfMs | null;
   /** Marks that are on no picture now. */
   readonly away: readonly Stroke[];
-  readonly unsure: boolean;
+  /** The picture on which something is drawn with gaps. */
+  readonly unsure: Surface | null;
 }
 
 export class InkLayer {
@@ -68,7 +69,7 @@ export class InkLayer {
     const away: Stroke[] = [];
     const labelled = labelledStrokes(scene.strokes, scene.now);
     let next: PerfMs | null = null;
-    let unsure = false;
+    let unsure: Surface | null = null;
     const due = (at: number): void => { next = Math.min(next ?? Infinity, at) as PerfMs; };
     for (const stroke of scene.strokes) {
       const surface = scene.surfaces.find((s) => s.feed === stroke.feed);
@@ -76,7 +77,7 @@ export class InkLayer {
       const standing = standingOf(stroke, surface, scene.tracks, scene.at, scene.own);
       if (standing.kind === 'away') away.push(stroke);
       if (!surface.inkShows || standing.kind === 'away') continue;
-      unsure ||= standing.unsure;
+      if (standing.unsure) unsure ??= surface;
       const opacity = opacityAt(stroke.fadeFrom, scene.at);
       if (stroke.fadeFrom !== null && scene.at !== null) due(scene.now + Math.max(FADE_STEP_MS, 8_000 - Number(scene.at - stroke.fadeFrom) / 4_294_967.296));
       if (labelled.has(stroke.id)) due(stroke.appeared + LABEL_MS);

@@ -239,8 +239,13 @@ export class Stage {
       labelOf: (author) => (this.small ? '' : this.context.labelOf(author)), own: ink.author, now, at, scale: width / 1920, labelPx: Math.max(12, this.px.font * 0.9), reference: texts.reference_only,
     });
     this.nextInk = painted.next;
-    if (painted.unsure === this.doubt.hidden) {
-      this.doubt.hidden = !painted.unsure;
+    const { unsure } = painted;
+    if (unsure) {
+      this.doubt.style.left = `${unsure.box.x + 10}px`;
+      this.doubt.style.bottom = `${height - unsure.box.y - unsure.box.h + 10}px`;
+    }
+    if ((unsure !== null) === this.doubt.hidden) {
+      this.doubt.hidden = unsure === null;
       const word = element('span', '');
       word.textContent = texts.track_unsure;
       this.doubt.replaceChildren(iconElement('crosshair-bold'), word);
