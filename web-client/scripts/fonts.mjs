@@ -7,6 +7,7 @@ import subsetFont from 'subset-font';
 const range = (from, to) => Array.from({ length: to - from + 1 }, (_, i) => String.fromCodePoint(from + i)).join('');
 const LATIN = range(0x20, 0x7e) + '\u00a0±·×–—‘’“”…−≈≠≤≥';
 const KANA = range(0x3041, 0x3096) + range(0x30a1, 0x30fa) + '・ー　、。「」（）＋〜';
+const WEIGHTS = { 400: '400 599', 700: '600 900' };
 
 export async function makeFonts(root, gen) {
   const modules = join(root, 'node_modules');
@@ -18,9 +19,11 @@ export async function makeFonts(root, gen) {
   for (const weight of [400, 700]) {
     const source = readFileSync(join(modules, '@fontsource', 'biz-udpgothic', 'files', `biz-udpgothic-japanese-${weight}-normal.woff2`));
     writeFileSync(join(out, `biz-${weight}.woff2`), await subsetFont(source, japanese, { targetFormat: 'woff2' }));
-    faces.push(face('BIZ UDPGothic', weight === 400 ? '400 599' : '600 900', `biz-${weight}`, japanese));
+    faces.push(face('BIZ UDPGothic', WEIGHTS[weight], `biz-${weight}`, japanese));
   }
+  // The same range of weights as the interface's own cut: only faces of equal descriptors stand in for each other, sign by sign.
   const slices = [400, 700].map((weight) => readFileSync(join(modules, '@fontsource', 'biz-udpgothic', `${weight}.css`), 'utf8')
+    .replaceAll(`font-weight: ${weight};`, `font-weight: ${WEIGHTS[weight]};`)
     .replaceAll(/, url\([^)]*\.woff\) format\('woff'\)/g, '').replaceAll('url(./files/', 'url(../../node_modules/@fontsource/biz-udpgothic/files/'));
   writeFileSync(join(gen, 'slices.css'), slices.join('\n'));
   const inter = readFileSync(join(modules, '@fontsource-variable', 'inter', 'files', 'inter-latin-wght-normal.woff2'));
