@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import type { FrameIndex } from '../gen/frame_pb';
 import { FeedState, FrameIndexSchema } from '../gen/frame_pb';
-import { containRect, entryAt, FrameRing, frameSeen, freeAbove, RING_LENGTH, rtpMinus, ShownLog, toFeed } from './frames';
+import { containRect, entryAt, FrameRing, frameSeen, freeAbove, heightAbove, RING_LENGTH, rtpMinus, ShownLog, toFeed } from './frames';
 import type { PerfMs } from './units';
 
 const index = (rtpTs: number): FrameIndex => create(FrameIndexSchema, {
@@ -75,6 +75,9 @@ describe('the place of a strip', () => {
   it('is not free where a picture lies behind', () => {
     expect(freeAbove(index(1), 'fluoro')).toBe(0);
     expect(freeAbove(index(1), 'field')).toBe(0);
+  });
+  it('gives a strip its place above a picture even where it must be a little tighter, so that it hides no value', () => {
+    expect([30, 25, 24, 19, 18, 0].map((free) => heightAbove(25, free))).toEqual([25, 25, 24, 19, null, null]);
   });
 });
 

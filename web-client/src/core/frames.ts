@@ -106,6 +106,14 @@ export function entryAt(frame: FrameIndex, x: number, y: number): FrameEntry | n
   return null;
 }
 
+/** A strip may be cut to this share of its height to stand above its picture: less air around the words, no word less. */
+const TIGHTEST = 0.75;
+
+/** How high a strip of `height` stands above a picture with `free` above it; null: there is no room, it lies on the picture's top edge. One unit for all. */
+export function heightAbove(height: number, free: number): number | null {
+  return free >= height * TIGHTEST ? Math.min(height, free) : null;
+}
+
 /** Program pixels above a feed's rectangle, over its whole width, that no other picture takes. 0: none, or no such feed. */
 export function freeAbove(frame: FrameIndex, feed: string): number {
   const r = frame.entries.find((e) => e.feed === feed)?.rect;

@@ -2,7 +2,7 @@
 // repaint. Back to front: picture, pattern of a dead state, ink, watermark, plates, strips.
 import { readGlass, readHeld, inkShows, lookOf } from '../core/glass';
 import type { GlassClock, GlassReading, Look } from '../core/glass';
-import { frameSeen, freeAbove } from '../core/frames';
+import { frameSeen, freeAbove, heightAbove } from '../core/frames';
 import type { FrameRing, ShownLog } from '../core/frames';
 import { FeedState } from '../gen/frame_pb';
 import type { FrameIndex } from '../gen/frame_pb';
@@ -336,10 +336,12 @@ export class Stage {
     const rect = frame.entries.find((e) => e.feed === feed)?.rect;
     const scale = this.px.w / Math.max(1, frame.width);
     if (!root || !rect || scale <= 0) return;
-    const height = root.offsetHeight / scale;
-    const above = freeAbove(frame, feed) >= height;
-    root.classList.toggle('above', above);
-    root.style.top = `${((rect.y - (above ? height : 0)) / Math.max(1, frame.height)) * 100}%`;
+    root.style.height = '';
+    const natural = root.offsetHeight / scale;
+    const above = heightAbove(natural, freeAbove(frame, feed));
+    root.classList.toggle('above', above !== null);
+    root.style.top = `${((rect.y - (above ?? 0)) / Math.max(1, frame.height)) * 100}%`;
+    if (above !== null && above < natural) root.style.height = `${above * scale}px`;
   }
 
   private rectLook(parts: RectParts, look: Look, wholeIsDead: boolean, texts: Texts): void {
