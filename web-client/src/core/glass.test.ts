@@ -48,6 +48,15 @@ describe('the age of the picture', () => {
     const held = glass([{ at: 1_000, field: 970, fluoro: 960 }, { at: 1_000 + STALL_MS - 1, field: 1_300, fluoro: 1_300 }]);
     expect(ages(held, 1_400)).toEqual([29 + STALL_MS, 39 + STALL_MS]);
   });
+  it('forgets a picture held on purpose as soon as its feed is live again, and no other', () => {
+    const before = { at: 1_000, field: -5_000, fluoro: 960 };
+    const after = { at: 1_040, field: 1_000, fluoro: 990 };
+    for (const state of [FeedState.XRAY_OFF, FeedState.LOOPING]) {
+      expect(ages(glass([{ ...before, state }, after]), 1_060)).toEqual([60, 80]);
+      expect(ages(glass([{ ...before, state }, { ...after, field: -5_000, state }]), 1_060)).toEqual([6_060, 80]);
+    }
+    for (const state of [FeedState.LIVE, FeedState.STALE, FeedState.LOST]) expect(ages(glass([{ ...before, state }, after]), 1_060)).toEqual([6_040, 80]);
+  });
   it('knows nothing of a picture that returned before its index did', () => {
     const g = glass([{ at: 1_000, field: 970, fluoro: 960 }]);
     g.log.handleShown(77, ms(3_200));

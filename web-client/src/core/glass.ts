@@ -46,12 +46,15 @@ export function readGlass(ring: FrameRing, log: ShownLog, clock: GlassClock, now
   if (frame === null) return null;
   const tolerance = Math.max(FUTURE_TOLERANCE_MS, clock.uncertaintyMs() ?? 0);
   const worst = new Map<string, number | null>();
+  const states = new Map(frame.entries.map((e) => [e.feed, e.state]));
   for (const one of shown) {
     // A picture that stood so long was marked as stalled while it did; it says nothing about those that flow since.
     if (one.until !== null && one.until - one.shown >= STALL_MS) continue;
     const index = ring.at(one.rtpTs);
     const end = clock.toTimeline(one.until !== null && one.until < now ? one.until : now);
     for (const entry of index?.entries ?? []) {
+      // A picture held on purpose is as old as it says; once the feed is live again it says nothing about the live one.
+      if (heldOnPurpose(entry.state) && states.get(entry.feed) === FeedState.LIVE) continue;
       const age = end === null || entry.capture === 0n ? null : Number(ntpMinusNs(end, entry.capture)) / 1e6;
       const known = age === null || age < -tolerance ? null : Math.max(0, age);
       const before = worst.get(entry.feed);
@@ -66,6 +69,8 @@ export function readGlass(ring: FrameRing, log: ShownLog, clock: GlassClock, now
   }
   return { frame, rects, uncertaintyMs: clock.uncertaintyMs() ?? 0 };
 }
+
+const heldOnPurpose = (state: FeedState): boolean => state === FeedState.XRAY_OFF || state === FeedState.LOOPING;
 
 /** A frame that stands: held by its viewer, or the last before the line stopped. Its ages grow. */
 export function readHeld(frame: FrameIndex, clock: GlassClock, now: PerfMs): GlassReading {
