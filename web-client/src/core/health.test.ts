@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { FeedState } from '../gen/frame_pb';
 import type { HealthReport } from '../gen/signal_pb';
 import { HealthReportSchema } from '../gen/signal_pb';
-import { feedAgeMs, healthLine, numbersOf, rateOf, troubleOf } from './health';
+import { feedAgeMs, healthLine, lineStalls, numbersOf, rateOf, sourcesOf, troubleOf } from './health';
 
 const s = (t: number): bigint => BigInt(t) << 32n;
 const report = (at: number, over: object = {}): HealthReport => create(HealthReportSchema, {
@@ -32,6 +32,19 @@ describe('the figures of a case', () => {
     expect(layer && rateOf(layer, now, before)).toEqual({ fps: 30, bps: 2_000_000 });
     expect(layer && rateOf(layer, now, report(12))).toEqual({ fps: null, bps: null });
     expect(layer && rateOf(layer, now, null)).toEqual({ fps: null, bps: null });
+  });
+});
+
+describe('what has no source, or no line, of its own', () => {
+  it('is not counted as a feed that is missing: the program', () => {
+    const one = report(1, { feeds: [{ feed: 'program', kind: 'program' }, { feed: 'field', kind: 'field', state: FeedState.LIVE }] });
+    expect(healthLine(one, false)).toMatchObject({ feeds: 1, feedsLive: 1 });
+    expect(sourcesOf(one).map((f) => f.feed)).toEqual(['field']);
+  });
+  it('is not a line that stalls: a page without pictures, and any while the compositor is gone', () => {
+    const one = report(1, { peers: [{ number: 1, media: true, pictureStalled: true }, { number: 2, media: false, pictureStalled: true }, { number: 3, media: true }] });
+    expect(one.peers.map((p) => lineStalls(p, one))).toEqual([true, false, false]);
+    expect(one.peers.map((p) => lineStalls(p, { ...one, engineUp: false }))).toEqual([false, false, false]);
   });
 });
 

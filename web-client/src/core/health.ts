@@ -11,12 +11,19 @@ export interface HealthLine { readonly feeds: number; readonly feedsLive: number
 
 const holds = (state: FeedState): boolean => state === FeedState.LIVE || state === FeedState.XRAY_OFF || state === FeedState.LOOPING;
 
+/** The feeds that come from outside. The program is made of them and has no source of its own to be well or lost: its figures are its layers'. */
+export function sourcesOf(report: HealthReport): FeedStatus[] { return report.feeds.filter((f) => f.kind !== 'program' && f.feed !== 'program'); }
+
+/** The line to this page stalls, as far as the page can tell: not where it has no pictures, nor where the compositor is what is gone. */
+export function lineStalls(peer: PeerStatus, report: HealthReport): boolean { return peer.media && peer.pictureStalled && report.engineUp; }
+
 /** The machinery in one line; null while nothing recent is known. */
 export function healthLine(report: HealthReport | null, stale: boolean): HealthLine | null {
   if (report === null || stale) return null;
   const rtts = report.peers.filter((p) => p.media && p.rttMs > 0).map((p) => p.rttMs);
+  const feeds = sourcesOf(report);
   return {
-    feeds: report.feeds.length, feedsLive: report.engineUp ? report.feeds.filter((f) => holds(f.state)).length : 0, engineUp: report.engineUp,
+    feeds: feeds.length, feedsLive: report.engineUp ? feeds.filter((f) => holds(f.state)).length : 0, engineUp: report.engineUp,
     rttMs: rtts.length > 0 ? Math.max(...rtts) : null,
   };
 }
@@ -94,6 +101,6 @@ export function troubleOf(report: HealthReport | null, stale: boolean): Trouble 
   if (problem) return { kind: 'problem', feed: problem };
   const late = feed((f) => f.state === FeedState.STALE);
   if (late) return { kind: 'stale', feed: late };
-  const stalled = report.peers.find((p) => p.media && p.pictureStalled);
+  const stalled = report.peers.find((p) => lineStalls(p, report));
   return stalled ? { kind: 'stalled', peer: stalled } : null;
 }

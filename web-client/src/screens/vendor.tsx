@@ -3,7 +3,7 @@ import type { JSX } from 'preact';
 import { useEffect } from 'preact/hooks';
 import { formatAge } from '../core/age';
 import type { Trouble } from '../core/health';
-import { feedAgeMs, numbersOf, rateOf, troubleOf } from '../core/health';
+import { feedAgeMs, lineStalls, numbersOf, rateOf, sourcesOf, troubleOf } from '../core/health';
 import { lookOf } from '../core/glass';
 import { unixMsFromNtp } from '../core/units';
 import type { Client } from '../edge/client';
@@ -107,7 +107,7 @@ function Feeds({ client, report }: { client: Client; report: HealthReport | null
       <table data-testid="feeds">
         <thead><tr><th>{t.vendor_feed}</th><th>{t.vendor_state}</th><th>{t.vendor_format}</th><th class="r">{t.vendor_luma}</th><th class="r">{t.vendor_black}</th><th class="r">{t.vendor_frozen}</th><th class="r">{t.vendor_feed_age}</th><th>{t.vendor_problem}</th></tr></thead>
         <tbody>
-          {report && report.feeds.length > 0 ? report.feeds.map((f) => <FeedRow key={f.feed} client={client} feed={f} report={report} />) : <tr><td colSpan={8} class="mid">{t.age_none}</td></tr>}
+          {report && sourcesOf(report).length > 0 ? sourcesOf(report).map((f) => <FeedRow key={f.feed} client={client} feed={f} report={report} />) : <tr><td colSpan={8} class="mid">{t.age_none}</td></tr>}
         </tbody>
       </table>
     </section>
@@ -202,7 +202,7 @@ function Peers({ t, report }: { t: Texts; report: HealthReport | null }): JSX.El
             const figure = (on: boolean, value: string): string => (p.media && on ? value : t.age_none);
             return (
               <tr key={p.number} data-testid={`peer-${p.number}`}>
-                <td><b class="num">{p.number}</b> {roleName(p.role, t)}{p.pictureStalled ? <><br /><Tag icon="wifi-slash-bold" look="fill c-orchid">{t.look_stalled}</Tag></> : null}</td>
+                <td><b class="num">{p.number}</b> {roleName(p.role, t)}{lineStalls(p, report) ? <><br /><Tag icon="wifi-slash-bold" look="fill c-orchid">{t.look_stalled}</Tag></> : null}</td>
                 <td class="r">{figure(p.rttMs > 0, `${Math.round(p.rttMs)} ms`)}</td><td class="r">{figure(true, `${(p.loss * 100).toFixed(1)} %`)}</td>
                 <td class="r">{figure(p.ageMs > 0, `${Math.round(p.ageMs)} ms`)}</td><td class="r">{figure(true, String(p.freezes))}</td>
               </tr>
