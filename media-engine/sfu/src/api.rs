@@ -378,5 +378,7 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct CoreConfig {
     pub candidates: Vec<SocketAddr>,
+    /// The same addresses take TCP connections: they are offered as well, after UDP.
+    pub tcp: bool,
     pub limits: Limits,
 }

@@ -7,6 +7,7 @@ use annotation::id::FeedId;
 use annotation::time::CaptureTime;
 use link::id::{CaseId, LayerId};
 
+use crate::adapter::Carrier;
 use crate::api::{CoreConfig, FeedPacket, Grants, Limits, Moment, PeerId, PeerKind, VideoCodec};
 use crate::engine::Engine;
 
@@ -17,7 +18,7 @@ use crate::engine::Engine;
 #[allow(clippy::expect_used)]
 pub fn engine() -> Engine {
     let candidates = vec![SocketAddr::from(([192, 0, 2, 1], 8444))];
-    Engine::new(CoreConfig { candidates, limits: Limits::default() }).expect("a certificate")
+    Engine::new(CoreConfig { candidates, tcp: false, limits: Limits::default() }).expect("a certificate")
 }
 
 /// The bytes as an offer of a page, of a player and of a publisher, all the way through str0m when the guard lets them in.
@@ -46,7 +47,9 @@ pub fn inputs(engine: &mut Engine, start: Instant, bytes: &[u8]) {
         rest = later;
         now += Duration::from_millis(u64::from(*kind >> 4));
         match kind & 0x03 {
-            0 => engine.handle_datagram(now, from, to, record),
+            0 => {
+                engine.handle_datagram(now, Carrier::Udp, from, to, record);
+            }
             1 => engine.handle_timeout(now),
             codec => {
                 let codec = if codec == 2 { VideoCodec::H264 } else { VideoCodec::Vp8 };

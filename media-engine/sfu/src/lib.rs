@@ -20,7 +20,7 @@ pub mod sdp_guard;
 mod timing;
 mod voice;
 
-pub use adapter::Transmit;
+pub use adapter::{Carrier, Transmit};
 pub use api::*;
 #[cfg(feature = "edge")]
 pub use edge::{Events, SfuConfig, SfuHandle, StartError, start};

@@ -9,7 +9,7 @@ use annotation::time::CaptureTime;
 use bytes::Bytes;
 use link::id::{CaseId, LayerId};
 
-use crate::adapter::Conn;
+use crate::adapter::{Carrier, Conn};
 use crate::api::{Grants, Limits, PeerKind, VideoCodec, Why, Wish};
 use crate::engine::publish::Publication;
 use crate::route::gop::LayerPacket;
@@ -110,7 +110,7 @@ pub(crate) struct Peer {
     pub(crate) ufrag: String,
     /// The certificate it offered with.
     pub(crate) fingerprint: String,
-    pub(crate) addresses: VecDeque<SocketAddr>,
+    pub(crate) addresses: VecDeque<(Carrier, SocketAddr)>,
     pub(crate) made: Instant,
     /// Last packet that proved who sent it.
     pub(crate) heard: Instant,
@@ -171,7 +171,7 @@ impl Peer {
     }
 
     /// Remembers an address that proved itself. Returns the one forgotten for it.
-    pub(crate) fn learn_address(&mut self, address: SocketAddr) -> Option<SocketAddr> {
+    pub(crate) fn learn_address(&mut self, address: (Carrier, SocketAddr)) -> Option<(Carrier, SocketAddr)> {
         if let Some(at) = self.addresses.iter().position(|a| *a == address) {
             // Newest last.
             self.addresses.remove(at);

@@ -2,7 +2,8 @@
 #![cfg(feature = "edge")]
 #![allow(clippy::disallowed_methods)] // A real socket runs on real time.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use sfu::{
     Channel, Events, FeedPacket, Grants, Moment, OfferError, PeerId, PeerKind, SfuConfig, SfuEvent, SfuHandle, StartError,
     VideoCodec,
 };
-use str0m::net::{Protocol, Receive};
+use str0m::net::{Protocol, Receive, TcpType};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
 const PAGE: &str = include_str!("data/chromium-offer.sdp");
@@ -76,7 +77,8 @@ fn an_announced_address_is_offered_alone() {
     let (sfu, _events) = sfu::start(SfuConfig { announce, ..config() }).expect("started");
     let answer = wait(sfu.offer(PeerId(1), case(), PeerKind::Client, Grants::default(), PAGE.into())).expect("an answer");
     let candidates: Vec<_> = answer.lines().filter(|l| l.starts_with("a=candidate:")).collect();
-    assert!(candidates.len() == 1 && candidates[0].contains("198.51.100.7 9000 typ host"), "{candidates:?}");
+    // By UDP and by TCP.
+    assert!(candidates.len() == 2 && candidates.iter().all(|c| c.contains("198.51.100.7 9000 typ host")), "{candidates:?}");
 }
 
 #[test]
@@ -114,6 +116,95 @@ fn pictures_pass_through_a_proxy_that_is_announced() {
     carrier.join().expect("the proxy ends");
 }
 
+#[test]
+fn pictures_pass_through_tcp_on_the_same_number() {
+    let (sfu, _events) = sfu::start(config()).expect("started");
+    let server = SocketAddr::from(([127, 0, 0, 1], sfu.port()));
+    let stream = TcpStream::connect(server).expect("somebody listens");
+    stream.set_nodelay(true).expect("nodelay");
+    let local = stream.local_addr().expect("an address");
+    let mut rtc = Rtc::builder()
+        .set_crypto_provider(std::sync::Arc::new(str0m::crypto::from_feature_flags()))
+        .set_rtp_mode(true)
+        .build(Instant::now());
+    let candidate = Candidate::builder().tcp().host(local).tcptype(TcpType::Active).build().expect("a candidate");
+    rtc.add_local_candidate(candidate);
+    let mut api = rtc.sdp_api();
+    api.add_media(str0m::media::MediaKind::Video, str0m::media::Direction::RecvOnly, None, None, None);
+    let (offer, pending) = api.apply().expect("an offer");
+    let kind = PeerKind::Whep { feed: FeedId::program(), layer: None };
+    let grants = Grants { see: true, ..Grants::default() };
+    let answer = wait(sfu.offer(PeerId(1), case(), kind, grants, offer.to_sdp_string())).expect("an answer");
+    assert!(answer.contains("tcptype passive"), "{answer}");
+    // As where a firewall lets no UDP through.
+    let ours = |l: &&str| !l.starts_with("a=candidate:") || l.contains(" tcp ") && l.contains("127.0.0.1");
+    let answer: String = answer.lines().filter(ours).map(|l| format!("{l}\r\n")).collect();
+    let answer = str0m::change::SdpAnswer::from_sdp_string(&answer).expect("readable");
+    rtc.sdp_api().accept_answer(pending, answer).expect("acceptable");
+
+    // The frames of RFC 4571, read on a thread.
+    let (tell, heard) = std::sync::mpsc::channel();
+    let mut reader = stream.try_clone().expect("a second hand");
+    std::thread::spawn(move || {
+        loop {
+            let mut length = [0; 2];
+            if reader.read_exact(&mut length).is_err() {
+                return;
+            }
+            let mut bytes = vec![0; usize::from(u16::from_be_bytes(length))];
+            if reader.read_exact(&mut bytes).is_err() || tell.send(bytes).is_err() {
+                return;
+            }
+        }
+    });
+    let mut writer = stream;
+    let started = Instant::now();
+    let (mut seq, mut pictures, mut next) = (0u16, 0, started);
+    while pictures < 20 {
+        assert!(started.elapsed() < Duration::from_secs(20), "{pictures} pictures after 20 s");
+        let deadline = loop {
+            match rtc.poll_output().expect("sound") {
+                Output::Timeout(at) => break at,
+                Output::Transmit(t) => {
+                    assert_eq!(t.destination, server);
+                    let frame = [&(t.contents.len() as u16).to_be_bytes()[..], &t.contents].concat();
+                    writer.write_all(&frame).expect("it is read");
+                }
+                Output::Event(Event::RtpPacket(_)) => pictures += 1,
+                Output::Event(_) => {}
+            }
+        };
+        if Instant::now() >= next {
+            next += Duration::from_millis(5);
+            sfu.feed_rtp(picture(seq, started.elapsed())).expect("room");
+            seq += 1;
+        }
+        let until = deadline.min(next).saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+        let input = match heard.recv_timeout(until) {
+            Ok(bytes) => {
+                let contents = bytes[..].try_into().expect("WebRTC");
+                let receive = Receive { proto: Protocol::Tcp, source: server, destination: local, contents };
+                rtc.handle_input(Input::Receive(Instant::now(), receive)).expect("sound");
+                continue;
+            }
+            Err(_) => Input::Timeout(Instant::now()),
+        };
+        rtc.handle_input(input).expect("sound");
+    }
+}
+
+/// A keyframe of one packet.
+fn picture(seq: u16, since: Duration) -> FeedPacket {
+    let timeline = CaptureTime::from_unix(Duration::from_secs(1_790_000_000)).saturating_add(since);
+    let mut packet = vec![0x80, 0xE0];
+    packet.extend(seq.to_be_bytes());
+    packet.extend(timeline.rtp_90khz().to_be_bytes());
+    packet.extend([0, 0, 0, 1, 0x65, 0x88, 0x84]);
+    let (feed, layer, codec) = (FeedId::program(), LayerId::High, VideoCodec::H264);
+    let received = Moment { at: Instant::now(), timeline };
+    FeedPacket { case: case(), feed, layer, codec, packet: packet.into(), received }
+}
+
 /// A player over a real socket: it connects and sees pictures.
 fn watch(sfu: SfuHandle, mut events: Events) {
     let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
@@ -149,15 +240,8 @@ fn watch(sfu: SfuHandle, mut events: Events) {
         };
         if Instant::now() >= next {
             next += Duration::from_millis(5);
-            let timeline = CaptureTime::from_unix(Duration::from_secs(1_790_000_000)).saturating_add(started.elapsed());
-            let mut packet = vec![0x80, 0xE0];
-            packet.extend(seq.to_be_bytes());
-            packet.extend(timeline.rtp_90khz().to_be_bytes());
-            packet.extend([0, 0, 0, 1, 0x65, 0x88, 0x84]);
+            sfu.feed_rtp(picture(seq, started.elapsed())).expect("room");
             seq += 1;
-            let (feed, layer, codec) = (FeedId::program(), LayerId::High, VideoCodec::H264);
-            let received = Moment { at: Instant::now(), timeline };
-            sfu.feed_rtp(FeedPacket { case: case(), feed, layer, codec, packet: packet.into(), received }).expect("room");
         }
         let until = deadline.min(next).saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
         socket.set_read_timeout(Some(until)).expect("a timeout");

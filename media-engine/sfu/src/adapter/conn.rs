@@ -16,7 +16,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
-use super::Transmit;
+use super::{Carrier, Transmit};
 use crate::api::{Channel, PeerId, PeerStats, VideoCodec};
 
 /// Outputs of one drain. More means that something turns in circles.
@@ -211,20 +211,28 @@ impl Conn {
     }
 
     /// True when the datagram is a STUN message that proves knowledge of this connection's password.
-    pub(crate) fn proves_itself(&self, now: Instant, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool {
-        receive(source, destination, bytes).is_some_and(|r| self.rtc.accepts(&Input::Receive(now, r)))
+    pub(crate) fn proves_itself(
+        &self,
+        now: Instant,
+        carrier: Carrier,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> bool {
+        receive(carrier, source, destination, bytes).is_some_and(|r| self.rtc.accepts(&Input::Receive(now, r)))
     }
 
     /// A datagram for this connection. What is no packet of WebRTC's at all is ignored.
     pub(crate) fn handle_datagram(
         &mut self,
         now: Instant,
+        carrier: Carrier,
         source: SocketAddr,
         destination: SocketAddr,
         bytes: &[u8],
         sink: &mut Sink<'_>,
     ) -> Result<(), Spent> {
-        let Some(received) = receive(source, destination, bytes) else { return Ok(()) };
+        let Some(received) = receive(carrier, source, destination, bytes) else { return Ok(()) };
         self.rtc.handle_input(Input::Receive(now, received))?;
         self.drain(sink)
     }
@@ -352,6 +360,7 @@ impl Conn {
                     return Ok(());
                 }
                 Output::Transmit(t) => sink.transmits.push_back(Transmit {
+                    carrier: if t.proto == Protocol::Udp { Carrier::Udp } else { Carrier::Tcp },
                     source: t.source,
                     destination: t.destination,
                     contents: t.contents.into(),
@@ -490,6 +499,6 @@ fn time_of(time: SystemTime) -> Option<CaptureTime> {
     time.duration_since(SystemTime::UNIX_EPOCH).ok().map(CaptureTime::from_unix)
 }
 
-fn receive(source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Option<Receive<'_>> {
-    Some(Receive { proto: Protocol::Udp, source, destination, contents: bytes.try_into().ok()? })
+fn receive(carrier: Carrier, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Option<Receive<'_>> {
+    Some(Receive { proto: carrier.into(), source, destination, contents: bytes.try_into().ok()? })
 }

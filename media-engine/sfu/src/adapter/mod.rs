@@ -12,9 +12,30 @@ pub(crate) use setup::Setup;
 
 use std::net::SocketAddr;
 
+use str0m::net::Protocol;
+
+/// What carries a packet between us and a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Carrier {
+    #[default]
+    Udp,
+    /// In the frames of RFC 4571.
+    Tcp,
+}
+
+impl From<Carrier> for Protocol {
+    fn from(carrier: Carrier) -> Self {
+        match carrier {
+            Carrier::Udp => Protocol::Udp,
+            Carrier::Tcp => Protocol::Tcp,
+        }
+    }
+}
+
 /// One datagram to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
+    pub carrier: Carrier,
     /// Which of our addresses it leaves from.
     pub source: SocketAddr,
     pub destination: SocketAddr,

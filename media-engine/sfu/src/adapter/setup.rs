@@ -10,6 +10,7 @@ use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::Codec;
 use str0m::media::{Mid, Pt};
+use str0m::net::TcpType;
 use str0m::rtp::Extension;
 use str0m::{Candidate, Rtc};
 
@@ -40,13 +41,15 @@ pub(crate) struct Setup {
     provider: Arc<CryptoProvider>,
     certificate: DtlsCert,
     candidates: Vec<SocketAddr>,
+    /// The same by TCP.
+    tcp: bool,
 }
 
 impl Setup {
-    pub(crate) fn new(candidates: Vec<SocketAddr>) -> Result<Self, String> {
+    pub(crate) fn new(candidates: Vec<SocketAddr>, tcp: bool) -> Result<Self, String> {
         let provider = Arc::new(str0m::crypto::from_feature_flags());
         let certificate = provider.dtls_provider.generate_certificate().ok_or("the crypto provider makes none")?;
-        Ok(Setup { provider, certificate, candidates })
+        Ok(Setup { provider, certificate, candidates, tcp })
     }
 
     /// A connection that answers an offer which the guard let in, and the answer. `player`: of one that only watches.
@@ -83,6 +86,11 @@ impl Setup {
         for address in &self.candidates {
             let candidate = Candidate::host(*address, "udp").map_err(|e| e.to_string())?;
             rtc.add_local_candidate(candidate);
+            if self.tcp {
+                // Peers connect to us. Source: RFC 6544 §4.1.
+                let builder = Candidate::builder().tcp().host(*address).tcptype(TcpType::Passive);
+                rtc.add_local_candidate(builder.build().map_err(|e| e.to_string())?);
+            }
         }
         let offer = SdpOffer::from_sdp_string(sdp).map_err(|e| e.to_string())?;
         let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| e.to_string())?;

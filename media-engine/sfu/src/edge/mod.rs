@@ -3,6 +3,7 @@
 mod clock;
 mod handle;
 mod run_loop;
+mod tcp;
 mod udp;
 
 pub use handle::{Events, SfuConfig, SfuHandle, StartError, start};

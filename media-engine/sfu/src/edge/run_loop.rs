@@ -16,7 +16,9 @@ use tokio::sync::mpsc;
 
 use super::clock;
 use super::handle::{Command, Events, Inner, SfuConfig, SfuHandle, StartError, Sure, lock};
+use super::tcp::{TOKEN_FIRST, Tcp};
 use super::udp::Udp;
+use crate::adapter::Carrier;
 use crate::api::{CoreConfig, PeerId, SfuEvent};
 use crate::engine::{Counters, Engine, Given};
 
@@ -36,14 +38,22 @@ const RETRY: Duration = Duration::from_millis(5);
 
 const UDP: Token = Token(0);
 const WAKE: Token = Token(1);
+const TCP: Token = Token(2);
+/// How often connections that say nothing of worth are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError> {
     let mut udp = Udp::bind(config.udp, config.announce)?;
     let candidates = udp.candidates(&config.advertise);
-    let mut engine = Engine::new(CoreConfig { candidates, limits: config.limits }).map_err(StartError::Certificate)?;
+    let mut tcp = listen(&config, udp.local());
+    let offered = CoreConfig { candidates, tcp: tcp.is_some(), limits: config.limits };
+    let mut engine = Engine::new(offered).map_err(StartError::Certificate)?;
     engine.set_timeline(clock::moment());
     let poll = Poll::new().map_err(StartError::Setup)?;
     poll.registry().register(&mut udp.socket, UDP, Interest::READABLE | Interest::WRITABLE).map_err(StartError::Setup)?;
+    if let Some(tcp) = &mut tcp {
+        tcp.register(poll.registry(), TCP).map_err(StartError::Setup)?;
+    }
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(StartError::Setup)?);
     let (queue, commands) = sync_channel(COMMANDS_MAX);
     let (events_in, events) = mpsc::channel(EVENTS_MAX);
@@ -54,6 +64,8 @@ pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError
     let run = RunLoop {
         engine,
         udp,
+        tcp,
+        swept: clock::now(),
         commands,
         waker: waker.clone(),
         woken: woken.clone(),
@@ -69,12 +81,25 @@ pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError
     Ok((SfuHandle { inner: Arc::new(inner) }, events))
 }
 
+/// By TCP on the number of the UDP port. Without it there is still UDP: said, and no reason not to start.
+fn listen(config: &SfuConfig, udp: std::net::SocketAddr) -> Option<Tcp> {
+    match Tcp::bind(udp, config.announce) {
+        Ok(tcp) => Some(tcp),
+        Err(e) => {
+            tracing::warn!(address = %udp, error = %e, "no pictures and voice by TCP: the port is taken by another program");
+            None
+        }
+    }
+}
+
 /// Who is given the packets of a published feed.
 type Taps = BTreeMap<(CaseId, FeedId), mpsc::Sender<Bytes>>;
 
 struct RunLoop {
     engine: Engine,
     udp: Udp,
+    tcp: Option<Tcp>,
+    swept: Instant,
     commands: Receiver<Command>,
     waker: Arc<Waker>,
     woken: Arc<AtomicBool>,
@@ -104,6 +129,7 @@ impl RunLoop {
                 self.udp.flush();
             }
             more = self.take_datagrams();
+            more |= self.take_frames(&ready, poll.registry());
             if !self.take_commands() {
                 self.pump();
                 return;
@@ -124,6 +150,9 @@ impl RunLoop {
 
     fn wait(&self, now: Instant) -> Option<Duration> {
         let deadline = self.engine.poll_timeout().map(|at| at.saturating_duration_since(now));
+        // Somebody at the door has to be looked after.
+        let door = self.tcp.as_ref().is_some_and(|tcp| !tcp.is_empty()).then_some(SWEEP_EVERY);
+        let deadline = deadline.into_iter().chain(door).min();
         if self.kept.is_empty() { deadline } else { Some(deadline.map_or(RETRY, |d| d.min(RETRY))) }
     }
 
@@ -132,13 +161,45 @@ impl RunLoop {
         for _ in 0..BATCHES_PER_TURN {
             let now = clock::now();
             let engine = &mut self.engine;
-            let more = self.udp.receive(|source, destination, bytes| engine.handle_datagram(now, source, destination, bytes));
+            let more = self.udp.receive(|source, destination, bytes| {
+                engine.handle_datagram(now, Carrier::Udp, source, destination, bytes);
+            });
             self.pump();
             if !more {
                 return false;
             }
         }
         true
+    }
+
+    /// What came by TCP. True: there may be more.
+    fn take_frames(&mut self, ready: &mio::Events, registry: &mio::Registry) -> bool {
+        let now = clock::now();
+        let Some(tcp) = &mut self.tcp else { return false };
+        let mut more = false;
+        for event in ready {
+            match event.token() {
+                TCP => tcp.knocked(),
+                token if token.0 >= TOKEN_FIRST => {
+                    if event.is_readable() {
+                        tcp.readable(token);
+                    }
+                    if event.is_writable() {
+                        tcp.writable(token);
+                    }
+                }
+                _ => {}
+            }
+        }
+        more |= tcp.accept(now, registry);
+        let engine = &mut self.engine;
+        more |= tcp.receive(|way, bytes| engine.handle_datagram(now, Carrier::Tcp, way.source, way.destination, bytes));
+        if now.saturating_duration_since(self.swept) >= SWEEP_EVERY {
+            self.swept = now;
+            tcp.sweep(now);
+        }
+        self.pump();
+        more
     }
 
     /// False: the server is gone.
@@ -229,6 +290,9 @@ impl RunLoop {
     fn pump(&mut self) {
         self.gather();
         self.udp.send_all();
+        if let Some(tcp) = &mut self.tcp {
+            tcp.send_all();
+        }
     }
 
     /// Takes everything that came out of the engine; datagrams wait for `pump`.
@@ -243,7 +307,10 @@ impl RunLoop {
             }
         });
         while let Some(transmit) = self.engine.poll_transmit() {
-            self.udp.send(&transmit);
+            match (transmit.carrier, &mut self.tcp) {
+                (Carrier::Tcp, Some(tcp)) => tcp.send(transmit.destination, &transmit.contents),
+                _ => self.udp.send(&transmit),
+            }
         }
         while let Some(event) = self.kept.pop_front() {
             if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {

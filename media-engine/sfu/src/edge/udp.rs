@@ -240,7 +240,7 @@ mod tests {
 
     fn datagram(to: u16, length: usize, tag: u8) -> Transmit {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Transmit { source: at(1), destination: at(to), contents: vec![tag; length] }
+        Transmit { carrier: crate::adapter::Carrier::Udp, source: at(1), destination: at(to), contents: vec![tag; length] }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use annotation::id::FeedId;
 use link::id::CaseId;
 
-use crate::adapter::{ConnEvent, Setup, Sink, Spent, Transmit, stun_ufrag};
+use crate::adapter::{Carrier, ConnEvent, Setup, Sink, Spent, Transmit, stun_ufrag};
 use crate::api::{CloseReason, CoreConfig, Limits, Moment, PeerId, SfuEvent};
 use crate::case::Case;
 use crate::peer::Peer;
@@ -64,7 +64,7 @@ pub struct Engine {
     peers: BTreeMap<PeerId, Peer>,
     cases: BTreeMap<CaseId, Case>,
     by_ufrag: HashMap<String, PeerId>,
-    by_address: HashMap<SocketAddr, PeerId>,
+    by_address: HashMap<(Carrier, SocketAddr), PeerId>,
     deadlines: BTreeSet<(Instant, PeerId)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<SfuEvent>,
@@ -85,7 +85,7 @@ impl Engine {
     /// Makes the certificate. Errors: the crypto provider makes none.
     pub fn new(config: CoreConfig) -> Result<Self, String> {
         Ok(Engine {
-            setup: Setup::new(config.candidates)?,
+            setup: Setup::new(config.candidates, config.tcp)?,
             limits: config.limits,
             peers: BTreeMap::new(),
             cases: BTreeMap::new(),
@@ -112,23 +112,38 @@ impl Engine {
         self.peers.len()
     }
 
+    /// Addresses that have proved whose they are.
+    pub fn n_addresses(&self) -> usize {
+        self.by_address.len()
+    }
+
     pub fn counters(&self) -> Counters {
         self.counters
     }
 
     /// A datagram that came to `destination`, one of the candidates. From a stranger it does nothing: only a STUN request
-    /// that proves knowledge of a peer's password ties an address to that peer.
-    pub fn handle_datagram(&mut self, now: Instant, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+    /// that proves knowledge of a peer's password ties an address to that peer. True: its sender is no stranger.
+    pub fn handle_datagram(
+        &mut self,
+        now: Instant,
+        carrier: Carrier,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> bool {
         let peer = match stun_ufrag(bytes) {
-            Some(ufrag) => self.by_ufrag.get(ufrag).copied().filter(|id| self.prove(now, *id, source, destination, bytes)),
-            None => self.by_address.get(&source).copied(),
+            Some(ufrag) => {
+                let named = self.by_ufrag.get(ufrag).copied();
+                named.filter(|id| self.prove(now, *id, carrier, source, destination, bytes))
+            }
+            None => self.by_address.get(&(carrier, source)).copied(),
         };
         let Some(id) = peer else {
             self.counters.strangers += 1;
-            return;
+            return false;
         };
         let returned = self.peers.get_mut(&id).is_some_and(|peer| peer.handle_arrival(now));
-        self.turn(now, id, |peer, sink| peer.conn.handle_datagram(now, source, destination, bytes, sink));
+        self.turn(now, id, |peer, sink| peer.conn.handle_datagram(now, carrier, source, destination, bytes, sink));
         if returned {
             self.refresh(now, id);
             self.events.push_back(SfuEvent::Returned { peer: id });
@@ -136,17 +151,27 @@ impl Engine {
         // An acknowledgement may have made room.
         self.flush_ctl(now, id);
         self.settle(now);
+        true
     }
 
-    fn prove(&mut self, now: Instant, id: PeerId, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> bool {
+    fn prove(
+        &mut self,
+        now: Instant,
+        id: PeerId,
+        carrier: Carrier,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
-        let proof = catch_unwind(AssertUnwindSafe(|| peer.conn.proves_itself(now, source, destination, bytes)));
+        let proof = catch_unwind(AssertUnwindSafe(|| peer.conn.proves_itself(now, carrier, source, destination, bytes)));
         if !proof.unwrap_or(false) {
             return false;
         }
         peer.heard = now;
-        let known = self.by_address.insert(source, id) == Some(id) && peer.addresses.back() == Some(&source);
-        if !known && let Some(forgotten) = peer.learn_address(source) {
+        let way = (carrier, source);
+        let known = self.by_address.insert(way, id) == Some(id) && peer.addresses.back() == Some(&way);
+        if !known && let Some(forgotten) = peer.learn_address(way) {
             self.by_address.remove(&forgotten);
         }
         true

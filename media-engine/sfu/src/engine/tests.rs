@@ -9,7 +9,7 @@ const PLAYER: &str = include_str!("../../tests/data/whep-offer.sdp");
 
 fn engine(limits: Limits) -> Engine {
     let candidates = vec![SocketAddr::from(([127, 0, 0, 1], 8444)), SocketAddr::from(([192, 0, 2, 1], 8444))];
-    Engine::new(CoreConfig { candidates, limits }).expect("a certificate")
+    Engine::new(CoreConfig { candidates, tcp: false, limits }).expect("a certificate")
 }
 
 fn case(name: &str) -> CaseId {
@@ -123,7 +123,7 @@ fn strangers_do_nothing() {
     request.resize(24 + padded, 0);
     let (from, to) = (SocketAddr::from(([192, 0, 2, 9], 9)), SocketAddr::from(([192, 0, 2, 1], 8444)));
     for bytes in [&request[..], &[0x80; 100], &[22; 100], &[0; 3], &[]] {
-        engine.handle_datagram(now, from, to, bytes);
+        engine.handle_datagram(now, Carrier::Udp, from, to, bytes);
     }
     assert_eq!(engine.counters().strangers, 5);
     assert!(engine.poll_transmit().is_none() && engine.by_address.is_empty());

@@ -176,7 +176,9 @@ impl Chooser {
     pub(crate) fn desired(&mut self, now: Instant, line: Line, asks: &[Ask], picked: &[Option<usize>]) -> u64 {
         let best: u64 = asks.iter().map(|a| a.cost(Some(0))).sum();
         let desired = ((best + RESERVE_BPS) * 130 / 100).max(DESIRED_MIN_BPS);
-        let wants_more = picked.iter().any(|p| *p != Some(0));
+        // Or what all have now was only just found to fit, as after a false alarm while little was sent.
+        let scarce = line.estimate_bps.is_some_and(|e| e < (best + RESERVE_BPS) * 110 / 100);
+        let wants_more = scarce || picked.iter().any(|p| *p != Some(0));
         let quiet = line.waiting < WAITING_MAX;
         let due = self.asked.is_none_or(|at| now.saturating_duration_since(at) >= ASK_EVERY);
         if wants_more && quiet && (due || self.lowered) {

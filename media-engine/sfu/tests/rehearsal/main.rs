@@ -4,6 +4,7 @@
 mod camera;
 mod lines;
 mod publishing;
+mod strangers;
 mod viewer;
 mod world;
 

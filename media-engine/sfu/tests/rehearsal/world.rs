@@ -9,8 +9,8 @@ use annotation::time::CaptureTime;
 use bytes::Bytes;
 use link::id::{CaseId, LayerId};
 use sfu::{
-    Channel, CloseReason, CoreConfig, Engine, FeedPacket, Given, Grants, LayerSpec, Limits, Moment, PeerId, PeerKind, PeerStats,
-    SfuEvent, VideoCodec, Why, Wish,
+    Carrier, Channel, CloseReason, CoreConfig, Engine, FeedPacket, Given, Grants, LayerSpec, Limits, Moment, PeerId, PeerKind,
+    PeerStats, SfuEvent, VideoCodec, Why, Wish,
 };
 
 use crate::camera::{Camera, Lens};
@@ -81,6 +81,8 @@ pub(crate) struct World {
     /// What taps were given.
     pub(crate) tapped: Vec<Bytes>,
     pub(crate) tap_is_full: bool,
+    /// Of the datagrams that the engine sent.
+    pub(crate) largest: usize,
     start: Instant,
     server: SocketAddr,
     members: BTreeMap<PeerId, Member>,
@@ -94,7 +96,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64) -> Self {
         let server = SocketAddr::from(([192, 0, 2, 1], 8444));
-        let engine = Engine::new(CoreConfig { candidates: vec![server], limits: Limits::default() }).expect("a certificate");
+        let engine =
+            Engine::new(CoreConfig { candidates: vec![server], tcp: false, limits: Limits::default() }).expect("a certificate");
         let start = Instant::now();
         World {
             engine,
@@ -102,6 +105,7 @@ impl World {
             events: Vec::new(),
             tapped: Vec::new(),
             tap_is_full: false,
+            largest: 0,
             start,
             server,
             members: BTreeMap::new(),
@@ -242,9 +246,14 @@ impl World {
 
     /// A feed in three layers as the engine makes them, on demand: 2.6 Mbit/s, 630 and 110 kbit/s. Returns their numbers.
     pub(crate) fn layered(&mut self, name: &str) -> [u8; 3] {
+        self.layered_of(name, 1_000)
+    }
+
+    /// The same with packets of so many bytes in the best.
+    pub(crate) fn layered_of(&mut self, name: &str, bytes: usize) -> [u8; 3] {
         let mut specs = Vec::new();
         let layers = [
-            (LayerId::High, (10, 55), 1_000, 1, 1_280),
+            (LayerId::High, (10, 55), bytes, 1, 1_280),
             (LayerId::Mid, (3, 16), 800, 1, 640),
             (LayerId::Low, (1, 6), 850, 2, 320),
         ];
@@ -325,8 +334,20 @@ impl World {
             *first = [0x80, 0x81, 22, 23, 0, 20][length / 4 % 6];
         }
         let source = self.members[&id].viewer.address;
-        self.engine.handle_datagram(self.now, source, self.server, &bytes);
+        self.engine.handle_datagram(self.now, Carrier::Udp, source, self.server, &bytes);
         self.carry();
+    }
+
+    /// A datagram from an address that nobody let in.
+    pub(crate) fn stranger(&mut self, source: SocketAddr, bytes: &[u8]) {
+        self.engine.handle_datagram(self.now, Carrier::Udp, source, self.server, bytes);
+        self.carry();
+    }
+
+    /// The engine's user fragment for a viewer, as its answer said.
+    pub(crate) fn ufrag(&mut self, id: PeerId) -> String {
+        let answer = &self.viewer(id).answer;
+        answer.lines().find_map(|l| l.strip_prefix("a=ice-ufrag:")).expect("a fragment").to_owned()
     }
 
     pub(crate) fn at(&self, since_start: Duration) -> Instant {
@@ -395,7 +416,9 @@ impl World {
         let now = self.now;
         while let Some(entry) = self.air.first_entry().filter(|e| e.key().0 <= now) {
             match entry.remove() {
-                Arrival::AtEngine { source, bytes } => self.engine.handle_datagram(now, source, self.server, &bytes),
+                Arrival::AtEngine { source, bytes } => {
+                    self.engine.handle_datagram(now, Carrier::Udp, source, self.server, &bytes);
+                }
                 Arrival::AtViewer { peer, bytes } => {
                     let server = self.server;
                     self.viewer(peer).handle_datagram(now, server, &bytes);
@@ -499,6 +522,7 @@ impl World {
             Given::Taken
         });
         while let Some(transmit) = self.engine.poll_transmit() {
+            self.largest = self.largest.max(transmit.contents.len());
             let to = self.members.iter().find(|(_, m)| m.viewer.address == transmit.destination).map(|(id, _)| *id);
             let Some(peer) = to else { continue };
             self.fly(peer, Arrival::AtViewer { peer, bytes: transmit.contents });
