@@ -25,6 +25,8 @@ Options of demo:
   --https-port PORT  default 8443; 0 takes a free one
   --media-port PORT  UDP for pictures and voice, default 8444; 0 takes a free one
   --announce ADDR:PORT  offer this address alone for pictures and voice (behind a NAT or a proxy)
+  --turn URL         a TURN relay that pages may use, such as turns:turn.example.org:443?transport=tcp (up to 8 times)
+  --turn-secret FILE the secret that the relay has as static-auth-secret
   --http [PORT]      also plain HTTP, on 127.0.0.1 only (default port: a free one)
   --json             one line of JSON when ready; ends with SIGTERM or the end of its input
   --time-code        measuring mode: a time code in the pictures
@@ -59,6 +61,8 @@ pub struct Demo {
     pub https_port: u16,
     pub media_port: u16,
     pub announce: Option<SocketAddr>,
+    pub turn: Vec<String>,
+    pub turn_secret: Option<PathBuf>,
     pub http: Option<u16>,
     pub json: bool,
     pub time_code: bool,
@@ -79,6 +83,8 @@ impl Default for Demo {
             https_port: 8443,
             media_port: 8444,
             announce: None,
+            turn: Vec::new(),
+            turn_secret: None,
             http: None,
             json: false,
             time_code: false,
@@ -128,6 +134,8 @@ fn demo(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
             Long("https-port") => demo.https_port = parser.value()?.parse()?,
             Long("media-port") => demo.media_port = parser.value()?.parse()?,
             Long("announce") => demo.announce = Some(announced(parser.value()?.parse()?)?),
+            Long("turn") => demo.turn.push(parser.value()?.string()?),
+            Long("turn-secret") => demo.turn_secret = Some(parser.value()?.into()),
             Long("cases") => demo.cases = some_cases(parser.value()?.parse()?)?,
             Long("http") => demo.http = Some(optional_port(parser)?),
             Long("json") => demo.json = true,

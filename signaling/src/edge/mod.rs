@@ -17,3 +17,4 @@ mod ready;
 pub mod server;
 pub mod store;
 pub mod supervisor;
+pub mod turn;

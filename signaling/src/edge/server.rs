@@ -27,6 +27,7 @@ use super::ready::OneCase;
 pub use super::ready::{Links, Pids, Ready, Tokens};
 use super::store::{Opened, Store};
 use super::supervisor::EngineCommand;
+use super::turn::Turn;
 use crate::authorize::Phase;
 use crate::demo;
 use crate::ink_room::InkRoom;
@@ -61,6 +62,7 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
     if let Some(shared) = config.shared.as_deref().filter(|shared| !shared.is_dir()) {
         bail!("the folder of sample recordings {} is not there: correct --shared, or leave it out", shared.display());
     }
+    let turn = Turn::open(&config.turn, config.turn_secret.as_deref())?.map(Arc::new);
     let data = DataDir::open(&config.data)?;
     let keys = data.keys()?;
     let addresses = addresses();
@@ -95,6 +97,7 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
         sfu: sfu.clone(),
         link: link.commands(),
         measuring: config.time_code,
+        turn,
     };
     let (mut handles, mut tasks, mut told, mut presences) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
     for (number, (case, stored)) in cases.into_iter().enumerate() {

@@ -456,7 +456,7 @@ export class Client {
       },
       channelMessage: (name, bytes) => { if (mine()) this.handleChannel(name, bytes, perfNow()); },
       end: () => { if (mine()) this.media.handleEnd(); },
-    });
+    }, this.relays());
   }
 
   private handleChannel(name: keyof typeof CHANNEL, bytes: Uint8Array, now: PerfMs): void {
@@ -508,6 +508,11 @@ export class Client {
 
   private send(body: ClientMessage['body']): void {
     if (this.socketOpen) this.socket?.send(clientBytes(body));
+  }
+
+  /** Relays that this page may use where no UDP gets out. */
+  private relays(): RTCIceServer[] {
+    return (this.store.welcome.value?.iceServers ?? []).map(({ urls, username, credential }) => ({ urls, username, credential }));
   }
 
   dismiss(key: NoticeKey): void { this.store.notice(key, false); }

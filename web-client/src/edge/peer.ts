@@ -27,8 +27,8 @@ const BUFFERED_MAX = 32_000;
 
 export const canReceive = (): boolean => typeof RTCPeerConnection === 'function' && typeof RTCRtpReceiver === 'function';
 
-export function openPath(events: PathEvents): MediaPath {
-  const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' });
+export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[] = []): MediaPath {
+  const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require', iceServers: [...iceServers] });
   let over = false;
   const end = (): void => {
     if (over) return;

@@ -46,6 +46,7 @@ use super::engine_link::{LinkCommands, LinkEvent};
 use super::mailbox::Mailbox;
 use super::metrics::CaseFigures;
 use super::store::{AuditRow, Command, DiskState, Store};
+use super::turn::Turn;
 use crate::authorize::{Action, Phase};
 use crate::case::{Case, CaseSheet, JoinFault};
 use crate::claims::{Claims, PersonKey, Role, TokenId};
@@ -138,6 +139,8 @@ pub struct Surroundings {
     pub link: LinkCommands,
     /// `--time-code`.
     pub measuring: bool,
+    /// The relay that pages are told of.
+    pub turn: Option<Arc<Turn>>,
 }
 
 /// How doors and the router reach a case.
@@ -386,6 +389,7 @@ impl Actor {
             may_draw: may(Action::Draw),
             may_speak: may(Action::Speak),
             measuring: self.around.measuring,
+            ice_servers: self.around.turn.iter().map(|turn| turn.server(now.to_unix().as_secs(), epoch.0)).collect(),
         }));
         mailbox.send(server_message::Body::State(self.state(now)));
         if may(Action::Attend) {

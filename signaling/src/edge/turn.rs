@@ -1,0 +1,108 @@
+//! TURN for networks that let no UDP out: which servers the pages are told of, with credentials that end by themselves.
+//!
+//! The relay (coturn with `use-auth-secret`) knows a secret, and so do we; nothing is said between us. A user name is the
+//! second in which it expires and the number of a page, its password the HMAC of that name. Source: draft-uberti-behave-turn-rest-00
+//! §2.2.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::wire::IceServer;
+
+/// Longer than an operation: a relay that no longer takes its user name would end a picture.
+const VALID_S: u64 = 12 * 3_600;
+/// A secret shorter than this can be tried out.
+const SECRET_BYTES_MIN: usize = 16;
+const URLS_MAX: usize = 8;
+
+/// What is needed to tell a page of the relay.
+#[derive(Debug)]
+pub struct Turn {
+    urls: Vec<String>,
+    key: hmac::Key,
+}
+
+impl Turn {
+    /// `urls` as in RFC 7065: `turn:host:3478`, `turns:host:443?transport=tcp`. Errors: sentences that say what to do.
+    pub fn open(urls: &[String], secret: Option<&Path>) -> anyhow::Result<Option<Self>> {
+        let Some(secret) = secret else {
+            if urls.is_empty() {
+                return Ok(None);
+            }
+            bail!("--turn needs --turn-secret: the file with the secret that the relay has as static-auth-secret");
+        };
+        if urls.is_empty() || urls.len() > URLS_MAX {
+            bail!("--turn-secret needs 1 to {URLS_MAX} --turn URL, such as turns:turn.example.org:443?transport=tcp");
+        }
+        if let Some(wrong) = urls.iter().find(|url| !is_turn(url)) {
+            bail!("--turn {wrong} is no address of a relay: write turn:HOST:PORT or turns:HOST:PORT?transport=tcp");
+        }
+        let text = std::fs::read_to_string(secret)
+            .with_context(|| format!("the relay's secret {} cannot be read: correct --turn-secret", secret.display()))?;
+        let text = text.trim();
+        if text.len() < SECRET_BYTES_MIN {
+            bail!("the relay's secret in {} is shorter than {SECRET_BYTES_MIN} characters: make a longer one", secret.display());
+        }
+        let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
+        Ok(Some(Turn { urls: urls.to_vec(), key }))
+    }
+
+    /// For one page, from now on.
+    pub fn server(&self, now_unix_s: u64, page: u32) -> IceServer {
+        let username = format!("{}:{page}", now_unix_s.saturating_add(VALID_S));
+        let credential = STANDARD.encode(hmac::sign(&self.key, username.as_bytes()));
+        IceServer { urls: self.urls.clone(), username, credential }
+    }
+}
+
+fn is_turn(url: &str) -> bool {
+    let rest = url.strip_prefix("turn:").or_else(|| url.strip_prefix("turns:"));
+    rest.is_some_and(|rest| {
+        let (host, query) = rest.split_once('?').map_or((rest, None), |(host, query)| (host, Some(query)));
+        let plain = host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]".contains(c));
+        !host.is_empty() && plain && query.is_none_or(|q| matches!(q, "transport=udp" | "transport=tcp"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turn(urls: &[&str], secret: &str) -> anyhow::Result<Option<Turn>> {
+        let file = std::env::temp_dir().join(format!("turn-secret-{}-{}", std::process::id(), secret.len()));
+        std::fs::write(&file, secret).expect("a temporary file");
+        let urls: Vec<String> = urls.iter().map(|u| (*u).to_owned()).collect();
+        let opened = Turn::open(&urls, Some(&file));
+        let _ = std::fs::remove_file(file);
+        opened
+    }
+
+    #[test]
+    fn a_page_gets_a_name_that_expires_and_the_password_that_coturn_computes() {
+        let turn = turn(&["turns:relay.example.org:443?transport=tcp"], "0123456789abcdef\n").expect("sound").expect("there");
+        let server = turn.server(1_790_000_000, 7);
+        assert_eq!(server.username, "1790043200:7");
+        // printf 1790043200:7 | openssl dgst -sha1 -hmac 0123456789abcdef -binary | base64
+        assert_eq!(server.credential, "AXhCMKuB/O2mqjD0TeR68dNjy5s=");
+        assert_eq!(server.urls, ["turns:relay.example.org:443?transport=tcp"]);
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_said() {
+        assert!(Turn::open(&[], None).expect("nothing wanted").is_none());
+        for (urls, secret, said) in [
+            (&["https://relay.example.org"][..], "0123456789abcdef", "is no address of a relay"),
+            (&["turn:relay.example.org:3478?transport=sctp"], "0123456789abcdef", "is no address of a relay"),
+            (&["turn:relay.example.org:3478"], "short", "shorter than 16"),
+            (&[], "0123456789abcdefg", "needs 1 to 8 --turn"),
+        ] {
+            let fault = turn(urls, secret).expect_err("wrong").to_string();
+            assert!(fault.contains(said), "{fault}");
+        }
+        assert!(Turn::open(&["turn:a".to_owned()], None).expect_err("no secret").to_string().contains("--turn-secret"));
+    }
+}
