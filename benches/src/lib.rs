@@ -2,11 +2,13 @@
 
 pub mod browser;
 pub mod driver;
+pub mod fanout;
 pub mod faults;
 pub mod impair;
 pub mod ink_log;
 pub mod machine;
 pub mod playout_delay;
 pub mod product;
+pub mod rehearsed;
 pub mod report;
 pub mod stats;

@@ -1,0 +1,243 @@
+//! One 1080p30 source of 4 Mbit/s to 1 to 200 viewers over real sockets: CPU, memory, added delay, loss, join time; and Janus
+//! under the same load in the same run. See `benches/README.md`.
+//!
+//! `fanout [--viewers 1,10,50,100,200] [--seconds 15] [--flood N] [--no-janus] [--json]`; `--flood`: so many datagrams a second
+//! from strangers to our server meanwhile.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use benches::fanout::crowd::{Crowd, Seen};
+use benches::fanout::flood::Flood;
+use benches::fanout::janus::Janus;
+use benches::fanout::serve::{Said, Served};
+use benches::fanout::source::Source;
+use benches::fanout::{own_address, rss_bytes, serve};
+use benches::machine::{self, Meter};
+use benches::stats::Percentiles;
+use serde::Serialize;
+
+/// Between the offers of two viewers.
+const STAGGER: Duration = Duration::from_millis(40);
+/// Everybody has seen a keyframe by then, or it is said.
+const JOIN_WITHIN: Duration = Duration::from_secs(30);
+const SETTLE: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Serialize)]
+struct Step {
+    server: &'static str,
+    viewers: usize,
+    /// Of those, how many saw a whole keyframe.
+    joined: usize,
+    cpu_s_per_subscriber_minute: Option<f64>,
+    rss_kb_per_viewer: Option<f64>,
+    rss_mb: Option<f64>,
+    delay_ms: Option<Percentiles>,
+    lost: u64,
+    received: u64,
+    join_connected_ms: Option<Percentiles>,
+    join_complete_ms: Option<Percentiles>,
+    /// Share of the machine that was busy, cores.
+    machine_cores: Option<f64>,
+}
+
+struct Wish {
+    viewers: Vec<usize>,
+    seconds: u64,
+    flood: u64,
+    janus: bool,
+    json: bool,
+}
+
+fn main() -> Result<()> {
+    let mut wish = Wish { viewers: vec![1, 10, 50, 100, 200], seconds: 15, flood: 0, janus: true, json: false };
+    let mut args = lexopt::Parser::from_env();
+    while let Some(arg) = args.next()? {
+        match arg {
+            lexopt::Arg::Long("serve") => return serve::run(),
+            lexopt::Arg::Long("viewers") => {
+                let text = args.value()?.into_string().map_err(|_| anyhow::anyhow!("--viewers is a list of numbers"))?;
+                wish.viewers = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
+            }
+            lexopt::Arg::Long("seconds") => {
+                wish.seconds = args.value()?.to_string_lossy().parse()?;
+            }
+            lexopt::Arg::Long("flood") => wish.flood = args.value()?.to_string_lossy().parse()?,
+            lexopt::Arg::Long("no-janus") => wish.janus = false,
+            lexopt::Arg::Long("json") => wish.json = true,
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    let machine = machine::describe();
+    let mut steps = Vec::new();
+    for viewers in &wish.viewers {
+        steps.push(ours(*viewers, wish.seconds, wish.flood)?);
+        print(steps.last());
+        if wish.janus {
+            match theirs(*viewers, wish.seconds) {
+                Ok(Some(step)) => {
+                    steps.push(step);
+                    print(steps.last());
+                }
+                Ok(None) => wish.janus = false,
+                Err(e) => eprintln!("janus with {viewers} viewers: {e:#}"),
+            }
+        }
+    }
+    if wish.json {
+        println!("{}", serde_json::to_string(&serde_json::json!({ "machine": machine, "steps": steps }))?);
+    }
+    Ok(())
+}
+
+fn print(step: Option<&Step>) {
+    let Some(s) = step else { return };
+    let number = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.3}"));
+    let ms = |p: Option<Percentiles>| p.map_or("-".into(), |p| format!("{:.1} / {:.1}", p.p50, p.p99));
+    eprintln!(
+        "{:8} {:4} viewers ({} joined): {} CPU-s per subscriber-minute, {} kB each, delay {} ms, lost {} of {}, \
+         connected {} ms, complete {} ms, machine {} cores",
+        s.server,
+        s.viewers,
+        s.joined,
+        number(s.cpu_s_per_subscriber_minute),
+        number(s.rss_kb_per_viewer),
+        ms(s.delay_ms),
+        s.lost,
+        s.received + s.lost,
+        ms(s.join_connected_ms),
+        ms(s.join_complete_ms),
+        number(s.machine_cores),
+    );
+}
+
+fn ours(viewers: usize, seconds: u64, flood: u64) -> Result<Step> {
+    let mut served = Served::start()?;
+    let source = Source::start(served.rtp, None)?;
+    let mut crowd = Crowd::new(own_address()?, source.start)?;
+    std::thread::sleep(Duration::from_millis(500));
+    let before = rss_bytes(served.pid());
+    let (pid, media) = (served.pid(), served.media);
+    let deadline = Instant::now() + JOIN_WITHIN + STAGGER * viewers as u32;
+    let mut offered = 0;
+    let mut numbers = std::collections::BTreeMap::new();
+    while crowd.complete() < viewers && Instant::now() < deadline {
+        if offered < viewers {
+            let (n, sdp) = crowd.offer()?;
+            offered += 1;
+            numbers.insert(offered as u64, n);
+            served.offer(offered as u64, sdp)?;
+        }
+        // Answers are waited for in small steps: a viewer's time to join is its own.
+        let next = Instant::now() + STAGGER;
+        while Instant::now() < next {
+            crowd.run((Instant::now() + Duration::from_millis(2)).min(next))?;
+            while let Ok(said) = served.said.try_recv() {
+                handle(&said, &mut crowd, &source, &numbers)?;
+            }
+        }
+    }
+    let mut pump = |crowd: &mut Crowd| {
+        while let Ok(said) = served.said.try_recv() {
+            handle(&said, crowd, &source, &numbers)?;
+        }
+        Ok(())
+    };
+    let _flood = (flood > 0).then(|| Flood::start(media, flood)).transpose()?;
+    measure("shirube", viewers, seconds, pid, before, &mut crowd, &mut pump)
+}
+
+fn handle(said: &Said, crowd: &mut Crowd, source: &Source, numbers: &std::collections::BTreeMap<u64, usize>) -> Result<()> {
+    match said {
+        Said::Answer { peer, sdp } => {
+            crowd.accept(*numbers.get(peer).context("an answer to nobody")?, sdp)?;
+        }
+        Said::Refused { peer, why } => bail!("viewer {peer} is refused: {why}"),
+        Said::Keyframe => source.wanted.store(true, Ordering::Relaxed),
+        Said::Ready { .. } => {}
+    }
+    Ok(())
+}
+
+fn theirs(viewers: usize, seconds: u64) -> Result<Option<Step>> {
+    let ip = own_address()?;
+    let Some(mut janus) = Janus::start(ip)? else {
+        eprintln!("janus is not installed: only our own figures");
+        return Ok(None);
+    };
+    let source = Source::start(janus.rtp, Some(janus.rtcp))?;
+    let mut crowd = Crowd::new(ip, source.start)?;
+    std::thread::sleep(Duration::from_millis(500));
+    let before = rss_bytes(janus.pid());
+    for _ in 0..viewers {
+        let watching = janus.watch()?;
+        let (_, answer) = crowd.answer(&watching.offer, watching.asked)?;
+        janus.answer(&watching, &answer)?;
+        crowd.run(Instant::now() + STAGGER)?;
+    }
+    let deadline = Instant::now() + JOIN_WITHIN;
+    while crowd.complete() < viewers && Instant::now() < deadline {
+        crowd.run(Instant::now() + STAGGER)?;
+    }
+    let pid = janus.pid();
+    let mut told = Instant::now();
+    let mut pump = |_: &mut Crowd| {
+        if told.elapsed() > Duration::from_secs(20) {
+            told = Instant::now();
+            janus.keep_alive()?;
+        }
+        Ok(())
+    };
+    measure("janus", viewers, seconds, pid, before, &mut crowd, &mut pump).map(Some)
+}
+
+fn measure(
+    server: &'static str,
+    viewers: usize,
+    seconds: u64,
+    pid: u32,
+    rss_before: Option<u64>,
+    crowd: &mut Crowd,
+    pump: &mut impl FnMut(&mut Crowd) -> Result<()>,
+) -> Result<Step> {
+    let mut run = |crowd: &mut Crowd, time: Duration| -> Result<()> {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            crowd.run((Instant::now() + Duration::from_millis(20)).min(end))?;
+            pump(crowd)?;
+        }
+        Ok(())
+    };
+    run(crowd, SETTLE)?;
+    let joins = crowd.seen();
+    crowd.begin_window();
+    let meter = Meter::start(&[pid]);
+    run(crowd, Duration::from_secs(seconds))?;
+    let used = meter.stop();
+    crowd.measuring = false;
+    // What was asked for again may still come.
+    run(crowd, Duration::from_millis(500))?;
+    let seen = crowd.seen();
+    let rss = rss_bytes(pid);
+    let ms = |of: fn(&Seen) -> Option<Duration>| {
+        Percentiles::of(&joins.iter().filter_map(of).map(|d| d.as_secs_f64() * 1_000.0).collect::<Vec<_>>())
+    };
+    let cores = used.processes.first().copied().flatten();
+    Ok(Step {
+        server,
+        viewers,
+        joined: crowd.complete(),
+        cpu_s_per_subscriber_minute: cores.map(|c| c * 60.0 / viewers as f64),
+        rss_kb_per_viewer: rss
+            .zip(rss_before)
+            .map(|(after, before)| after.saturating_sub(before) as f64 / 1_024.0 / viewers as f64),
+        rss_mb: rss.map(|r| r as f64 / 1_048_576.0),
+        delay_ms: Percentiles::of(&crowd.delays_ms),
+        lost: seen.iter().map(Seen::lost).sum(),
+        received: seen.iter().map(|s| s.packets).sum(),
+        join_connected_ms: ms(|s| s.connected),
+        join_complete_ms: ms(|s| s.complete),
+        machine_cores: used.machine,
+    })
+}

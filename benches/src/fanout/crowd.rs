@@ -1,0 +1,215 @@
+//! Many viewers in one thread: real sockets, DTLS and SRTP, feedback and requests for what was lost; nothing is decoded.
+
+use std::collections::VecDeque;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token};
+use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::config::CryptoProvider;
+use str0m::media::{Direction, MediaKind};
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+
+use super::source;
+
+/// Datagrams of one viewer in a row.
+const IN_A_ROW: usize = 64;
+
+/// What one viewer saw.
+#[derive(Debug, Default, Clone)]
+pub struct Seen {
+    /// From the offer to connected, and to the last packet of the first keyframe.
+    pub connected: Option<Duration>,
+    pub complete: Option<Duration>,
+    pub packets: u64,
+    /// First and last sequence number.
+    numbers: Option<(u64, u64)>,
+}
+
+impl Seen {
+    /// Packets that never came, not even again.
+    pub fn lost(&self) -> u64 {
+        self.numbers.map_or(0, |(first, last)| (last - first + 1).saturating_sub(self.packets))
+    }
+}
+
+struct Viewer {
+    rtc: Rtc,
+    socket: UdpSocket,
+    local: SocketAddr,
+    deadline: Instant,
+    pending: Option<SdpPendingOffer>,
+    offered: Instant,
+    seen: Seen,
+    out: VecDeque<(SocketAddr, Vec<u8>)>,
+}
+
+/// The viewers and their sockets.
+pub struct Crowd {
+    poll: Poll,
+    viewers: Vec<Viewer>,
+    provider: Arc<CryptoProvider>,
+    ip: IpAddr,
+    start: Instant,
+    /// From sent by the source to taken by a viewer, ms; kept while `measuring`.
+    pub delays_ms: Vec<f64>,
+    pub measuring: bool,
+}
+
+impl std::fmt::Debug for Crowd {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Crowd").field("viewers", &self.viewers.len()).finish_non_exhaustive()
+    }
+}
+
+impl Crowd {
+    /// `start`: of the source, whose times are since then.
+    pub fn new(ip: IpAddr, start: Instant) -> Result<Self> {
+        let provider = Arc::new(str0m::crypto::from_feature_flags());
+        Ok(Crowd { poll: Poll::new()?, viewers: Vec::new(), provider, ip, start, delays_ms: Vec::new(), measuring: false })
+    }
+
+    fn add(&mut self) -> Result<usize> {
+        let mut socket = UdpSocket::bind(SocketAddr::new(self.ip, 0))?;
+        let local = socket.local_addr()?;
+        self.poll.registry().register(&mut socket, Token(self.viewers.len()), Interest::READABLE)?;
+        let now = Instant::now();
+        let config = Rtc::builder().set_crypto_provider(self.provider.clone()).set_rtp_mode(true).clear_codecs();
+        let mut rtc = config.enable_h264(true).build(now);
+        rtc.add_local_candidate(Candidate::host(local, "udp")?);
+        let seen = Seen::default();
+        self.viewers.push(Viewer { rtc, socket, local, deadline: now, pending: None, offered: now, seen, out: VecDeque::new() });
+        Ok(self.viewers.len() - 1)
+    }
+
+    /// A viewer that offers; its number and offer.
+    pub fn offer(&mut self) -> Result<(usize, String)> {
+        let n = self.add()?;
+        let viewer = &mut self.viewers[n];
+        let mut api = viewer.rtc.sdp_api();
+        api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        let (offer, pending) = api.apply().context("an offer has one line")?;
+        viewer.pending = Some(pending);
+        Ok((n, offer.to_sdp_string()))
+    }
+
+    pub fn accept(&mut self, n: usize, answer: &str) -> Result<()> {
+        let viewer = &mut self.viewers[n];
+        let pending = viewer.pending.take().context("it offered")?;
+        viewer.rtc.sdp_api().accept_answer(pending, SdpAnswer::from_sdp_string(answer)?)?;
+        self.turn(n);
+        Ok(())
+    }
+
+    /// A viewer that answers; its number and answer.
+    pub fn answer(&mut self, offer: &str, asked: Instant) -> Result<(usize, String)> {
+        let n = self.add()?;
+        let viewer = &mut self.viewers[n];
+        viewer.offered = asked;
+        let answer = viewer.rtc.sdp_api().accept_offer(SdpOffer::from_sdp_string(offer)?)?;
+        self.turn(n);
+        Ok((n, answer.to_sdp_string()))
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.viewers.iter().map(|v| v.seen.clone()).collect()
+    }
+
+    pub fn complete(&self) -> usize {
+        self.viewers.iter().filter(|v| v.seen.complete.is_some()).count()
+    }
+
+    /// Forgets what was counted, for a window that begins now.
+    pub fn begin_window(&mut self) {
+        self.measuring = true;
+        self.delays_ms.clear();
+        for viewer in &mut self.viewers {
+            viewer.seen.packets = 0;
+            viewer.seen.numbers = None;
+        }
+    }
+
+    /// Everybody works until then.
+    pub fn run(&mut self, until: Instant) -> Result<()> {
+        let mut ready = Events::with_capacity(256);
+        loop {
+            let now = Instant::now();
+            if now >= until {
+                return Ok(());
+            }
+            for n in 0..self.viewers.len() {
+                if self.viewers[n].deadline <= now {
+                    let viewer = &mut self.viewers[n];
+                    let _ = viewer.rtc.handle_input(Input::Timeout(now));
+                    self.turn(n);
+                }
+            }
+            let next = self.viewers.iter().map(|v| v.deadline).min().unwrap_or(until).min(until);
+            let wait = next.saturating_duration_since(Instant::now()).max(Duration::from_micros(200));
+            match self.poll.poll(&mut ready, Some(wait)) {
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                other => other?,
+            }
+            let tokens: Vec<usize> = ready.iter().map(|e| e.token().0).collect();
+            for n in tokens {
+                self.receive(n);
+            }
+        }
+    }
+
+    fn receive(&mut self, n: usize) {
+        let mut bytes = [0; 2_000];
+        loop {
+            let viewer = &mut self.viewers[n];
+            let Ok((length, source)) = viewer.socket.recv_from(&mut bytes) else { return };
+            let now = Instant::now();
+            let Ok(contents) = bytes[..length].try_into() else { continue };
+            let receive = Receive { proto: Protocol::Udp, source, destination: viewer.local, contents };
+            let _ = viewer.rtc.handle_input(Input::Receive(now, receive));
+            self.turn(n);
+        }
+    }
+
+    fn turn(&mut self, n: usize) {
+        let viewer = &mut self.viewers[n];
+        for _ in 0..IN_A_ROW * 100 {
+            match viewer.rtc.poll_output() {
+                Ok(Output::Timeout(at)) => {
+                    viewer.deadline = at;
+                    break;
+                }
+                Ok(Output::Transmit(t)) => viewer.out.push_back((t.destination, t.contents.into())),
+                Ok(Output::Event(Event::Connected)) => {
+                    viewer.seen.connected.get_or_insert(viewer.offered.elapsed());
+                }
+                Ok(Output::Event(Event::RtpPacket(packet))) => {
+                    let Some(sent) = source::sent_at(&packet.payload) else { continue };
+                    let seq = *packet.seq_no;
+                    let (first, last) = viewer.seen.numbers.unwrap_or((seq, seq));
+                    viewer.seen.numbers = Some((first.min(seq), last.max(seq)));
+                    viewer.seen.packets += 1;
+                    if viewer.seen.complete.is_none() && packet.header.marker && source::is_key(&packet.payload) {
+                        viewer.seen.complete = Some(viewer.offered.elapsed());
+                    }
+                    if self.measuring {
+                        self.delays_ms.push((self.start.elapsed().saturating_sub(sent)).as_secs_f64() * 1_000.0);
+                    }
+                }
+                Ok(Output::Event(_)) => {}
+                Err(_) => {
+                    // It has ended; it is counted by what it did not see.
+                    viewer.deadline = Instant::now() + Duration::from_secs(3_600);
+                    break;
+                }
+            }
+        }
+        while let Some((to, bytes)) = viewer.out.pop_front() {
+            let _ = viewer.socket.send_to(&bytes, to);
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The forwarding core in a process of its own: RTP in on one socket, offers in and answers out as JSON lines.
+
+use std::io::{BufRead, Write};
+use std::net::{SocketAddr, UdpSocket};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
+use std::time::{Duration, Instant, SystemTime};
+
+use annotation::id::FeedId;
+use annotation::time::CaptureTime;
+use anyhow::{Context, Result};
+use link::id::{CaseId, LayerId};
+use serde::{Deserialize, Serialize};
+use sfu::{FeedPacket, Grants, Limits, Moment, PeerId, PeerKind, SfuConfig, SfuEvent, VideoCodec};
+
+/// What the process says.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Said {
+    Ready { rtp: SocketAddr, media: SocketAddr },
+    Answer { peer: u64, sdp: String },
+    Refused { peer: u64, why: String },
+    Keyframe,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Offer {
+    peer: u64,
+    sdp: String,
+}
+
+/// The process's body: until its input ends.
+pub fn run() -> Result<()> {
+    let ip = super::own_address()?;
+    let limits = Limits { peers_per_case: 1_024, peers: 1_024, ..Limits::default() };
+    let config = SfuConfig { udp: SocketAddr::new(ip, 0), limits, ..SfuConfig::default() };
+    let (sfu, mut events) = sfu::start(config)?;
+    let (case, feed) = (CaseId::parse("fanout")?, FeedId::program());
+    let rtp = UdpSocket::bind((ip, 0))?;
+    say(&Said::Ready { rtp: rtp.local_addr()?, media: SocketAddr::new(ip, sfu.port()) });
+    let (into, fed) = (sfu.clone(), case.clone());
+    std::thread::spawn(move || {
+        let mut bytes = [0; 2_000];
+        let mut first: Option<(u32, CaptureTime)> = None;
+        while let Ok(n) = rtp.recv(&mut bytes) {
+            let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let received = Moment { at: Instant::now(), timeline: CaptureTime::from_unix(unix) };
+            let Some(stamp) = bytes.get(4..8).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes) else { continue };
+            // From the source's clock to the case's, as the engine does it.
+            let (zero, at) = *first.get_or_insert((stamp, received.timeline));
+            let capture = at.saturating_add(Duration::from_micros(u64::from(stamp.wrapping_sub(zero)) * 1_000 / 90));
+            bytes[4..8].copy_from_slice(&capture.rtp_90khz().to_be_bytes());
+            let packet = bytes::Bytes::copy_from_slice(&bytes[..n]);
+            let (feed, layer, codec) = (FeedId::program(), LayerId::High, VideoCodec::H264);
+            let _ = into.feed_rtp(FeedPacket { case: fed.clone(), feed, layer, codec, packet, received });
+        }
+    });
+    std::thread::spawn(move || {
+        while let Some(event) = events.blocking_recv() {
+            if let SfuEvent::KeyframeWanted { .. } = event {
+                say(&Said::Keyframe);
+            }
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    for line in std::io::stdin().lock().lines() {
+        let offer: Offer = serde_json::from_str(&line?)?;
+        let kind = PeerKind::Whep { feed: feed.clone(), layer: Some(LayerId::High) };
+        let grants = Grants { see: true, ..Grants::default() };
+        let answer = runtime.block_on(sfu.offer(PeerId(offer.peer), case.clone(), kind, grants, offer.sdp));
+        say(&match answer {
+            Ok(sdp) => Said::Answer { peer: offer.peer, sdp },
+            Err(e) => Said::Refused { peer: offer.peer, why: e.to_string() },
+        });
+    }
+    Ok(())
+}
+
+fn say(said: &Said) {
+    if let Ok(line) = serde_json::to_string(said) {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{line}");
+        let _ = out.flush();
+    }
+}
+
+/// The process from outside.
+#[derive(Debug)]
+pub struct Served {
+    child: Child,
+    input: ChildStdin,
+    pub said: mpsc::Receiver<Said>,
+    pub rtp: SocketAddr,
+    /// Where viewers send to.
+    pub media: SocketAddr,
+}
+
+impl Served {
+    pub fn start() -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("--serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the server's process does not start")?;
+        let input = child.stdin.take().context("it has an input")?;
+        let output = child.stdout.take().context("it has an output")?;
+        let (tell, said) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in std::io::BufReader::new(output).lines().map_while(Result::ok) {
+                if let Ok(said) = serde_json::from_str(&line)
+                    && tell.send(said).is_err()
+                {
+                    return;
+                }
+            }
+        });
+        let ready = said.recv_timeout(Duration::from_secs(10)).context("the server's process says nothing")?;
+        let Said::Ready { rtp, media } = ready else { anyhow::bail!("the server's process says {ready:?} first") };
+        Ok(Served { child, input, said, rtp, media })
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn offer(&mut self, peer: u64, sdp: String) -> Result<()> {
+        writeln!(self.input, "{}", serde_json::to_string(&Offer { peer, sdp })?)?;
+        Ok(self.input.flush()?)
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
