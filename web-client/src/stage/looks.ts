@@ -8,6 +8,8 @@ import type { Texts } from '../i18n';
 export interface LookWords {
   readonly icon: IconName;
   readonly word: keyof Texts;
+  /** Where the word is too wide for its strip. */
+  readonly short?: keyof Texts;
   readonly tag: string;
   readonly plate: { readonly word: keyof Texts; readonly next: keyof Texts } | null;
   readonly age: AgeKind;
@@ -18,7 +20,7 @@ export interface LookWords {
 export const LOOKS: Record<Look, LookWords> = {
   live: { icon: 'circle-fill', word: 'look_live', tag: 'tag bare c-live', plate: null, age: 'live', live: 'polite' },
   frozen: { icon: 'snowflake-bold', word: 'look_frozen', tag: 'tag c-steel', plate: null, age: 'counting', live: 'polite' },
-  xoff: { icon: 'radioactive-bold', word: 'look_xoff', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
+  xoff: { icon: 'radioactive-bold', word: 'look_xoff', short: 'look_xoff_short', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
   looping: { icon: 'arrows-clockwise-bold', word: 'look_looping', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
   stale: { icon: 'hourglass-medium-bold', word: 'look_stale', tag: 'tag fill c-amber', plate: null, age: 'live', live: 'polite' },
   lost: { icon: 'plugs-bold', word: 'look_lost', tag: 'tag fill c-orchid', plate: { word: 'look_lost_plate', next: 'look_lost_next' }, age: 'counting', live: 'assertive' },

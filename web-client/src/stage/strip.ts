@@ -25,6 +25,7 @@ export class Strip {
   readonly root: HTMLElement;
   private readonly name = element('span', 'nm');
   private readonly tag = element('span', '');
+  private readonly word = element('span', '');
   private readonly age = element('span', 'age');
   private readonly value = element('span', 'v');
   private readonly plusMinus = element('small', '');
@@ -52,9 +53,8 @@ export class Strip {
       this.tagged = tagged;
       this.tag.className = words.tag;
       this.tag.setAttribute('aria-live', words.live);
-      const word = element('span', '');
-      word.textContent = texts[words.word];
-      this.tag.replaceChildren(iconElement(words.icon), word);
+      this.word.textContent = texts[words.word];
+      this.tag.replaceChildren(iconElement(words.icon), this.word);
       this.root.dataset['look'] = content.look;
     }
     if (!changed && !ages) return false;
@@ -68,18 +68,20 @@ export class Strip {
     this.age.setAttribute('aria-label', `${texts.age_label} ${age.value} ${age.unit}`);
     if (again) {
       this.measured = measure;
-      this.breakLines(width);
+      this.breakLines(width, texts[words.word], texts[words.short ?? words.word]);
     }
     return again;
   }
 
-  /** One line where it fits with room for a longer age, else two: name and age, then state. Looked at only when the words or the
+  /** One line where it fits with room for a longer age, else two: name and age, then state, in its short word if it must. Looked at only when the words or the
    * width change, so that the strip does not jump with its number. */
-  private breakLines(width: number): void {
+  private breakLines(width: number, word: string, short: string): void {
     this.root.classList.remove('two');
+    write(this.word, word);
     const em = parseFloat(getComputedStyle(this.root).fontSize);
     const needed = this.name.scrollWidth + this.tag.offsetWidth + Math.max(this.age.offsetWidth, em * 4) + em * 2.6;
     this.root.classList.toggle('two', needed > width);
+    if (needed > width && this.tag.scrollWidth > this.tag.clientWidth) write(this.word, short);
   }
 }
 
