@@ -4,7 +4,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FeedState, FrameIndexSchema } from '../src/gen/frame_pb';
 import type { Op, OrderedOp } from '../src/gen/ink_pb';
-import { InkPacketSchema, OpSchema, OrderedOpSchema, SnapshotSchema, Surface, Tool, TrackState, XformFrameSchema } from '../src/gen/ink_pb';
+import { InkPacketSchema, OpSchema, OrderedOpSchema, SnapshotSchema, StrokeKeySchema, Surface, Tool, TrackState, XformFrameSchema } from '../src/gen/ink_pb';
 import { ClientMessageSchema, EphSchema, HealthReportSchema, PersonSchema, Role, ServerMessageSchema } from '../src/gen/signal_pb';
 import type { ClientMessage, ServerMessage } from '../src/gen/signal_pb';
 import { encodePoints } from '../src/core/points';
@@ -76,6 +76,7 @@ const TRACK = { tracked: TrackState.TRACKED, unsure: TrackState.UNSURE, lost: Tr
 function xforms(capture: bigint) {
   const t = performance.now() / 1000;
   const keys = log.flatMap((o) => (o.op?.body.case === 'stroke' && o.op.body.value.key && o.op.body.value.frame?.feed === 'field' ? [o.op.body.value.key] : []));
+  if (query.has('drawing')) keys.push(create(StrokeKeySchema, { author: role === Role.ROOM ? 2 : 3, epoch: 98, number: 1 }));
   const [gone, kept] = TRACK === TrackState.LOST ? [keys.slice(0, 2), keys.slice(2)] : [[], keys];
   const place = { a: 1, b: 0, tx: 90 * Math.sin(t), ty: 60 * Math.cos(t * 0.8) };
   return [create(XformFrameSchema, { feed: 'field', capture, anchors: [{ strokes: kept, state: TRACK === TrackState.LOST ? TrackState.TRACKED : TRACK, ...place }, ...(gone.length > 0 ? [{ strokes: gone, state: TrackState.LOST, ...place, still: 's1' }] : [])] })];

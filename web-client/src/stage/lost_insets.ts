@@ -129,7 +129,7 @@ export class LostInsets {
         this.root.append(inset.root);
       }
       const { box } = surface;
-      const w = Math.round(Math.max(Math.min(150, box.w * 0.6), box.w * SHARE));
+      const w = Math.round(Math.max(Math.min(110, box.w * 0.42), box.w * SHARE));
       const h = Math.round((w * box.h) / Math.max(1, box.w));
       const nth = stacked.get(frame.feed) ?? 0;
       stacked.set(frame.feed, nth + 1);
