@@ -73,6 +73,8 @@ export class Stage {
   private readonly lost = new LostInsets();
   private readonly hold = new Hold();
   private held: Seen | null = null;
+  /** The frame that is held, by its timestamp: its index may come after it. */
+  private heldTs: number | null = null;
   private laid: FrameIndex | null = null;
   private px = { w: 0, h: 0, font: 15 };
   /** Says that something on the glass is drawn with gaps. */
@@ -137,7 +139,8 @@ export class Stage {
       this.hold.release();
       return false;
     }
-    this.held = exact ? { frame: exact, exact: true } : seen;
+    this.held = exact ? { frame: exact, exact: true } : seen && { ...seen, exact: false };
+    this.heldTs = typeof taken === 'number' ? taken : null;
     this.nextAges = -Infinity;
     this.tick(time);
     return true;
@@ -173,6 +176,8 @@ export class Stage {
   /** Everything but the picture itself. Called on frames shown, on a timer, and when ink or texts change. */
   tick(now: PerfMs): void {
     const { texts, flow, sourceGone } = { texts: this.context.texts(), flow: this.context.flow(now), sourceGone: this.context.sourceGone() };
+    const index = this.held && !this.held.exact && this.heldTs !== null ? this.context.ring().at(this.heldTs) : null;
+    if (index) this.held = { frame: index, exact: true };
     const reading = this.held ? readHeld(this.held.frame, this.context.clock, now)
       : readGlass(this.context.ring(), this.context.log(), this.context.clock, now) ?? this.lastReading(now, flow === 'flowing');
     this.reading = reading;
