@@ -119,6 +119,22 @@ test("the room clears in the same frame with the network cut, and switches ink o
   await until(async () => (await dry(mentor)).length === 0, "no ink at the mentor", 20_000);
 });
 
+test("a mark fades after ten seconds unless it is kept", { timeout: 90_000 }, async () => {
+  const visible = () => room.evaluate(() => globalThis.shirube.ink.visible().map((s) => s.pinned));
+  await mentor.locator("[data-testid=fade]").click();
+  await live(mentor);
+  await drag(mentor, [0.2, 0.3], [0.4, 0.32]);
+  await drag(mentor, [0.2, 0.5], [0.4, 0.52]);
+  await until(async () => (await visible()).length === 2, "two marks in the room");
+  await mentor.keyboard.press("k");
+  await until(async () => (await visible()).includes(true), "the newer one kept");
+  await until(async () => (await visible()).length === 1, "the older one gone", 20_000);
+  assert.deepEqual(await visible(), [true]);
+  await mentor.locator("[data-testid=fade]").click();
+  await mentor.locator("[data-testid=erase-mine]").click();
+  await until(async () => (await visible()).length === 0, "none left");
+});
+
 test("the pen is asked for, lent and taken back", { timeout: 90_000 }, async () => {
   desk = await roomBrowser.context.newPage();
   await desk.goto(product.links.desk);

@@ -32,6 +32,8 @@ export function exposeForBenches(client: Client, stage: Stage): () => void {
       }),
       ink: Object.freeze({
         strokes: () => client.ink.sheet.strokes(),
+        /** Without those that have faded. */
+        visible: () => client.ink.sheet.visible(client.toTimeline(perfNow())),
         applied: () => client.ink.sheet.applied,
         unacknowledged: () => client.ink.unacknowledged,
         /** Own acts up to `seq` that the server has told to be on disk. */
