@@ -7,6 +7,7 @@ import { Filmstrip, useFeedKeys } from './filmstrip';
 import { LiveBeside, MeasurePanel, PenPanel, StandingPanel } from './pen_panels';
 import { FreezeButton, KeepButton, Rail, useToolKeys } from './rail';
 import { StageHost } from './stage_host';
+import { PHONE } from './phone';
 
 export function Mentor({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -44,7 +45,7 @@ export function Mentor({ client }: { client: Client }): JSX.Element {
 }
 
 /** No ink on a phone: a finger covers what it draws on. */
-const onPhone = (): boolean => matchMedia('(max-width: 600px)').matches;
+const onPhone = (): boolean => matchMedia(PHONE).matches;
 
 export function EraseMine({ client }: { client: Client }): JSX.Element {
   return <button class="btn erase" type="button" data-testid="erase-mine" onClick={() => { client.inking.eraseMine(); }}><Icon name="eraser-bold" /><span>{client.store.texts.value.erase_mine}</span></button>;
