@@ -222,6 +222,7 @@ export function watchPen(stage: Stage, client: Client): () => void {
     hover: (s, points) => {
       if (s === null || !store.mayDraw.value) {
         name.hidden = true;
+        inking.hovered = null;
         if (borrowed || store.tool.value === 'pointer') inking.pointAt(null);
         if (borrowed) inking.borrow(null);
         borrowed = false;
