@@ -217,8 +217,9 @@ impl InkRoom {
         if packet.version != INK_VERSION {
             return Err(InkFault::Version(packet.version));
         }
-        // Nothing of it is taken: the hand that drew it looked at another room (AN21).
-        if !packet.case_id.is_empty() && packet.case_id != self.case.as_str() {
+        // Nothing of it is taken: the hand that drew it looked at another room, or does not say at which (AN21).
+        let has_ink = !packet.ops.is_empty() || !packet.live.is_empty();
+        if (has_ink || !packet.case_id.is_empty()) && packet.case_id != self.case.as_str() {
             return Err(InkFault::OtherCase);
         }
         let rights = state.rights;

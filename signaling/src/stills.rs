@@ -76,8 +76,13 @@ impl<W> Stills<W> {
     pub fn handle_piece(&mut self, piece: StillPiece, is_needed: impl Fn(&Still) -> bool) -> Option<(Still, Vec<W>)> {
         let feed = FeedId::parse(&piece.feed).ok()?;
         let total = piece.total as usize;
-        if !is_still_id(&piece.still) || total == 0 || total > STILL_BYTES_MAX || self.kept.contains_key(&piece.still) {
+        if !is_still_id(&piece.still) || total == 0 || total > STILL_BYTES_MAX {
             return None;
+        }
+        if let Some(still) = self.kept.get(&piece.still).cloned() {
+            // Sent again, because somebody asked for a frame close to it.
+            let waiters = self.met(&still);
+            return (!waiters.is_empty()).then_some((still, waiters));
         }
         if piece.offset == 0 {
             self.arriving.retain(|a| a.still.id != piece.still);
@@ -113,10 +118,15 @@ impl<W> Stills<W> {
         }
         let still = Still { jpeg: whole.have.freeze(), ..whole.still };
         self.keep(still.clone(), is_needed);
-        let (met, open) = self.wanted.drain(..).partition(|(name, _, _)| fits_name(&still, name));
+        let waiters = self.met(&still);
+        Some((still, waiters))
+    }
+
+    /// Those who waited for it wait no longer.
+    fn met(&mut self, still: &Still) -> Vec<W> {
+        let (met, open): (VecDeque<_>, VecDeque<_>) = self.wanted.drain(..).partition(|(name, _, _)| fits_name(still, name));
         self.wanted = open;
-        let met: VecDeque<(FrameName, CaptureTime, W)> = met;
-        Some((still, met.into_iter().map(|(_, _, who)| who).collect()))
+        met.into_iter().map(|(_, _, who)| who).collect()
     }
 
     fn keep(&mut self, still: Still, is_needed: impl Fn(&Still) -> bool) {
@@ -219,6 +229,9 @@ mod tests {
         assert_eq!(stills.still("s1").map(|s| s.capture), Some(at(33)));
         assert_eq!(stills.handle_timeout(at(1_999)), [0u32; 0]);
         assert_eq!(stills.handle_timeout(at(2_000)), [9]);
+        // A frame just after it is the same picture, sent again.
+        assert_eq!(stills.handle_wanted(FrameName { feed: field(), capture: at(50) }, at(4_000), 11), Ok(true));
+        assert_eq!(put(&mut stills, "s1", 33, 40_000, false).map(|(s, met)| (s.id, met)), Some(("s1".into(), vec![11])));
     }
 
     #[test]

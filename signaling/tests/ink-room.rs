@@ -284,7 +284,13 @@ fn packets_lost_both_ways_still_leave_every_page_with_the_same_ink() {
             }
             for page in [MENTOR_PAGE, ROOM_PAGE] {
                 let ops = if page == MENTOR_PAGE { outbox.clone() } else { vec![] };
-                let packet = InkPacket { version: 1, ops, have_order: pages[&page].applied().0, ..Default::default() };
+                let packet = InkPacket {
+                    version: 1,
+                    ops,
+                    case_id: "demo".into(),
+                    have_order: pages[&page].applied().0,
+                    ..Default::default()
+                };
                 if rng.random_bool(0.67) {
                     room.handle_bytes(page, &packet.encode_to_vec(), t(now)).expect("ink");
                 }
@@ -417,7 +423,7 @@ fn clear(author: u32) -> wire::Op {
 }
 
 fn ops(ops: Vec<wire::Op>) -> Vec<u8> {
-    InkPacket { version: 1, ops, ..Default::default() }.encode_to_vec()
+    InkPacket { version: 1, ops, case_id: "demo".into(), ..Default::default() }.encode_to_vec()
 }
 
 fn live(number: u32, first: u32, n: u32, began: CaptureTime) -> Vec<u8> {
@@ -432,5 +438,5 @@ fn live(number: u32, first: u32, n: u32, began: CaptureTime) -> Vec<u8> {
         lifted: false,
         ..Default::default()
     };
-    InkPacket { version: 1, live: vec![live], ..Default::default() }.encode_to_vec()
+    InkPacket { version: 1, live: vec![live], case_id: "demo".into(), ..Default::default() }.encode_to_vec()
 }

@@ -56,7 +56,8 @@ fn talk() -> Vec<u8> {
     let mut moving = short(MENTOR, 3);
     moving.spans = vec![wire::FrameSpan { first: 0, capture: now.0 }];
     let packet = |ops| InkPacket { version: 1, ops, case_id: "demo".into(), ..Default::default() }.encode_to_vec();
-    let wet = InkPacket { version: 1, live: vec![live_stroke(MENTOR, 9, 0, 5, now)], ..Default::default() };
+    let wet =
+        InkPacket { version: 1, live: vec![live_stroke(MENTOR, 9, 0, 5, now)], case_id: "demo".into(), ..Default::default() };
     let rebase = wire::Rebase {
         stroke: Some(key(MENTOR, 3)),
         spans: vec![wire::Similarity { first: 0, a: 1.0, b: 0.0, tx: 3.0, ty: 4.0 }],

@@ -113,7 +113,12 @@ fn an21_a_packet_of_another_case_is_refused_whole() {
     mixed.live = vec![live_stroke(MENTOR, 2, 0, 4, t(6))];
     mixed.case_id = "other".into();
     assert_eq!(room.handle_bytes(page_of(MENTOR), &mixed.encode_to_vec(), t(7)), Err(InkFault::OtherCase));
+    // Nor may ink keep quiet about where it belongs; how far a page is may be said without.
+    mixed.case_id.clear();
+    assert_eq!(room.handle_bytes(page_of(MENTOR), &mixed.encode_to_vec(), t(8)), Err(InkFault::OtherCase));
     assert!(drain(&mut room).is_empty());
+    let far = InkPacket { version: 1, have_order: 1, ..Default::default() };
+    room.handle_bytes(page_of(MENTOR), &far.encode_to_vec(), t(9)).expect("read");
 }
 
 #[test]

@@ -65,7 +65,7 @@ fn live(page: &Page) -> client::Body {
         points: Some(points),
         ..Default::default()
     };
-    client::Body::Ink(InkPacket { version: 1, live: vec![live], ..Default::default() })
+    client::Body::Ink(InkPacket { version: 1, live: vec![live], case_id: "demo".into(), ..Default::default() })
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -202,7 +202,8 @@ impl Page {
     }
 
     pub(crate) async fn say_ink(&mut self, ops: Vec<Op>) {
-        self.say(client::Body::Ink(InkPacket { version: 1, ops, ..Default::default() })).await;
+        let case_id = self.welcome.case_info.as_ref().map(|case| case.case_id.clone()).unwrap_or_default();
+        self.say(client::Body::Ink(InkPacket { version: 1, ops, case_id, ..Default::default() })).await;
     }
 
     /// A short stroke on the field, numbered by its op.
