@@ -13,6 +13,7 @@
 //! | clear the ink, ink off | ✓ | – | – | – | – | – | – | – | – |
 //! | speak | ✓ | ✓ | ✓ | – | – | – | – | – | – |
 //! | open the voice, silence, end | ✓ | – | – | – | – | – | – | – | – |
+//! | change the program's layout for everybody | ✓ | – | ✓ | – | – | – | – | – | – |
 //! | read the case's health | – | – | ✓ | – | ✓ | – | – | – | – |
 //! | read metrics | – | – | – | – | ✓ | – | ✓ | – | – |
 //!
@@ -49,6 +50,8 @@ pub enum Action {
     /// Silence all remote voices.
     MuteRemote,
     EndCase,
+    /// Of the program, for everybody who watches it.
+    SetLayout,
     /// Of this case: feeds, layers, peers by number.
     ReadHealth,
     ReadMetrics,
@@ -70,6 +73,7 @@ impl Action {
             Action::OpenVoice => "open-voice",
             Action::MuteRemote => "mute-remote",
             Action::EndCase => "end-case",
+            Action::SetLayout => "set-layout",
             Action::ReadHealth => "read-health",
             Action::ReadMetrics => "read-metrics",
         }
@@ -167,6 +171,7 @@ pub(crate) fn role_may(role: Role, action: &Action) -> bool {
         Action::Listen => matches!(role, Room | Mentor | Desk | Observer | Viewer),
         Action::Draw | Action::Speak => matches!(role, Room | Mentor | Desk),
         Action::VetoInk | Action::OpenVoice | Action::MuteRemote | Action::EndCase => role == Room,
+        Action::SetLayout => matches!(role, Room | Desk),
         Action::ReadHealth => matches!(role, Desk | Vendor),
         Action::ReadMetrics => matches!(role, Vendor | Administrator),
     }
@@ -202,7 +207,7 @@ mod tests {
         }
     }
 
-    fn actions() -> [Action; 14] {
+    fn actions() -> [Action; 15] {
         [
             Action::SignIn,
             Action::Join,
@@ -218,6 +223,7 @@ mod tests {
             Action::ReadHealth,
             Action::ReadMetrics,
             Action::Listen,
+            Action::SetLayout,
         ]
     }
 
@@ -225,15 +231,15 @@ mod tests {
     fn sg2_the_table_of_roles_and_actions_is_as_written() {
         // Columns in the order of `actions()`.
         let table = [
-            (Role::Room, "11110111 111001"),
-            (Role::Mentor, "11110101 000001"),
-            (Role::Desk, "11110101 000101"),
-            (Role::Observer, "11110000 000001"),
-            (Role::Vendor, "11000000 000110"),
-            (Role::Planner, "10000000 000000"),
-            (Role::Administrator, "10000000 000010"),
-            (Role::Publisher, "00001000 000000"),
-            (Role::Viewer, "00010000 000001"),
+            (Role::Room, "11110111 1110011"),
+            (Role::Mentor, "11110101 0000010"),
+            (Role::Desk, "11110101 0001011"),
+            (Role::Observer, "11110000 0000010"),
+            (Role::Vendor, "11000000 0001100"),
+            (Role::Planner, "10000000 0000000"),
+            (Role::Administrator, "10000000 0000100"),
+            (Role::Publisher, "00001000 0000000"),
+            (Role::Viewer, "00010000 0000010"),
         ];
         let live = case("demo");
         let facts = CaseFacts { case: &live, phase: Phase::Live };

@@ -347,6 +347,9 @@ impl Case {
             at: now.0,
             // The disk is not the case's to know.
             store: String::new(),
+            // Nor what the engine shows.
+            layout: String::new(),
+            layouts: Vec::new(),
         }
     }
 

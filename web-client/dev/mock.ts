@@ -195,7 +195,7 @@ const ways: Ways = {
   openSocket: (_id, socket) => {
     let dead = false;
     const say = (body: ServerMessage['body']): void => { if (!dead) setTimeout(() => { if (!dead) socket.message(toBinary(ServerMessageSchema, create(ServerMessageSchema, { body }))); }, 6); };
-    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '' } });
+    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '', layout: 'field-large', layouts: ['field-large', 'fluoroscopy-large', 'quad'] } });
     let voiceOpen = voice;
     let remoteMuted = false;
     let ended = false;

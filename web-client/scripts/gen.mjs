@@ -18,7 +18,7 @@ rmSync(gathered, { recursive: true, force: true });
 mkdirSync(gen, { recursive: true });
 mkdirSync(gathered, { recursive: true });
 
-for (const file of ['annotation/ink.proto', 'media-engine/link/frame.proto', 'signaling/signal.proto']) {
+for (const file of ['annotation/ink.proto', 'media-engine/link/frame.proto', 'media-engine/link/vitals.proto', 'signaling/signal.proto']) {
   copyFileSync(join(here, '..', file), join(gathered, file.split('/').at(-1)));
 }
 writeFileSync(join(gathered, 'buf.yaml'), 'version: v2\n');

@@ -14,6 +14,11 @@ mod shirube {
             include!(concat!(env!("OUT_DIR"), "/shirube.frame.v1.rs"));
         }
     }
+    pub mod vitals {
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/shirube.vitals.v1.rs"));
+        }
+    }
     pub mod link {
         pub mod v1 {
             include!(concat!(env!("OUT_DIR"), "/shirube.link.v1.rs"));
@@ -25,6 +30,8 @@ mod shirube {
 pub use shirube::frame::v1 as frame;
 /// The control messages (`link.proto`).
 pub use shirube::link::v1 as wire;
+/// Vital signs as data (`vitals.proto`).
+pub use shirube::vitals::v1 as vitals;
 
 /// Version of this wire. Both sides name theirs in Hello; only equal versions talk.
 pub const LINK_VERSION: u32 = 1;

@@ -7,7 +7,7 @@ use annotation::id::FeedId;
 use serde::Deserialize;
 
 use crate::encode::{EncoderKind, EncoderSettings};
-use crate::feed::{SourceConfig, last_run};
+use crate::feed::{SourceConfig, View, last_run};
 use crate::picture::Geometry;
 use crate::program::layout::{self, Layout};
 use crate::refusal::Refusal;
@@ -135,9 +135,15 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         for feed in &mut config.feeds {
             match &mut feed.source {
-                SourceConfig::File { path } | SourceConfig::Dicom { path, .. } | SourceConfig::Wfdb { path } => {
+                SourceConfig::File { path }
+                | SourceConfig::Dicom { path, .. }
+                | SourceConfig::Wfdb { path, .. }
+                | SourceConfig::Mfer { path, .. }
+                | SourceConfig::DicomWaveform { path, .. }
+                | SourceConfig::Sdc { path, .. } => {
                     *path = folder.join(&*path);
                 }
+                SourceConfig::Hl7 { .. } => {}
                 SourceConfig::SyntheticField | SourceConfig::SyntheticFluoro { .. } | SourceConfig::SyntheticVitals => {}
             }
         }
@@ -267,7 +273,7 @@ impl Config {
                     "生体情報",
                     "Vital signs",
                     match vitals {
-                        Some(path) => SourceConfig::Wfdb { path },
+                        Some(path) => SourceConfig::Wfdb { path, view: View::Monitor },
                         None => SourceConfig::SyntheticVitals,
                     },
                 ),

@@ -21,9 +21,9 @@ use crate::feed::unusable::Unusable;
 use crate::feed::{self, FeedRun, Source, SourceInfo};
 use crate::output::link::{Link, LinkConfig, LinkEnd};
 use crate::picture::Geometry;
-use crate::program::layers;
 use crate::program::run::Program;
 use crate::program::stage::{Actor, FURTHER_MAX, Stage};
+use crate::program::{layers, layout};
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
 use crate::timing::pace::Period;
@@ -211,6 +211,8 @@ impl Prepared {
         let singles: Vec<_> = self.feeds.iter().map(|f| (f.actor.id.clone(), f.source.single_size(), f.rate)).collect();
         // Proposed only; unlike those of another engine by its start time.
         let plans = layers::plan(self.settings, &singles, (clock.now().0 >> 16) as u32 & !0xFF | 1);
+        // The time code fills the program in one layout only.
+        let layouts = if self.config.time_code { Vec::new() } else { layout::offered(&self.config.layouts) };
         let link_config = LinkConfig {
             control: dial.control,
             media: dial.media,
@@ -218,16 +220,24 @@ impl Prepared {
             engine: self.config.engine.clone(),
             feeds: self.feeds.iter().map(|f| f.actor.info.clone()).collect(),
             layers: plans.iter().map(|p| p.spec.clone()).collect(),
+            layouts: layouts.iter().map(|l| l.name.clone()).collect(),
         };
         let system = |e: std::io::Error| LinkEnd::System(e.to_string());
         let (published, messages) = ingest::channel();
         let layers = link_config.layers.clone();
         let (link, handle) =
             Link::new(link_config, stop, clock, case_clock.clone(), board.clone(), published.clone()).map_err(system)?;
-        let desk = Desk::new(stage, layers, published, clock, case_clock.clone(), board.clone(), handle.clone());
+        let desk = Desk::new(stage, layouts, layers, published, clock, case_clock.clone(), board.clone(), handle.clone());
 
-        let program =
-            Program::new(plans, self.settings.size, self.config.align_bound(), clock, case_clock.clone(), board.clone(), handle);
+        let program = Program::new(
+            plans,
+            self.settings.size,
+            self.config.align_bound(),
+            clock,
+            case_clock.clone(),
+            board.clone(),
+            handle.clone(),
+        );
         let mut threads = Vec::new();
         for (index, f) in self.feeds.into_iter().enumerate() {
             let name = f.actor.id.to_string();
@@ -239,6 +249,7 @@ impl Prepared {
                 offset_ns: f.offset_ns,
                 xray: f.xray,
                 keeper: f.keeper,
+                link: handle.clone(),
             };
             let (case_clock, board) = (case_clock.clone(), board.clone());
             threads.push(spawn(format!("feed-{name}"), move || feed::run(run, clock, &case_clock, &board)).map_err(system)?);

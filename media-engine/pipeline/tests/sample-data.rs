@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use gstreamer::prelude::*;
-use pipeline::feed::{self, SourceConfig};
+use pipeline::feed::{self, SourceConfig, View};
 use pipeline::picture::{Geometry, Picture};
 use pipeline::timing::pace::Period;
 use pipeline::vitals::monitor::Monitor;
@@ -129,11 +129,11 @@ fn what_is_missing_or_broken_is_refused_with_a_code_and_one_sentence() {
     let cases = [
         (SourceConfig::File { path: nowhere.clone() }, "feed.file.missing"),
         (SourceConfig::Dicom { path: nowhere.clone(), rest_s: 0 }, "feed.file.missing"),
-        (SourceConfig::Wfdb { path: nowhere }, "feed.file.missing"),
+        (SourceConfig::Wfdb { path: nowhere, view: View::Monitor }, "feed.file.missing"),
         (SourceConfig::File { path: broken.clone() }, "feed.video.unreadable"),
         (SourceConfig::Dicom { path: broken.clone(), rest_s: 0 }, "feed.dicom.unreadable"),
-        (SourceConfig::Wfdb { path: broken }, "feed.wfdb.malformed"),
-        (SourceConfig::Wfdb { path: header }, "feed.wfdb.data-missing"),
+        (SourceConfig::Wfdb { path: broken, view: View::Monitor }, "feed.wfdb.malformed"),
+        (SourceConfig::Wfdb { path: header, view: View::Monitor }, "feed.wfdb.data-missing"),
     ];
     for (config, want) in cases {
         let (code, message) = refusal(&config);

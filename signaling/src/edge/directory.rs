@@ -90,6 +90,7 @@ impl Directory {
                 LinkEvent::Frame { case, .. }
                 | LinkEvent::Health { case, .. }
                 | LinkEvent::Feeds { case, .. }
+                | LinkEvent::Vitals { case, .. }
                 | LinkEvent::Xform { case, .. }
                 | LinkEvent::Still { case, .. }
                 | LinkEvent::Rebased { case, .. } => case,
@@ -104,7 +105,11 @@ impl Directory {
             };
             let may_drop = matches!(
                 event,
-                LinkEvent::Frame { .. } | LinkEvent::Health { .. } | LinkEvent::Xform { .. } | LinkEvent::Still { .. }
+                LinkEvent::Frame { .. }
+                    | LinkEvent::Health { .. }
+                    | LinkEvent::Vitals { .. }
+                    | LinkEvent::Xform { .. }
+                    | LinkEvent::Still { .. }
             );
             deliver(case, CaseEvent::Engine(event), may_drop, &counters).await;
         }

@@ -60,6 +60,11 @@ pub enum LinkEvent {
         case: CaseId,
         health: Health,
     },
+    /// Vital signs as data.
+    Vitals {
+        case: CaseId,
+        vitals: link::vitals::Vitals,
+    },
     /// Feeds or layers came or went.
     Feeds {
         case: CaseId,
@@ -216,6 +221,11 @@ impl LinkCommands {
         self.send(case, to_engine::Body::Still(wanted))
     }
 
+    /// Another layout for the case's program. False: no engine took it.
+    pub fn set_layout(&self, case: &CaseId, layout: &str) -> bool {
+        self.send(case, to_engine::Body::Layout(wire::SetLayout { layout: layout.to_owned() }))
+    }
+
     /// Whole RTP packets put in here go to the case's engine. Policy: whoever puts in drops when it is full.
     pub fn media_out(&self, case: &CaseId) -> Option<mpsc::Sender<Bytes>> {
         lock(&self.0.links).values().find(|l| l.case == *case).map(|l| l.media_out.clone())
@@ -330,6 +340,7 @@ async fn converse(
             }
             Some(to_server::Body::Frame(index)) => LinkEvent::Frame { case: case.clone(), index },
             Some(to_server::Body::Health(health)) => LinkEvent::Health { case: case.clone(), health },
+            Some(to_server::Body::Vitals(vitals)) => LinkEvent::Vitals { case: case.clone(), vitals },
             Some(to_server::Body::Refused(r)) => {
                 let _ = shared.events.send(LinkEvent::Refused { code: r.code, message: r.message }).await;
                 continue;

@@ -61,6 +61,8 @@ pub(crate) fn hello(case: &str) -> Hello {
             layer("field", "high", 14),
             layer("fluoro", "high", 15),
         ],
+        layouts: ["field-large", "quad"].map(str::to_owned).into(),
+        layout: "field-large".into(),
     }
 }
 

@@ -195,7 +195,8 @@ async fn sg28_feeds_that_come_and_go_are_told_and_chosen_by_name_and_layer() {
     let mut now = hello("demo");
     now.feeds.retain(|f| f.feed != "fluoro");
     now.layers.retain(|l| l.feed != "fluoro");
-    engine.say(link::wire::to_server::Body::Feeds(link::wire::FeedList { feeds: now.feeds, layers: now.layers })).await;
+    let now = link::wire::FeedList { feeds: now.feeds, layers: now.layers, layout: now.layout };
+    engine.say(link::wire::to_server::Body::Feeds(now)).await;
     room.until("the feeds of before", list).await;
     assert_eq!(names(room.until("the feeds", list).await), ["program", "field"]);
     let late = Page::open(&host, &tokens.mentor, "").await.expect("enters");
@@ -220,5 +221,42 @@ async fn a_second_engine_of_the_same_case_is_refused_and_the_first_goes_on() {
     let state =
         room.until("the engine", |body| if let said::Body::State(s) = body { s.engine_up.then_some(s) } else { None }).await;
     assert!(state.engine_up);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_room_and_the_desk_change_the_layout_for_everybody_and_a_new_engine_is_given_it_again() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut desk = Page::open(&host, &tokens.desk, "").await.expect("enters");
+    let mut mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    let layout = |name: &'static str| {
+        move |body| match body {
+            said::Body::State(state) if state.layout == name => Some(state.layouts),
+            _ => None,
+        }
+    };
+    assert_eq!(desk.until("the layouts", layout("field-large")).await, ["field-large", "quad"]);
+    let set = |name: &str| client::Body::SetLayout(signaling::wire::SetLayout { layout: name.into() });
+    let told = |body| if let link::wire::to_engine::Body::Layout(set) = body { Some(set.layout) } else { None };
+
+    mentor.say(set("quad")).await;
+    assert_eq!(mentor.refusal().await.code, "denied.role");
+    desk.say(set("of nobody")).await;
+    desk.say(set("quad")).await;
+    assert_eq!(engine.until("the layout", told).await, "quad", "and nothing that it does not have");
+    // It counts when the engine says so.
+    let now = hello("demo");
+    let now = link::wire::FeedList { feeds: now.feeds, layers: now.layers, layout: "quad".into() };
+    engine.say(link::wire::to_server::Body::Feeds(now)).await;
+    mentor.until("the new layout", layout("quad")).await;
+
+    drop(engine);
+    let gone = |body| if let said::Body::State(state) = body { Some(state).filter(|s| !s.engine_up) } else { None };
+    desk.until("picture lost", gone).await;
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    assert_eq!(engine.until("the layout again", told).await, "quad");
     server.stop().await;
 }

@@ -2,8 +2,8 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { InkPacket } from '../gen/ink_pb';
 import { InkPacketSchema } from '../gen/ink_pb';
-import type { ClientMessage, Ctl, Eph, Pointer, ServerMessage } from '../gen/signal_pb';
-import { ClientMessageSchema, ClockPingSchema, CtlSchema, EphSchema, Role, ServerMessageSchema } from '../gen/signal_pb';
+import type { ClientMessage, Ctl, Eph, Pointer, ServerMessage, Vit } from '../gen/signal_pb';
+import { ClientMessageSchema, ClockPingSchema, CtlSchema, EphSchema, Role, ServerMessageSchema, VitSchema } from '../gen/signal_pb';
 import type { LocalNtp } from './units';
 
 export const SIGNAL_VERSION = 1;
@@ -24,6 +24,7 @@ const parse = <T>(read: () => T): T | null => {
 export const parseServer = (bytes: Uint8Array): ServerMessage | null => parse(() => fromBinary(ServerMessageSchema, bytes));
 export const parseInk = (bytes: Uint8Array): InkPacket | null => parse(() => fromBinary(InkPacketSchema, bytes));
 export const parseEph = (bytes: Uint8Array): Eph | null => parse(() => fromBinary(EphSchema, bytes));
+export const parseVit = (bytes: Uint8Array): Vit | null => parse(() => fromBinary(VitSchema, bytes));
 export const parseCtl = (bytes: Uint8Array): Ctl | null => parse(() => fromBinary(CtlSchema, bytes));
 
 export function clientBytes(body: ClientMessage['body']): Uint8Array<ArrayBuffer> {

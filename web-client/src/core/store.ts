@@ -8,6 +8,7 @@ import type { PenPlace } from './binding';
 import type { Frozen } from './ink/freeze';
 import type { ToolName } from './ink/tools';
 import type { PerfMs } from './units';
+import type { VitalsNow } from './vitals';
 import { REPORT_STALE_MS } from './health';
 import { PROGRAM } from './view';
 
@@ -54,6 +55,10 @@ export class Store {
   readonly healthBefore = signal<HealthReport | null>(null);
   /** The newest report is too old to speak of now. */
   readonly healthStale = signal(false);
+  readonly vitals = signal<VitalsNow | null>(null);
+  /** The program's layout, and those it can have; changed for everybody. */
+  readonly layout = signal('');
+  readonly layouts = signal<readonly string[]>([]);
   readonly people = signal<readonly Person[]>([]);
   /** Authors who were here and whose line is lost: not those who left on purpose. */
   readonly lostPeople = signal<ReadonlySet<number>>(new Set());

@@ -3,19 +3,20 @@
 import { create } from '@bufbuild/protobuf';
 import { CaseClock } from '../core/clock';
 import { Backoff, LineVoice, LineWatch, MediaWatch } from '../core/line';
-import { clientBytes, ephPingBytes, parseCtl, parseEph, parseInk, parseServer, screenOf, SIGNAL_VERSION } from '../core/protocol';
+import { clientBytes, ephPingBytes, parseCtl, parseEph, parseInk, parseServer, parseVit, screenOf, SIGNAL_VERSION } from '../core/protocol';
 import type { CHANNEL } from '../core/protocol';
 import type { Flow } from '../core/stall';
 import type { NoticeKey } from '../core/store';
 import { failureOf, Store } from '../core/store';
 import type { CaptureNtp, LocalNtp, PerfMs } from '../core/units';
 import { captureNtp, unixMsFromNtp } from '../core/units';
+import { withVitals } from '../core/vitals';
 import type { View } from '../core/view';
 import { PROGRAM, Views } from '../core/view';
 import type { FrameIndex } from '../gen/frame_pb';
 import type { Assign, CaseState, ClientMessage, FeedInfo, Person, ServerMessage, Welcome } from '../gen/signal_pb';
 import {
-  ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema,
+  ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema, SetLayoutSchema,
 } from '../gen/signal_pb';
 import { perfNow, toLocalNtp } from './clock';
 import { Inking } from './inking';
@@ -215,6 +216,9 @@ export class Client {
     for (const stage of this.stages) stage.tick(now);
   }
 
+  /** The program's layout for everybody; what it is then, the server says. */
+  setLayout(layout: string): void { this.send({ case: 'setLayout', value: create(SetLayoutSchema, { layout }) }); }
+
   /** Something says that the network may be back: the next attempt is due at once. */
   private retryNow(): void {
     if (this.connectAt !== null) this.connectAt = perfNow();
@@ -408,6 +412,8 @@ export class Client {
 
   private handleCaseState(state: CaseState): void {
     this.store.engineUp.value = state.engineUp;
+    this.store.layout.value = state.layout;
+    this.store.layouts.value = state.layouts;
     if (state.caseInfo) this.store.caseInfo.value = state.caseInfo;
     this.voice.handleState(state);
     if (state.caseInfo?.state === 'ended') this.handleEnded(state.at);
@@ -484,7 +490,11 @@ export class Client {
         this.inking.after(now);
         return;
       }
-      case 'vit': return; // health of feeds: its panel comes with the vital signs
+      case 'vit': {
+        const vitals = parseVit(bytes)?.vitals;
+        if (vitals) this.store.vitals.value = withVitals(this.store.vitals.value, vitals);
+        return;
+      }
     }
   }
 

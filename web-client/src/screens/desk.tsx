@@ -9,6 +9,7 @@ import { LiveBeside, PenPanel, StandingPanel } from './pen_panels';
 import { FreezeButton, Rail, useToolKeys } from './rail';
 import { Header, InkSigns, Notices, People } from './parts';
 import { StageHost } from './stage_host';
+import { LayoutChoice, VitalsPanel } from './desk_panels';
 
 export function Desk({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -25,6 +26,8 @@ export function Desk({ client }: { client: Client }): JSX.Element {
       <aside>
         <People client={client} empty={t.people_nobody} />
         <HealthSummary client={client} />
+        <VitalsPanel client={client} />
+        <LayoutChoice client={client} />
         <InkSigns client={client} />
         <Notices client={client} />
         <PenPanel client={client} />

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use annotation::time::CaptureTime;
 
+use super::vitals_data::Said;
 use super::{Prepared, Source, TimeCodeBurner, Word};
 use crate::picture::{Geometry, Picture};
 use crate::program::layout::{PixelRect, letterbox};
@@ -95,6 +96,17 @@ impl Fitted {
         match &self.kind {
             Kind::Pictures(source) => source.word(),
             Kind::Drawn { .. } => Word::default(),
+        }
+    }
+
+    /// Vital signs as data: of whichever of its drawings there is.
+    pub fn vitals(&mut self) -> Vec<Said> {
+        match &mut self.kind {
+            Kind::Pictures(source) => source.vitals(),
+            Kind::Drawn { placed, single, .. } => {
+                let drawn = placed.as_mut().or(single.as_mut());
+                drawn.map(|(_, source)| source.vitals()).unwrap_or_default()
+            }
         }
     }
 

@@ -24,6 +24,7 @@ use crate::encode::rtp::HEADER_BYTES;
 use crate::figures::Watcher;
 use crate::output::link::{LayerSpec, LinkHandle};
 use crate::picture::Picture;
+use crate::program::layout::Layout;
 use crate::program::stage::{Actor, Stage};
 use crate::scale::Scaler;
 use crate::timing::case_clock::CaseClock;
@@ -52,6 +53,8 @@ pub enum Message {
         width: u32,
         height: u32,
     },
+    /// Another layout for the program.
+    Layout(String),
     /// The link ended: what came with it is over.
     LinkLost,
 }
@@ -91,6 +94,8 @@ pub fn capture_of(rtp_ts: u32, now: CaptureTime) -> CaptureTime {
 /// The thread of published feeds.
 pub struct Desk {
     stage: Stage,
+    /// That the program can be given.
+    layouts: Vec<Layout>,
     layers: Vec<LayerSpec>,
     sender: Published,
     clock: LocalClock,
@@ -108,8 +113,10 @@ impl std::fmt::Debug for Desk {
 }
 
 impl Desk {
+    #[allow(clippy::too_many_arguments, reason = "built once, by the engine")]
     pub fn new(
         stage: Stage,
+        layouts: Vec<Layout>,
         layers: Vec<LayerSpec>,
         sender: Published,
         clock: LocalClock,
@@ -117,7 +124,7 @@ impl Desk {
         board: Arc<Board>,
         link: LinkHandle,
     ) -> Self {
-        Desk { stage, layers, sender, clock, case_clock, board, link, decoders: BTreeMap::new() }
+        Desk { stage, layouts, layers, sender, clock, case_clock, board, link, decoders: BTreeMap::new() }
     }
 
     /// Until the engine stops.
@@ -144,6 +151,7 @@ impl Desk {
                 self.handle_packet(packet);
             }
             Message::Size { feed, width, height } => self.handle_size(&feed, width, height),
+            Message::Layout(name) => self.change_layout(&name),
             Message::LinkLost => {
                 let over: Vec<FeedId> = self.decoders.values().map(|d| d.actor.id.clone()).collect();
                 over.iter().for_each(|id| self.end(id));
@@ -196,6 +204,18 @@ impl Desk {
         self.publish();
     }
 
+    /// Pictures come at their new size from the next one on, and the stream goes on: no keyframe is needed.
+    fn change_layout(&mut self, name: &str) {
+        let Some(layout) = self.layouts.iter().find(|l| l.name == name) else {
+            tracing::warn!(layout = %name.chars().take(32).collect::<String>(), "a layout that this engine does not have");
+            return;
+        };
+        if self.stage.change_layout(layout.clone()) {
+            tracing::info!(layout = name, "layout");
+            self.publish();
+        }
+    }
+
     fn handle_size(&mut self, feed: &FeedId, width: u32, height: u32) {
         let Some(decoder) = self.decoders.values_mut().find(|d| d.actor.id == *feed) else { return };
         if (decoder.actor.info.width, decoder.actor.info.height) == (width, height) {
@@ -217,7 +237,8 @@ impl Desk {
         });
         let Some(ssrcs) = ssrcs else { return };
         let layers = self.layers.iter().zip(ssrcs).map(|(l, ssrc)| LayerInfo { ssrc, ..l.info() });
-        let list = FeedList { feeds: self.stage.infos(), layers: layers.collect() };
+        let layout = self.stage.layout().to_owned();
+        let list = FeedList { feeds: self.stage.infos(), layers: layers.collect(), layout };
         if self.link.send_control(to_server::Body::Feeds(list)).is_none() {
             tracing::warn!("the server does not read; it will not know of a change of feeds");
         }

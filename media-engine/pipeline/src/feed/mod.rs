@@ -11,13 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use annotation::time::CaptureTime;
+use link::wire::to_server;
 
 use self::fit::{Fitted, Shot};
 use self::last_run::RunKeeper;
+use self::vitals_data::Said;
 use crate::board::{Board, CapturedFrame, Heard};
 use crate::clock::LocalClock;
 use crate::figures::Watcher;
 use crate::health::Beam;
+use crate::output::link::LinkHandle;
 use crate::picture::{Geometry, NEUTRAL_CHROMA, Picture, PicturePool};
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
@@ -30,10 +33,12 @@ pub mod file;
 pub mod fit;
 pub mod ingest;
 pub mod last_run;
+pub mod live_vitals;
 pub mod synthetic_field;
 pub mod synthetic_fluoro;
 pub mod unusable;
 pub mod vitals;
+pub mod vitals_data;
 
 /// How long a failed source rests before it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -55,6 +60,36 @@ pub enum SourceConfig {
     /// A WFDB record (path of its header), looped and drawn as a patient monitor draws.
     Wfdb {
         path: PathBuf,
+        #[serde(default)]
+        view: View,
+    },
+    /// An MFER file, likewise.
+    Mfer {
+        path: PathBuf,
+        #[serde(default)]
+        view: View,
+    },
+    /// The waveform of a DICOM object, likewise.
+    DicomWaveform {
+        path: PathBuf,
+        #[serde(default)]
+        view: View,
+    },
+    /// What a patient monitor sends as HL7 v2 over MLLP to this address and port.
+    Hl7 {
+        listen: std::net::SocketAddr,
+        /// Shows and logs the device's alarms: reference only.
+        #[serde(default)]
+        alarms: bool,
+        /// The device's clock is that of the hospital: its times are believed.
+        #[serde(default)]
+        synchronised: bool,
+    },
+    /// The MDIB of an SDC device, which a gateway writes anew to this file.
+    Sdc {
+        path: PathBuf,
+        #[serde(default)]
+        alarms: bool,
     },
     SyntheticField,
     /// Runs of 6 s; between two of them X-ray is off for `rest_s`.
@@ -63,6 +98,17 @@ pub enum SourceConfig {
         rest_s: u32,
     },
     SyntheticVitals,
+}
+
+/// How waves are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum View {
+    /// As a patient monitor: waves and numbers.
+    #[default]
+    Monitor,
+    /// Two columns of six leads.
+    TwelveLead,
 }
 
 /// What a source says of itself once opened.
@@ -90,6 +136,11 @@ pub trait Source: Send {
     fn word(&self) -> Word {
         Word::default()
     }
+
+    /// Vital signs that came with the last pictures, as data.
+    fn vitals(&mut self) -> Vec<Said> {
+        Vec::new()
+    }
 }
 
 /// What a source knows of a picture beside its pixels.
@@ -106,8 +157,14 @@ pub fn prepare(config: &SourceConfig, period: Option<Period>) -> Result<Box<dyn 
     Ok(match config {
         SourceConfig::File { path } => Box::new(file::PreparedFile::open(path, period)?),
         SourceConfig::Dicom { path, rest_s } => Box::new(dicom::PreparedCine::open(path)?.with_rest(*rest_s)),
-        SourceConfig::Wfdb { path } => Box::new(vitals::PreparedVitals::open(path)?),
+        SourceConfig::Wfdb { path, view } => Box::new(vitals::PreparedVitals::wfdb(path, *view)?),
+        SourceConfig::Mfer { path, view } => Box::new(vitals::PreparedVitals::mfer(path, *view)?),
+        SourceConfig::DicomWaveform { path, view } => Box::new(vitals::PreparedVitals::dicom(path, *view)?),
         SourceConfig::SyntheticVitals => Box::new(vitals::PreparedVitals::synthetic()),
+        SourceConfig::Hl7 { listen, alarms, synchronised } => {
+            Box::new(live_vitals::PreparedLive::hl7(*listen, *alarms, *synchronised)?)
+        }
+        SourceConfig::Sdc { path, alarms } => Box::new(live_vitals::PreparedLive::sdc(path, *alarms)?),
         SourceConfig::SyntheticField => Box::new(synthetic_field::PreparedField::new(period.unwrap_or(Period::HZ_25))),
         SourceConfig::SyntheticFluoro { rest_s } => Box::new(synthetic_fluoro::PreparedFluoro::new(Period::HZ_30, *rest_s)),
     })
@@ -190,6 +247,8 @@ pub struct FeedRun {
     /// Of a fluoroscopy: how X-ray off shows, and who keeps its last run.
     pub xray: Option<XrayRule>,
     pub keeper: Option<RunKeeper>,
+    /// Where its vital signs go as data.
+    pub link: LinkHandle,
 }
 
 impl std::fmt::Debug for FeedRun {
@@ -230,6 +289,7 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
             }
         };
         let word = run.source.word();
+        let said = run.source.vitals();
         let glance = shot.picture.as_ref().map(|p| watcher.look(p)).unwrap_or_default();
         let ahead = due.since(clock.now());
         if !ahead.is_zero() && board.sleep(ahead) {
@@ -240,6 +300,13 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
         else {
             continue;
         };
+        for said in said {
+            let vitals = said.on_wire(&run.name, capture);
+            // Nobody misses what was measured before there was a link.
+            if board.read(|s| s.wishes.up.is_some()) && run.link.send_control(to_server::Body::Vitals(vitals)).is_none() {
+                tracing::debug!(feed = %run.name, "vital signs not sent: the server does not read");
+            }
+        }
         let heard = |off, single| Heard { at: came, off, single, glance };
         match xray.look(shot.picture.as_ref(), glance.black, word.beam, capture) {
             Verdict::Show => {

@@ -78,6 +78,8 @@ pub struct LinkConfig {
     pub engine: String,
     pub feeds: Vec<FeedInfo>,
     pub layers: Vec<LayerSpec>,
+    /// Names of the layouts that the program can be given.
+    pub layouts: Vec<String>,
 }
 
 /// How the link ended for good.
@@ -426,6 +428,7 @@ impl Link {
             }
             Body::Refused(Refused { code, message }) => return Err(End::Final(LinkEnd::Refused { code, message })),
             Body::Ingest(ingest) => self.ingest(Message::Ingest(ingest)),
+            Body::Layout(set) => self.ingest(Message::Layout(set.layout)),
             // A newer server may ask for what this engine does not do; saying nothing of it in Hello, it must not count on it.
             _ => tracing::debug!("a message of a kind this engine does not know"),
         }
@@ -458,6 +461,8 @@ impl Link {
             case_id: self.config.case.as_str().to_owned(),
             feeds: self.config.feeds.clone(),
             layers: self.config.layers.iter().map(LayerSpec::info).collect(),
+            layouts: self.config.layouts.clone(),
+            layout: self.handle.board.read(|state| state.arrangement.layout.clone()),
         }
     }
 }

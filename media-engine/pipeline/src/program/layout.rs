@@ -69,6 +69,8 @@ pub struct ProgramFeed {
 pub struct Arrangement {
     /// From 1 on; rises with every change.
     pub rev: u32,
+    /// Name of the layout.
+    pub layout: String,
     pub feeds: Vec<ProgramFeed>,
     /// Feeds without a place, which can be watched alone.
     pub aside: Vec<ProgramFeed>,
@@ -99,6 +101,9 @@ pub enum LayoutError {
 
 /// The layouts that come with the engine.
 pub const BUILT_IN: [&str; 8] = ["field-large", "fluoroscopy-large", "biplane", "quad", "single", "wall", "full", "measuring"];
+
+/// Not offered while the program runs: they leave no room for names and ages.
+const MEASURING: [&str; 2] = ["full", "measuring"];
 
 /// A layout that comes with the engine, in parts of 1280 x 720. But for the last two, 44 px are free above each picture: pages put
 /// its name and age there.
@@ -147,6 +152,14 @@ pub fn built_in(name: &str) -> Option<Layout> {
         _ => return None,
     };
     Some(Layout { name: name.to_owned(), rects, kinds: kinds.iter().map(|&k| k.to_owned()).collect() })
+}
+
+/// The layouts a program can be given while it runs: the configuration's own, then those that come with the engine.
+pub fn offered(own: &[Layout]) -> Vec<Layout> {
+    let further = BUILT_IN.iter().filter(|n| !MEASURING.contains(n)).filter_map(|name| built_in(name));
+    let mut all = own.to_vec();
+    all.extend(further.filter(|l| own.iter().all(|o| o.name != l.name)));
+    all
 }
 
 impl Layout {

@@ -104,7 +104,7 @@ impl Stage {
         let nowhere = PixelRect { x: 0, y: 0, w: 0, h: 0 };
         let aside = actors.iter().enumerate().filter(|(_, a)| feeds.iter().all(|f| f.feed != a.feed));
         let aside = aside.map(|(n, a)| self.program_feed(a, n, nowhere)).collect();
-        Arrangement { rev: self.rev, feeds, aside }
+        Arrangement { rev: self.rev, layout: self.layout.name.clone(), feeds, aside }
     }
 
     fn program_feed(&self, actor: &Actor, n: usize, picture: PixelRect) -> ProgramFeed {

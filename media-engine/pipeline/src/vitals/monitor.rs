@@ -4,7 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::PoisonError;
 
+use super::live::{Cursor, Shared};
 use super::numerics::{BeatFinder, HeartRate, PressureTracker};
 use super::text::{Align, Face};
 use super::waves::{Kind, Wave};
@@ -24,8 +26,10 @@ fn colour(kind: Kind) -> [u8; 3] {
     match kind {
         Kind::Ecg => [0x63, 0xE0, 0xA0],
         Kind::Arterial => [0xFF, 0x8F, 0x87],
-        Kind::Pulmonary => [0xFF, 0xE0, 0x8A],
+        Kind::Pulmonary | Kind::Carbon => [0xFF, 0xE0, 0x8A],
         Kind::Pleth | Kind::Venous => [0x8F, 0xD3, 0xFF],
+        Kind::Cuff => [0xFF, 0x8F, 0x87],
+        Kind::Breath | Kind::Heat => [0xE6, 0xEC, 0xF2],
     }
 }
 
@@ -36,6 +40,7 @@ struct Row {
     number: Cell,
     /// Samples drawn so far, and where the pen stands.
     drawn: u64,
+    cursor: Cursor,
     pen: Option<(f32, f32)>,
     pressure: PressureTracker,
     /// Its number as last drawn.
@@ -73,8 +78,16 @@ fn tall(size: Geometry, kinds: &[Kind]) -> Arrangement {
     Arrangement { rows: (0..n).map(row).collect(), waves_at, scale }
 }
 
+/// Leads of an ECG below each other, without numbers.
+fn leads(size: Geometry, n: usize) -> Arrangement {
+    let scale = (size.width as f32 / 640.0).clamp(0.5, 1.0);
+    let height = size.height / n.max(1);
+    let row = |i: usize| (Some(i * height..(i + 1) * height), Cell { x: 0..0, y: 0..0, size: 0.0 });
+    Arrangement { rows: (0..n).map(row).collect(), waves_at: (64.0 * scale) as usize..size.width - 8, scale }
+}
+
 /// A low, wide strip: three waves, the heart rate as high as the glass, every other number in a column beside it.
-fn strip(size: Geometry, kinds: &[Kind]) -> Arrangement {
+fn strip(size: Geometry, kinds: &[Kind], with_trace: impl Fn(Kind) -> bool) -> Arrangement {
     const TRACES: [Kind; 5] = [Kind::Ecg, Kind::Arterial, Kind::Pleth, Kind::Pulmonary, Kind::Venous];
     let scale = size.height as f32 / 146.0;
     let px = |n: f32| (n * scale) as usize;
@@ -83,7 +96,7 @@ fn strip(size: Geometry, kinds: &[Kind]) -> Arrangement {
     let column = size.width - if others > 0 { px(232.0) } else { 0 };
     let rate = column - if has_rate { px(222.0) } else { 0 };
     let waves_at = px(74.0)..rate;
-    let mut traced: Vec<Kind> = TRACES.into_iter().filter(|k| kinds.contains(k)).take(3).collect();
+    let mut traced: Vec<Kind> = TRACES.into_iter().filter(|k| kinds.contains(k) && with_trace(*k)).take(3).collect();
     traced.sort_unstable();
     let trace_height = size.height / traced.len().max(1);
     let mut below = 0;
@@ -115,6 +128,10 @@ pub struct Monitor {
     beat_finder: Option<BeatFinder>,
     heart_rate: HeartRate,
     t_s: f64,
+    /// Who says the numbers; `None`: they are computed from the waves.
+    told: Option<Shared>,
+    with_alarms: bool,
+    alarm_shown: String,
 }
 
 impl std::fmt::Debug for Monitor {
@@ -124,16 +141,41 @@ impl std::fmt::Debug for Monitor {
 }
 
 impl Monitor {
-    /// As many of `waves` as there is room for, from the top.
+    /// As many of `waves` as there is room for, from the top; numbers are computed from them.
     pub fn new(size: Geometry, waves: Vec<Wave>) -> Self {
+        Self::with(size, waves, None, false)
+    }
+
+    /// Draws what a device says: its numbers as it says them, its waves as they come. `alarms`: its gravest, too.
+    pub fn live(size: Geometry, waves: Vec<Wave>, told: Shared, alarms: bool) -> Self {
+        Self::with(size, waves, Some(told), alarms)
+    }
+
+    /// Leads of an ECG below each other.
+    pub fn leads(size: Geometry, waves: Vec<Wave>) -> Self {
+        let arrangement = leads(size, waves.len());
+        Self::arranged(size, waves, arrangement, None, false)
+    }
+
+    fn with(size: Geometry, waves: Vec<Wave>, told: Option<Shared>, with_alarms: bool) -> Self {
         let kinds: Vec<Kind> = waves.iter().map(|w| w.kind).collect();
-        let Arrangement { waves_at, rows, scale } =
-            if size.width >= size.height * STRIP_ASPECT { strip(size, &kinds) } else { tall(size, &kinds) };
+        let traced: Vec<Kind> = waves.iter().filter(|w| w.has_trace()).map(|w| w.kind).collect();
+        let arrangement = if size.width >= size.height * STRIP_ASPECT {
+            strip(size, &kinds, |kind| traced.contains(&kind))
+        } else {
+            tall(size, &kinds)
+        };
+        Self::arranged(size, waves, arrangement, told, with_alarms)
+    }
+
+    fn arranged(size: Geometry, waves: Vec<Wave>, arrangement: Arrangement, told: Option<Shared>, with_alarms: bool) -> Self {
+        let Arrangement { waves_at, rows, scale } = arrangement;
         let row = |(wave, (trace, number))| Row {
             wave,
             trace,
             number,
             drawn: 0,
+            cursor: Cursor::default(),
             pen: None,
             pressure: PressureTracker::default(),
             shown: String::new(),
@@ -151,6 +193,9 @@ impl Monitor {
             beat_finder,
             heart_rate: HeartRate::default(),
             t_s: 0.0,
+            told,
+            with_alarms,
+            alarm_shown: String::new(),
         };
         monitor.draw_labels();
         monitor
@@ -201,6 +246,9 @@ impl Monitor {
         if self.draw_numbers() {
             dirty.push(self.waves_at.end..self.size.width);
         }
+        if self.draw_alarm() {
+            dirty.push(0..self.size.width);
+        }
         dirty
     }
 
@@ -214,7 +262,7 @@ impl Monitor {
     /// New samples of row `n`: into its numbers, and onto the glass.
     fn draw_wave(&mut self, n: usize, t_s: f64, beats: &mut Vec<f64>) {
         let row = &self.rows[n];
-        let (rate, count) = (row.wave.rate_hz, row.wave.samples.len() as u64);
+        let rate = row.wave.rate_hz;
         let end = (t_s * rate) as u64;
         let (low, high) = row.wave.range;
         let trace = row.trace.clone();
@@ -222,10 +270,10 @@ impl Monitor {
         let (left, width) = (self.waves_at.start as f32, self.waves_at.len() as f32);
         let ink = colour(row.wave.kind);
         let is_ecg = row.wave.kind == Kind::Ecg;
-        let mut pen = row.pen;
-        for i in row.drawn..end {
+        let (mut pen, mut cursor, from) = (row.pen, row.cursor, row.drawn);
+        let samples = row.wave.read(from, end, &mut cursor);
+        for (i, value) in (from..end).zip(samples) {
             let t = i as f64 / rate;
-            let value = self.rows[n].wave.samples[(i % count) as usize];
             if is_ecg
                 && let Some(finder) = &mut self.beat_finder
                 && finder.push(value)
@@ -252,7 +300,7 @@ impl Monitor {
             pen = Some(to);
         }
         let row = &mut self.rows[n];
-        row.pen = pen;
+        (row.pen, row.cursor) = (pen, cursor);
         row.drawn = row.drawn.max(end);
     }
 
@@ -307,8 +355,12 @@ impl Monitor {
         let mut changed = false;
         for n in 0..self.rows.len() {
             let row = &self.rows[n];
+            if row.number.x.is_empty() {
+                continue;
+            }
             let pressure = row.pressure.pressure(self.t_s);
             let (name, big, small) = match row.wave.kind {
+                kind if self.told.is_some() => self.told_number(kind),
                 Kind::Ecg => ("HR", self.heart_rate.bpm(self.t_s).map_or("--".into(), |b| format!("{b:.0}")), String::new()),
                 // Saturation cannot be computed from one pleth.
                 Kind::Pleth => ("SpO2", "--".to_owned(), String::new()),
@@ -318,6 +370,8 @@ impl Monitor {
                     pressure.map_or("--/--".into(), |p| format!("{:.0}/{:.0}", p.systolic, p.diastolic)),
                     pressure.map_or("(--)".into(), |p| format!("({:.0})", p.mean)),
                 ),
+                // Only a device says these.
+                Kind::Cuff | Kind::Breath | Kind::Carbon | Kind::Heat => continue,
             };
             let shown = format!("{big}{small}");
             if shown == row.shown {
@@ -365,6 +419,54 @@ impl Monitor {
         });
     }
 
+    /// As the device says it; what is missing, invalid or old is two dashes.
+    fn told_number(&self, kind: Kind) -> (&'static str, String, String) {
+        let live = self.told.as_ref().map(|told| told.lock().unwrap_or_else(PoisonError::into_inner));
+        let number = |name: &str, digits: usize| {
+            live.as_ref().and_then(|l| l.number(name)).map_or("--".to_owned(), |v| format!("{v:.digits$}"))
+        };
+        let pressure = |name: &'static str, [sys, dia, mean]: [&str; 3]| {
+            (name, format!("{}/{}", number(sys, 0), number(dia, 0)), format!("({})", number(mean, 0)))
+        };
+        match kind {
+            Kind::Ecg => ("HR", number("HR", 0), String::new()),
+            Kind::Arterial => pressure("ABP", ["ABP-sys", "ABP-dia", "ABP-mean"]),
+            Kind::Pulmonary => pressure("PAP", ["PAP-sys", "PAP-dia", "PAP-mean"]),
+            Kind::Cuff => pressure("NIBP", ["NIBP-sys", "NIBP-dia", "NIBP-mean"]),
+            Kind::Venous => ("CVP", number("CVP-mean", 0), String::new()),
+            Kind::Pleth => ("SpO2", number("SpO2", 0), String::new()),
+            Kind::Breath => ("RR", number("RR", 0), String::new()),
+            Kind::Carbon => ("EtCO2", number("EtCO2", 0), String::new()),
+            Kind::Heat => ("TEMP", number("TEMP", 1), String::new()),
+        }
+    }
+
+    /// The device's gravest alarm, if it may be shown; true when that changed. Reference only, and it says so.
+    fn draw_alarm(&mut self) -> bool {
+        if !self.with_alarms {
+            return false;
+        }
+        let said = self.told.as_ref().and_then(|told| {
+            let live = told.lock().unwrap_or_else(PoisonError::into_inner);
+            // The font has ASCII; of another text the priority is said.
+            live.alarm().map(|a| if a.text.is_ascii() { a.text.clone() } else { format!("Alarm ({:?})", a.priority) })
+        });
+        let shown = said.map_or(String::new(), |text| format!("{text} - reference only"));
+        let size = (16.0 * self.scale).max(11.0);
+        // Waves run through the line: it is drawn again with every picture while there is one.
+        if shown.is_empty() && self.alarm_shown.is_empty() {
+            return false;
+        }
+        let height = (size * 1.4) as usize;
+        for y in 0..height.min(self.size.height) {
+            let row = y * self.size.width;
+            self.rgb[row + self.waves_at.start..row + self.waves_at.end].fill([0; 3]);
+        }
+        self.text(&shown, (self.waves_at.start as f32 + 8.0, size * 1.05), size, Align::Left, [0xFF, 0xC2, 0x4D]);
+        self.alarm_shown = shown;
+        true
+    }
+
     /// What the numbers say now, by name: for tests and for sending vital signs as data.
     pub fn numbers(&self) -> BTreeMap<&'static str, f32> {
         let mut numbers = BTreeMap::new();
@@ -376,7 +478,7 @@ impl Monitor {
                 Kind::Arterial => ["ABP-sys", "ABP-dia", "ABP-mean"],
                 Kind::Pulmonary => ["PAP-sys", "PAP-dia", "PAP-mean"],
                 Kind::Venous => ["CVP-max", "CVP-min", "CVP-mean"],
-                Kind::Ecg | Kind::Pleth => continue,
+                _ => continue,
             };
             if let Some(p) = row.pressure.pressure(self.t_s) {
                 numbers.extend(names.into_iter().zip([p.systolic, p.diastolic, p.mean]));

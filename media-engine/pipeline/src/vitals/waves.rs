@@ -1,5 +1,6 @@
 //! Which signals of a record a monitor shows, and a generated record to show when there is none.
 
+use super::live::{Cursor, Tape};
 use super::wfdb::{Record, Signal};
 
 /// What a wave is of. Decides colour, place and numbers.
@@ -10,9 +11,14 @@ pub enum Kind {
     Pulmonary,
     Pleth,
     Venous,
+    /// Numbers only: pressure by cuff, breaths, carbon dioxide, temperature.
+    Cuff,
+    Breath,
+    Carbon,
+    Heat,
 }
 
-/// One wave on the monitor, looped.
+/// One wave on the monitor, looped; or live, from a tape; or a place for a number alone.
 #[derive(Debug, Clone)]
 pub struct Wave {
     pub kind: Kind,
@@ -22,6 +28,54 @@ pub struct Wave {
     pub samples: Vec<f32>,
     /// What the row shows from bottom to top.
     pub range: (f32, f32),
+    /// It comes while it is drawn.
+    pub tape: Option<Tape>,
+}
+
+impl Wave {
+    /// A place for a number without a wave.
+    pub fn number_only(kind: Kind) -> Self {
+        Wave {
+            kind,
+            label: String::new(),
+            units: String::new(),
+            rate_hz: 25.0,
+            samples: Vec::new(),
+            range: (0.0, 1.0),
+            tape: None,
+        }
+    }
+
+    pub fn has_trace(&self) -> bool {
+        self.tape.is_some() || !self.samples.is_empty()
+    }
+
+    /// Samples `from..to` of the schedule, NaN where there are none. `cursor`: where this reader of a tape is.
+    pub fn read(&self, from: u64, to: u64, cursor: &mut Cursor) -> Vec<f32> {
+        let n = to.saturating_sub(from) as usize;
+        match &self.tape {
+            Some(tape) => tape.read(cursor, n),
+            None if self.samples.is_empty() => vec![f32::NAN; n],
+            None => (from..to).map(|i| self.samples[(i % self.samples.len() as u64) as usize]).collect(),
+        }
+    }
+}
+
+/// The leads of a 12-lead ECG, in the order of a printed one: limbs, then chest.
+pub const TWELVE_LEADS: [&str; 12] = ["I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"];
+
+/// The twelve leads of `record`, all at one scale; one that it lacks has no samples. `None`: it has fewer than six of them.
+pub fn twelve_leads(record: &Record) -> Option<Vec<Wave>> {
+    let mut there = 0;
+    let lead = |name: &&str| match record.signals.iter().find(|s| s.name.eq_ignore_ascii_case(name)) {
+        Some(signal) => {
+            there += 1;
+            Wave { label: (*name).to_owned(), range: (-1.2, 1.6), ..wave(Kind::Ecg, signal) }
+        }
+        None => Wave { label: (*name).to_owned(), ..Wave::number_only(Kind::Ecg) },
+    };
+    let waves: Vec<Wave> = TWELVE_LEADS.iter().map(lead).collect();
+    (there >= 6).then_some(waves)
 }
 
 /// The signals of `record` that a monitor shows, from top to bottom: one ECG lead, pressures, pleth.
@@ -60,6 +114,7 @@ fn wave(kind: Kind, signal: &Signal) -> Wave {
         rate_hz: signal.rate_hz,
         samples: signal.samples.clone(),
         range: (low - pad, high + pad),
+        tape: None,
     }
 }
 

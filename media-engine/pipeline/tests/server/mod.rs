@@ -77,6 +77,7 @@ pub struct Server {
     pub hello: Option<Hello>,
     pub health: Option<Health>,
     pub feeds: Option<FeedList>,
+    pub vitals: Vec<link::vitals::Vitals>,
     pub indexes: BTreeMap<u32, FrameIndex>,
     pub packets: Vec<Bytes>,
     /// Of the other layers, by place in Hello.
@@ -130,6 +131,7 @@ impl Server {
             hello: None,
             health: None,
             feeds: None,
+            vitals: Vec::new(),
             indexes: BTreeMap::new(),
             packets: Vec::new(),
             others: BTreeMap::new(),
@@ -272,6 +274,7 @@ impl Server {
                 }
                 to_server::Body::Feeds(list) => self.feeds = Some(list),
                 to_server::Body::Health(health) => self.health = Some(health),
+                to_server::Body::Vitals(vitals) => self.vitals.push(vitals),
                 other => panic!("unexpected {other:?}"),
             }
         }

@@ -142,6 +142,7 @@ impl Actor {
             LinkEvent::Up { hello, .. } => {
                 info!(case = %self.case.id(), engine = %hello.engine, software = %hello.software, "the engine is up");
                 self.take_feeds(&hello.feeds, &hello.layers);
+                self.take_layouts(&hello.layouts, &hello.layout);
                 self.engine.handle_up(hello.software, self.now());
                 self.case.handle_engine(true);
                 self.ingest_all();
@@ -168,8 +169,10 @@ impl Actor {
             LinkEvent::Feeds { list, .. } => {
                 info!(case = %self.case.id(), feeds = list.feeds.len(), "the engine's feeds changed");
                 self.take_feeds(&list.feeds, &list.layers);
+                self.handle_layout(&list.layout);
                 self.tell_engine_wants();
             }
+            LinkEvent::Vitals { vitals, .. } => self.handle_vitals(vitals),
             LinkEvent::Health { health, .. } => {
                 self.engine.handle_health(&health);
                 let feeds: Vec<_> = health
@@ -238,7 +241,7 @@ impl Actor {
     pub(super) fn send_health(&self) {
         let mut feeds = self.health.clone();
         feeds.extend(self.published_health());
-        let packet = Bytes::from(Vit { version: crate::SIGNAL_VERSION, feeds }.encode_to_vec());
+        let packet = Bytes::from(Vit { version: crate::SIGNAL_VERSION, feeds, vitals: None }.encode_to_vec());
         for page in self.pages.values().filter(|page| page.vit_open) {
             if let Some(peer) = page.peer {
                 let _ = self.around.sfu.send_data(peer, Channel::Vit, packet.clone());

@@ -8,6 +8,7 @@
 
 mod health;
 mod ink;
+mod layout;
 mod limit;
 mod media;
 mod page;
@@ -35,6 +36,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info, warn};
 
 use self::health::EngineFigures;
+use self::layout::ProgramLayout;
 use self::page::Page;
 use self::publish::Publication;
 use self::resource::Player;
@@ -175,6 +177,7 @@ pub(super) struct Actor {
     /// Feeds whose layers the media thread knows.
     layered: BTreeSet<FeedId>,
     health: Vec<wire::FeedHealth>,
+    layout: ProgramLayout,
     /// The engine's last figures, for those who look after it.
     engine: EngineFigures,
     /// The last frame indexes of each feed that is encoded, oldest first: each is sent three times.
@@ -217,6 +220,7 @@ pub fn start(number: u32, sheet: CaseSheet, phase: Phase, ink: InkRoom, around: 
         layered: BTreeSet::new(),
         health: Vec::new(),
         engine: EngineFigures::default(),
+        layout: ProgramLayout::default(),
         frames: BTreeMap::new(),
         track: Track::default(),
         watchers: BTreeMap::new(),

@@ -1,0 +1,60 @@
+//! Another layout for the program, live.
+
+mod server;
+
+use annotation::time::CaptureTime;
+use link::frame::FrameIndex;
+use link::wire::{SetLayout, to_engine};
+use server::{CONFIG, Server, timeline};
+
+fn ids(index: &FrameIndex) -> Vec<&str> {
+    index.entries.iter().map(|e| e.feed.as_str()).collect()
+}
+
+#[test]
+fn it_is_there_within_200_ms_without_a_keyframe_or_a_missing_frame() {
+    let mut server = Server::start(CONFIG);
+    let hello = server.accept();
+    assert_eq!(hello.layout, "field-large");
+    assert!(["fluoroscopy-large", "biplane", "quad", "single", "wall"].iter().all(|l| hello.layouts.iter().any(|h| h == l)));
+    server.want(true);
+    server.until("pictures", |s| s.frames() > 60);
+    let keyframes = server.keyframes().len();
+    let mut rev = 1;
+    for (layout, placed) in [
+        ("fluoroscopy-large", vec!["field", "fluoro", "fluoro-run", "vitals"]),
+        ("quad", vec!["field", "fluoro", "fluoro-run", "vitals"]),
+        ("single", vec!["field"]),
+        ("wall", vec!["field", "fluoro", "vitals", "fluoro-run"]),
+        ("field-large", vec!["field", "fluoro", "vitals"]),
+    ] {
+        let asked = timeline();
+        server.send(to_engine::Body::Layout(SetLayout { layout: layout.into() }));
+        rev += 1;
+        server.until("the new layout", |s| s.indexes.values().any(|i| i.layout_rev == rev));
+        let first = server.indexes.values().filter(|i| i.layout_rev == rev).min_by_key(|i| i.composed).expect("just seen");
+        let ms = CaptureTime(first.composed).minus_ns(asked) as f64 / 1e6;
+        assert!(ms < 200.0, "{layout} after {ms} ms");
+        assert_eq!(ids(first), placed, "{layout}");
+        for a in &first.entries {
+            let r = a.rect.expect("a rectangle");
+            assert!(r.x + r.w <= 640 && r.y + r.h <= 360, "{layout}: {r:?}");
+        }
+        server.until("its name", |s| s.feeds.as_ref().is_some_and(|f| f.layout == layout));
+        let frames = server.frames();
+        server.until("more of it", |s| s.frames() > frames + 10);
+    }
+    server.send(to_engine::Body::Layout(SetLayout { layout: "of somebody else".into() }));
+    let frames = server.frames();
+    server.until("that it goes on", |s| s.frames() > frames + 10);
+    assert!(server.indexes.values().all(|i| i.layout_rev <= rev));
+    // One at the start, and those that come by themselves, at most every ten seconds.
+    assert!(server.keyframes().len() <= keyframes + 1, "{} keyframes", server.keyframes().len());
+    let mut all: Vec<&FrameIndex> = server.indexes.values().collect();
+    all.sort_by_key(|i| i.composed);
+    let worst = all.windows(2).skip(30).map(|w| CaptureTime(w[1].composed).minus_ns(CaptureTime(w[0].composed)) as f64 / 1e6);
+    let worst = worst.fold(0.0, f64::max);
+    // Ten pictures: a busy machine skips some, a stream that began anew would miss more.
+    assert!(worst < 400.0, "a pause of {worst} ms");
+    server.stop();
+}
