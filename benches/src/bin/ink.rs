@@ -2,6 +2,7 @@
 //! how soon an op that was drawn is on disk and acknowledged. Pages are WebSockets of this program. One line of JSON, last.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -15,7 +16,9 @@ use benches::{machine, stats::Percentiles};
 use futures_util::{SinkExt, StreamExt};
 use prost::Message as _;
 use signaling::edge::{cli::Demo, server, store};
-use signaling::wire::{ClientHello, ClientMessage, ServerMessage, Welcome, client_message as client, server_message as said};
+use signaling::wire::{
+    ClientHello, ClientMessage, Leave, ServerMessage, Welcome, client_message as client, server_message as said,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{Message, client::IntoClientRequest};
@@ -49,7 +52,7 @@ async fn main() -> Result<()> {
 
 async fn late_joins(home: &Path) -> Result<Option<Percentiles>> {
     seed(home).await?;
-    let running = server::start(&config(home, 1)).await?;
+    let running = server::start(&config(home, 1)?).await?;
     let host = address(&running)?;
     let mut samples = Vec::new();
     let session = sign_in(host, &running.ready.tokens.room).await?;
@@ -67,7 +70,9 @@ async fn late_joins(home: &Path) -> Result<Option<Percentiles>> {
         }
         samples.push(began.elapsed().as_secs_f64() * 1_000.0);
         ensure!(sheets.strokes().count() == OBJECTS as usize, "{} objects of {OBJECTS} came", sheets.strokes().count());
-        page.socket.close(None).await?;
+        // A farewell: without one its place is kept for its return, and a link has eight.
+        page.say(client::Body::Leave(Leave {})).await?;
+        while page.next().await.is_ok() {}
     }
     running.stop().await;
     Ok(Percentiles::of(&samples))
@@ -75,7 +80,8 @@ async fn late_joins(home: &Path) -> Result<Option<Percentiles>> {
 
 /// Writes the objects where the server will find them.
 async fn seed(home: &Path) -> Result<()> {
-    std::fs::create_dir_all(home.join("data"))?;
+    // As the server makes it: it will hold keys.
+    std::fs::DirBuilder::new().mode(0o700).create(home.join("data"))?;
     let mut opened = store::Opened::open(&home.join("data/shirube.sqlite")).await?;
     let case = link::id::CaseId::parse("demo")?;
     opened.load_case(&case).await?;
@@ -88,7 +94,7 @@ async fn seed(home: &Path) -> Result<()> {
 }
 
 async fn durable(home: &Path) -> Result<(Option<Percentiles>, Option<Percentiles>)> {
-    let running = server::start(&config(home, CASES)).await?;
+    let running = server::start(&config(home, CASES)?).await?;
     let host = address(&running)?;
     let first = [&running.ready.tokens.mentor, &running.ready.tokens.room];
     let more = running.ready.more.iter().flat_map(|case| [&case.tokens.mentor, &case.tokens.room]);
@@ -217,8 +223,10 @@ impl Page {
     }
 }
 
-fn config(home: &Path, cases: usize) -> Demo {
-    Demo {
+fn config(home: &Path, cases: usize) -> Result<Demo> {
+    // The server wants pages to serve; here nobody loads any.
+    std::fs::write(home.join("index.html"), "<!doctype html>")?;
+    Ok(Demo {
         data: home.join("data"),
         bind: [127, 0, 0, 1].into(),
         https_port: 0,
@@ -228,7 +236,7 @@ fn config(home: &Path, cases: usize) -> Demo {
         web_root: Some(home.to_owned()),
         cases,
         ..Demo::default()
-    }
+    })
 }
 
 fn address(running: &server::Running) -> Result<SocketAddr> {
