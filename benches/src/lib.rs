@@ -12,3 +12,4 @@ pub mod product;
 pub mod rehearsed;
 pub mod report;
 pub mod stats;
+pub mod track;
