@@ -29,6 +29,8 @@ pub struct CapturedFrame {
     pub picture: Option<Arc<Picture>>,
     /// At its own size; only while somebody watches the feed alone, and only of the newest frame.
     pub single: Option<Arc<Picture>>,
+    /// As its source delivered it: the largest there is.
+    pub own: Option<Arc<Picture>>,
     pub glance: Glance,
 }
 
@@ -268,6 +270,7 @@ mod tests {
             origin: None,
             picture: Some(Arc::new(Picture::black(Geometry::new(16, 16).expect("even")))),
             single: None,
+            own: None,
             glance: Glance::default(),
         }
     }

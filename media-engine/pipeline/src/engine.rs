@@ -27,6 +27,7 @@ use crate::program::{layers, layout};
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
 use crate::timing::pace::Period;
+use crate::tracker;
 use crate::xray::XrayRule;
 
 /// How long threads have to end once the engine stops.
@@ -224,10 +225,25 @@ impl Prepared {
         };
         let system = |e: std::io::Error| LinkEnd::System(e.to_string());
         let (published, messages) = ingest::channel();
+        let (ear, words) = tracker::run::channel();
         let layers = link_config.layers.clone();
         let (link, handle) =
-            Link::new(link_config, stop, clock, case_clock.clone(), board.clone(), published.clone()).map_err(system)?;
+            Link::new(link_config, stop, clock, case_clock.clone(), board.clone(), published.clone(), ear).map_err(system)?;
         let desk = Desk::new(stage, layouts, layers, published, clock, case_clock.clone(), board.clone(), handle.clone());
+
+        let (stills, jobs) = std::sync::mpsc::sync_channel(tracker::run::STILLS_MAX);
+        // One word a still that was made: as bounded as they are.
+        let (said, sent) = std::sync::mpsc::channel();
+        let runner = tracker::run::Runner {
+            clock,
+            case_clock: case_clock.clone(),
+            board: board.clone(),
+            link: handle.clone(),
+            words,
+            stills,
+            sent,
+        };
+        let (still_board, still_link) = (board.clone(), handle.clone());
 
         let program = Program::new(
             plans,
@@ -255,6 +271,9 @@ impl Prepared {
             threads.push(spawn(format!("feed-{name}"), move || feed::run(run, clock, &case_clock, &board)).map_err(system)?);
         }
         threads.push(spawn("published".into(), move || desk.run(&messages)).map_err(system)?);
+        threads.push(spawn("tracker".into(), move || runner.run()).map_err(system)?);
+        threads
+            .push(spawn("stills".into(), move || tracker::still::run(&still_board, &still_link, &jobs, &said)).map_err(system)?);
         threads.push(spawn("program".into(), move || program.run()).map_err(system)?);
         let result = link.run();
         board.stop();

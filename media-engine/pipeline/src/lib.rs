@@ -2,7 +2,7 @@
 //! hands RTP and the frame index to the server over the link.
 //!
 //! It does not know people, cases beyond an id, ink, or WebRTC. Only [`clock`] reads a clock; `timing`, `health`, `xray`,
-//! `figures`, `program::{layout, align, single, compositor}`, `output::{queue, stats}`, the parsers of `vitals` and `encode::{keyframe, rtp}` are pure.
+//! `figures`, `tracker::{host, ring}`, `program::{layout, align, single, compositor}`, `output::{queue, stats}`, the parsers of `vitals` and `encode::{keyframe, rtp}` are pure.
 
 pub mod board;
 pub mod clock;
@@ -18,5 +18,6 @@ pub mod program;
 pub mod refusal;
 pub mod scale;
 pub mod timing;
+pub mod tracker;
 pub mod vitals;
 pub mod xray;

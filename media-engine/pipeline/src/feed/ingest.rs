@@ -303,8 +303,10 @@ impl Desk {
             let glance = watcher.look(&picture);
             let placed = place.map(|place| scaler.fit(&picture, place));
             let capture = base.saturating_add(Duration::from_nanos(pts.nseconds()));
+            let own = Some(picture);
             let picture = if let Some(placed) = placed { Some(placed?) } else { None };
-            board.put(feed, generation, CapturedFrame { capture, came: capture, origin: None, picture, single: None, glance });
+            let frame = CapturedFrame { capture, came: capture, origin: None, picture, single: None, own, glance };
+            board.put(feed, generation, frame);
             Some(())
         };
         let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {

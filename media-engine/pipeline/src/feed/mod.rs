@@ -313,8 +313,9 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
                 if let (Some(keeper), Some(picture)) = (&mut run.keeper, &shot.picture) {
                     keeper.handle_picture(capture, picture);
                 }
-                let Shot { placed: picture, single, .. } = shot;
-                board.put(run.feed, generation, CapturedFrame { capture, came, origin: word.origin, picture, single, glance });
+                let Shot { placed: picture, single, picture: own } = shot;
+                let frame = CapturedFrame { capture, came, origin: word.origin, picture, single, own, glance };
+                board.put(run.feed, generation, frame);
             }
             Verdict::Keep => board.hear(run.feed, generation, heard(None, None)),
             Verdict::Off { last } => {

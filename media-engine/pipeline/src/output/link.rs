@@ -28,6 +28,7 @@ use crate::encode::layer::EncodedFrame;
 use crate::feed::ingest::{Message, Published};
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
+use crate::tracker::run::{Ear, Word};
 
 /// The engine ends when it has had no control for this long.
 pub const WITHOUT_CONTROL_MAX: Duration = Duration::from_secs(10);
@@ -174,6 +175,7 @@ pub struct Link {
     stop: UnixStream,
     case_clock: Arc<CaseClock>,
     published: Published,
+    tracker: Ear,
     links: u64,
 }
 
@@ -193,6 +195,7 @@ impl Link {
         case_clock: Arc<CaseClock>,
         board: Arc<Board>,
         published: Published,
+        tracker: Ear,
     ) -> std::io::Result<(Self, LinkHandle)> {
         let (bell, ringer) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
@@ -202,7 +205,7 @@ impl Link {
         let queues =
             Queues { control: ControlQueue::default(), media: MediaQueue::new(n), stats: vec![LayerStats::default(); n] };
         let handle = LinkHandle { queues: Arc::new(Mutex::new(queues)), bell: Arc::new(ringer), board, clock };
-        let link = Link { config, handle: handle.clone(), bell, stop, case_clock, published, links: 0 };
+        let link = Link { config, handle: handle.clone(), bell, stop, case_clock, published, tracker, links: 0 };
         Ok((link, handle))
     }
 
@@ -221,6 +224,7 @@ impl Link {
                     });
                     if was_up {
                         self.ingest(Message::LinkLost);
+                        self.tell(Word::LinkLost);
                         tracing::warn!(why, "the link to the server is lost; dialling again");
                     } else {
                         tracing::debug!(why, "no link yet");
@@ -429,6 +433,8 @@ impl Link {
             Body::Refused(Refused { code, message }) => return Err(End::Final(LinkEnd::Refused { code, message })),
             Body::Ingest(ingest) => self.ingest(Message::Ingest(ingest)),
             Body::Layout(set) => self.ingest(Message::Layout(set.layout)),
+            Body::Anchor(anchor) => self.tell(Word::Anchor(anchor)),
+            Body::Still(wanted) => self.tell(Word::StillWanted(wanted)),
             // A newer server may ask for what this engine does not do; saying nothing of it in Hello, it must not count on it.
             _ => tracing::debug!("a message of a kind this engine does not know"),
         }
@@ -439,6 +445,13 @@ impl Link {
     fn ingest(&self, message: Message) {
         if !self.published.send(message) {
             tracing::debug!("published feeds come faster than they are decoded");
+        }
+    }
+
+    /// To the tracker, if it has room.
+    fn tell(&self, word: Word) {
+        if !self.tracker.tell(word) {
+            tracing::warn!("ink comes faster than it is followed");
         }
     }
 

@@ -56,6 +56,8 @@ pub struct Place {
 pub struct ProgramFeed {
     /// Index on the board.
     pub feed: usize,
+    /// operative-field, fluoroscopy, vital-signs, ...
+    pub kind: String,
     pub place: Place,
     pub period: Duration,
     /// Width and height as the source delivers.

@@ -110,6 +110,7 @@ impl Stage {
     fn program_feed(&self, actor: &Actor, n: usize, picture: PixelRect) -> ProgramFeed {
         ProgramFeed {
             feed: actor.feed,
+            kind: actor.info.kind.clone(),
             place: Place { feed: actor.id.clone(), picture },
             period: actor.period,
             native: (actor.info.width, actor.info.height),

@@ -9,12 +9,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use annotation::time::CaptureTime;
+use annotation::wire::XformFrame;
 use bytes::{Bytes, BytesMut};
 use link::control::{take_message, write_message};
 use link::frame::FrameIndex;
 use link::id::CaseId;
 use link::record::{take_record, write_record};
-use link::wire::{ClockPong, FeedList, Health, Hello, HelloAck, LayerRef, ToEngine, ToServer, WantLayers, to_engine, to_server};
+use link::wire::{
+    ClockPong, FeedList, Health, Hello, HelloAck, LayerRef, Rebased, StillPiece, ToEngine, ToServer, WantLayers, to_engine,
+    to_server,
+};
 use pipeline::config::Config;
 use pipeline::encode::rtp;
 use pipeline::engine::{self, Dial, Prepared};
@@ -84,6 +88,9 @@ pub struct Server {
     pub others: BTreeMap<usize, Vec<Bytes>>,
     pub single_indexes: BTreeMap<(String, u32), FrameIndex>,
     pub without_index: BTreeSet<u32>,
+    pub xforms: Vec<XformFrame>,
+    pub pieces: Vec<StillPiece>,
+    pub rebased: Vec<Rebased>,
     stop: Option<UnixStream>,
     pub engine: Option<JoinHandle<Result<(), LinkEnd>>>,
 }
@@ -137,6 +144,9 @@ impl Server {
             others: BTreeMap::new(),
             single_indexes: BTreeMap::new(),
             without_index: BTreeSet::new(),
+            xforms: Vec::new(),
+            pieces: Vec::new(),
+            rebased: Vec::new(),
             stop: None,
             engine: None,
         }
@@ -275,6 +285,9 @@ impl Server {
                 to_server::Body::Feeds(list) => self.feeds = Some(list),
                 to_server::Body::Health(health) => self.health = Some(health),
                 to_server::Body::Vitals(vitals) => self.vitals.push(vitals),
+                to_server::Body::Xform(frame) => self.xforms.push(frame),
+                to_server::Body::Still(piece) => self.pieces.push(piece),
+                to_server::Body::Rebased(rebased) => self.rebased.push(rebased),
                 other => panic!("unexpected {other:?}"),
             }
         }

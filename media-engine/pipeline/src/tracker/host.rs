@@ -1,0 +1,361 @@
+//! Feeds, rings, anchors: messages and frames in, messages out. Pure; turned by [`run`](super::run).
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use annotation::id::FeedId;
+use annotation::time::CaptureTime;
+use annotation::wire::{AnchorXform, FrameSpan, Rebase, Similarity as WireSimilarity, StrokeKey, TrackState, XformFrame};
+use link::wire::{Anchor, Rebased, StillWanted};
+use tracker::anchor::Placed;
+use tracker::feed::FeedTracker;
+use tracker::luma::{Kind, Luma};
+use tracker::similarity::{Similarity, Vec2};
+
+use super::ring::Ring;
+use crate::picture::Picture;
+
+/// Units of the wire across every picture.
+const UNITS: f32 = annotation::points::PICTURE_WIDTH as f32;
+/// Points of an anchor that are read; the wire names no more.
+const POINTS_MAX: usize = 64;
+/// Frames that an anchor's path remembers, for strokes drawn over a moving picture: 10 s at 60 a second. Policy: drop_oldest.
+const PATH_MAX: usize = 600;
+/// A span's frame may have been this far from one that was tracked.
+const SPAN_OFF_MAX: Duration = Duration::from_millis(150);
+/// Frames drawn on that are kept whole for stills asked for later: 16 x 1.4 MB. Policy: drop_oldest.
+const PINNED_MAX: usize = 16;
+/// Stills known to be with the server. Policy: drop_oldest.
+const SENT_MAX: usize = 64;
+
+/// (author, epoch, number).
+pub type Key = (u32, u32, u32);
+
+/// A frame to be sent as JPEG.
+#[derive(Debug, Clone)]
+pub struct StillJob {
+    pub id: String,
+    pub feed: String,
+    pub capture: CaptureTime,
+    pub picture: Arc<Picture>,
+}
+
+/// What is to leave.
+#[derive(Debug, Clone)]
+pub enum Output {
+    Xform(XformFrame),
+    Rebased(Rebased),
+    Still(StillJob),
+}
+
+/// A still's name: the feed and the capture say all. Letters, digits and hyphens only, as feeds' ids are.
+pub fn still_id(feed: &FeedId, capture: CaptureTime) -> String {
+    format!("{}-{:016x}", feed.as_str(), capture.0)
+}
+
+#[derive(Debug)]
+struct Followed {
+    key: StrokeKey,
+    still: String,
+    /// Where it was, oldest first.
+    path: VecDeque<(CaptureTime, Placed)>,
+    rebased: bool,
+}
+
+#[derive(Debug)]
+struct Feed {
+    id: FeedId,
+    tracker: FeedTracker<Key>,
+    luma: Ring<Luma>,
+    full: Ring<Picture>,
+    /// Lately drawn on.
+    pinned: VecDeque<(CaptureTime, Arc<Picture>)>,
+    followed: BTreeMap<Key, Followed>,
+    /// The ink that cannot be followed: named as lost in every frame, until it is gone. As bounded as strokes are.
+    refused: BTreeMap<Key, (StrokeKey, String)>,
+    units_per_px: f32,
+    down: bool,
+}
+
+/// Ink that cannot be followed and is remembered so. Policy: drop_oldest; it is then as if no frame named it.
+const REFUSED_MAX: usize = 64;
+
+/// Everything the tracker of one engine knows.
+#[derive(Debug, Default)]
+pub struct Host {
+    feeds: BTreeMap<usize, Feed>,
+    sent: VecDeque<String>,
+    pub figures: Figures,
+}
+
+/// For those who run it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub frames: u64,
+    /// Captured, but gone from the board before they were looked at.
+    pub dropped: u64,
+    pub anchors: u64,
+    pub lost: u64,
+    /// Named by the server for feeds or frames that are not there.
+    pub unknown: u64,
+}
+
+impl Host {
+    /// A feed that can be drawn on is there, under this index of the board.
+    pub fn begin_feed(&mut self, index: usize, id: FeedId, fluoroscopy: bool) {
+        if self.feeds.get(&index).is_some_and(|f| f.id == id) {
+            return;
+        }
+        let kind = if fluoroscopy { Kind::Fluoroscopy } else { Kind::Tissue };
+        let feed = Feed {
+            id,
+            tracker: FeedTracker::new(kind, index as u64),
+            luma: Ring::of_luma(),
+            full: Ring::of_pictures(),
+            pinned: VecDeque::new(),
+            followed: BTreeMap::new(),
+            refused: BTreeMap::new(),
+            units_per_px: 0.0,
+            down: false,
+        };
+        self.feeds.insert(index, feed);
+    }
+
+    pub fn end_feeds(&mut self, still_there: impl Fn(usize) -> bool) {
+        self.feeds.retain(|index, _| still_there(*index));
+    }
+
+    /// The timeline began anew: nothing kept can be compared with what comes.
+    pub fn begin_generation(&mut self) {
+        for f in self.feeds.values_mut() {
+            f.luma.clear();
+            f.full.clear();
+            f.tracker.lose_all();
+        }
+    }
+
+    /// The link to the server ended; the next one names its anchors anew.
+    pub fn forget_anchors(&mut self) {
+        for f in self.feeds.values_mut() {
+            for key in f.followed.keys() {
+                f.tracker.end(key);
+            }
+            f.followed.clear();
+            f.refused.clear();
+        }
+        self.sent.clear();
+    }
+
+    /// Newest frame handled of a feed.
+    pub fn newest(&self, index: usize) -> Option<CaptureTime> {
+        self.feeds.get(&index).and_then(|f| f.luma.newest())
+    }
+
+    /// One frame of one feed, as large as there is.
+    pub fn handle_frame(&mut self, index: usize, at: CaptureTime, picture: &Arc<Picture>) -> Vec<Output> {
+        let Some(feed) = self.feeds.get_mut(&index) else { return Vec::new() };
+        let (plane, g) = (picture.plane(0), picture.geometry());
+        let Some(luma) = Luma::shrink(plane.data, plane.stride, g.width, g.height).map(Arc::new) else { return Vec::new() };
+        if !feed.luma.push(at, luma.clone()) {
+            return Vec::new();
+        }
+        feed.full.push(at, picture.clone());
+        feed.units_per_px = UNITS / luma.width as f32;
+        feed.down = false;
+        self.figures.frames += 1;
+        let placed = feed.tracker.handle_frame(at, &luma);
+        for (key, placed) in &placed {
+            if let Some(f) = feed.followed.get_mut(key) {
+                f.path.push_back((at, *placed));
+                if f.path.len() > PATH_MAX {
+                    f.path.pop_front();
+                }
+            }
+        }
+        self.figures.anchors = placed.len() as u64;
+        self.figures.lost = placed.iter().filter(|(_, p)| p.state == TrackState::Lost).count() as u64;
+        feed.report(at, &self.sent).into_iter().collect()
+    }
+
+    /// The feed is stale or lost: nothing is drawn on it as if it were there. Told once.
+    pub fn handle_down(&mut self, index: usize) -> Vec<Output> {
+        let Some(feed) = self.feeds.get_mut(&index).filter(|f| !f.down) else { return Vec::new() };
+        feed.down = true;
+        feed.tracker.lose_all();
+        let at = feed.luma.newest().unwrap_or(CaptureTime::UNKNOWN);
+        feed.report(at, &self.sent).into_iter().collect()
+    }
+
+    /// Time passes; what is unsure does not stay so without frames.
+    pub fn handle_time(&mut self, now: CaptureTime) -> Vec<Output> {
+        let sent = &self.sent;
+        self.feeds
+            .values_mut()
+            .filter_map(|f| if f.tracker.handle_time(now) { f.report(f.luma.newest()?, sent) } else { None })
+            .collect()
+    }
+
+    /// The still is with the server: it may be named.
+    pub fn handle_still_sent(&mut self, id: String) {
+        if self.sent.len() == SENT_MAX {
+            self.sent.pop_front();
+        }
+        self.sent.push_back(id);
+    }
+
+    /// Frames of a still that somebody asks for.
+    pub fn handle_still_wanted(&mut self, wanted: &StillWanted) -> Option<StillJob> {
+        let feed = self.feeds.values().find(|f| f.id.as_str() == wanted.feed)?;
+        let t = CaptureTime(wanted.capture);
+        let pinned = || feed.pinned.iter().rev().find(|(at, _)| *at == t).map(|(at, p)| (*at, p));
+        let (at, picture) = feed.full.at(t).or_else(pinned)?;
+        Some(StillJob { id: still_id(&feed.id, at), feed: wanted.feed.clone(), capture: at, picture: picture.clone() })
+    }
+
+    /// Ink to be followed, the same grown or committed, or no longer.
+    pub fn handle_anchor(&mut self, anchor: &Anchor) -> Vec<Output> {
+        let Some(stroke) = anchor.stroke else { return Vec::new() };
+        let key = (stroke.author, stroke.epoch, stroke.number);
+        if anchor.gone {
+            // A word that only says which.
+            for feed in self.feeds.values_mut() {
+                feed.tracker.end(&key);
+                feed.followed.remove(&key);
+                feed.refused.remove(&key);
+            }
+            return Vec::new();
+        }
+        let named = self.feeds.iter().find(|(_, f)| f.id.as_str() == anchor.feed).map(|(index, _)| *index);
+        let Some(feed) = named.and_then(|index| self.feeds.get_mut(&index)) else {
+            self.figures.unknown += 1;
+            return Vec::new();
+        };
+        let mut ink: Vec<(i32, i32)> = anchor.x.iter().copied().zip(anchor.y.iter().copied()).take(POINTS_MAX).collect();
+        let mut out = Vec::new();
+        if let Some(followed) = feed.followed.get_mut(&key) {
+            if anchor.committed && !anchor.spans.is_empty() && !followed.rebased {
+                followed.rebased = true;
+                match rebase(&followed.path, &anchor.spans, feed.units_per_px) {
+                    Some(spans) => {
+                        moved(&mut ink, &spans);
+                        out.push(Output::Rebased(Rebased { rebase: Some(Rebase { stroke: Some(stroke), spans }) }));
+                    }
+                    // Where the stroke's parts belong is not known: it must not be drawn as if it were.
+                    None => feed.refuse(key, stroke, None),
+                }
+            }
+            let ink = feed.pixels(&ink);
+            if feed.followed.contains_key(&key) && !feed.tracker.redraw(&key, &ink) {
+                feed.refuse(key, stroke, None);
+            }
+            return out;
+        }
+        if feed.refused.contains_key(&key) {
+            return out;
+        }
+        let t = CaptureTime(anchor.capture);
+        let past = feed.luma.since(t);
+        let Some(at) = past.first().map(|(at, _)| *at) else {
+            self.figures.unknown += 1;
+            feed.refuse(key, stroke, None);
+            return out;
+        };
+        let still = still_id(&feed.id, at);
+        let full = feed.full.at(at).filter(|(full, _)| *full == at).map(|(_, p)| p.clone());
+        if let Some(picture) = full.filter(|_| feed.pinned.iter().all(|(pinned, _)| *pinned != at)) {
+            if feed.pinned.len() == PINNED_MAX {
+                feed.pinned.pop_front();
+            }
+            feed.pinned.push_back((at, picture.clone()));
+            out.push(Output::Still(StillJob { id: still.clone(), feed: anchor.feed.clone(), capture: at, picture }));
+        }
+        let ink = feed.pixels(&ink);
+        match feed.tracker.begin(key, &ink, &past) {
+            Some(path) => {
+                feed.followed.insert(key, Followed { key: stroke, still, path: path.into(), rebased: false });
+                out.extend(feed.luma.newest().and_then(|newest| feed.report(newest, &self.sent)));
+            }
+            None => feed.refuse(key, stroke, Some(still)),
+        }
+        out
+    }
+}
+
+impl Feed {
+    /// Points of the wire in pixels of the tracker's picture.
+    fn pixels(&self, ink: &[(i32, i32)]) -> Vec<Vec2> {
+        let per_unit = if self.units_per_px > 0.0 { 1.0 / self.units_per_px } else { 0.0 };
+        ink.iter().map(|(x, y)| Vec2::new(*x as f32 * per_unit - 0.5, *y as f32 * per_unit - 0.5)).collect()
+    }
+
+    fn refuse(&mut self, key: Key, stroke: StrokeKey, still: Option<String>) {
+        self.tracker.end(&key);
+        let known = self.followed.remove(&key).map(|f| f.still);
+        if self.refused.len() == REFUSED_MAX {
+            self.refused.pop_first();
+        }
+        self.refused.insert(key, (stroke, known.or(still).unwrap_or_default()));
+    }
+
+    /// All anchors in the frame captured at `at`; `None` when there are none.
+    fn report(&self, at: CaptureTime, sent: &VecDeque<String>) -> Option<Output> {
+        let still = |id: &String| if sent.contains(id) { id.clone() } else { String::new() };
+        let mut anchors: Vec<AnchorXform> = self
+            .tracker
+            .placed()
+            .into_iter()
+            .filter_map(|(key, placed)| {
+                let f = self.followed.get(&key)?;
+                let m = placed.motion.in_units(self.units_per_px);
+                let state = placed.state.into();
+                Some(AnchorXform { strokes: vec![f.key], state, a: m.a, b: m.b, tx: m.tx, ty: m.ty, still: still(&f.still) })
+            })
+            .collect();
+        anchors.extend(self.refused.values().map(|(stroke, id)| AnchorXform {
+            strokes: vec![*stroke],
+            state: TrackState::Lost.into(),
+            a: 1.0,
+            still: still(id),
+            ..AnchorXform::default()
+        }));
+        let feed = self.id.as_str().to_owned();
+        (!anchors.is_empty()).then_some(Output::Xform(XformFrame { feed, capture: at.0, anchors }))
+    }
+}
+
+/// For each span the motion from the frame it was drawn on back to the stroke's own. `None` when one of them was not tracked.
+fn rebase(path: &VecDeque<(CaptureTime, Placed)>, spans: &[FrameSpan], units_per_px: f32) -> Option<Vec<WireSimilarity>> {
+    spans
+        .iter()
+        .map(|span| {
+            let t = CaptureTime(span.capture);
+            let distance = |at: CaptureTime| at.minus_ns(t).unsigned_abs();
+            let tracked = path.iter().filter(|(_, p)| p.state == TrackState::Tracked);
+            let (at, placed) = tracked.min_by_key(|(at, _)| distance(*at))?;
+            if u128::from(distance(*at)) > SPAN_OFF_MAX.as_nanos() {
+                return None;
+            }
+            let back: Similarity = placed.motion.inverse()?.in_units(units_per_px);
+            Some(WireSimilarity { first: span.first, a: back.a, b: back.b, tx: back.tx, ty: back.ty })
+        })
+        .collect()
+}
+
+/// Points moved as the rebase says. `ink` is at most [`POINTS_MAX`] points of the stroke, evenly: of a longer one its number is not told, so the last span is taken
+/// to be as long as the others. That is good enough to know where tissue matters; the stroke itself is moved by whoever has all its points.
+fn moved(ink: &mut [(i32, i32)], spans: &[WireSimilarity]) {
+    let own = WireSimilarity { first: 0, a: 1.0, b: 0.0, tx: 0.0, ty: 0.0 };
+    let last = spans.last().map_or(0, |s| s.first as usize);
+    let points = if ink.len() < POINTS_MAX { ink.len() } else { POINTS_MAX.max(last + last / spans.len().max(2) + 1) };
+    let n = ink.len();
+    for (i, (x, y)) in ink.iter_mut().enumerate() {
+        let index = i * points.saturating_sub(1) / n.saturating_sub(1).max(1);
+        let s = spans.iter().rev().find(|s| s.first as usize <= index).unwrap_or(&own);
+        let (px, py) = (*x as f32, *y as f32);
+        (*x, *y) = ((s.a * px - s.b * py + s.tx).round() as i32, (s.b * px + s.a * py + s.ty).round() as i32);
+    }
+}
+
+#[cfg(test)]
+mod tests;

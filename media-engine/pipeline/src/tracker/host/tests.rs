@@ -1,0 +1,159 @@
+use super::*;
+use crate::picture::Geometry;
+
+const INDEX: usize = 0;
+
+fn at(k: u64) -> CaptureTime {
+    CaptureTime::from_unix(Duration::from_secs(1_790_000_000) + Duration::from_nanos(k * 33_333_333))
+}
+
+/// Textured tissue moved by (dx, dy) pixels of 640.
+fn picture(dx: f64, dy: f64) -> Arc<Picture> {
+    let mut picture = Picture::black(Geometry::new(640, 360).expect("even"));
+    let [(luma, stride), ..] = picture.planes_mut().expect("own");
+    for (i, p) in luma.iter_mut().enumerate() {
+        let (x, y) = ((i % stride) as f64 - dx, (i / stride) as f64 - dy);
+        let v = (x * 0.31 + 1.7 * (y * 0.11).sin()).sin() * (y * 0.27 + 2.1 * (x * 0.07).sin()).cos();
+        *p = (110.0 + 45.0 * v + 25.0 * (x * 0.05 + y * 0.13).sin()) as u8;
+    }
+    Arc::new(picture)
+}
+
+/// Always the same picture.
+fn calm() -> Arc<Picture> {
+    static CALM: std::sync::OnceLock<Arc<Picture>> = std::sync::OnceLock::new();
+    CALM.get_or_init(|| picture(0.0, 0.0)).clone()
+}
+
+fn host() -> Host {
+    let mut host = Host::default();
+    host.begin_feed(INDEX, FeedId::parse("field").expect("an id"), false);
+    host
+}
+
+fn anchor(number: u32, capture: CaptureTime) -> Anchor {
+    let x: Vec<i32> = (0..12).map(|i| 8_000 + i * 60).collect();
+    Anchor {
+        stroke: Some(StrokeKey { author: 1, epoch: 1, number }),
+        feed: "field".into(),
+        capture: capture.0,
+        y: vec![4_600; x.len()],
+        x,
+        width: 40,
+        ..Anchor::default()
+    }
+}
+
+fn xform(out: &[Output]) -> Option<&XformFrame> {
+    out.iter().rev().find_map(|o| if let Output::Xform(x) = o { Some(x) } else { None })
+}
+
+fn sway(k: u64) -> (f64, f64) {
+    (12.0 * (k as f64 * 0.08).sin(), 6.0 * (k as f64 * 0.05).cos())
+}
+
+#[test]
+fn ink_drawn_on_a_past_frame_lies_on_its_tissue_in_every_later_one() {
+    let mut host = host();
+    let show = |host: &mut Host, k: u64| host.handle_frame(INDEX, at(k), &picture(sway(k).0, sway(k).1));
+    (0..30).for_each(|k| assert!(xform(&show(&mut host, k)).is_none()));
+    let drawn = 18;
+    let out = host.handle_anchor(&anchor(1, at(drawn).saturating_add(Duration::from_millis(3))));
+    let job = out.iter().find_map(|o| if let Output::Still(job) = o { Some(job) } else { None }).expect("a still");
+    assert_eq!(
+        (job.capture, job.id.as_str()),
+        (at(drawn), still_id(&FeedId::parse("field").expect("an id"), at(drawn)).as_str())
+    );
+    assert!(xform(&out).is_some(), "at once, for the newest frame");
+    let id = job.id.clone();
+    for k in 30..90 {
+        let out = show(&mut host, k);
+        let x = xform(&out).expect("an anchor is there");
+        assert_eq!((x.feed.as_str(), x.capture, x.anchors.len()), ("field", at(k).0, 1));
+        let a = &x.anchors[0];
+        assert_eq!(a.state(), TrackState::Tracked, "frame {k}");
+        assert_eq!(a.still, if k < 60 { "" } else { &id }, "named once it may be fetched");
+        let units = 16_384.0 / 640.0;
+        let want = ((sway(k).0 - sway(drawn).0) * units, (sway(k).1 - sway(drawn).1) * units);
+        let (px, py) = (8_300.0f64, 4_600.0f64);
+        let got = (
+            f64::from(a.a) * px - f64::from(a.b) * py + f64::from(a.tx),
+            f64::from(a.b) * px + f64::from(a.a) * py + f64::from(a.ty),
+        );
+        let off = (got.0 - px - want.0).hypot(got.1 - py - want.1) / 16_384.0 * 1_920.0;
+        assert!(off < 3.0, "frame {k}: {off} px at 1080p");
+        if k == 59 {
+            host.handle_still_sent(id.clone());
+        }
+    }
+    host.handle_anchor(&Anchor { feed: String::new(), gone: true, ..anchor(1, at(0)) });
+    assert!(xform(&show(&mut host, 90)).is_none(), "gone ink is followed no more");
+}
+
+#[test]
+fn a_feed_that_stops_loses_its_ink_at_once_and_says_so_once() {
+    let mut host = host();
+    (0..10).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
+    host.handle_anchor(&anchor(1, at(8)));
+    let out = host.handle_down(INDEX);
+    assert_eq!(xform(&out).expect("told").anchors[0].state(), TrackState::Lost);
+    assert!(host.handle_down(INDEX).is_empty());
+}
+
+#[test]
+fn ink_on_a_frame_that_is_gone_or_of_a_feed_that_is_not_there_is_lost_or_unknown() {
+    let mut host = host();
+    (0..400).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
+    host.handle_anchor(&anchor(1, at(3)));
+    let out = host.handle_frame(INDEX, at(400), &calm());
+    assert_eq!(xform(&out).expect("named").anchors[0].state(), TrackState::Lost);
+    host.handle_anchor(&Anchor { feed: "vitals".into(), ..anchor(2, at(399)) });
+    assert_eq!(host.figures.unknown, 2);
+    for number in 10..200 {
+        host.handle_anchor(&anchor(number, at(399)));
+    }
+    let out = host.handle_frame(INDEX, at(401), &calm());
+    let states: Vec<TrackState> = xform(&out).expect("named").anchors.iter().map(AnchorXform::state).collect();
+    assert_eq!(states.iter().filter(|s| **s == TrackState::Tracked).count(), tracker::feed::ANCHORS_MAX);
+    assert_eq!(states.len(), tracker::feed::ANCHORS_MAX + REFUSED_MAX);
+}
+
+#[test]
+fn a_stroke_drawn_over_moving_tissue_is_put_back_onto_its_own_frame() {
+    let mut host = host();
+    let show = |host: &mut Host, k: u64| drop(host.handle_frame(INDEX, at(k), &picture(sway(k).0, sway(k).1)));
+    (0..20).for_each(|k| show(&mut host, k));
+    host.handle_anchor(&anchor(1, at(19)));
+    (20..50).for_each(|k| show(&mut host, k));
+    let spans = [(0, 19), (4, 30), (8, 41)].map(|(first, k)| FrameSpan { first, capture: at(k).0 });
+    let out = host.handle_anchor(&Anchor { committed: true, spans: spans.to_vec(), ..anchor(1, at(19)) });
+    let rebase = out.iter().find_map(|o| if let Output::Rebased(r) = o { r.rebase.clone() } else { None }).expect("a rebase");
+    assert_eq!(rebase.spans.iter().map(|s| s.first).collect::<Vec<_>>(), [0, 4, 8]);
+    for (s, k) in rebase.spans.iter().zip([19, 30, 41]) {
+        let units = 16_384.0 / 640.0;
+        let want = ((sway(19).0 - sway(k).0) * units, (sway(19).1 - sway(k).1) * units);
+        let (px, py) = (8_300.0f64, 4_600.0f64);
+        let got = (
+            f64::from(s.a) * px - f64::from(s.b) * py + f64::from(s.tx),
+            f64::from(s.b) * px + f64::from(s.a) * py + f64::from(s.ty),
+        );
+        let off = (got.0 - px - want.0).hypot(got.1 - py - want.1) / 16_384.0 * 1_920.0;
+        assert!(off < 3.0, "span drawn on frame {k}: {off} px at 1080p");
+    }
+    let again = host.handle_anchor(&Anchor { committed: true, spans: spans.to_vec(), ..anchor(1, at(19)) });
+    assert!(!again.iter().any(|o| matches!(o, Output::Rebased(_))), "once");
+}
+
+#[test]
+fn a_still_is_handed_out_while_its_frame_is_kept() {
+    let mut host = host();
+    (0..100).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
+    let wanted = |t: CaptureTime| StillWanted { feed: "field".into(), capture: t.0 };
+    assert_eq!(host.handle_still_wanted(&wanted(CaptureTime::UNKNOWN)).map(|j| j.capture), Some(at(99)));
+    assert_eq!(host.handle_still_wanted(&wanted(at(90))).map(|j| j.capture), Some(at(90)));
+    assert!(host.handle_still_wanted(&wanted(at(2))).is_none());
+    assert!(host.handle_still_wanted(&StillWanted { feed: "vitals".into(), capture: 0 }).is_none());
+    host.handle_anchor(&anchor(1, at(95)));
+    (100..300).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
+    assert_eq!(host.handle_still_wanted(&wanted(at(95))).map(|j| j.capture), Some(at(95)), "pinned");
+}

@@ -1,0 +1,186 @@
+//! The tracker's thread: takes new frames off the board, words off the link, and hands on what the host says. It reads what others have put there
+//! and waits for nobody: frames it is too slow for are gone from the board and counted, composing and encoding never notice.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use link::frame::FeedState;
+use link::wire::{Anchor, StillWanted, to_server};
+
+use super::host::{Host, Output, StillJob};
+use crate::board::{Board, CapturedFrame};
+use crate::clock::LocalClock;
+use crate::output::link::LinkHandle;
+use crate::timing::case_clock::{CaseClock, Generation};
+
+/// Words of the server that wait: strokes begun, committed and gone. Policy: drop_newest; ink not known of leaves the live picture by itself.
+const WORDS_MAX: usize = 256;
+/// The longest wait for a change: states that end with time are looked at so often.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// Stills that wait for the encoder. Policy: drop_newest; the ink then stands without its frame.
+pub const STILLS_MAX: usize = 8;
+/// Everything of the server's in this kind is drawn by us: there is nothing to draw on.
+const NOT_DRAWN_ON: &str = "vital-signs";
+const FLUOROSCOPY: &str = "fluoroscopy";
+const REPORT_EVERY: Duration = Duration::from_secs(10);
+
+/// From the link.
+#[derive(Debug)]
+pub enum Word {
+    Anchor(Anchor),
+    StillWanted(StillWanted),
+    /// The link ended, and with it what the server asked for.
+    LinkLost,
+}
+
+/// Hands words to the tracker without ever waiting.
+#[derive(Debug, Clone)]
+pub struct Ear(SyncSender<Word>);
+
+impl Ear {
+    /// False when there was no room.
+    pub fn tell(&self, word: Word) -> bool {
+        self.0.try_send(word).is_ok()
+    }
+}
+
+pub fn channel() -> (Ear, Receiver<Word>) {
+    let (sender, receiver) = sync_channel(WORDS_MAX);
+    (Ear(sender), receiver)
+}
+
+/// What the thread of the tracker needs.
+#[derive(Debug)]
+pub struct Runner {
+    pub clock: LocalClock,
+    pub case_clock: Arc<CaseClock>,
+    pub board: Arc<Board>,
+    pub link: LinkHandle,
+    pub words: Receiver<Word>,
+    pub stills: SyncSender<StillJob>,
+    pub sent: Receiver<String>,
+}
+
+/// What one look at the board brought.
+#[derive(Default)]
+struct Look {
+    generation: Generation,
+    /// (index, frame), oldest first by feed.
+    frames: Vec<(usize, CapturedFrame)>,
+    /// Feeds that can be drawn on, and whether they are there.
+    feeds: Vec<(usize, bool)>,
+    dropped: u64,
+}
+
+impl Runner {
+    /// Until the engine stops.
+    pub fn run(self) {
+        let mut host = Host::default();
+        let mut totals = std::collections::BTreeMap::new();
+        let mut generation = Generation::default();
+        let mut worst = Duration::ZERO;
+        let mut next_report = self.clock.now().saturating_add(REPORT_EVERY);
+        while !self.board.is_stopped() {
+            let look = self.look(&mut host, &mut totals);
+            if look.generation != generation {
+                generation = look.generation;
+                host.begin_generation();
+            }
+            host.figures.dropped += look.dropped;
+            host.end_feeds(|index| look.feeds.iter().any(|(feed, _)| *feed == index));
+            self.sent.try_iter().for_each(|id| host.handle_still_sent(id));
+            let began = self.clock.now();
+            let any = !look.frames.is_empty();
+            for (index, frame) in look.frames {
+                if let Some(picture) = &frame.own {
+                    let out = host.handle_frame(index, frame.capture, picture);
+                    self.hand_on(out);
+                }
+            }
+            if any {
+                worst = worst.max(self.clock.now().since(began));
+            }
+            for word in self.words.try_iter() {
+                let out = match word {
+                    Word::Anchor(anchor) => host.handle_anchor(&anchor),
+                    Word::StillWanted(wanted) => host.handle_still_wanted(&wanted).map(Output::Still).into_iter().collect(),
+                    Word::LinkLost => {
+                        host.forget_anchors();
+                        Vec::new()
+                    }
+                };
+                self.hand_on(out);
+            }
+            let Some((now, _)) = self.case_clock.stamp(self.clock.now()) else { continue };
+            for (index, _) in look.feeds.iter().filter(|(_, there)| !there) {
+                self.hand_on(host.handle_down(*index));
+            }
+            self.hand_on(host.handle_time(now));
+            if self.clock.now() >= next_report {
+                next_report = self.clock.now().saturating_add(REPORT_EVERY);
+                let f = host.figures;
+                tracing::debug!(
+                    frames = f.frames,
+                    dropped = f.dropped,
+                    anchors = f.anchors,
+                    lost = f.lost,
+                    unknown = f.unknown,
+                    turn_us_max = worst.as_micros() as u64,
+                    "tracker"
+                );
+                worst = Duration::ZERO;
+            }
+        }
+    }
+
+    /// Frames newer than those handled; waits for a change when there are none.
+    fn look(&self, host: &mut Host, totals: &mut std::collections::BTreeMap<usize, u64>) -> Look {
+        let now = self.case_clock.stamp(self.clock.now()).map(|(now, _)| now);
+        let mut state = self.board.lock();
+        for turn in 0..2 {
+            let mut look = Look { generation: state.generation, ..Look::default() };
+            for f in state.arrangement.all().filter(|f| f.kind != NOT_DRAWN_ON) {
+                let Some(slot) = state.feeds.get(f.feed) else { continue };
+                host.begin_feed(f.feed, f.place.feed.clone(), f.kind == FLUOROSCOPY);
+                // X-ray off holds its last image, and ink on it.
+                let there = now.is_none_or(|now| matches!(slot.state(f.period, now), FeedState::Live | FeedState::XrayOff));
+                look.feeds.push((f.feed, there));
+                let known = host.newest(f.feed);
+                let before = look.frames.len();
+                look.frames.extend(
+                    slot.frames
+                        .iter()
+                        .filter(|n| n.origin.is_none() && known.is_none_or(|k| n.capture > k))
+                        .map(|n| (f.feed, n.clone())),
+                );
+                let taken = (look.frames.len() - before) as u64;
+                let total = totals.insert(f.feed, slot.total).filter(|t| *t <= slot.total).unwrap_or(slot.total);
+                look.dropped += (slot.total - total).saturating_sub(taken);
+            }
+            if turn == 1 || !look.frames.is_empty() || state.stop {
+                return look;
+            }
+            state = self.board.wait(state, LOOK_EVERY);
+        }
+        Look::default()
+    }
+
+    fn hand_on(&self, out: Vec<Output>) {
+        for output in out {
+            let body = match output {
+                Output::Xform(frame) => to_server::Body::Xform(frame),
+                Output::Rebased(rebased) => to_server::Body::Rebased(rebased),
+                Output::Still(job) => {
+                    if self.stills.try_send(job).is_err() {
+                        tracing::warn!("stills are asked for faster than they are made");
+                    }
+                    continue;
+                }
+            };
+            if self.link.send_control(body).is_none() {
+                tracing::debug!("a transform was not sent: the server does not read");
+            }
+        }
+    }
+}
