@@ -26,6 +26,9 @@ const PATH_MAX: usize = 600;
 const SPAN_OFF_MAX: Duration = Duration::from_millis(150);
 /// Frames drawn on that are kept whole for stills asked for later: 16 x 1.4 MB. Policy: drop_oldest.
 const PINNED_MAX: usize = 16;
+/// How much earlier than its frame an anchor may come.
+const EARLY_MAX: Duration = Duration::from_secs(1);
+const EARLY_ANCHORS_MAX: usize = 64;
 /// Stills known to be with the server. Policy: drop_oldest.
 const SENT_MAX: usize = 64;
 
@@ -86,6 +89,8 @@ const REFUSED_MAX: usize = 64;
 pub struct Host {
     feeds: BTreeMap<usize, Feed>,
     sent: VecDeque<String>,
+    /// Named before their frame was handled. Policy: drop_oldest.
+    early: VecDeque<Anchor>,
     pub figures: Figures,
 }
 
@@ -144,6 +149,7 @@ impl Host {
             f.followed.clear();
             f.refused.clear();
         }
+        self.early.clear();
         self.sent.clear();
     }
 
@@ -175,7 +181,14 @@ impl Host {
         }
         self.figures.anchors = placed.len() as u64;
         self.figures.lost = placed.iter().filter(|(_, p)| p.state == TrackState::Lost).count() as u64;
-        feed.report(at, &self.sent).into_iter().collect()
+        let mut out: Vec<Output> = feed.report(at, &self.sent).into_iter().collect();
+        if !self.early.is_empty() {
+            let named = |a: &Anchor| a.feed == feed.id.as_str() && CaptureTime(a.capture) <= at;
+            let (due, early): (VecDeque<Anchor>, VecDeque<Anchor>) = self.early.drain(..).partition(named);
+            self.early = early;
+            out.extend(due.iter().flat_map(|anchor| self.handle_anchor(anchor)).collect::<Vec<_>>());
+        }
+        out
     }
 
     /// The feed is stale or lost: nothing is drawn on it as if it were there. Told once.
@@ -219,6 +232,7 @@ impl Host {
         let key = (stroke.author, stroke.epoch, stroke.number);
         if anchor.gone {
             // A word that only says which.
+            self.early.retain(|a| a.stroke != Some(stroke));
             for feed in self.feeds.values_mut() {
                 feed.tracker.end(&key);
                 feed.followed.remove(&key);
@@ -255,6 +269,15 @@ impl Host {
             return out;
         }
         let t = CaptureTime(anchor.capture);
+        // Somebody who saw the frame before it was handled here: its turn comes with the frame.
+        if feed.luma.newest().is_some_and(|newest| newest < t && t.since(newest) < EARLY_MAX) {
+            self.early.retain(|a| a.stroke != Some(stroke));
+            if self.early.len() == EARLY_ANCHORS_MAX {
+                self.early.pop_front();
+            }
+            self.early.push_back(anchor.clone());
+            return out;
+        }
         let past = feed.luma.since(t);
         let Some(at) = past.first().map(|(at, _)| *at) else {
             self.figures.unknown += 1;
@@ -275,6 +298,9 @@ impl Host {
             Some(path) => {
                 feed.followed.insert(key, Followed { key: stroke, still, path: path.into(), rebased: false });
                 out.extend(feed.luma.newest().and_then(|newest| feed.report(newest, &self.sent)));
+                if anchor.committed && !anchor.spans.is_empty() {
+                    out.extend(self.handle_anchor(anchor));
+                }
             }
             None => feed.refuse(key, stroke, Some(still)),
         }

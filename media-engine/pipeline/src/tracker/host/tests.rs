@@ -91,6 +91,19 @@ fn ink_drawn_on_a_past_frame_lies_on_its_tissue_in_every_later_one() {
 }
 
 #[test]
+fn an_anchor_that_comes_before_its_frame_waits_for_it() {
+    let mut host = host();
+    (0..10).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
+    assert!(host.handle_anchor(&anchor(1, at(11))).is_empty());
+    host.handle_anchor(&anchor(2, at(11)));
+    host.handle_anchor(&Anchor { gone: true, feed: String::new(), ..anchor(2, at(11)) });
+    assert!(host.handle_frame(INDEX, at(10), &calm()).is_empty());
+    let out = host.handle_frame(INDEX, at(11), &calm());
+    let frame = xform(&out).expect("its frame is there");
+    assert_eq!((frame.capture, frame.anchors.len(), frame.anchors[0].strokes[0].number), (at(11).0, 1, 1));
+}
+
+#[test]
 fn a_feed_that_stops_loses_its_ink_at_once_and_says_so_once() {
     let mut host = host();
     (0..10).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
