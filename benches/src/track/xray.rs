@@ -74,7 +74,7 @@ fn bones(dice: &mut Dice) -> Texture {
             let rib = ((y + rib_slope * from_spine + rib_phase) / rib_gap).rem_euclid(1.0);
             // Ribs are denser along their edges.
             if rib < 0.3 {
-                v *= if rib < 0.04 || rib > 0.26 { 0.86 } else { 0.92 };
+                v *= if (0.04..=0.26).contains(&rib) { 0.92 } else { 0.86 };
             }
             v.clamp(0.2, 1.1)
         })
@@ -137,7 +137,6 @@ impl Xray {
             What::FillingAndWashOut => (dice.random_range(0.3..1.2), dice.random_range(3.5..5.5)),
             _ => (-9.0, 1e9),
         };
-        let seconds = FRAMES as f64 * PERIOD_S;
         let (from, lasts) = (dice.random_range(2.5..4.0), dice.random_range(1.0..3.0));
         let way = dice.random_range(0.0..TAU);
         let reach = dice.random_range(120.0..420.0) / PX_1080;
@@ -168,7 +167,6 @@ impl Xray {
         let fading_s = dice.random_range(0.5..1.5);
         let grain = Grain::new(&mut dice);
         let noise = dice.random_range(0.010..0.024);
-        let _ = seconds;
         Xray { what, background, vessels, course, heart, table, fills, washes, fading_s, grain, noise, dice }
     }
 

@@ -28,7 +28,7 @@ fn a_stroke_is_followed_and_its_frame_arrives_as_a_still() {
         assert!(frame.capture >= capture);
     }
     let tracked = server.xforms.iter().filter(|f| f.anchors[0].state() == TrackState::Tracked).count();
-    assert!(tracked > 0, "the generated field can be followed");
+    assert!(tracked > 0, "the generated field can be followed: {:?}", server.xforms.last());
     let whole = |s: &Server, still: &str| {
         let pieces: Vec<_> = s.pieces.iter().filter(|p| p.still == still).collect();
         pieces.first().is_some_and(|p| pieces.iter().map(|q| q.data.len()).sum::<usize>() == p.total as usize)

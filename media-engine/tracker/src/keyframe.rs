@@ -28,7 +28,7 @@ impl Support {
     pub fn of(kind: Kind) -> Support {
         match kind {
             Kind::Tissue => {
-                Support { margin: 40.0, half_weight: 18.0, patches: [40, 20, 12], apart: 9.0, eigen_min: 120.0, corner_min: 0.03 }
+                Support { margin: 40.0, half_weight: 18.0, patches: [40, 20, 12], apart: 9.0, eigen_min: 40.0, corner_min: 0.03 }
             }
             // 60 px at 1080p: anatomy moves against its still background, and the background is the better texture.
             Kind::Fluoroscopy => {

@@ -153,8 +153,8 @@ impl Verdict {
         };
         let gain = match kind {
             Kind::Tissue => 0.3..3.0,
-            // Contrast that fills may grow; contrast that washes out is gone before it is invisible.
-            Kind::Fluoroscopy => 0.55..2.5,
+            // Contrast that washes out is gone before it is invisible; much more of it than there was is bones that moved.
+            Kind::Fluoroscopy => 0.55..1.4,
         };
         self.found >= found
             && self.agree >= agree
