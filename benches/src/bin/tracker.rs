@@ -14,6 +14,9 @@ use serde::Serialize;
 const HELP: &str = "tracker [--seeds N] [--seed S] [--only SCENARIO] [--no-baselines] [--notes [--states]]
 Fresh seeds each run, printed; --seed repeats one.";
 
+/// Runs one kind of scene from a seed.
+type Make = Box<dyn Fn(u64) -> Tally>;
+
 #[derive(Debug, Serialize)]
 struct Report {
     seed: u64,
@@ -68,7 +71,7 @@ fn main() -> anyhow::Result<()> {
     );
     let mut rows = Vec::new();
     let mut total = Tally::default();
-    let mut kinds: Vec<(String, Box<dyn Fn(u64) -> Tally>)> = Vec::new();
+    let mut kinds: Vec<(String, Make)> = Vec::new();
     for what in tissue::What::ALL {
         kinds.push((what.name().into(), Box::new(move |s| run(&mut Tissue::new(what, s), s, baselines))));
     }
