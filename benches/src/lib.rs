@@ -6,6 +6,7 @@ pub mod fanout;
 pub mod faults;
 pub mod impair;
 pub mod ink_log;
+pub mod landing;
 pub mod machine;
 pub mod playout_delay;
 pub mod product;

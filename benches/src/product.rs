@@ -121,6 +121,8 @@ impl Drop for Folder {
 #[derive(Debug, Clone)]
 pub struct Start<'a> {
     pub shared: Option<&'a Path>,
+    /// The room's own feeds instead of the demo's.
+    pub engine_config: Option<&'a Path>,
     pub folder: Arc<Folder>,
     /// 0: free ones.
     pub https_port: u16,
@@ -141,7 +143,7 @@ impl Demo {
     /// On free ports and data of its own.
     pub fn start(house: &House, shared: Option<&Path>) -> Result<Self> {
         let folder = Arc::new(Folder::new("glass"));
-        Demo::start_with(house, Start { shared, folder, https_port: 0, media_port: 0, announce: None })
+        Demo::start_with(house, Start { shared, engine_config: None, folder, https_port: 0, media_port: 0, announce: None })
     }
 
     /// Returns when the demo says that it is ready.
@@ -155,6 +157,9 @@ impl Demo {
         command.arg("--data").arg(&start.folder.data);
         command.arg("--engine").arg(house.program("shirube-engine"));
         command.arg("--web-root").arg(house.root.join("web-client/dist"));
+        if let Some(own) = start.engine_config {
+            command.arg("--engine-config").arg(own);
+        }
         if let Some(shared) = start.shared {
             command.arg("--shared").arg(shared);
         }

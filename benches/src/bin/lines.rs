@@ -226,7 +226,8 @@ impl Case {
         let (start, start_unix_ms) = (Instant::now(), unix_ms());
         let udp = if only_tcp { None } else { Some(UdpProxy::start(here(0), here(media), seed, script.clone(), start)?) };
         let announce = udp.as_ref().map(|proxy| proxy.address);
-        let demo = Demo::start_with(house, Start { shared, folder, https_port: 0, media_port: media, announce })?;
+        let demo =
+            Demo::start_with(house, Start { shared, engine_config: None, folder, https_port: 0, media_port: media, announce })?;
         let https: u16 = demo.ready.base_url.rsplit(':').next().and_then(|p| p.parse().ok()).context("no port in base_url")?;
         let tcp = if only_tcp { None } else { Some(TcpProxy::start(here(0), here(https), script, start)?) };
         let mut links = serde_json::Map::new();
