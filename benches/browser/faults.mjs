@@ -129,7 +129,8 @@ async function begin({ mode, rapidMs }) {
   cell = 0;
   await stroke(nextCell(), SAMPLE_MS);
   await unfreeze();
-  await until('a stroke is on both pages', async () => all(await now(drawn[0]), (s) => s.strokes === 1 && s.unacknowledged === 0 && s.inked === drawn[0].length));
+  const there = async () => all(await now(drawn[0]), (s) => s.strokes === 1 && s.unacknowledged === 0 && s.inked === drawn[0].length);
+  await until('a stroke is on both pages', there).catch(async (error) => { throw new Error(`${error.message}; ${JSON.stringify(await now(drawn[0]))}`); });
   await each((page) => page.evaluate(() => window.faults.start()));
   await rest(400);
   if (mode) background = drawOn(mode, rapidMs ?? 0);

@@ -51,8 +51,12 @@
   function note(list, now, value) {
     if (list.at(-1)?.[1] !== value) list.push([now, value]);
   }
-  // `frozen` is the mentor's own wish, of a picture that is live: a dead one says so all the same.
-  const look = () => (document.querySelector('[data-testid=stage]')?.dataset.look ?? 'none').replace('frozen', 'live');
+  // `frozen` is the mentor's own wish: what he sees of the line then is the live picture beside it.
+  const shows = (id) => document.querySelector(`[data-testid=${id}]`)?.dataset.look;
+  const look = () => {
+    const large = shows('stage') ?? 'none';
+    return large === 'frozen' ? (shows('beside-program') ?? 'live') : large;
+  };
   const line = () => document.querySelector('[data-testid=telephone]')?.dataset.line ?? 'none';
   const strokes = () => window.shirube?.ink.strokes() ?? [];
 
@@ -69,16 +73,12 @@
     }
   });
 
-  /** How many of `places`, in parts of the glass, have ink on a canvas now. A canvas of ink is only as large as its ink. */
+  /** All of `places` when ink stands on the picture or beside it on its own frame, else 0: ink goes with the tissue, and doubt has gaps, so that single places tell nothing. */
   function inked(places) {
     const glass = document.querySelector('[data-testid=glass]');
-    const box = glass?.getBoundingClientRect();
-    const canvases = [...(glass?.querySelectorAll('canvas.ink') ?? [])].filter((c) => c.width > 0).map((c) => [c, c.getBoundingClientRect()]);
-    return places.filter(([u, v]) => canvases.some(([c, at]) => {
-      const x = (box.left + u * box.width - at.left) * (c.width / at.width);
-      const y = (box.top + v * box.height - at.top) * (c.height / at.height);
-      return x >= 0 && y >= 0 && x < c.width && y < c.height && c.getContext('2d').getImageData(Math.round(x), Math.round(y), 1, 1).data[3] > 0;
-    })).length;
+    const canvases = [...(glass?.querySelectorAll('canvas.ink') ?? [])].filter((c) => !c.hidden && c.width > 0 && c.height > 0);
+    const stands = canvases.some((c) => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, i) => i % 4 === 3 && v > 0));
+    return stands || document.querySelector('[data-testid=lost-inset]') !== null ? places.length : 0;
   }
 
   window.faults = {
