@@ -242,6 +242,21 @@ describe('the media path', () => {
     media.handleForgotten(ms(5_500));
     expect(media.pollRestart(ms(5_500), true)).toBe(true);
   });
+  it('is given its time over a long line, though the server does not know it yet', () => {
+    const media = new MediaWatch();
+    media.handleStart(ms(0));
+    for (let t = 400; t < 5_000; t += 100) {
+      media.handleForgotten(ms(t));
+      expect(media.pollRestart(ms(t), true)).toBe(false);
+    }
+    expect(media.pollRestart(ms(5_000), true)).toBe(true);
+    media.handleStart(ms(5_000));
+    expect(media.pollRestart(ms(12_400), true)).toBe(false);
+    expect(media.pollRestart(ms(12_500), true)).toBe(true);
+    media.handleStart(ms(12_500));
+    media.handleForgotten(ms(13_000), true);
+    expect(media.pollRestart(ms(13_000), true)).toBe(true);
+  });
   it('is made anew soon after it ended', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));

@@ -53,7 +53,7 @@ export class Backoff {
   handleSuccess(): void { this.next = 250; }
 }
 
-/** Time given to an offer before it is made anew, and silence of an established path, probed, before it counts as gone. */
+/** Time given to an offer before it is made anew (half as much again for each that failed, to twice as much: a line may be long), and silence of an established path, probed, before it counts as gone. */
 export const OFFER_MS = 5_000;
 export const MEDIA_SILENT_MS = 1_500;
 /** Silence of the path after which it is probed, and how often. */
@@ -70,9 +70,10 @@ export class MediaWatch {
   private ended = false;
   private heardSince: PerfMs | null = null;
   private probedAt: PerfMs | null = null;
+  private attempts = 0;
 
-  handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; }
-  handleAlive(now: PerfMs): void { this.alive = now; }
+  handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.attempts += 1; }
+  handleAlive(now: PerfMs): void { this.alive = now; this.attempts = 0; }
   handleEnd(): void { this.ended = true; }
 
   /** True when the path should be made anew. `serverHeard`: signalling works, so an attempt can succeed. */
@@ -82,7 +83,7 @@ export class MediaWatch {
     if (this.startedAt === null) return true;
     if (this.ended) return now - this.startedAt >= 250;
     if (now - this.heardSince < MEDIA_GRACE_MS) return false;
-    if (now - this.startedAt < OFFER_MS) return this.alive !== null && now - this.alive >= MEDIA_SILENT_MS;
+    if (now - this.startedAt < OFFER_MS * Math.min(2, 1 + Math.max(0, this.attempts - 1) / 2)) return this.alive !== null && now - this.alive >= MEDIA_SILENT_MS;
     return now - (this.alive ?? this.startedAt) >= MEDIA_SILENT_MS;
   }
 
@@ -94,8 +95,12 @@ export class MediaWatch {
     return true;
   }
 
-  /** The server does not know this path (any more): it is made anew at once, if it does not speak. */
-  handleForgotten(now: PerfMs): void {
+  /**
+   * The server does not know this path (any more): it is made anew at once, if it does not speak. `anew`: it is another server, or has
+   * forgotten all; else it may only not know the path yet that is being made: over a long line that takes seconds.
+   */
+  handleForgotten(now: PerfMs, anew = false): void {
+    if (this.alive === null && !anew) return;
     if (this.startedAt !== null && now - (this.alive ?? this.startedAt) >= MEDIA_FORGOTTEN_MS) this.ended = true;
   }
 

@@ -364,7 +364,7 @@ export class Client {
     this.welcomed = true;
     this.backoff.handleSuccess();
     // A server that gave this page a new name has forgotten its media path too.
-    if (this.store.welcome.value !== null && this.store.welcome.value.epoch !== welcome.epoch) this.media.handleForgotten(now);
+    if (this.store.welcome.value !== null && this.store.welcome.value.epoch !== welcome.epoch) this.media.handleForgotten(now, true);
     this.resume = welcome.resume;
     this.views.handleConnection();
     this.store.notice('fail_unreachable', false);
