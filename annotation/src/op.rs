@@ -113,7 +113,7 @@ impl From<StrokeId> for wire::StrokeKey {
     }
 }
 
-/// Checks what an op of a page says of itself (AN4): key, body, and of a stroke all that [`check`] knows. Says nothing about
+/// Checks what an op of a page says of itself (AN4): key, body, and of a stroke all that [`mod@check`] knows. Says nothing about
 /// rights or order.
 pub fn check(op: &wire::Op) -> Result<(), Fault> {
     if prost::Message::encoded_len(op) > OP_BYTES_MAX {

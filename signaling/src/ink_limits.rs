@@ -20,6 +20,7 @@ pub(crate) const OP_BYTES: Limit = Limit { burst: 1 << 20, per_s: 64 << 10 };
 /// Refused ops of one person: each is kept for ever as a void, so a page that lies all day must not fill the disk.
 pub(crate) const REFUSALS: Limit = Limit { burst: 64, per_s: 1 };
 /// Pointers of one page: one each animation frame at 60 Hz.
+#[cfg_attr(not(feature = "edge"), expect(dead_code, reason = "pointers come in at the edge"))]
 pub(crate) const POINTERS: Limit = Limit { burst: 30, per_s: 60 };
 
 /// What is left of a limit. Spending may overdraw once: a stroke is not cut in two.

@@ -1,4 +1,4 @@
-//! HL7's Minimal Lower Layer Protocol: <VT> message <FS><CR>. Pure. Source: HL7 transport specification MLLP, release 1.
+//! HL7's Minimal Lower Layer Protocol: `<VT>` message `<FS><CR>`. Pure. Source: HL7 transport specification MLLP, release 1.
 
 /// Longest message: a second of 32 waves at 1,000 samples is under 300 kB. Policy: what is longer is dropped up to the next start.
 pub const MESSAGE_BYTES_MAX: usize = 1 << 20;
