@@ -28,6 +28,10 @@ const CTL_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// A page that is sent pictures reports on them all the time. When it is heard again after this long, its line was cut, and what
 /// was sent meanwhile is mostly lost.
 const CUT_AFTER: Duration = Duration::from_millis(700);
+/// Reports come every 50 to 100 ms; without any for so long the line's figures are not looked at.
+const SILENT_AFTER: Duration = Duration::from_millis(250);
+/// After a cut, until its losses are out of the reports.
+const BACK_FOR: Duration = Duration::from_millis(1_500);
 
 /// What a peer may say in data channels: far more than a pen at 240 Hz with everything repeated, far less than would crowd
 /// the others out of the queue to the server.
@@ -116,6 +120,10 @@ pub(crate) struct Peer {
     pub(crate) heard: Instant,
     /// First picture sent to it since its last datagram.
     unanswered: Option<Instant>,
+    /// When it was heard again after a cut.
+    returned: Option<Instant>,
+    /// What its line was last estimated to carry while it was heard.
+    pub(crate) carried_bps: Option<u64>,
     pub(crate) video: Vec<VideoSlot>,
     pub(crate) chooser: Chooser,
     pub(crate) line: Line,
@@ -155,6 +163,8 @@ impl Peer {
             made: now,
             heard: now,
             unanswered: None,
+            returned: None,
+            carried_bps: None,
             video: (0..videos).map(|_| VideoSlot::default()).collect(),
             chooser: Chooser::default(),
             line: Line::default(),
@@ -189,7 +199,20 @@ impl Peer {
     /// their silence says something.
     pub(crate) fn handle_arrival(&mut self, now: Instant) -> bool {
         let unanswered = self.unanswered.take();
-        self.kind == PeerKind::Client && unanswered.is_some_and(|since| now.saturating_duration_since(since) >= CUT_AFTER)
+        let cut = unanswered.is_some_and(|since| now.saturating_duration_since(since) >= CUT_AFTER);
+        let returned = self.kind == PeerKind::Client && cut;
+        if returned {
+            self.returned = Some(now);
+        }
+        returned
+    }
+
+    /// A line that is cut, or was until just now, says nothing of what it carries: all that was lost in the cut reads as if it
+    /// carried nothing. What is shown stays.
+    pub(crate) fn is_cut(&self, now: Instant) -> bool {
+        let since = |at: Option<Instant>, limit| at.is_some_and(|at| now.saturating_duration_since(at) >= limit);
+        let silent = self.kind == PeerKind::Client && since(self.unanswered, SILENT_AFTER);
+        silent || self.returned.is_some() && !since(self.returned, BACK_FOR)
     }
 
     /// When this peer is given up if nothing more is heard.

@@ -314,6 +314,12 @@ impl Conn {
         self.drain(sink)
     }
 
+    /// Takes the line to carry what it carried before a cut.
+    pub(crate) fn resume(&mut self, bps: u64, sink: &mut Sink<'_>) -> Result<(), Spent> {
+        self.rtc.bwe().reset(Bitrate::bps(bps));
+        self.drain(sink)
+    }
+
     /// Asks a publisher for a keyframe; the request leaves with the next [`Conn::handle_timeout`].
     pub(crate) fn request_keyframe(&mut self, sink: &mut Sink<'_>) -> Result<(), Spent> {
         let Some(mid) = self.published else { return Ok(()) };

@@ -63,6 +63,9 @@ impl Engine {
     /// Chooses for each slot of a peer anew.
     pub(super) fn weigh(&mut self, now: Instant, id: PeerId) {
         let Some(peer) = self.peers.get_mut(&id).filter(|p| p.grants.see && !p.ending && !p.video.is_empty()) else { return };
+        if peer.is_cut(now) {
+            return;
+        }
         let Some(case) = self.cases.get(&peer.case) else { return };
         for video in &mut peer.video {
             if video.next.is_some_and(|(_, since)| now.saturating_duration_since(since) >= RISE_WITHIN) {

@@ -145,6 +145,7 @@ impl Engine {
         let returned = self.peers.get_mut(&id).is_some_and(|peer| peer.handle_arrival(now));
         self.turn(now, id, |peer, sink| peer.conn.handle_datagram(now, carrier, source, destination, bytes, sink));
         if returned {
+            self.turn(now, id, |peer, sink| peer.carried_bps.map_or(Ok(()), |bps| peer.conn.resume(bps, sink)));
             self.refresh(now, id);
             self.events.push_back(SfuEvent::Returned { peer: id });
         }
@@ -298,6 +299,9 @@ impl Engine {
             }
             ConnEvent::Line { estimate_bps, waiting, loss, stats } => {
                 peer.line = Line { estimate_bps, waiting, loss };
+                if !peer.is_cut(now) {
+                    peer.carried_bps = estimate_bps;
+                }
                 if let Some(mut stats) = stats {
                     stats.data_dropped = peer.data_dropped;
                     self.events.push_back(SfuEvent::Stats { peer: id, stats });

@@ -210,3 +210,22 @@ fn a_player_that_named_its_layer_is_not_moved_and_one_that_did_not_is() {
     assert_eq!(world.shown(named, 0).last().map(|t| t.1), Some(Some(LayerId::High)));
     assert_eq!(world.shown(auto, 0).last().map(|t| t.1), Some(Some(LayerId::Low)));
 }
+
+#[test]
+fn a_cut_says_nothing_of_what_the_line_carries() {
+    for seed in 1..=3 {
+        let mut world = World::new(seed);
+        world.layered("program");
+        let page = world.page(ALL, ms(30));
+        world.rate(page, Some(8 * MBIT));
+        world.show(page, 0, "program");
+        world.run(ms(15_000));
+        let told = world.shown(page, 0).len();
+        world.lose(page, 1.0);
+        world.run(ms(2_000));
+        world.lose(page, 0.0);
+        world.run(ms(5_000));
+        let since: Vec<_> = world.shown(page, 0).into_iter().skip(told).collect();
+        assert!(since.is_empty(), "seed {seed}: the same layer before, during and after: {since:?}");
+    }
+}
