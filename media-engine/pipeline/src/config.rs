@@ -14,6 +14,8 @@ use crate::refusal::Refusal;
 use crate::timing::pace::Period;
 use crate::xray::XrayRule;
 
+pub mod source;
+
 /// Level 3.1 of H.264, which is what every browser negotiates: 3,600 macroblocks a frame, 108,000 a second.
 const MACROBLOCKS_MAX: usize = 3_600;
 const MACROBLOCKS_PER_S_MAX: u64 = 108_000;
@@ -134,18 +136,7 @@ impl Config {
         let mut config = Self::parse(&text)?;
         let folder = path.parent().unwrap_or(Path::new(""));
         for feed in &mut config.feeds {
-            match &mut feed.source {
-                SourceConfig::File { path }
-                | SourceConfig::Dicom { path, .. }
-                | SourceConfig::Wfdb { path, .. }
-                | SourceConfig::Mfer { path, .. }
-                | SourceConfig::DicomWaveform { path, .. }
-                | SourceConfig::Sdc { path, .. } => {
-                    *path = folder.join(&*path);
-                }
-                SourceConfig::Hl7 { .. } => {}
-                SourceConfig::SyntheticField | SourceConfig::SyntheticFluoro { .. } | SourceConfig::SyntheticVitals => {}
-            }
+            feed.source.relative_to(folder);
         }
         Ok(config)
     }

@@ -6,7 +6,6 @@
 //! feed's may be broken from the start ([`unusable`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,6 +27,8 @@ use crate::timing::pace::{Pace, Period};
 use crate::timing::tc48;
 use crate::xray::{Verdict, XrayRule, XrayWatch};
 
+pub use crate::config::source::{SourceConfig, View};
+
 pub mod dicom;
 pub mod file;
 pub mod fit;
@@ -42,74 +43,6 @@ pub mod vitals_data;
 
 /// How long a failed source rests before it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
-
-/// Where pictures come from.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum SourceConfig {
-    /// A video file, looped.
-    File {
-        path: PathBuf,
-    },
-    /// A DICOM cine at its own frame time, again and again; between two runs X-ray is off for `rest_s`.
-    Dicom {
-        path: PathBuf,
-        #[serde(default)]
-        rest_s: u32,
-    },
-    /// A WFDB record (path of its header), looped and drawn as a patient monitor draws.
-    Wfdb {
-        path: PathBuf,
-        #[serde(default)]
-        view: View,
-    },
-    /// An MFER file, likewise.
-    Mfer {
-        path: PathBuf,
-        #[serde(default)]
-        view: View,
-    },
-    /// The waveform of a DICOM object, likewise.
-    DicomWaveform {
-        path: PathBuf,
-        #[serde(default)]
-        view: View,
-    },
-    /// What a patient monitor sends as HL7 v2 over MLLP to this address and port.
-    Hl7 {
-        listen: std::net::SocketAddr,
-        /// Shows and logs the device's alarms: reference only.
-        #[serde(default)]
-        alarms: bool,
-        /// The device's clock is that of the hospital: its times are believed.
-        #[serde(default)]
-        synchronised: bool,
-    },
-    /// The MDIB of an SDC device, which a gateway writes anew to this file.
-    Sdc {
-        path: PathBuf,
-        #[serde(default)]
-        alarms: bool,
-    },
-    SyntheticField,
-    /// Runs of 6 s; between two of them X-ray is off for `rest_s`.
-    SyntheticFluoro {
-        #[serde(default)]
-        rest_s: u32,
-    },
-    SyntheticVitals,
-}
-
-/// How waves are drawn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum View {
-    /// As a patient monitor: waves and numbers.
-    #[default]
-    Monitor,
-    /// Two columns of six leads.
-    TwelveLead,
-}
 
 /// What a source says of itself once opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
