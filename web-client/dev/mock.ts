@@ -5,7 +5,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FeedState, FrameIndexSchema } from '../src/gen/frame_pb';
 import type { Op, OrderedOp } from '../src/gen/ink_pb';
 import { InkPacketSchema, OpSchema, OrderedOpSchema, SnapshotSchema, StrokeKeySchema, Surface, Tool, TrackState, XformFrameSchema } from '../src/gen/ink_pb';
-import { ClientMessageSchema, EphSchema, HealthReportSchema, PersonSchema, Role, ServerMessageSchema } from '../src/gen/signal_pb';
+import { ClientMessageSchema, EphSchema, VitSchema, HealthReportSchema, PersonSchema, Role, ServerMessageSchema } from '../src/gen/signal_pb';
 import type { ClientMessage, ServerMessage } from '../src/gen/signal_pb';
 import { encodePoints } from '../src/core/points';
 import { ntpFromUnixMs } from '../src/core/units';
@@ -81,6 +81,19 @@ function xforms(capture: bigint) {
   const place = { a: 1, b: 0, tx: 90 * Math.sin(t), ty: 60 * Math.cos(t * 0.8) };
   return [create(XformFrameSchema, { feed: 'field', capture, anchors: [{ strokes: kept, state: TRACK === TrackState.LOST ? TrackState.TRACKED : TRACK, ...place }, ...(gone.length > 0 ? [{ strokes: gone, state: TrackState.LOST, ...place, still: 's1' }] : [])] })];
 }
+// ——— vital signs as data: an ECG and an arterial pressure of 72 a minute ———
+const PIECE_MS = 200;
+function vitals(): Uint8Array {
+  const from = Math.floor(performance.now() / PIECE_MS - 1) * PIECE_MS;
+  const wave = (name: string, unit: string, step: number, of: (beat: number) => number) => ({ name, unit, rateHz: 125, start: msAgo(performance.now() - from), step, samples: Array.from({ length: 25 }, (_, i) => Math.round(of((((from + i * 8) / 1000) * 1.2) % 1) / step)) });
+  const bump = (beat: number, at: number, wide: number): number => Math.exp(-(((beat - at) / wide) ** 2));
+  return toBinary(VitSchema, create(VitSchema, { version: 1, vitals: { feed: 'vitals', synchronised: !query.has('real'),
+    numerics: [['HR', '/min', 72], ['ABP-sys', 'mmHg', 118], ['ABP-dia', 'mmHg', 64], ['SpO2', '%', undefined], ['TEMP', 'degC', 36.4]].map(([name, unit, value]) => ({ name: String(name), unit: String(unit), at: serverNow(), ...(value === undefined ? {} : { value: Number(value) }) })),
+    waves: [wave('II', 'mV', 0.001, (b) => 0.12 * bump(b, 0.18, 0.03) - 0.1 * bump(b, 0.28, 0.012) + 1.1 * bump(b, 0.3, 0.014) - 0.2 * bump(b, 0.325, 0.014) + 0.25 * bump(b, 0.55, 0.06)),
+      wave('ABP', 'mmHg', 0.125, (b) => 64 + 54 * bump(b, 0.45, 0.11) + 18 * bump(b, 0.68, 0.09))] } }));
+}
+setInterval(() => { if (!stopped && !['lost', 'engine', 'waiting', 'mixed'].includes(state)) events?.channelMessage('vit', vitals()); }, PIECE_MS);
+
 let pointed = 0;
 function pointers() {
   if (!query.has('pointing')) return [];

@@ -9,6 +9,7 @@ import type { Frozen } from './ink/freeze';
 import type { ToolName } from './ink/tools';
 import type { PerfMs } from './units';
 import type { VitalsNow } from './vitals';
+import { Waves } from './waves';
 import { REPORT_STALE_MS } from './health';
 import { PROGRAM } from './view';
 
@@ -56,6 +57,7 @@ export class Store {
   /** The newest report is too old to speak of now. */
   readonly healthStale = signal(false);
   readonly vitals = signal<VitalsNow | null>(null);
+  readonly waves = new Waves();
   /** The program's layout, and those it can have; changed for everybody. */
   readonly layout = signal('');
   readonly layouts = signal<readonly string[]>([]);

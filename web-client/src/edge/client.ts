@@ -492,7 +492,8 @@ export class Client {
       }
       case 'vit': {
         const vitals = parseVit(bytes)?.vitals;
-        if (vitals) this.store.vitals.value = withVitals(this.store.vitals.value, vitals);
+        if (vitals) this.store.waves.handle(vitals.feed, vitals.waves);
+        if (vitals && (vitals.numerics.length > 0 || this.store.vitals.value === null)) this.store.vitals.value = withVitals(this.store.vitals.value, vitals);
         return;
       }
     }

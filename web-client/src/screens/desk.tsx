@@ -9,7 +9,8 @@ import { LiveBeside, PenPanel, StandingPanel } from './pen_panels';
 import { FreezeButton, Rail, useToolKeys } from './rail';
 import { Header, InkSigns, Notices, People } from './parts';
 import { StageHost } from './stage_host';
-import { LayoutChoice, VitalsPanel } from './desk_panels';
+import { LayoutChoice } from './desk_panels';
+import { VitalsPanel } from './vitals_panel';
 
 export function Desk({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -25,13 +26,13 @@ export function Desk({ client }: { client: Client }): JSX.Element {
       <Filmstrip client={client} cut={false} />
       <aside>
         <People client={client} empty={t.people_nobody} />
-        <HealthSummary client={client} />
-        <VitalsPanel client={client} />
-        <LayoutChoice client={client} />
         <InkSigns client={client} />
         <Notices client={client} />
         <PenPanel client={client} />
+        <VitalsPanel client={client} rows={2} traces={true} />
+        <LayoutChoice client={client} />
         {draws ? <StandingPanel client={client} /> : null}
+        <HealthSummary client={client} />
         <span class="fill" />
         <LiveBeside client={client} />
       </aside>

@@ -8,6 +8,7 @@ import { LiveBeside, MeasurePanel, PenPanel, StandingPanel } from './pen_panels'
 import { FreezeButton, KeepButton, Rail, useToolKeys } from './rail';
 import { StageHost } from './stage_host';
 import { PHONE } from './phone';
+import { VitalsPanel } from './vitals_panel';
 
 export function Mentor({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -23,6 +24,7 @@ export function Mentor({ client }: { client: Client }): JSX.Element {
       {able && draws ? <Rail client={client} /> : null}
       <main><StageHost client={client} feed={store.large.value} remote={true} draws={able} /><Filmstrip client={client} cut={true} /></main>
       <aside>
+        <VitalsPanel client={client} rows={2} traces={true} />
         <People client={client} empty={t.people_nobody} />
         <InkSigns client={client} />
         <Notices client={client} />

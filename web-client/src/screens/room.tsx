@@ -4,6 +4,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { Client } from '../edge/client';
 import { clockText, Header, HoldButton, Icon, InkSigns, Notices, People, Telephone } from './parts';
 import { StageHost } from './stage_host';
+import { VitalsPanel } from './vitals_panel';
 
 export function Room({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -17,6 +18,7 @@ export function Room({ client }: { client: Client }): JSX.Element {
         <InkSigns client={client} />
         <Notices client={client} />
         <span class="fill" />
+        <VitalsPanel client={client} rows={2} traces={false} />
         <Telephone client={client} />
       </aside>
       <footer>
