@@ -156,6 +156,7 @@ export class Client {
 
   /** The case timeline at a moment of this page; null before the first exchange. */
   toTimeline(t: PerfMs): CaptureNtp | null { return this.clock.toTimeline(toLocalNtp(t)); }
+  caseNow(): CaptureNtp | null { return this.toTimeline(perfNow()); }
   uncertaintyMs(): number | null {
     const ns = this.clock.uncertaintyNs();
     return ns === null ? null : Number(ns) / 1e6;

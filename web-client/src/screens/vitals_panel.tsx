@@ -2,7 +2,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { formatAge } from '../core/age';
-import { captureNtp, ntpFromUnixMs, unixMsFromNtp, type CaptureNtp } from '../core/units';
+import { unixMsFromNtp, type CaptureNtp } from '../core/units';
 import { MISSING, vitalText, type VitalsNow } from '../core/vitals';
 import { rowsOf, SWEEP_S, TRACE_OLD_MS, type Row, type Sweep } from '../core/waves';
 import type { Client } from '../edge/client';
@@ -15,16 +15,16 @@ export function VitalsPanel({ client, rows, traces }: { client: Client; rows: nu
   const { store } = client;
   const t = store.texts.value;
   const vitals = store.vitals.value;
-  const ms = store.caseTimeMs.value;
+  void store.caseTimeMs.value; // drawn anew each second, by the exact time
   if (vitals === null) return null;
-  const now = ms === null ? null : captureNtp(ntpFromUnixMs(ms));
+  const now = client.caseNow();
   const shown = rowsOf(store.waves.names, vitals.numbers.map((n) => n.name)).slice(0, rows);
   if (shown.length === 0) return null;
   const others = vitals.numbers.filter((n) => !shown.some((r) => r.numbers.includes(n.name)) && !n.name.endsWith('-mean'));
   const pieces = shown.flatMap((r) => (r.wave === null ? [] : [store.waves.of(r.wave)?.pieceMs ?? 0]));
   // Without waves the numbers' own time.
   const newest = Math.max(...(pieces.length > 0 ? pieces : vitals.numbers.map((n) => unixMsFromNtp(n.at))));
-  const ageMs = ms === null ? null : Math.max(0, ms - newest);
+  const ageMs = now === null ? null : Math.max(0, unixMsFromNtp(now) - newest);
   const old = ageMs !== null && ageMs >= TRACE_OLD_MS;
   const age = formatAge(old ? 'counting' : 'live', ageMs);
   const notes = [t.vitals_reference, ...(vitals.synchronised ? [] : [t.vitals_unsynchronised])];
