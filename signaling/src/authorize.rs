@@ -14,6 +14,7 @@
 //! | speak | ✓ | ✓ | ✓ | – | – | – | – | – | – |
 //! | open the voice, silence, end | ✓ | – | – | – | – | – | – | – | – |
 //! | change the program's layout for everybody | ✓ | – | ✓ | – | – | – | – | – | – |
+//! | choose between *aligned* and *now*, for everybody | ✓ | – | – | – | – | – | – | – | – |
 //! | read the case's health | – | – | ✓ | – | ✓ | – | – | – | – |
 //! | read metrics | – | – | – | – | ✓ | – | ✓ | – | – |
 //!
@@ -52,6 +53,8 @@ pub enum Action {
     EndCase,
     /// Of the program, for everybody who watches it.
     SetLayout,
+    /// Whether the program waits for its insets.
+    SetTiming,
     /// Of this case: feeds, layers, peers by number.
     ReadHealth,
     ReadMetrics,
@@ -74,6 +77,7 @@ impl Action {
             Action::MuteRemote => "mute-remote",
             Action::EndCase => "end-case",
             Action::SetLayout => "set-layout",
+            Action::SetTiming => "set-timing",
             Action::ReadHealth => "read-health",
             Action::ReadMetrics => "read-metrics",
         }
@@ -170,7 +174,7 @@ pub(crate) fn role_may(role: Role, action: &Action) -> bool {
         Action::Publish(_) => role == Publisher,
         Action::Listen => matches!(role, Room | Mentor | Desk | Observer | Viewer),
         Action::Draw | Action::Speak => matches!(role, Room | Mentor | Desk),
-        Action::VetoInk | Action::OpenVoice | Action::MuteRemote | Action::EndCase => role == Room,
+        Action::VetoInk | Action::OpenVoice | Action::MuteRemote | Action::EndCase | Action::SetTiming => role == Room,
         Action::SetLayout => matches!(role, Room | Desk),
         Action::ReadHealth => matches!(role, Desk | Vendor),
         Action::ReadMetrics => matches!(role, Vendor | Administrator),
@@ -207,7 +211,7 @@ mod tests {
         }
     }
 
-    fn actions() -> [Action; 15] {
+    fn actions() -> [Action; 16] {
         [
             Action::SignIn,
             Action::Join,
@@ -224,6 +228,7 @@ mod tests {
             Action::ReadMetrics,
             Action::Listen,
             Action::SetLayout,
+            Action::SetTiming,
         ]
     }
 
@@ -231,15 +236,15 @@ mod tests {
     fn sg2_the_table_of_roles_and_actions_is_as_written() {
         // Columns in the order of `actions()`.
         let table = [
-            (Role::Room, "11110111 1110011"),
-            (Role::Mentor, "11110101 0000010"),
-            (Role::Desk, "11110101 0001011"),
-            (Role::Observer, "11110000 0000010"),
-            (Role::Vendor, "11000000 0001100"),
-            (Role::Planner, "10000000 0000000"),
-            (Role::Administrator, "10000000 0000100"),
-            (Role::Publisher, "00001000 0000000"),
-            (Role::Viewer, "00010000 0000010"),
+            (Role::Room, "11110111 11100111"),
+            (Role::Mentor, "11110101 00000100"),
+            (Role::Desk, "11110101 00010110"),
+            (Role::Observer, "11110000 00000100"),
+            (Role::Vendor, "11000000 00011000"),
+            (Role::Planner, "10000000 00000000"),
+            (Role::Administrator, "10000000 00001000"),
+            (Role::Publisher, "00001000 00000000"),
+            (Role::Viewer, "00010000 00000100"),
         ];
         let live = case("demo");
         let facts = CaseFacts { case: &live, phase: Phase::Live };

@@ -350,6 +350,7 @@ impl Case {
             // Nor what the engine shows.
             layout: String::new(),
             layouts: Vec::new(),
+            timing: String::new(),
         }
     }
 

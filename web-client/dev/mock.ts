@@ -2,7 +2,7 @@
 // fake frame index. For looking at screens; not shipped. Query: role, lang, state, layout, voice, awake, ink (some, none, four,
 // tools, standing), track (tracked, unsure, lost), and switches: drawing, pointing, asks, there, fallback, inkoff, freeze, measure.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import { FeedState, FrameIndexSchema } from '../src/gen/frame_pb';
+import { FeedState, FrameIndexSchema, Sync } from '../src/gen/frame_pb';
 import type { Op, OrderedOp } from '../src/gen/ink_pb';
 import { InkPacketSchema, OpSchema, OrderedOpSchema, SnapshotSchema, StrokeKeySchema, Surface, Tool, TrackState, XformFrameSchema } from '../src/gen/ink_pb';
 import { ClientMessageSchema, EphSchema, VitSchema, HealthReportSchema, PersonSchema, Role, ServerMessageSchema } from '../src/gen/signal_pb';
@@ -40,6 +40,7 @@ const stateOf = (feed: string): FeedState => {
   if (state === 'stale' && feed === 'field') return FeedState.STALE;
   return FeedState.LIVE;
 };
+const syncOf = (feed: string): Sync => (feed === 'field' || stateOf(feed) !== FeedState.LIVE ? Sync.UNSPECIFIED : state !== 'unsynced' ? Sync.ALIGNED : feed === 'vitals' ? Sync.UNKNOWN : Sync.OFF);
 const SINGLES: Record<string, [number, number]> = { field: [1280, 720], fluoro: [512, 512], vitals: [1280, 146] };
 const inSlot: string[] = ['program', '', '', '', ''];
 const slotCanvas = Array.from({ length: 5 }, (_, slot) => {
@@ -56,13 +57,13 @@ const ageOf = (feed: string): number => {
     case FeedState.LOST: return 28_000 + held;
     case FeedState.XRAY_OFF: return 252_000 + held;
     case FeedState.STALE: return 640;
-    default: return feed === 'vitals' ? 42 : feed === 'fluoro' ? 96 : 58;
+    default: return feed === 'vitals' ? 42 : feed === 'fluoro' && state === 'unsynced' ? 198 : feed === 'fluoro' ? 96 : 58;
   }
 };
 function frame(): Uint8Array {
   const index = create(FrameIndexSchema, {
     program: 'program', rtpTs: rtp >>> 0, layoutRev: 1, width: 1280, height: 720, composed: serverNow(),
-    entries: places.map((p) => ({ rect: p, feed: p.feed, capture: state === 'unknown' ? 0n : msAgo(ageOf(p.feed)), state: stateOf(p.feed) })),
+    entries: places.map((p) => ({ rect: p, feed: p.feed, capture: state === 'unknown' ? 0n : msAgo(ageOf(p.feed)), state: stateOf(p.feed), sync: syncOf(p.feed) })),
   });
   const singles = inSlot.slice(1).filter(Boolean).map((feed) => {
     const [width, height] = SINGLES[feed] ?? [1280, 720];
@@ -192,7 +193,7 @@ const health = () => {
   const up = state !== 'engine';
   return create(HealthReportSchema, {
     at: serverNow(), engineUp: up, engineSoftware: up ? 'shirube-engine 0.1.0' : '', clockUncertaintyUs: 40, linkDropped: 0n, engineRestarts: up ? 0 : 1, engineSince: msAgo(3_600_000),
-    feeds: Object.entries(SINGLES).map(([feed, [width, height]]) => ({ feed, kind: names[feed]?.[0] ?? '', nameJa: names[feed]?.[1] ?? '', nameEn: names[feed]?.[2] ?? '', state: up ? stateOf(feed) : FeedState.LOST, capture: msAgo(ageOf(feed)), frames: BigInt(seconds * 30), problem: state === 'mixed' && feed === 'vitals' ? 'no samples for 28 s' : '', lumaMean: feed === 'vitals' ? 0 : 104, blackPermille: feed === 'fluoro' ? 214 : 3, frozenPermille: 0, width, height, periodUs: feed === 'fluoro' ? 66_733 : 33_367 })),
+    feeds: Object.entries(SINGLES).map(([feed, [width, height]]) => ({ feed, kind: names[feed]?.[0] ?? '', nameJa: names[feed]?.[1] ?? '', nameEn: names[feed]?.[2] ?? '', state: up ? stateOf(feed) : FeedState.LOST, capture: msAgo(ageOf(feed)), frames: BigInt(seconds * 30), problem: state === 'mixed' && feed === 'vitals' ? 'no samples for 28 s' : '', lumaMean: feed === 'vitals' ? 0 : 104, blackPermille: feed === 'fluoro' ? 214 : 3, frozenPermille: 0, width, height, periodUs: feed === 'fluoro' ? 66_733 : 33_367, sync: syncOf(feed), skewUs: feed === 'field' ? 0 : (ageOf(feed) - ageOf('field')) * 1000, excessUsP50: 0, excessUsP99: syncOf(feed) === Sync.OFF ? 73_000 : 2_000 })),
     layers: !up ? [] : [['program', 'high', 2, 250_000, 5_100], ['program', 'mid', 0, 0, 0], ['program', 'low', 0, 0, 0], ['field', 'high', 1, 230_000, 4_700]].map(([feed, layer, watchers, bytes, us]) => ({ feed: String(feed), layer: String(layer), watchers: Number(watchers), frames: BigInt(Number(watchers) > 0 ? seconds * 30 : 0), bytes: BigInt(seconds * Number(bytes)), dropped: 0n, encodeUsP50: Number(us), captureToRtpUsP50: Number(us) * 2, captureToRtpUsP99: Number(us) * 4 })),
     peers: [[1, Role.ROOM, 4, 0], [2, Role.MENTOR, 24, 0.002], [3, Role.DESK, 18, 0]].map(([number, r, rttMs, loss]) => ({ number: Number(number), role: Number(r), media: number !== 3, rttMs: Number(rttMs), loss: Number(loss), packetsOut: 100_000n, nacks: 3n, keyframes: 2n, ageMs: 62, freezes: 0, pictureStalled: false })),
   });
@@ -208,7 +209,8 @@ const ways: Ways = {
   openSocket: (_id, socket) => {
     let dead = false;
     const say = (body: ServerMessage['body']): void => { if (!dead) setTimeout(() => { if (!dead) socket.message(toBinary(ServerMessageSchema, create(ServerMessageSchema, { body }))); }, 6); };
-    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '', layout: 'field-large', layouts: ['field-large', 'fluoroscopy-large', 'quad'] } });
+    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '', layout: 'field-large', layouts: ['field-large', 'fluoroscopy-large', 'quad', 'wall'], timing } });
+    let timing = asked('timing', 'aligned');
     let voiceOpen = voice;
     let remoteMuted = false;
     let ended = false;
@@ -238,6 +240,7 @@ const ways: Ways = {
           return;
         case 'clock': return say({ case: 'clock', value: { $typeName: 'shirube.signal.v1.ClockPong', t1: m.body.value.t1, t2: serverNow(), t3: serverNow() } });
         case 'select': inSlot[m.body.value.slot] = m.body.value.feed; return say({ case: 'assign', value: { $typeName: 'shirube.signal.v1.Assign', slot: m.body.value.slot, feed: m.body.value.feed, layer: m.body.value.layer, why: 'wished' } });
+        case 'setTiming': timing = m.body.value.timing; return tellState();
         case 'voiceOpen': voiceOpen = m.body.value.open; return tellState();
         case 'remoteMute': remoteMuted = m.body.value.muted; return tellState();
         case 'askPen': asking = m.body.value.asking; return tellPeople();

@@ -11,7 +11,7 @@ const only = process.argv[2] ?? '';
 const sizes = { desk: [1440, 900], wall: [1920, 1080], tablet: [1180, 820], phone: [390, 844], half: [960, 1040], wall4k: [3840, 2160] };
 const shots = [];
 for (const lang of ['ja', 'en']) {
-  for (const state of ['live', 'lost', 'stalled', 'line', 'mixed', 'stale', 'unknown', 'waiting', 'engine']) {
+  for (const state of ['live', 'lost', 'stalled', 'line', 'mixed', 'stale', 'unknown', 'waiting', 'engine', 'unsynced']) {
     shots.push([`mentor-${state}-${lang}`, 'desk', { role: 'mentor', state, lang }], [`room-${state}-${lang}`, 'wall', { role: 'room', state, lang }]);
   }
   shots.push(
@@ -21,7 +21,7 @@ for (const lang of ['ja', 'en']) {
     [`mentor-full-${lang}`, 'desk', { role: 'mentor', layout: 'full', lang }], [`room-full-${lang}`, 'wall', { role: 'room', layout: 'full', lang }],
     [`room-quiet-${lang}`, 'wall', { role: 'room', ink: 'none', voice: 'closed', awake: '', lang }], [`mentor-quiet-${lang}`, 'desk', { role: 'mentor', ink: 'none', voice: 'closed', awake: '', lang }],
     [`mentor-nomic-${lang}`, 'desk', { role: 'mentor', nomic: '', lang }], [`room-remote-${lang}`, 'wall', { role: 'room', state: 'remote', lang }],
-    [`desk-${lang}`, 'desk', { role: 'desk', lang }], [`desk-4k-${lang}`, 'wall4k', { role: 'desk', lang }], [`desk-4k-mixed-${lang}`, 'wall4k', { role: 'desk', lang, state: 'mixed', large: 'field' }], [`desk-tablet-${lang}`, 'tablet', { role: 'desk', lang }], [`mentor-single-${lang}`, 'desk', { role: 'mentor', lang, large: 'field' }], [`vendor-bad-${lang}`, 'desk', { role: 'vendor', lang, state: 'mixed' }], [`vendor-engine-${lang}`, 'desk', { role: 'vendor', lang, state: 'engine' }], [`vendor-tablet-${lang}`, 'tablet', { role: 'vendor', lang }], [`vendor-${lang}`, 'desk', { role: 'vendor', lang }], [`expired-${lang}`, 'desk', { state: 'expired', lang }], [`unreachable-${lang}`, 'desk', { state: 'unreachable', lang }],
+    [`desk-${lang}`, 'desk', { role: 'desk', lang }], [`desk-4k-${lang}`, 'wall4k', { role: 'desk', lang }], [`desk-unsynced-${lang}`, 'desk', { role: 'desk', state: 'unsynced', lang }], [`desk-4k-mixed-${lang}`, 'wall4k', { role: 'desk', lang, state: 'mixed', large: 'field' }], [`desk-tablet-${lang}`, 'tablet', { role: 'desk', lang }], [`mentor-single-${lang}`, 'desk', { role: 'mentor', lang, large: 'field' }], [`vendor-bad-${lang}`, 'desk', { role: 'vendor', lang, state: 'mixed' }], [`vendor-engine-${lang}`, 'desk', { role: 'vendor', lang, state: 'engine' }], [`vendor-tablet-${lang}`, 'tablet', { role: 'vendor', lang }], [`vendor-${lang}`, 'desk', { role: 'vendor', lang }], [`expired-${lang}`, 'desk', { state: 'expired', lang }], [`unreachable-${lang}`, 'desk', { state: 'unreachable', lang }],
     [`room-ink-four-${lang}`, 'wall', { role: 'room', ink: 'four', lang }],
     [`ink-tools-room-${lang}`, 'wall', { role: 'room', ink: 'tools', lang }], [`ink-tools-mentor-${lang}`, 'desk', { role: 'mentor', ink: 'tools', large: 'field', lang }],
     [`ink-unsure-room-${lang}`, 'wall', { role: 'room', ink: 'tools', track: 'unsure', lang }], [`ink-lost-room-${lang}`, 'wall', { role: 'room', ink: 'some', track: 'lost', lang }], [`ink-lost-mentor-${lang}`, 'desk', { role: 'mentor', track: 'lost', lang }],

@@ -11,11 +11,15 @@ use link::frame::FeedState;
 use crate::figures::{Figures, Glance};
 use crate::health::{self, Beam, Cadence, Signs};
 use crate::picture::{Geometry, Picture};
+use crate::program::align::Timing;
 use crate::program::layout::Arrangement;
 use crate::timing::case_clock::Generation;
 
-/// Frames kept per feed: 8 at 60 a second is 133 ms, more than any alignment waits. Policy: drop_oldest.
+/// Frames kept per feed: at least so many, and those of a time longer than any alignment waits (the wall's 200 ms), which at 60 a second are
+/// 16. Policy: drop_oldest.
 const FRAMES_KEPT: usize = 8;
+const FRAMES_MAX: usize = 32;
+const KEPT_FOR: Duration = Duration::from_millis(250);
 
 /// One picture of one feed, stamped when it was captured, on the case timeline.
 #[derive(Debug, Clone)]
@@ -69,6 +73,8 @@ pub struct FeedSlot {
     /// A pause of its signal means X-ray off.
     pub gaps: bool,
     pub cadence: Cadence,
+    /// Its times are those of arrival: nobody knows how they lie to the others'.
+    pub by_arrival: bool,
     /// Does somebody watch this feed alone?
     pub single_wanted: bool,
 }
@@ -83,6 +89,11 @@ impl FeedSlot {
         let looping = self.newest().is_some_and(|f| f.origin.is_some());
         let signs = Signs { heard: self.heard, beam: self.beam, gaps: self.gaps, failed: !self.problem.is_empty(), looping };
         health::state(signs, self.cadence.period(declared), now)
+    }
+
+    /// From capture to arrival, the worst of the frames kept.
+    pub fn usual_lateness(&self) -> Duration {
+        self.frames.iter().map(|f| f.came.since(f.capture)).max().unwrap_or_default()
     }
 
     /// The newest frame captured at or before `t`.
@@ -116,6 +127,7 @@ pub struct State {
     pub feeds: Vec<FeedSlot>,
     pub wishes: Wishes,
     pub arrangement: Arc<Arrangement>,
+    pub timing: Timing,
     pub stop: bool,
 }
 
@@ -155,7 +167,8 @@ impl Board {
         if let Some(before) = slot.frames.back_mut() {
             before.single = None;
         }
-        if slot.frames.len() == FRAMES_KEPT {
+        let old = |second: &CapturedFrame| frame.capture.since(second.capture) > KEPT_FOR;
+        while slot.frames.len() >= FRAMES_MAX || (slot.frames.len() >= FRAMES_KEPT && slot.frames.get(1).is_some_and(old)) {
             slot.frames.pop_front();
         }
         slot.figures.add(frame.glance, frame.capture);
@@ -278,16 +291,23 @@ mod tests {
     #[test]
     fn a_slot_keeps_the_newest_frames_and_drops_the_oldest() {
         let board = Board::new(1);
-        for ms in 0..100 {
-            board.put(0, Generation(0), frame(ms));
+        for k in 0..100 {
+            board.put(0, Generation(0), frame(k * 40));
         }
         board.read(|state| {
             let slot = &state.feeds[0];
             assert_eq!((slot.frames.len(), slot.total), (FRAMES_KEPT, 100));
-            assert_eq!(slot.newest().map(|f| f.capture), Some(frame(99).capture));
-            assert_eq!(slot.newest_at(frame(95).capture).map(|f| f.capture), Some(frame(95).capture));
-            assert!(slot.newest_at(frame(3).capture).is_none());
+            assert_eq!(slot.newest().map(|f| f.capture), Some(frame(99 * 40).capture));
+            assert_eq!(slot.newest_at(frame(95 * 40).capture).map(|f| f.capture), Some(frame(95 * 40).capture));
+            assert!(slot.newest_at(frame(120).capture).is_none());
         });
+        for (step, kept) in [(16, 17), (1, FRAMES_MAX)] {
+            let board = Board::new(1);
+            for k in 0..100 {
+                board.put(0, Generation(0), frame(k * step));
+            }
+            assert_eq!(board.read(|s| s.feeds[0].frames.len()), kept, "{step} ms apart");
+        }
     }
 
     #[test]

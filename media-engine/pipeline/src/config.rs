@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::encode::{EncoderKind, EncoderSettings};
 use crate::feed::{SourceConfig, View, last_run};
 use crate::picture::Geometry;
+use crate::program::align::Timing;
 use crate::program::layout::{self, Layout};
 use crate::refusal::Refusal;
 use crate::timing::pace::Period;
@@ -52,9 +53,12 @@ pub struct ProgramConfig {
     /// bit/s of the highest layer at first; the server steers it.
     #[serde(default = "default_bitrate")]
     pub bitrate_bps: u32,
-    /// How long a frame may wait for its companions: 80 for guidance, 200 for the wall, 0 for *now*.
-    #[serde(default = "default_align_ms")]
-    pub align_ms: u64,
+    /// `aligned`, or `now`; the room may change it.
+    #[serde(default)]
+    pub timing: Timing,
+    /// How long an aligned frame may wait for its companions. Without it: 80, and 200 for the wall.
+    #[serde(default)]
+    pub align_ms: Option<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -118,10 +122,6 @@ fn default_engine() -> String {
 
 fn default_bitrate() -> u32 {
     2_500_000
-}
-
-fn default_align_ms() -> u64 {
-    80
 }
 
 impl Config {
@@ -192,8 +192,8 @@ impl Config {
                 ),
             );
         }
-        if self.program.align_ms > 1000 {
-            return refuse("config.align", "align_ms is out of range; give 0 to 1000.".into());
+        if self.program.align_ms.is_some_and(|ms| ms > 200) {
+            return refuse("config.align", "align_ms is out of range; give 0 to 200.".into());
         }
         if !(100_000..=14_000_000).contains(&self.program.bitrate_bps) {
             return refuse("config.bitrate", "bitrate_bps is out of range; give 100000 to 14000000.".into());
@@ -234,7 +234,8 @@ impl Config {
                 height: 720,
                 layout: if time_code { "measuring" } else { "field-large" }.into(),
                 bitrate_bps: default_bitrate(),
-                align_ms: default_align_ms(),
+                timing: Timing::default(),
+                align_ms: None,
             },
             layouts: Vec::new(),
             feeds: vec![
@@ -280,8 +281,9 @@ impl Config {
             .ok_or_else(|| Refusal::new("config.layout", format!("{}.", layout::LayoutError::Unknown(name.clone()))))
     }
 
-    pub fn align_bound(&self) -> Duration {
-        Duration::from_millis(self.program.align_ms)
+    /// As configured; else the layout's.
+    pub fn align_bound(&self) -> Option<Duration> {
+        self.program.align_ms.map(Duration::from_millis)
     }
 
     /// Encoder settings for a program at this cadence, or why a browser could not decode it.
@@ -341,7 +343,7 @@ mod tests {
         let config = Config::parse(GOOD).expect("good");
         assert_eq!(config.feeds.len(), 2);
         assert_eq!(config.feeds[0].source, SourceConfig::File { path: "a.mp4".into() });
-        assert_eq!(config.program.align_ms, 80);
+        assert_eq!((config.program.timing, config.align_bound()), (Timing::Aligned, None));
         assert_eq!(config.encoder, EncoderKind::X264);
         let open = Config::parse(&format!("encoder = \"openh264\"\n{GOOD}")).expect("good");
         assert_eq!(open.encoder, EncoderKind::OpenH264);

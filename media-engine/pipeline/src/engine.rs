@@ -47,6 +47,7 @@ struct PreparedFeed {
     actor: Actor,
     rate: Period,
     offset_ns: i64,
+    by_arrival: bool,
     source: Fitted,
     xray: Option<XrayRule>,
     keeper: Option<RunKeeper>,
@@ -111,7 +112,7 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
         if picture.is_some() && place.is_none() {
             return Err(Refusal::new("config.layout", format!("The rectangle of feed {} is too small.", feed.id)));
         }
-        let rate = prepared.info().period;
+        let (rate, by_arrival) = (prepared.info().period, prepared.is_by_arrival());
         let source = match Fitted::new(prepared, place, time_code) {
             Err(refusal) if !feed.main => Fitted::new(go_on_without(&feed, refusal, &mut faults)?, place, time_code)?,
             source => source?,
@@ -127,6 +128,7 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
             actor,
             rate,
             offset_ns: (feed.offset_ms * 1e6) as i64,
+            by_arrival,
             source,
             xray: feed.xray_rule(),
             keeper,
@@ -206,7 +208,9 @@ impl Prepared {
         board.change(|state| {
             for (slot, f) in state.feeds.iter_mut().zip(&self.feeds) {
                 slot.gaps = f.xray == Some(XrayRule::Gaps);
+                slot.by_arrival = f.by_arrival;
             }
+            state.timing = self.config.program.timing;
             state.arrange(arrangement);
         });
         let singles: Vec<_> = self.feeds.iter().map(|f| (f.actor.id.clone(), f.source.single_size(), f.rate)).collect();

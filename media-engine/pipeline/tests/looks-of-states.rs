@@ -3,7 +3,7 @@
 
 mod golden;
 
-use link::frame::FeedState;
+use link::frame::{FeedState, Sync};
 use pipeline::feed::{SourceConfig, prepare};
 use pipeline::picture::{Geometry, PicturePool};
 use pipeline::program::compositor;
@@ -18,6 +18,7 @@ fn each_state_has_a_look_of_its_own() {
     let mut pool = PicturePool::new(Geometry::new(360, 340).expect("even"));
     let states = [
         ("live", FeedState::Live),
+        ("not-synchronised", FeedState::Live),
         ("stale", FeedState::Stale),
         ("lost", FeedState::Lost),
         ("xray-off", FeedState::XrayOff),
@@ -30,6 +31,7 @@ fn each_state_has_a_look_of_its_own() {
             compositor::clear(canvas);
             compositor::blit(canvas, &picture, rect);
             compositor::mark(canvas, rect, state);
+            compositor::mark_sync(canvas, rect, if name == "not-synchronised" { Sync::Off } else { Sync::Unspecified });
         });
         golden::assert_looks_like(&format!("state-{name}"), &composed);
         let bytes = composed.bytes().expect("own").to_vec();
@@ -42,11 +44,12 @@ fn each_state_has_a_look_of_its_own() {
 #[test]
 fn a_mark_stays_inside_its_rectangle() {
     let mut pool = PicturePool::new(Geometry::new(320, 200).expect("even"));
-    for state in [FeedState::Stale, FeedState::Lost, FeedState::XrayOff, FeedState::Looping] {
+    for state in [FeedState::Live, FeedState::Stale, FeedState::Lost, FeedState::XrayOff, FeedState::Looping] {
         let rect = PixelRect { x: 100, y: 40, w: 120, h: 110 };
         let composed = pool.draw(|canvas| {
             compositor::clear(canvas);
             compositor::mark(canvas, rect, state);
+            compositor::mark_sync(canvas, rect, if state == FeedState::Live { Sync::Unknown } else { Sync::Unspecified });
         });
         for (n, half) in [(0, 0), (1, 1), (2, 1)] {
             let plane = composed.plane(n);

@@ -226,6 +226,11 @@ impl LinkCommands {
         self.send(case, to_engine::Body::Layout(wire::SetLayout { layout: layout.to_owned() }))
     }
 
+    /// Aligned, or now. False: no engine took it.
+    pub fn set_timing(&self, case: &CaseId, timing: &str) -> bool {
+        self.send(case, to_engine::Body::Timing(wire::SetTiming { timing: timing.to_owned() }))
+    }
+
     /// Whole RTP packets put in here go to the case's engine. Policy: whoever puts in drops when it is full.
     pub fn media_out(&self, case: &CaseId) -> Option<mpsc::Sender<Bytes>> {
         lock(&self.0.links).values().find(|l| l.case == *case).map(|l| l.media_out.clone())

@@ -51,8 +51,18 @@ pub struct CaseFigures {
     pub strokes: usize,
     pub backlog: usize,
     pub feeds: Vec<(String, i32)>,
+    pub skews: Vec<SkewFigures>,
     pub watchers: Vec<(String, &'static str, usize)>,
     pub peers: Vec<PeerFigures>,
+}
+
+/// How far an inset of the program lies from the main feed, us.
+#[derive(Debug, Clone)]
+pub struct SkewFigures {
+    pub feed: String,
+    pub skew_us: i32,
+    /// p50 and p99 of the last second, beyond one period of its own.
+    pub excess_us: [u32; 2],
 }
 
 /// Of one page, named by its number only.
@@ -118,6 +128,22 @@ pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, s
     for (case, figures) in &cases {
         for (feed, state) in &figures.feeds {
             out.line("shirube_feed_state", &format!("case=\"{case}\",feed=\"{feed}\",state=\"{}\"", state_word(*state)), 1);
+        }
+    }
+    out.family("shirube_feed_skew_seconds", "gauge", "The main feed's capture minus this feed's in the last program frame.");
+    for (case, figures) in &cases {
+        for f in &figures.skews {
+            let labels = format!("case=\"{case}\",feed=\"{}\"", f.feed);
+            out.line("shirube_feed_skew_seconds", &labels, f64::from(f.skew_us) / 1e6);
+        }
+    }
+    out.family("shirube_feed_excess_age_seconds", "gauge", "Age beside the main feed beyond one period of its own, last second.");
+    for (case, figures) in &cases {
+        for f in &figures.skews {
+            for (quantile, us) in ["0.5", "0.99"].into_iter().zip(f.excess_us) {
+                let labels = format!("case=\"{case}\",feed=\"{}\",quantile=\"{quantile}\"", f.feed);
+                out.line("shirube_feed_excess_age_seconds", &labels, f64::from(us) / 1e6);
+            }
         }
     }
     out.family("shirube_watchers", "gauge", "Peers that watch a layer of a feed.");

@@ -63,6 +63,7 @@ pub(crate) fn hello(case: &str) -> Hello {
         ],
         layouts: ["field-large", "quad"].map(str::to_owned).into(),
         layout: "field-large".into(),
+        timing: "aligned".into(),
     }
 }
 

@@ -195,7 +195,7 @@ async fn sg28_feeds_that_come_and_go_are_told_and_chosen_by_name_and_layer() {
     let mut now = hello("demo");
     now.feeds.retain(|f| f.feed != "fluoro");
     now.layers.retain(|l| l.feed != "fluoro");
-    let now = link::wire::FeedList { feeds: now.feeds, layers: now.layers, layout: now.layout };
+    let now = link::wire::FeedList { feeds: now.feeds, layers: now.layers, layout: now.layout, timing: now.timing };
     engine.say(link::wire::to_server::Body::Feeds(now)).await;
     room.until("the feeds of before", list).await;
     assert_eq!(names(room.until("the feeds", list).await), ["program", "field"]);
@@ -249,7 +249,7 @@ async fn the_room_and_the_desk_change_the_layout_for_everybody_and_a_new_engine_
     assert_eq!(engine.until("the layout", told).await, "quad", "and nothing that it does not have");
     // It counts when the engine says so.
     let now = hello("demo");
-    let now = link::wire::FeedList { feeds: now.feeds, layers: now.layers, layout: "quad".into() };
+    let now = link::wire::FeedList { feeds: now.feeds, layers: now.layers, layout: "quad".into(), timing: "aligned".into() };
     engine.say(link::wire::to_server::Body::Feeds(now)).await;
     mentor.until("the new layout", layout("quad")).await;
 
@@ -258,5 +258,41 @@ async fn the_room_and_the_desk_change_the_layout_for_everybody_and_a_new_engine_
     desk.until("picture lost", gone).await;
     let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
     assert_eq!(engine.until("the layout again", told).await, "quad");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_room_alone_chooses_between_aligned_and_now_and_a_new_engine_is_told_again() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    let mut desk = Page::open(&host, &tokens.desk, "").await.expect("enters");
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    let timing = |name: &'static str| {
+        move |body| match body {
+            said::Body::State(state) if state.timing == name => Some(()),
+            _ => None,
+        }
+    };
+    desk.until("the engine's word", timing("aligned")).await;
+    let set = |name: &str| client::Body::SetTiming(signaling::wire::SetTiming { timing: name.into() });
+    let told = |body| if let link::wire::to_engine::Body::Timing(set) = body { Some(set.timing) } else { None };
+
+    desk.say(set("now")).await;
+    assert_eq!(desk.refusal().await.code, "denied.role");
+    room.say(set("whenever")).await;
+    room.say(set("now")).await;
+    assert_eq!(engine.until("the choice", told).await, "now", "and nothing that nobody knows");
+    let now = hello("demo");
+    let now = link::wire::FeedList { feeds: now.feeds, layers: now.layers, layout: now.layout, timing: "now".into() };
+    engine.say(link::wire::to_server::Body::Feeds(now)).await;
+    desk.until("that it is so", timing("now")).await;
+
+    drop(engine);
+    let gone = |body| if let said::Body::State(state) = body { Some(()).filter(|()| !state.engine_up) } else { None };
+    desk.until("picture lost", gone).await;
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    assert_eq!(engine.until("the choice again", told).await, "now");
     server.stop().await;
 }

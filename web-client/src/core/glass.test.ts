@@ -1,9 +1,9 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { FeedState, FrameIndexSchema } from '../gen/frame_pb';
+import { FeedState, FrameIndexSchema, Sync } from '../gen/frame_pb';
 import { formatAge } from './age';
 import { FrameRing, ShownLog } from './frames';
-import { inkShows, lookOf, readGlass } from './glass';
+import { inkShows, lookOf, readGlass, readHeld } from './glass';
 import type { Look } from './glass';
 import { Backoff, LineVoice, LineWatch, LOST_MS, MediaWatch, PROBE_MS } from './line';
 import { FIRST_FRAME_MS, SOURCE_GONE_MS, STALL_MS, StallWatch } from './stall';
@@ -32,6 +32,31 @@ function glass(frames: { at: number; field: number; fluoro: number; state?: Feed
 }
 const ages = (g: ReturnType<typeof glass>, now: number): (number | null)[] =>
   readGlass(g.ring, g.log, clock, ms(now))?.rects.map((r) => (r.ageMs === null ? null : Math.round(r.ageMs))) ?? [];
+
+describe('time alignment', () => {
+  const frame = (sync: Sync, field: number, fluoro: number) => create(FrameIndexSchema, {
+    program: 'program', rtpTs: 1, width: 1280, height: 720,
+    entries: [
+      { feed: 'field', rect: { x: 0, y: 0, w: 800, h: 450 }, capture: ntp(field), state: FeedState.LIVE },
+      { feed: 'fluoro', rect: { x: 800, y: 0, w: 400, h: 400 }, capture: ntp(fluoro), state: FeedState.LIVE, sync },
+    ],
+  });
+  it('says by how much a picture is older than the main feed, and nothing where nobody knows', () => {
+    const skews = (sync: Sync) => readHeld(frame(sync, 1_000, 860), clock, ms(1_010)).rects.map((r) => (r.skewMs === null ? null : Math.round(r.skewMs)));
+    expect(skews(Sync.OFF)).toEqual([null, 140]);
+    expect(skews(Sync.ALIGNED)).toEqual([null, 140]);
+    expect(skews(Sync.UNKNOWN)).toEqual([null, null]);
+    expect(skews(Sync.UNSPECIFIED)).toEqual([null, null]);
+  });
+  it('has a look of its own, graver than X-ray off and less grave than late', () => {
+    const live = { flow: 'flowing' as const, sourceGone: false, state: FeedState.LIVE, ageMs: 100 };
+    expect(lookOf({ ...live, sync: Sync.ALIGNED })).toBe('live');
+    expect([Sync.OFF, Sync.UNKNOWN].map((sync) => lookOf({ ...live, sync }))).toEqual(['unsynced', 'unsynced']);
+    expect(lookOf({ ...live, state: FeedState.STALE, sync: Sync.OFF })).toBe('stale');
+    expect(lookOf({ ...live, flow: 'stalled', sync: Sync.OFF })).toBe('stalled');
+    expect(inkShows('unsynced')).toBe(true);
+  });
+});
 
 describe('the age of the picture', () => {
   it('is the worst of the last 500 ms, each frame counted until the next replaced it', () => {
@@ -120,7 +145,7 @@ describe('a dead picture never looks alive', () => {
     expect(lookOf({ ...live, sourceGone: true })).toBe('live');
   });
   it('hides ink of a late picture, and keeps it on a frozen one', () => {
-    const shows: Record<Look, boolean> = { live: true, xoff: true, looping: true, lost: true, stalled: true, frozen: true, unknown: true, stale: false, waiting: false };
+    const shows: Record<Look, boolean> = { live: true, unsynced: true, xoff: true, looping: true, lost: true, stalled: true, frozen: true, unknown: true, stale: false, waiting: false };
     for (const [look, expected] of Object.entries(shows)) expect(inkShows(look as Look), look).toBe(expected);
   });
 });

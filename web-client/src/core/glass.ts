@@ -1,7 +1,7 @@
 // What is on the glass, read from the frames shown and their indices: for each rectangle its feed, state and age, and the
 // look that follows. A picture that is not known to live never looks alive.
-import type { FrameIndex, Rect } from '../gen/frame_pb';
-import { FeedState } from '../gen/frame_pb';
+import type { FrameEntry, FrameIndex, Rect } from '../gen/frame_pb';
+import { FeedState, Sync } from '../gen/frame_pb';
 import type { FrameRing, ShownLog } from './frames';
 import type { Flow } from './stall';
 import { STALL_MS } from './stall';
@@ -14,7 +14,7 @@ export const AGE_WINDOW_MS = 500;
 const FUTURE_TOLERANCE_MS = 20;
 
 /** The one state a picture shows; the graver wins. frozen: held by its own viewer. */
-export type Look = 'live' | 'frozen' | 'xoff' | 'looping' | 'stale' | 'lost' | 'stalled' | 'unknown' | 'waiting';
+export type Look = 'live' | 'unsynced' | 'frozen' | 'xoff' | 'looping' | 'stale' | 'lost' | 'stalled' | 'unknown' | 'waiting';
 
 export interface RectReading {
   readonly feed: string;
@@ -22,6 +22,10 @@ export interface RectReading {
   readonly state: FeedState;
   /** Worst age over the window, ms; null = not known. Grows while the picture stands. */
   readonly ageMs: number | null;
+  /** Does it show the instant of the main feed? What the engine says. */
+  readonly sync: Sync;
+  /** How much older than the main feed it is, ms; null = nobody knows, or it is not compared. */
+  readonly skewMs: number | null;
 }
 
 export interface GlassReading {
@@ -65,9 +69,16 @@ export function readGlass(ring: FrameRing, log: ShownLog, clock: GlassClock, now
   const rects: RectReading[] = [];
   for (const entry of frame.entries) {
     if (!entry.rect) continue;
-    rects.push({ feed: entry.feed, rect: entry.rect, state: entry.state, ageMs: worst.get(entry.feed) ?? null });
+    rects.push({ feed: entry.feed, rect: entry.rect, state: entry.state, ageMs: worst.get(entry.feed) ?? null, sync: entry.sync, skewMs: skewOf(frame, entry) });
   }
   return { frame, rects, uncertaintyMs: clock.uncertaintyMs() ?? 0 };
+}
+
+/** How much older than the frame's main feed a rectangle's picture is, ms: by the engine's one clock. */
+export function skewOf(frame: FrameIndex, entry: FrameEntry): number | null {
+  const main = frame.entries[0]?.capture ?? 0n;
+  const compared = entry.sync === Sync.ALIGNED || entry.sync === Sync.OFF;
+  return !compared || main === 0n || entry.capture === 0n ? null : Number(ntpMinusNs(main as CaptureNtp, entry.capture as CaptureNtp)) / 1e6;
 }
 
 const heldOnPurpose = (state: FeedState): boolean => state === FeedState.XRAY_OFF || state === FeedState.LOOPING;
@@ -77,6 +88,7 @@ export function readHeld(frame: FrameIndex, clock: GlassClock, now: PerfMs): Gla
   const at = clock.toTimeline(now);
   const rects = frame.entries.flatMap((entry) => (entry.rect ? [{
     feed: entry.feed, rect: entry.rect, state: entry.state, ageMs: at === null || entry.capture === 0n ? null : Math.max(0, Number(ntpMinusNs(at, entry.capture)) / 1e6),
+    sync: entry.sync, skewMs: skewOf(frame, entry),
   }] : []));
   return { frame, rects, uncertaintyMs: clock.uncertaintyMs() ?? 0 };
 }
@@ -89,13 +101,14 @@ export interface LookInput {
   readonly state: FeedState | null;
   /** Null: not known. */
   readonly ageMs: number | null;
+  readonly sync?: Sync;
 }
 
 /** Pictures that flow but are older than this are late, whatever their source says: the line carries them too slowly. */
 export const LATE_MS = 2_000;
 
-/** Curtain > link > source > stale > X-ray off > live. Not knowing is a look of its own, never *live*. */
-export function lookOf({ flow, sourceGone, state, ageMs }: LookInput): Look {
+/** Curtain > link > source > stale > not synchronised > X-ray off > live. Not knowing is a look of its own, never *live*. */
+export function lookOf({ flow, sourceGone, state, ageMs, sync }: LookInput): Look {
   if (flow !== 'flowing' && sourceGone) return 'lost';
   if (flow === 'waiting') return 'waiting';
   if (flow === 'stalled') return 'stalled';
@@ -104,7 +117,7 @@ export function lookOf({ flow, sourceGone, state, ageMs }: LookInput): Look {
     case FeedState.STALE: return 'stale';
     case FeedState.XRAY_OFF: return 'xoff';
     case FeedState.LOOPING: return 'looping';
-    case FeedState.LIVE: return ageMs === null ? 'unknown' : ageMs > LATE_MS ? 'stale' : 'live';
+    case FeedState.LIVE: return ageMs === null ? 'unknown' : ageMs > LATE_MS ? 'stale' : sync === Sync.OFF || sync === Sync.UNKNOWN ? 'unsynced' : 'live';
     case FeedState.UNSPECIFIED:
     case null: return 'unknown';
     default: return unreachable(state);
@@ -113,7 +126,7 @@ export function lookOf({ flow, sourceGone, state, ageMs }: LookInput): Look {
 
 /** Ink hides itself when its feed is late or its place is not known; on a frozen last frame it stays, as part of it. */
 export function inkShows(look: Look): boolean {
-  return look === 'live' || look === 'frozen' || look === 'xoff' || look === 'looping' || look === 'lost' || look === 'stalled' || look === 'unknown';
+  return look === 'live' || look === 'unsynced' || look === 'frozen' || look === 'xoff' || look === 'looping' || look === 'lost' || look === 'stalled' || look === 'unknown';
 }
 
 function unreachable(value: never): Look {

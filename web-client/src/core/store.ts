@@ -61,6 +61,8 @@ export class Store {
   /** The program's layout, and those it can have; changed for everybody. */
   readonly layout = signal('');
   readonly layouts = signal<readonly string[]>([]);
+  /** aligned | now; empty: not told. */
+  readonly timing = signal('');
   readonly people = signal<readonly Person[]>([]);
   /** Authors who were here and whose line is lost: not those who left on purpose. */
   readonly lostPeople = signal<ReadonlySet<number>>(new Set());

@@ -16,7 +16,7 @@ import { PROGRAM, Views } from '../core/view';
 import type { FrameIndex } from '../gen/frame_pb';
 import type { Assign, CaseState, ClientMessage, FeedInfo, Person, ServerMessage, Welcome } from '../gen/signal_pb';
 import {
-  ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema, SetLayoutSchema,
+  ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema, SetLayoutSchema, SetTimingSchema,
 } from '../gen/signal_pb';
 import { perfNow, toLocalNtp } from './clock';
 import { Inking } from './inking';
@@ -218,6 +218,7 @@ export class Client {
   }
 
   /** The program's layout for everybody; what it is then, the server says. */
+  setTiming(timing: 'aligned' | 'now'): void { this.send({ case: 'setTiming', value: create(SetTimingSchema, { timing }) }); }
   setLayout(layout: string): void { this.send({ case: 'setLayout', value: create(SetLayoutSchema, { layout }) }); }
 
   /** Something says that the network may be back: the next attempt is due at once. */
@@ -415,6 +416,7 @@ export class Client {
     this.store.engineUp.value = state.engineUp;
     this.store.layout.value = state.layout;
     this.store.layouts.value = state.layouts;
+    this.store.timing.value = state.timing;
     if (state.caseInfo) this.store.caseInfo.value = state.caseInfo;
     this.voice.handleState(state);
     if (state.caseInfo?.state === 'ended') this.handleEnded(state.at);

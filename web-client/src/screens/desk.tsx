@@ -11,6 +11,7 @@ import { Header, InkSigns, Notices, People } from './parts';
 import { StageHost } from './stage_host';
 import { LayoutChoice } from './desk_panels';
 import { VitalsPanel } from './vitals_panel';
+import { AlignmentPanel } from './view_panels';
 
 export function Desk({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -30,6 +31,7 @@ export function Desk({ client }: { client: Client }): JSX.Element {
         <Notices client={client} />
         <PenPanel client={client} />
         <VitalsPanel client={client} rows={2} traces={true} />
+        <AlignmentPanel client={client} />
         <LayoutChoice client={client} />
         {draws ? <StandingPanel client={client} /> : null}
         <HealthSummary client={client} />

@@ -12,13 +12,22 @@ export function LayoutChoice({ client }: { client: Client }): JSX.Element | null
   const { store } = client;
   const t = store.texts.value;
   if (store.layouts.value.length === 0) return null;
-  const name = (id: string): string => { const key = NAMES[id]; return key ? t[key] : id; };
   return (
     <section class="panel layouts" data-testid="layouts">
       <h2><label for="layout">{t.layout}</label></h2>
-      <select id="layout" data-testid="layout" value={store.layout.value} onChange={(e) => { client.setLayout(e.currentTarget.value); e.currentTarget.value = store.layout.value; }}>
-        {store.layouts.value.map((id) => <option key={id} value={id}>{name(id)}</option>)}
-      </select>
+      <LayoutSelect client={client} />
     </section>
+  );
+}
+
+export function LayoutSelect({ client }: { client: Client }): JSX.Element | null {
+  const { store } = client;
+  const t = store.texts.value;
+  if (store.layouts.value.length === 0) return null;
+  const name = (id: string): string => { const key = NAMES[id]; return key ? t[key] : id; };
+  return (
+    <select id="layout" data-testid="layout" aria-label={t.layout} value={store.layout.value} onChange={(e) => { client.setLayout(e.currentTarget.value); e.currentTarget.value = store.layout.value; }}>
+      {store.layouts.value.map((id) => <option key={id} value={id}>{name(id)}</option>)}
+    </select>
   );
 }

@@ -5,6 +5,7 @@ import type { Client } from '../edge/client';
 import { clockText, Header, HoldButton, Icon, InkSigns, Notices, People, Telephone } from './parts';
 import { StageHost } from './stage_host';
 import { VitalsPanel } from './vitals_panel';
+import { RoomView } from './view_panels';
 
 export function Room({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -19,6 +20,7 @@ export function Room({ client }: { client: Client }): JSX.Element {
         <Notices client={client} />
         <span class="fill" />
         <VitalsPanel client={client} rows={2} traces={false} />
+        <RoomView client={client} />
         <Telephone client={client} />
       </aside>
       <footer>

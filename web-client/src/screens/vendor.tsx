@@ -119,11 +119,11 @@ function FeedRow({ client, feed: f, report }: { client: Client; feed: FeedStatus
   const t = store.texts.value;
   const stale = store.healthStale.value;
   const ageMs = feedAgeMs(f, report);
-  const look = stale ? 'unknown' : lookOf({ flow: report.engineUp ? 'flowing' : 'stalled', sourceGone: !report.engineUp, state: f.state, ageMs });
+  const look = stale ? 'unknown' : lookOf({ flow: report.engineUp ? 'flowing' : 'stalled', sourceGone: !report.engineUp, state: f.state, ageMs, sync: f.sync });
   const words = LOOKS[look];
   const age = formatAge(words.age, ageMs);
   // Figures of a picture that is not there say nothing.
-  const there = look === 'live' || look === 'xoff' || look === 'looping' || look === 'stale';
+  const there = look === 'live' || look === 'unsynced' || look === 'xoff' || look === 'looping' || look === 'stale';
   const figure = (value: string): string => (there ? value : t.age_none);
   return (
     <tr data-testid={`feed-${f.feed}`} data-look={look}>

@@ -19,6 +19,7 @@ export interface LookWords {
 
 export const LOOKS: Record<Look, LookWords> = {
   live: { icon: 'circle-fill', word: 'look_live', tag: 'tag bare c-live', plate: null, age: 'live', live: 'polite' },
+  unsynced: { icon: 'not-equals-bold', word: 'look_unsynced', tag: 'tag fill c-amber', plate: null, age: 'live', live: 'polite' },
   frozen: { icon: 'snowflake-bold', word: 'look_frozen', tag: 'tag c-steel', plate: null, age: 'counting', live: 'polite' },
   xoff: { icon: 'radioactive-bold', word: 'look_xoff', short: 'look_xoff_short', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
   looping: { icon: 'arrows-clockwise-bold', word: 'look_looping', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
@@ -34,4 +35,9 @@ export function ageParts(look: Look, ageMs: number | null, uncertaintyMs: number
   const text = look === 'unknown' || look === 'waiting' ? null : formatAge(LOOKS[look].age, ageMs, uncertaintyMs);
   if (!text) return { value: texts.age_none, plusMinus: '', unit: '' };
   return { value: text.value, plusMinus: text.plusMinus ?? '', unit: texts[`age_${text.unit}`] };
+}
+
+/** How much older than the main feed, in the unit of the ages; nothing where nobody knows. */
+export function skewText(skewMs: number | null, texts: Texts): string {
+  return skewMs === null ? '' : `${skewMs < 0 ? '−' : texts.skew_plus}${(Math.abs(skewMs) / 1000).toFixed(2)}${texts.skew_unit}`;
 }

@@ -4,7 +4,7 @@ import { readGlass, readHeld, inkShows, lookOf } from '../core/glass';
 import type { GlassClock, GlassReading, Look } from '../core/glass';
 import { frameSeen, freeAbove, heightAbove } from '../core/frames';
 import type { FrameRing, ShownLog } from '../core/frames';
-import { FeedState } from '../gen/frame_pb';
+import { FeedState, Sync } from '../gen/frame_pb';
 import type { FrameIndex } from '../gen/frame_pb';
 import type { InkClient } from '../core/ink/client';
 import type { Drawer } from '../core/ink/look';
@@ -205,7 +205,7 @@ export class Stage {
       const own = this.lookAt(flow, sourceGone, one);
       this.looks.set(one.feed, own);
       this.rectLook(parts, own, dead, texts);
-      const changed = parts.strip?.update({ name: this.context.feedName(one.feed), look: own, ageMs: one.ageMs, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages) ?? false;
+      const changed = parts.strip?.update({ name: this.context.feedName(one.feed), look: own, ageMs: one.ageMs, uncertaintyMs: reading?.uncertaintyMs ?? 0, skewMs: one.skewMs }, texts, ages) ?? false;
       if (changed && reading) this.placeStrip(parts, one.feed, reading.frame);
     }
     this.watermark();
@@ -217,10 +217,10 @@ export class Stage {
     }
   }
 
-  private lookAt(flow: Flow, sourceGone: boolean, one: { state: FeedState; ageMs: number | null } | null): Look {
-    const look = lookOf({ flow: this.held ? 'flowing' : flow, sourceGone, state: one?.state ?? null, ageMs: one?.ageMs ?? null });
+  private lookAt(flow: Flow, sourceGone: boolean, one: { state: FeedState; ageMs: number | null; sync: Sync } | null): Look {
+    const look = lookOf({ flow: this.held ? 'flowing' : flow, sourceGone, state: one?.state ?? null, ageMs: one?.ageMs ?? null, sync: one?.sync ?? Sync.UNSPECIFIED });
     // Held by the viewer: its age is known and meant. A picture that was dead when it was held still is.
-    return this.held && (look === 'live' || look === 'stale') && one?.state !== FeedState.STALE ? 'frozen' : look;
+    return this.held && (look === 'live' || look === 'unsynced' || look === 'stale') && one?.state !== FeedState.STALE ? 'frozen' : look;
   }
 
   /** A new frame is shown: marks that follow it move with it, in the same animation frame. */

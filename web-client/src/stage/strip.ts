@@ -3,13 +3,15 @@ import type { Look } from '../core/glass';
 import { iconElement } from '../design/icon';
 import type { IconName } from '../gen/sprite';
 import type { Texts } from '../i18n';
-import { ageParts, LOOKS } from './looks';
+import { ageParts, LOOKS, skewText } from './looks';
 
 export interface StripContent {
   readonly name: string;
   readonly look: Look;
   readonly ageMs: number | null;
   readonly uncertaintyMs: number;
+  /** Of a picture that is not synchronised: how much older than the main feed; null: nobody knows. */
+  readonly skewMs?: number | null;
 }
 
 const element = <K extends keyof HTMLElementTagNameMap>(tag: K, className: string): HTMLElementTagNameMap[K] => {
@@ -32,6 +34,7 @@ export class Strip {
   private readonly unit = element('small', '');
   private tagged = '';
   private measured = '';
+  private readonly skew = element('span', 'num');
 
   constructor(kind: 'figcaption' | 'div', className: string, feed: string) {
     this.root = element(kind, className);
@@ -39,6 +42,8 @@ export class Strip {
     this.age.dataset['testid'] = 'age';
     this.tag.dataset['testid'] = 'state';
     this.age.setAttribute('aria-live', 'off');
+    this.skew.setAttribute('aria-live', 'off');
+    this.skew.dataset['testid'] = 'skew';
     this.age.append(this.value, this.plusMinus, this.unit);
     this.root.append(this.name, this.tag, this.age);
   }
@@ -54,7 +59,7 @@ export class Strip {
       this.tag.className = words.tag;
       this.tag.setAttribute('aria-live', words.live);
       this.word.textContent = texts[words.word];
-      this.tag.replaceChildren(iconElement(words.icon), this.word);
+      this.tag.replaceChildren(iconElement(words.icon), this.word, ...(content.look === 'unsynced' ? [this.skew] : []));
       this.root.dataset['look'] = content.look;
     }
     if (!changed && !ages) return false;
@@ -62,6 +67,7 @@ export class Strip {
     const measure = `${tagged} ${content.name} ${width}`;
     const again = measure !== this.measured && width > 0;
     const age = ageParts(content.look, content.ageMs, content.uncertaintyMs, texts);
+    write(this.skew, skewText(content.skewMs ?? null, texts));
     write(this.value, age.value);
     write(this.plusMinus, age.plusMinus);
     write(this.unit, age.unit);

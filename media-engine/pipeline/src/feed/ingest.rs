@@ -24,6 +24,7 @@ use crate::encode::rtp::HEADER_BYTES;
 use crate::figures::Watcher;
 use crate::output::link::{LayerSpec, LinkHandle};
 use crate::picture::Picture;
+use crate::program::align::Timing;
 use crate::program::layout::Layout;
 use crate::program::stage::{Actor, Stage};
 use crate::scale::Scaler;
@@ -55,6 +56,8 @@ pub enum Message {
     },
     /// Another layout for the program.
     Layout(String),
+    /// Aligned, or now.
+    Timing(Timing),
     /// The link ended: what came with it is over.
     LinkLost,
 }
@@ -152,6 +155,7 @@ impl Desk {
             }
             Message::Size { feed, width, height } => self.handle_size(&feed, width, height),
             Message::Layout(name) => self.change_layout(&name),
+            Message::Timing(timing) => self.change_timing(timing),
             Message::LinkLost => {
                 let over: Vec<FeedId> = self.decoders.values().map(|d| d.actor.id.clone()).collect();
                 over.iter().for_each(|id| self.end(id));
@@ -216,6 +220,14 @@ impl Desk {
         }
     }
 
+    fn change_timing(&mut self, timing: Timing) {
+        if self.board.read(|state| state.timing) != timing {
+            tracing::info!(timing = timing.as_str(), "timing of the program");
+            self.board.change(|state| state.timing = timing);
+            self.publish();
+        }
+    }
+
     fn handle_size(&mut self, feed: &FeedId, width: u32, height: u32) {
         let Some(decoder) = self.decoders.values_mut().find(|d| d.actor.id == *feed) else { return };
         if (decoder.actor.info.width, decoder.actor.info.height) == (width, height) {
@@ -231,14 +243,14 @@ impl Desk {
     /// Tells the program who stands where, and the server who is there.
     fn publish(&mut self) {
         let arrangement = self.stage.arrangement();
-        let ssrcs = self.board.change(|state| {
+        let (ssrcs, timing) = self.board.change(|state| {
             state.arrange(arrangement);
-            state.wishes.up.as_ref().map(|up| up.ssrcs.clone())
+            (state.wishes.up.as_ref().map(|up| up.ssrcs.clone()), state.timing)
         });
         let Some(ssrcs) = ssrcs else { return };
         let layers = self.layers.iter().zip(ssrcs).map(|(l, ssrc)| LayerInfo { ssrc, ..l.info() });
         let layout = self.stage.layout().to_owned();
-        let list = FeedList { feeds: self.stage.infos(), layers: layers.collect(), layout };
+        let list = FeedList { feeds: self.stage.infos(), layers: layers.collect(), layout, timing: timing.as_str().into() };
         if self.link.send_control(to_server::Body::Feeds(list)).is_none() {
             tracing::warn!("the server does not read; it will not know of a change of feeds");
         }

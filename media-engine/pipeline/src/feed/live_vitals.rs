@@ -86,6 +86,10 @@ impl Prepared for PreparedLive {
         SourceInfo { native: None, period: Period::HZ_25 }
     }
 
+    fn is_by_arrival(&self) -> bool {
+        !self.believed
+    }
+
     fn fit(&self, size: Geometry) -> Result<Box<dyn Source>, Refusal> {
         Ok(Box::new(Live {
             live: self.live.clone(),

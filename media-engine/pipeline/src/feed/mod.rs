@@ -57,6 +57,11 @@ pub trait Prepared: Send {
     fn info(&self) -> SourceInfo;
     /// A source of pictures of this size. May be asked for several.
     fn fit(&self, size: Geometry) -> Result<Box<dyn Source>, Refusal>;
+
+    /// Nobody knows when its pictures were captured: they are stamped when they arrive, by a path of unknown delay.
+    fn is_by_arrival(&self) -> bool {
+        false
+    }
 }
 
 /// Delivers pictures of one size, one a period.

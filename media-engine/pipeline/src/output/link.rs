@@ -26,6 +26,7 @@ use crate::board::{Board, LinkUp};
 use crate::clock::LocalClock;
 use crate::encode::layer::EncodedFrame;
 use crate::feed::ingest::{Message, Published};
+use crate::program::align::Timing;
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
 use crate::tracker::run::{Ear, Word};
@@ -433,6 +434,10 @@ impl Link {
             Body::Refused(Refused { code, message }) => return Err(End::Final(LinkEnd::Refused { code, message })),
             Body::Ingest(ingest) => self.ingest(Message::Ingest(ingest)),
             Body::Layout(set) => self.ingest(Message::Layout(set.layout)),
+            Body::Timing(set) => match Timing::parse(&set.timing) {
+                Some(timing) => self.ingest(Message::Timing(timing)),
+                None => tracing::debug!("a timing that this engine does not know"),
+            },
             Body::Anchor(anchor) => self.tell(Word::Anchor(anchor)),
             Body::Still(wanted) => self.tell(Word::StillWanted(wanted)),
             // A newer server may ask for what this engine does not do; saying nothing of it in Hello, it must not count on it.
@@ -476,6 +481,7 @@ impl Link {
             layers: self.config.layers.iter().map(LayerSpec::info).collect(),
             layouts: self.config.layouts.clone(),
             layout: self.handle.board.read(|state| state.arrangement.layout.clone()),
+            timing: self.handle.board.read(|state| state.timing).as_str().into(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Composes by copying rows: every picture already has its final size and colours, so a program frame costs its bytes.
 
-use link::frame::FeedState;
+use link::frame::{FeedState, Sync};
 
 use super::layout::PixelRect;
 use crate::picture::{BLACK_LUMA, NEUTRAL_CHROMA, Picture};
@@ -22,6 +22,9 @@ const FREE: usize = 4;
 const DASH_WIDTH: usize = 4;
 const DASH: usize = 24;
 const DASH_PITCH: usize = 36;
+/// The dotted frame of a picture that is not synchronised: width of a dot, and distance of two, px.
+const DOT: usize = 4;
+const DOT_PITCH: usize = 12;
 /// The two arrowheads of a picture that loops: height, and distance from the corner, px.
 const HEAD: usize = 24;
 const HEAD_AT: usize = 16;
@@ -37,6 +40,13 @@ pub fn mark(canvas: &mut Picture, rect: PixelRect, state: FeedState) {
         }
         FeedState::Stale => mark_late(canvas, rect),
         FeedState::Lost | FeedState::Unspecified => mark_dead(canvas, rect),
+    }
+}
+
+/// A dotted frame around a live picture that does not, or perhaps does not, show the instant of the main feed.
+pub fn mark_sync(canvas: &mut Picture, rect: PixelRect, sync: Sync) {
+    if matches!(sync, Sync::Off | Sync::Unknown) {
+        frame(canvas, rect, 0, DOT, AMBER, |along| along % DOT_PITCH < DOT);
     }
 }
 

@@ -78,7 +78,17 @@ pub struct Arrangement {
     pub aside: Vec<ProgramFeed>,
 }
 
+/// How long a main frame may wait for its companions: who gives guidance acts at once, a wall may be later for the sake of being whole.
+const BOUND_GUIDANCE: Duration = Duration::from_millis(80);
+const BOUND_WALL: Duration = Duration::from_millis(200);
+const WALL: &str = "wall";
+
 impl Arrangement {
+    /// Bound of alignment where the configuration gives none.
+    pub fn align_bound(&self) -> Duration {
+        if self.layout == WALL { BOUND_WALL } else { BOUND_GUIDANCE }
+    }
+
     /// All feeds, placed or not.
     pub fn all(&self) -> impl Iterator<Item = &ProgramFeed> {
         self.feeds.iter().chain(&self.aside)

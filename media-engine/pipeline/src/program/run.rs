@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use annotation::id::FeedId;
 use annotation::time::CaptureTime;
-use link::frame::{FeedState, FrameEntry, FrameIndex, Rect};
+use link::frame::{FeedState, FrameEntry, FrameIndex, Rect, Sync};
 use link::wire::{FeedHealth, Health, to_server};
 
-use super::align::{Aligner, Inset};
+use super::align::Timing;
 use super::compositor;
 use super::layers::{LayerOf, LayerPlan, Layers};
 use super::layout::{Arrangement, PixelRect, ProgramFeed};
+use super::pick::{Picker, Shown};
 use super::single::{Due, Single};
 use crate::board::{Board, CapturedFrame, LinkUp, State};
 use crate::clock::LocalClock;
-use crate::health;
 use crate::output::link::LinkHandle;
 use crate::picture::{Geometry, Picture, PicturePool};
 use crate::scale::Scaler;
@@ -39,7 +39,6 @@ const SINGLE_LAYOUT_REV: u32 = 1;
 pub struct Program {
     arrangement: Arc<Arrangement>,
     size: Geometry,
-    align_bound: Duration,
     clock: LocalClock,
     case_clock: Arc<CaseClock>,
     board: Arc<Board>,
@@ -50,15 +49,8 @@ pub struct Program {
     canvas: PicturePool,
     scaler: Scaler,
     stamps: StrictStamps,
-    aligner: Aligner,
+    picker: Picker,
     link_id: Option<u64>,
-    /// The main frame that waits for its companions.
-    pending: Option<CapturedFrame>,
-    /// Capture of the last main frame composed, and when the last program frame was made, case timeline.
-    last_main: Option<CaptureTime>,
-    last_made: Option<CaptureTime>,
-    /// Since when somebody watches on this link.
-    began: Option<CaptureTime>,
     /// Last image of each feed, by its index on the board.
     held: BTreeMap<usize, Arc<Picture>>,
     /// State of each feed as last reported.
@@ -74,15 +66,10 @@ enum Step {
     Stop,
     Wishes { up: Option<LinkUp>, layers: BTreeSet<usize>, keyframes: BTreeSet<usize>, bitrates: BTreeMap<usize, u32> },
     Arrange(Arc<Arrangement>),
+    Time(Timing),
     Health,
     Compose(Vec<Shown>, CaptureTime),
     Single { feed: usize, due: Due, newest: Option<CapturedFrame>, state: FeedState, now: CaptureTime },
-}
-
-/// What one rectangle is to show.
-struct Shown {
-    frame: Option<CapturedFrame>,
-    state: FeedState,
 }
 
 impl Program {
@@ -90,25 +77,21 @@ impl Program {
     pub fn new(
         plans: Vec<LayerPlan>,
         size: Geometry,
-        align_bound: Duration,
+        align_bound: Option<Duration>,
         clock: LocalClock,
         case_clock: Arc<CaseClock>,
         board: Arc<Board>,
         link: LinkHandle,
     ) -> Self {
-        let arrangement = board.read(|state| state.arrangement.clone());
+        let (arrangement, timing) = board.read(|state| (state.arrangement.clone(), state.timing));
         Program {
             canvas: PicturePool::new(size),
             scaler: Scaler::default(),
             stamps: StrictStamps::new(),
-            aligner: Aligner::new(align_bound, arrangement.feeds.len().saturating_sub(1)),
+            picker: Picker::new(timing, align_bound),
             layers: Layers::new(plans, clock, link.clone()),
             singles: BTreeMap::new(),
             link_id: None,
-            pending: None,
-            last_main: None,
-            last_made: None,
-            began: None,
             held: BTreeMap::new(),
             states: BTreeMap::new(),
             next_health: clock.now(),
@@ -116,7 +99,6 @@ impl Program {
             skipped: 0,
             arrangement,
             size,
-            align_bound,
             clock,
             case_clock,
             board,
@@ -133,6 +115,7 @@ impl Program {
                 Step::Stop => return,
                 Step::Wishes { up, layers, keyframes, bitrates } => self.handle_wishes(up, layers, keyframes, bitrates),
                 Step::Arrange(arrangement) => self.arrange(arrangement),
+                Step::Time(timing) => self.picker.set_timing(timing),
                 Step::Health => self.report_health(),
                 Step::Compose(shown, t) => self.compose(shown, t),
                 Step::Single { feed, due, newest, state, now } => self.send_single(feed, due, newest, state, now),
@@ -163,6 +146,9 @@ impl Program {
             if state.arrangement.rev != self.arrangement.rev {
                 return Step::Arrange(state.arrangement.clone());
             }
+            if state.timing != self.picker.timing() {
+                return Step::Time(state.timing);
+            }
             let local = self.clock.now();
             if local >= self.next_health {
                 return Step::Health;
@@ -176,8 +162,9 @@ impl Program {
                     return Step::Health;
                 }
                 if self.layers.is_watched(LayerOf::Program) {
-                    match self.due(&state, now) {
-                        Ok(t) => return Step::Compose(self.shown(&state, t, now), t),
+                    let arrangement = self.arrangement.clone();
+                    match self.picker.due(&state, &arrangement, now) {
+                        Ok(t) => return Step::Compose(self.picker.shown(&state, &arrangement, t, now), t),
                         Err(Some(at)) => wait = wait.min(at.since(now)),
                         Err(None) => {}
                     }
@@ -201,35 +188,6 @@ impl Program {
         self.arrangement.all().any(said)
     }
 
-    /// The time of the program frame to make now, or when to look again.
-    fn due(&mut self, state: &State, now: CaptureTime) -> Result<CaptureTime, Option<CaptureTime>> {
-        let Some(main) = self.arrangement.feeds.first() else { return Err(None) };
-        let newest = state.feeds.get(main.feed).and_then(|slot| slot.newest());
-        if self.pending.is_none() {
-            self.pending = newest.filter(|f| self.last_main.is_none_or(|last| f.capture > last)).cloned();
-        }
-        if let Some(pending) = &self.pending {
-            let t = pending.capture;
-            let inset = |f: &ProgramFeed| {
-                let Some(slot) = state.feeds.get(f.feed) else {
-                    return Inset { newest: None, period: f.period, state: FeedState::Lost };
-                };
-                let newest = slot.newest().map(|f| f.capture);
-                Inset { newest, period: slot.cadence.period(f.period), state: slot.state(f.period, now) }
-            };
-            let insets: Vec<Inset> = self.arrangement.feeds.iter().skip(1).filter(|f| f.awaited).map(inset).collect();
-            return match self.aligner.wait_until(t, &insets, now) {
-                None => Ok(t),
-                Some(at) => Err(Some(at)),
-            };
-        }
-        // The main feed is silent: a timer takes over once it counts as late.
-        let began = *self.began.get_or_insert(now);
-        let late_at = newest.map_or(began, |f| f.came).saturating_add(health::stale_after(main.period));
-        let due = self.last_made.map_or(late_at, |made| late_at.max(made.saturating_add(main.period)));
-        if due <= now { Ok(now) } else { Err(Some(due)) }
-    }
-
     /// The first single feed that has something to send, or when to look again.
     fn due_single(&mut self, state: &State, now: CaptureTime) -> Result<Step, Option<CaptureTime>> {
         let mut soonest: Option<CaptureTime> = None;
@@ -247,27 +205,8 @@ impl Program {
         Err(soonest)
     }
 
-    fn shown(&self, state: &State, t: CaptureTime, now: CaptureTime) -> Vec<Shown> {
-        let show = |(n, f): (usize, &ProgramFeed)| {
-            let slot = state.feeds.get(f.feed);
-            let frame = match &self.pending {
-                Some(pending) if n == 0 => Some(pending.clone()),
-                _ => slot.and_then(|s| s.newest_at(t)).cloned(),
-            };
-            let state = slot.map_or(FeedState::Lost, |s| s.state(f.period, now));
-            // A feed whose first picture is younger than this frame has none in it yet.
-            let state = if frame.is_some() || state == FeedState::XrayOff { state } else { FeedState::Lost };
-            Shown { frame, state }
-        };
-        self.arrangement.feeds.iter().enumerate().map(show).collect()
-    }
-
     fn compose(&mut self, shown: Vec<Shown>, t: CaptureTime) {
-        let timer = self.pending.take().is_none();
-        if !timer {
-            self.last_main = Some(t);
-        }
-        self.last_made = self.case_clock.stamp(self.clock.now()).map(|(now, _)| now);
+        self.picker.handle_made(t, self.case_clock.stamp(self.clock.now()).map(|(now, _)| now));
         let takers = self.layers.takers(LayerOf::Program);
         if takers.is_empty() {
             return;
@@ -295,13 +234,14 @@ impl Program {
                     compositor::blit(canvas, picture, rect);
                 }
                 compositor::mark(canvas, rect, s.state);
+                compositor::mark_sync(canvas, rect, s.sync);
             }
         });
         let capture = self.stamps.stamp(t);
         let Some((composed, _)) = self.case_clock.stamp(self.clock.now()) else { return };
         let entries = arrangement.feeds.iter().zip(&shown);
-        let entries =
-            entries.map(|(f, s)| entry(&f.place.feed, f.place.picture, s.frame.as_ref().map(CapturedFrame::origin), s.state));
+        let entries = entries
+            .map(|(f, s)| entry(&f.place.feed, f.place.picture, s.frame.as_ref().map(CapturedFrame::origin), s.state, s.sync));
         let index = FrameIndex {
             program: FeedId::program().as_str().to_owned(),
             rtp_ts: capture.rtp_90khz(),
@@ -353,7 +293,7 @@ impl Program {
             layout_rev: SINGLE_LAYOUT_REV,
             width: size.width as u32,
             height: size.height as u32,
-            entries: vec![entry(&f.place.feed, rect, captured.filter(|_| single.held.is_some()), state)],
+            entries: vec![entry(&f.place.feed, rect, captured.filter(|_| single.held.is_some()), state, Sync::Unspecified)],
             composed: composed.0,
         };
         if let Some(number) = self.link.send_control(to_server::Body::Frame(index)) {
@@ -372,18 +312,13 @@ impl Program {
         if id != self.link_id {
             self.layers.begin_link(up.map(|u| u.ssrcs).unwrap_or_default());
             self.link_id = id;
-            self.last_main = None;
-            self.last_made = None;
-            self.began = None;
+            self.picker.begin_link();
             self.singles.clear();
-            self.pending = None;
         }
         let watched = self.layers.is_watched(LayerOf::Program);
         self.layers.want(layers);
         if !watched {
-            // What waited when the last viewer left is old by now.
-            self.pending = None;
-            self.began = None;
+            self.picker.forget_waiting();
         }
         self.follow_singles();
         keyframes.into_iter().for_each(|layer| self.layers.request_keyframe(layer));
@@ -413,7 +348,6 @@ impl Program {
     /// Feeds came or went. The stream goes on; the index says from which frame on.
     fn arrange(&mut self, arrangement: Arc<Arrangement>) {
         tracing::info!(rev = arrangement.rev, feeds = arrangement.feeds.len(), "arrangement");
-        self.aligner = Aligner::new(self.align_bound, arrangement.feeds.len().saturating_sub(1));
         // Who has no place delivers no picture of its size: what was held would be old when it comes back.
         self.held.retain(|feed, _| arrangement.feeds.iter().any(|f| f.feed == *feed));
         self.states.retain(|feed, _| arrangement.find(*feed).is_some());
@@ -431,7 +365,7 @@ impl Program {
         if self.link_id.is_none() {
             return;
         }
-        let states = &mut self.states;
+        let (states, picker) = (&mut self.states, &mut self.picker);
         let feeds = self.board.change(|state| {
             let health = |f: &ProgramFeed| {
                 let Some(slot) = state.feeds.get_mut(f.feed) else { return FeedHealth::default() };
@@ -448,6 +382,7 @@ impl Program {
                     _ => slot.problem.clone(),
                 };
                 let figures = slot.figures.take();
+                let skew = picker.take_skew(f.feed);
                 FeedHealth {
                     feed: f.place.feed.as_str().to_owned(),
                     state: feed_state.into(),
@@ -460,6 +395,10 @@ impl Program {
                     width: f.native.0,
                     height: f.native.1,
                     period_us: figures.period_us,
+                    skew_us: skew.skew_us,
+                    excess_us_p50: skew.excess_us_p50,
+                    excess_us_p99: skew.excess_us_p99,
+                    sync: skew.sync.into(),
                     ..FeedHealth::default()
                 }
             };
@@ -477,11 +416,12 @@ impl Program {
     }
 }
 
-fn entry(feed: &FeedId, rect: PixelRect, capture: Option<CaptureTime>, state: FeedState) -> FrameEntry {
+fn entry(feed: &FeedId, rect: PixelRect, capture: Option<CaptureTime>, state: FeedState, sync: Sync) -> FrameEntry {
     FrameEntry {
         rect: Some(Rect { x: rect.x as u32, y: rect.y as u32, w: rect.w as u32, h: rect.h as u32 }),
         feed: feed.as_str().to_owned(),
         capture: capture.map_or(0, |c| c.0),
         state: state.into(),
+        sync: sync.into(),
     }
 }

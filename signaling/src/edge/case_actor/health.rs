@@ -2,13 +2,14 @@
 
 use annotation::id::{Epoch, FeedId};
 use annotation::time::CaptureTime;
-use link::frame::FeedState;
+use link::frame::{FeedState, Sync};
 use link::wire as from_engine;
 
 use super::Actor;
 use super::media::FEEDS_MAX;
 use crate::authorize::Action;
 use crate::case::role_on_wire;
+use crate::edge::metrics::SkewFigures;
 use crate::wire::{self, server_message};
 
 /// Layers of one case in a report: three of the program, one of each feed, and some to come.
@@ -40,7 +41,16 @@ impl EngineFigures {
     pub(super) fn handle_down(&mut self) {
         for feed in &mut self.last.feeds {
             feed.state = FeedState::Lost as i32;
+            feed.sync = Sync::Unspecified as i32;
         }
+    }
+
+    /// Of insets shown live, while the engine is up.
+    pub(super) fn skews(&self) -> Vec<SkewFigures> {
+        let compared = self.last.feeds.iter().filter(|f| f.sync() != Sync::Unspecified && f.sync() != Sync::Unknown);
+        compared
+            .map(|f| SkewFigures { feed: f.feed.clone(), skew_us: f.skew_us, excess_us: [f.excess_us_p50, f.excess_us_p99] })
+            .collect()
     }
 
     pub(super) fn handle_health(&mut self, health: &from_engine::Health) {
@@ -99,6 +109,10 @@ impl Actor {
             width: health.width,
             height: health.height,
             period_us: health.period_us,
+            skew_us: health.skew_us,
+            excess_us_p50: health.excess_us_p50,
+            excess_us_p99: health.excess_us_p99,
+            sync: health.sync,
             ..named
         }
     }

@@ -22,6 +22,14 @@ const SAMPLES_MAX: usize = 4_096;
 const ALARMS_MAX: usize = 16;
 const TEXT_CHARS: usize = 60;
 
+/// How a program treats time.
+const TIMINGS: [&str; 2] = ["aligned", "now"];
+
+/// An engine's word, or nothing where it says what nobody knows.
+fn known_timing(said: &str) -> String {
+    TIMINGS.iter().find(|known| **known == said).map(|&known| known.to_owned()).unwrap_or_default()
+}
+
 /// What the engine can show, and shows.
 #[derive(Debug, Default)]
 pub(super) struct ProgramLayout {
@@ -29,6 +37,9 @@ pub(super) struct ProgramLayout {
     pub(super) now: String,
     /// Somebody's choice: an engine that is started anew is given it again.
     chosen: Option<String>,
+    /// aligned | now, as the engine says; and the room's choice.
+    pub(super) timing: String,
+    chosen_timing: Option<&'static str>,
 }
 
 impl Actor {
@@ -50,20 +61,46 @@ impl Actor {
         }
     }
 
+    /// The room's press: does the program wait for its insets?
+    pub(super) fn handle_set_timing(&mut self, epoch: Epoch, timing: &str, at: CaptureTime) {
+        if let Err(denied) = self.case.may(epoch, &Action::SetTiming, at) {
+            self.refuse(epoch, &Action::SetTiming, denied);
+            return;
+        }
+        let Some(&timing) = TIMINGS.iter().find(|known| **known == timing) else {
+            debug!(page = epoch.0, "a timing that nobody knows");
+            return;
+        };
+        info!(case = %self.case.id(), page = epoch.0, timing, "another timing");
+        self.audit_page(epoch, if timing == "now" { "set-timing-now" } else { "set-timing-aligned" }, "ok");
+        self.layout.chosen_timing = Some(timing);
+        if !self.around.link.set_timing(self.case.id(), timing) {
+            debug!(page = epoch.0, "no engine took the timing; it is given to the next");
+        }
+    }
+
     /// An engine came up.
-    pub(super) fn take_layouts(&mut self, names: &[String], now: &str) {
+    pub(super) fn take_layouts(&mut self, names: &[String], now: &str, timing: &str) {
         let short = |name: &&String| name.chars().count() <= NAME_CHARS;
         self.layout.names = names.iter().filter(short).take(LAYOUTS_MAX).cloned().collect();
         self.layout.now = now.chars().take(NAME_CHARS).collect();
         if let Some(chosen) = self.layout.chosen.clone().filter(|c| self.layout.names.contains(c) && *c != self.layout.now) {
             let _ = self.around.link.set_layout(self.case.id(), &chosen);
         }
+        self.layout.timing = known_timing(timing);
+        if let Some(chosen) = self.layout.chosen_timing.filter(|c| *c != self.layout.timing) {
+            let _ = self.around.link.set_timing(self.case.id(), chosen);
+        }
     }
 
     /// The engine's word: only it knows what it shows.
-    pub(super) fn handle_layout(&mut self, now: &str) {
-        if self.layout.now != now && !now.is_empty() {
+    pub(super) fn handle_layout(&mut self, now: &str, timing: &str) {
+        let before = (self.layout.now.clone(), self.layout.timing.clone());
+        if !now.is_empty() {
             self.layout.now = now.chars().take(NAME_CHARS).collect();
+        }
+        self.layout.timing = known_timing(timing);
+        if before != (self.layout.now.clone(), self.layout.timing.clone()) {
             self.tell_state();
         }
     }

@@ -142,7 +142,7 @@ impl Actor {
             LinkEvent::Up { hello, .. } => {
                 info!(case = %self.case.id(), engine = %hello.engine, software = %hello.software, "the engine is up");
                 self.take_feeds(&hello.feeds, &hello.layers);
-                self.take_layouts(&hello.layouts, &hello.layout);
+                self.take_layouts(&hello.layouts, &hello.layout, &hello.timing);
                 self.engine.handle_up(hello.software, self.now());
                 self.case.handle_engine(true);
                 self.ingest_all();
@@ -169,7 +169,7 @@ impl Actor {
             LinkEvent::Feeds { list, .. } => {
                 info!(case = %self.case.id(), feeds = list.feeds.len(), "the engine's feeds changed");
                 self.take_feeds(&list.feeds, &list.layers);
-                self.handle_layout(&list.layout);
+                self.handle_layout(&list.layout, &list.timing);
                 self.tell_engine_wants();
             }
             LinkEvent::Vitals { vitals, .. } => self.handle_vitals(vitals),
@@ -344,6 +344,7 @@ impl Actor {
             strokes,
             backlog: self.backlog.len(),
             feeds: self.health.iter().map(|f| (f.feed.clone(), f.state)).collect(),
+            skews: self.engine.skews(),
             watchers: self.watchers.iter().map(|((feed, layer), n)| (feed.to_string(), layer.as_str(), *n)).collect(),
             peers: self
                 .pages

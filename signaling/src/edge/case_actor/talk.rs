@@ -60,6 +60,7 @@ impl Actor {
                 Err(denied) => self.refuse(epoch, &Action::Speak, denied),
             },
             Body::SetLayout(set) => self.handle_set_layout(epoch, &set.layout, at),
+            Body::SetTiming(set) => self.handle_set_timing(epoch, &set.timing, at),
             // The socket's reader takes it as its end already.
             Body::Leave(_) => self.remove_page(epoch, true),
             Body::AskPen(ask) => match self.case.handle_ask(epoch, ask.asking, at) {
@@ -295,8 +296,8 @@ impl Actor {
 
     pub(super) fn state(&self, now: CaptureTime) -> wire::CaseState {
         let store = self.disk.borrow().code().map_or_else(String::new, |code| code.as_str().into());
-        let (layout, layouts) = (self.layout.now.clone(), self.layout.names.clone());
-        wire::CaseState { store, layout, layouts, ..self.case.state(now) }
+        let (layout, layouts, timing) = (self.layout.now.clone(), self.layout.names.clone(), self.layout.timing.clone());
+        wire::CaseState { store, layout, layouts, timing, ..self.case.state(now) }
     }
 
     /// The room ends the case: everybody is told and parted from their media at once; the end is kept.

@@ -1,0 +1,205 @@
+//! Which program frame to make when, and what it shows. Pure: reads the board, told the time.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use annotation::time::CaptureTime;
+use link::frame::{FeedState, Sync};
+
+use super::align::{Aligner, Inset, SyncWord, Timing, excess};
+use super::layout::{Arrangement, ProgramFeed};
+use crate::board::{CapturedFrame, State};
+use crate::health;
+use crate::output::stats::Samples;
+
+/// What one rectangle is to show.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    pub frame: Option<CapturedFrame>,
+    pub state: FeedState,
+    pub sync: Sync,
+}
+
+/// How far one inset lies from the main feed.
+#[derive(Debug, Default)]
+struct Skew {
+    word: SyncWord,
+    said: Sync,
+    last: Option<i64>,
+    excess: Samples,
+}
+
+/// What is reported of it, us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SkewReport {
+    pub skew_us: i32,
+    pub excess_us_p50: u32,
+    pub excess_us_p99: u32,
+    pub sync: Sync,
+}
+
+/// The main feed clocks the program: a frame goes out when the main feed's frame is there, *aligned* also its companions or the
+/// bound is up. A timer takes over only while the main feed is dead.
+#[derive(Debug)]
+pub struct Picker {
+    timing: Timing,
+    /// As configured; else by the layout.
+    bound: Option<Duration>,
+    aligner: Aligner,
+    /// The main frame that goes out next.
+    pending: Option<CapturedFrame>,
+    /// Capture of the last main frame composed, and when the last program frame was made, case timeline.
+    last_main: Option<CaptureTime>,
+    last_made: Option<CaptureTime>,
+    /// Since when somebody watches on this link.
+    began: Option<CaptureTime>,
+    skews: BTreeMap<usize, Skew>,
+}
+
+impl Picker {
+    pub fn new(timing: Timing, bound: Option<Duration>) -> Self {
+        Picker {
+            timing,
+            bound,
+            aligner: Aligner::default(),
+            pending: None,
+            last_main: None,
+            last_made: None,
+            began: None,
+            skews: BTreeMap::new(),
+        }
+    }
+
+    pub fn timing(&self) -> Timing {
+        self.timing
+    }
+
+    pub fn set_timing(&mut self, timing: Timing) {
+        self.timing = timing;
+        self.aligner = Aligner::default();
+    }
+
+    /// Another link: another timeline.
+    pub fn begin_link(&mut self) {
+        *self = Picker::new(self.timing, self.bound);
+    }
+
+    /// What waited when the last viewer left is old by now.
+    pub fn forget_waiting(&mut self) {
+        self.pending = None;
+        self.began = None;
+    }
+
+    /// The time of the program frame to make now, or when to look again.
+    pub fn due(
+        &mut self,
+        state: &State,
+        arrangement: &Arrangement,
+        now: CaptureTime,
+    ) -> Result<CaptureTime, Option<CaptureTime>> {
+        let Some(main) = arrangement.feeds.first() else { return Err(None) };
+        let Some(slot) = state.feeds.get(main.feed) else { return Err(None) };
+        self.pending = None;
+        let bound = match self.timing {
+            Timing::Aligned => self.bound.unwrap_or_else(|| arrangement.align_bound()),
+            Timing::Now => Duration::ZERO,
+        };
+        let insets: Vec<Inset> = arrangement.feeds.iter().skip(1).filter(|f| f.awaited).map(|f| inset(state, f, now)).collect();
+        let mut waiting = slot.frames.iter().filter(|f| self.last_main.is_none_or(|last| f.capture > last));
+        // The newest that need not wait: who is behind does not catch up frame by frame.
+        let ready = waiting.clone().rev().find(|f| bound.is_zero() || self.aligner.is_ready(f.capture, &insets, now));
+        if let Some(frame) = ready.or_else(|| waiting.next()) {
+            let t = frame.capture;
+            return match self.aligner.wait_until(t, bound, &insets, now) {
+                None => {
+                    self.pending = Some(frame.clone());
+                    Ok(t)
+                }
+                Some(at) => Err(Some(at)),
+            };
+        }
+        // The main feed is silent: a timer takes over once it counts as late.
+        let began = *self.began.get_or_insert(now);
+        let late_at = slot.newest().map_or(began, |f| f.came).saturating_add(health::stale_after(main.period));
+        let due = self.last_made.map_or(late_at, |made| late_at.max(made.saturating_add(main.period)));
+        if due <= now { Ok(now) } else { Err(Some(due)) }
+    }
+
+    /// What each rectangle shows in the program frame of time `t`, which was just found due.
+    pub fn shown(&mut self, state: &State, arrangement: &Arrangement, t: CaptureTime, now: CaptureTime) -> Vec<Shown> {
+        let mut all = Vec::with_capacity(arrangement.feeds.len());
+        for (n, f) in arrangement.feeds.iter().enumerate() {
+            let slot = state.feeds.get(f.feed);
+            let frame = match &self.pending {
+                Some(pending) if n == 0 => Some(pending.clone()),
+                _ => slot.and_then(|s| s.newest_at(t)).cloned(),
+            };
+            let state = slot.map_or(FeedState::Lost, |s| s.state(f.period, now));
+            // A feed whose first picture is younger than this frame has none in it yet.
+            let state = if frame.is_some() || state == FeedState::XrayOff { state } else { FeedState::Lost };
+            let by_arrival = slot.is_some_and(|s| s.by_arrival);
+            let period = slot.map_or(f.period, |s| s.cadence.period(f.period));
+            let captured = frame.as_ref().map(|f| f.capture);
+            let sync = match captured {
+                Some(_) if state == FeedState::Live && by_arrival => Sync::Unknown,
+                Some(captured) if n > 0 => self.compare(f.feed, t, captured, period, state, now),
+                _ => Sync::Unspecified,
+            };
+            self.skews.entry(f.feed).or_default().said = sync;
+            all.push(Shown { frame, state, sync });
+        }
+        all
+    }
+
+    fn compare(
+        &mut self,
+        feed: usize,
+        t: CaptureTime,
+        captured: CaptureTime,
+        period: Duration,
+        state: FeedState,
+        now: CaptureTime,
+    ) -> Sync {
+        let skew = self.skews.entry(feed).or_default();
+        if state != FeedState::Live {
+            (skew.last, skew.word) = (None, SyncWord::default());
+            return Sync::Unspecified;
+        }
+        let excess = excess(t, captured, period);
+        skew.last = Some(t.minus_ns(captured));
+        skew.excess.add(u32::try_from(excess.as_micros()).unwrap_or(u32::MAX));
+        skew.word.handle(excess, now)
+    }
+
+    /// The program frame of time `t` was made at `now`.
+    pub fn handle_made(&mut self, t: CaptureTime, now: Option<CaptureTime>) {
+        if self.pending.take().is_some() {
+            self.last_main = Some(t);
+        }
+        self.last_made = now;
+    }
+
+    /// Of one feed, since the last call.
+    pub fn take_skew(&mut self, feed: usize) -> SkewReport {
+        let Some(skew) = self.skews.get_mut(&feed) else { return SkewReport::default() };
+        let (excess_us_p50, excess_us_p99) = skew.excess.take_percentiles();
+        let skew_us = skew.last.take().map_or(0, |ns| i32::try_from(ns / 1000).unwrap_or(i32::MAX));
+        SkewReport { skew_us, excess_us_p50, excess_us_p99, sync: std::mem::take(&mut skew.said) }
+    }
+}
+
+fn inset(state: &State, f: &ProgramFeed, now: CaptureTime) -> Inset {
+    let none = Inset { feed: f.feed, newest: None, period: f.period, state: FeedState::Lost, usual: Duration::ZERO };
+    let Some(slot) = state.feeds.get(f.feed) else { return none };
+    Inset {
+        newest: slot.newest().map(|f| f.capture),
+        period: slot.cadence.period(f.period),
+        state: slot.state(f.period, now),
+        usual: slot.usual_lateness(),
+        ..none
+    }
+}
+
+#[cfg(test)]
+#[path = "pick_tests.rs"]
+mod tests;

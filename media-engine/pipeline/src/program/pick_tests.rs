@@ -1,0 +1,147 @@
+use super::*;
+use crate::board::{Board, CapturedFrame};
+use crate::figures::Glance;
+use crate::program::layout::{PixelRect, Place};
+use crate::timing::case_clock::Generation;
+use annotation::id::FeedId;
+
+const MS: Duration = Duration::from_millis(1);
+
+fn at(ms: u64) -> CaptureTime {
+    CaptureTime::from_unix(Duration::from_secs(1_790_000_000) + Duration::from_millis(ms))
+}
+
+fn arrangement(layout: &str, periods_ms: &[u32]) -> Arrangement {
+    let feed = |(n, period): (usize, &u32)| ProgramFeed {
+        feed: n,
+        kind: String::new(),
+        place: Place { feed: FeedId::parse(&format!("f{n}")).expect("an id"), picture: PixelRect { x: 0, y: 0, w: 16, h: 16 } },
+        period: MS * *period,
+        native: (16, 16),
+        awaited: true,
+    };
+    Arrangement { rev: 1, layout: layout.into(), feeds: periods_ms.iter().enumerate().map(feed).collect(), aside: Vec::new() }
+}
+
+fn put(board: &Board, feed: usize, captured: u64, came: u64) {
+    let (capture, came) = (at(captured), at(came));
+    let frame = CapturedFrame { capture, came, origin: None, picture: None, single: None, own: None, glance: Glance::default() };
+    board.put(feed, Generation(0), frame);
+}
+
+/// The program frame that is due now, if one is.
+fn turn(picker: &mut Picker, board: &Board, arrangement: &Arrangement, now: CaptureTime) -> Option<(CaptureTime, Vec<Shown>)> {
+    board.read(|state| {
+        let t = picker.due(state, arrangement, now).ok()?;
+        let shown = picker.shown(state, arrangement, t, now);
+        picker.handle_made(t, Some(now));
+        Some((t, shown))
+    })
+}
+
+/// Main feed of 30 a second that comes at once, an inset of 30 a second that takes `delay` ms, for two seconds. Returns each
+/// program frame: when, of which main frame, and how old its inset is beside it.
+fn run(timing: Timing, layout: &str, delay: u64) -> Vec<(u64, i64, i64)> {
+    let (board, arrangement) = (Board::new(2), arrangement(layout, &[33, 33]));
+    let mut picker = Picker::new(timing, None);
+    let mut made = Vec::new();
+    for ms in 0..2000u64 {
+        if ms % 33 == 0 {
+            put(&board, 0, ms, ms);
+        }
+        if ms >= delay && (ms - delay) % 33 == 10 {
+            put(&board, 1, ms - delay, ms);
+        }
+        while let Some((t, shown)) = turn(&mut picker, &board, &arrangement, at(ms)) {
+            let inset = shown[1].frame.as_ref().map_or(-1, |f| t.minus_ns(f.capture) / 1_000_000);
+            made.push((ms, at(ms).minus_ns(t) / 1_000_000, inset));
+        }
+    }
+    made
+}
+
+#[test]
+fn aligned_shows_the_same_instant_and_keeps_the_cadence_however_late_the_inset_is_within_the_bound() {
+    for (layout, delay) in [("field-large", 5), ("field-large", 50), ("wall", 130)] {
+        let made = run(Timing::Aligned, layout, delay);
+        let late = &made[made.len() / 2..];
+        assert!(late.iter().all(|&(_, _, inset)| (0..=33).contains(&inset)), "{layout} {delay}: {late:?}");
+        assert!(late.windows(2).all(|w| w[1].0 - w[0].0 <= 34), "{layout} {delay}: every main frame goes out, {late:?}");
+        assert!(late.iter().all(|&(_, age, _)| age <= delay as i64 + 1), "{layout} {delay}: no later than it must be");
+    }
+}
+
+#[test]
+fn now_goes_out_at_once_with_insets_at_their_own_age() {
+    let made = run(Timing::Now, "field-large", 50);
+    assert!(made.iter().all(|&(_, age, _)| age == 0));
+    assert!(made[10..].iter().any(|&(_, _, inset)| inset > 50));
+}
+
+#[test]
+fn an_inset_later_than_the_bound_is_not_awaited_and_the_skew_is_said() {
+    let made = run(Timing::Aligned, "field-large", 130);
+    let late = &made[made.len() / 2..];
+    assert!(late.iter().all(|&(_, age, inset)| age == 0 && inset > 90), "{late:?}");
+    let (board, arrangement) = (Board::new(2), arrangement("field-large", &[33, 33]));
+    let mut picker = Picker::new(Timing::Aligned, None);
+    for ms in (0..1000u64).step_by(33) {
+        put(&board, 0, ms, ms);
+        if ms >= 198 {
+            put(&board, 1, ms - 198, ms);
+        }
+        let now = at(ms + 90);
+        if let Some((_, shown)) = turn(&mut picker, &board, &arrangement, now) {
+            assert_eq!(shown[0].sync, Sync::Unspecified, "it is compared with itself");
+        }
+    }
+    let report = picker.take_skew(1);
+    assert_eq!(report.sync, Sync::Off);
+    assert!((190_000..200_000).contains(&report.skew_us) && (160_000..170_000).contains(&report.excess_us_p50), "{report:?}");
+    assert_eq!(picker.take_skew(1), SkewReport::default(), "handed over");
+}
+
+#[test]
+fn an_inset_that_dies_holds_the_main_feed_up_by_less_than_a_frame_and_once() {
+    let (board, arrangement) = (Board::new(2), arrangement("field-large", &[33, 66]));
+    let mut picker = Picker::new(Timing::Aligned, None);
+    let mut late = Vec::new();
+    for ms in 0..3000u64 {
+        if ms % 33 == 0 {
+            put(&board, 0, ms, ms);
+        }
+        if ms % 66 == 3 && ms < 1500 {
+            put(&board, 1, ms, ms);
+        }
+        while let Some((t, _)) = turn(&mut picker, &board, &arrangement, at(ms)) {
+            late.push(at(ms).minus_ns(t) / 1_000_000);
+        }
+    }
+    assert_eq!(late.len(), 91, "every main frame");
+    assert!(late.iter().all(|&ms| ms < 33) && late.iter().filter(|&&ms| ms > 5).count() <= 1, "{late:?}");
+}
+
+#[test]
+fn times_of_arrival_are_never_called_aligned() {
+    let (board, arrangement) = (Board::new(2), arrangement("field-large", &[33, 33]));
+    board.change(|s| s.feeds[1].by_arrival = true);
+    let mut picker = Picker::new(Timing::Aligned, None);
+    put(&board, 1, 0, 0);
+    put(&board, 0, 5, 5);
+    let (_, shown) = turn(&mut picker, &board, &arrangement, at(6)).expect("due");
+    assert_eq!(shown[1].sync, Sync::Unknown);
+}
+
+#[test]
+fn a_timer_takes_over_while_the_main_feed_is_silent() {
+    let (board, arrangement) = (Board::new(2), arrangement("field-large", &[33, 33]));
+    let mut picker = Picker::new(Timing::Aligned, None);
+    put(&board, 0, 0, 0);
+    let mut made = Vec::new();
+    for ms in 1..300 {
+        if let Some((t, _)) = turn(&mut picker, &board, &arrangement, at(ms)) {
+            made.push((ms, at(ms).minus_ns(t) / 1_000_000));
+        }
+    }
+    assert_eq!(made, [(1, 1), (251, 0), (285, 0)], "late at 250, then once a period");
+}
