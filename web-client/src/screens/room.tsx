@@ -13,14 +13,13 @@ export function Room({ client }: { client: Client }): JSX.Element {
   return (
     <div class="room" data-testid="room">
       <Header client={client} room={true} />
-      <main><StageHost client={client} remote={false} draws={false} /></main>
+      <main><StageHost client={client} remote={false} draws={false} /><RoomView client={client} /></main>
       <aside>
         <People client={client} empty={t.people_nobody} />
         <InkSigns client={client} />
         <Notices client={client} />
         <span class="fill" />
         <VitalsPanel client={client} rows={2} traces={false} />
-        <RoomView client={client} />
         <Telephone client={client} />
       </aside>
       <footer>

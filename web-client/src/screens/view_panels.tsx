@@ -14,14 +14,16 @@ export function RoomView({ client }: { client: Client }): JSX.Element | null {
   const t = store.texts.value;
   const timing = store.timing.value;
   if (timing === '' && store.layouts.value.length === 0) return null;
-  const button = (id: 'aligned' | 'now', word: string, note: string): JSX.Element => (
-    <button class={`btn ${timing === id ? 'on' : ''}`} type="button" data-testid={`timing-${id}`} aria-pressed={timing === id} aria-description={note} onClick={() => { client.setTiming(id); }}>{word}</button>
-  );
   return (
-    <section class="panel roomview" aria-label={t.view} data-testid="timing" data-timing={timing}>
+    <div class="roomview" role="group" aria-label={t.view}>
       <LayoutSelect client={client} />
-      {timing === '' ? null : <div class="pair" role="group" aria-label={t.timing}>{button('aligned', t.timing_aligned, t.timing_aligned_note)}{button('now', t.timing_now, t.timing_now_note)}</div>}
-    </section>
+      {timing === '' ? null : (
+        <select data-testid="timing" aria-label={t.timing} value={timing} onChange={(e) => { client.setTiming(e.currentTarget.value === 'now' ? 'now' : 'aligned'); e.currentTarget.value = timing; }}>
+          <option value="aligned">{t.timing_aligned}</option>
+          <option value="now">{t.timing_now}</option>
+        </select>
+      )}
+    </div>
   );
 }
 
