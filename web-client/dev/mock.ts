@@ -29,6 +29,7 @@ const msAgo = (ms: number): bigint => serverNow() - (BigInt(Math.round(ms)) << 3
 // ——— picture and frame index ———
 let rtp = 4_294_900_000;
 let stopped = false;
+let paused = false;
 const canvas = document.createElement('canvas');
 canvas.width = 1280;
 canvas.height = 720;
@@ -105,7 +106,7 @@ function pointers() {
 const painter = setInterval(() => {
   if (stopped || !context || state === 'waiting') return;
   rtp = (rtp + 3_003) % 4_294_967_296;
-  draw(context, places, performance.now() / 1000);
+  if (!paused) draw(context, places, performance.now() / 1000);
   inSlot.forEach((feed, slot) => {
     const own = slotCanvas[slot];
     const size = SINGLES[feed];
@@ -225,6 +226,10 @@ const ways: Ways = {
     setTimeout(() => {
       if (state === 'line') { dead = true; stopped = true; lineGone = true; }
       if (state === 'stalled') stopped = true;
+      if (state === 'paused') {
+        paused = true;
+        say({ case: 'assign', value: { $typeName: 'shirube.signal.v1.Assign', slot: 0, feed: 'program', layer: '', why: 'line' } });
+      }
       if (state === 'engine') stopped = true;
       if (state === 'remote') { remoteGone = true; say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } }); }
     }, 2_500);

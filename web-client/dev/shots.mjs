@@ -15,6 +15,7 @@ for (const lang of ['ja', 'en']) {
     shots.push([`mentor-${state}-${lang}`, 'desk', { role: 'mentor', state, lang }], [`room-${state}-${lang}`, 'wall', { role: 'room', state, lang }]);
   }
   shots.push(
+    [`mentor-paused-${lang}`, 'desk', { role: 'mentor', state: 'paused', lang }], [`mentor-paused-phone-${lang}`, 'phone', { role: 'mentor', state: 'paused', lang }], [`room-paused-${lang}`, 'wall', { role: 'room', state: 'paused', lang }],
     [`mentor-wall-${lang}`, 'wall', { role: 'mentor', lang }], [`mentor-tablet-${lang}`, 'tablet', { role: 'mentor', lang }],
     [`mentor-phone-${lang}`, 'phone', { role: 'mentor', lang }], [`mentor-phone-line-${lang}`, 'phone', { role: 'mentor', state: 'line', lang }], [`mentor-half-${lang}`, 'half', { role: 'mentor', lang }], [`room-half-${lang}`, 'half', { role: 'room', lang }],
     [`room-tablet-${lang}`, 'tablet', { role: 'room', lang }], [`room-desk-${lang}`, 'desk', { role: 'room', lang }], [`room-phone-${lang}`, 'phone', { role: 'room', lang }],
@@ -45,7 +46,7 @@ for (const [name, size, query] of shots) {
   page.on('pageerror', (e) => console.log(name, 'page error:', e.message));
   page.on('console', (m) => { if (m.type() === 'error') console.log(name, m.text()); });
   await page.goto(`${base}dev/index.html?${new URLSearchParams(query)}`);
-  const late = query.fallback === '' || ['line', 'stalled', 'engine', 'remote'].includes(query.state ?? '');
+  const late = query.fallback === '' || ['line', 'stalled', 'paused', 'engine', 'remote'].includes(query.state ?? '');
   await page.waitForTimeout(late ? 6_500 : query.state === 'waiting' ? 1_500 : 2_000);
   await page.screenshot({ path: join(here, 'shots', `${name}.png`) });
   await page.close();

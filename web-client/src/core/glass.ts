@@ -14,7 +14,7 @@ export const AGE_WINDOW_MS = 500;
 const FUTURE_TOLERANCE_MS = 20;
 
 /** The one state a picture shows; the graver wins. frozen: held by its own viewer. */
-export type Look = 'live' | 'unsynced' | 'frozen' | 'xoff' | 'looping' | 'stale' | 'lost' | 'stalled' | 'unknown' | 'waiting';
+export type Look = 'live' | 'unsynced' | 'frozen' | 'xoff' | 'looping' | 'stale' | 'lost' | 'stalled' | 'paused' | 'unknown' | 'waiting';
 
 export interface RectReading {
   readonly feed: string;
@@ -111,7 +111,7 @@ export const LATE_MS = 2_000;
 export function lookOf({ flow, sourceGone, state, ageMs, sync }: LookInput): Look {
   if (flow !== 'flowing' && sourceGone) return 'lost';
   if (flow === 'waiting') return 'waiting';
-  if (flow === 'stalled') return 'stalled';
+  if (flow === 'stalled' || flow === 'paused') return flow;
   switch (state) {
     case FeedState.LOST: return 'lost';
     case FeedState.STALE: return 'stale';
@@ -126,7 +126,7 @@ export function lookOf({ flow, sourceGone, state, ageMs, sync }: LookInput): Loo
 
 /** Ink hides itself when its feed is late or its place is not known; on a frozen last frame it stays, as part of it. */
 export function inkShows(look: Look): boolean {
-  return look === 'live' || look === 'unsynced' || look === 'frozen' || look === 'xoff' || look === 'looping' || look === 'lost' || look === 'stalled' || look === 'unknown';
+  return look === 'live' || look === 'unsynced' || look === 'frozen' || look === 'xoff' || look === 'looping' || look === 'lost' || look === 'stalled' || look === 'paused' || look === 'unknown';
 }
 
 function unreachable(value: never): Look {

@@ -11,8 +11,8 @@ export const SOURCE_GONE_MS = 150;
 /** Before the first frame a viewer waits; after this long it says that no picture comes. */
 export const FIRST_FRAME_MS = 4_000;
 
-/** waiting: no frame yet · flowing · stalled: there was a frame, or there should have been one by now. */
-export type Flow = 'waiting' | 'flowing' | 'stalled';
+/** waiting: no frame yet · flowing · stalled: there was a frame, or there should have been one by now · paused: stalled, and the server says that the line carries no picture now. */
+export type Flow = 'waiting' | 'flowing' | 'stalled' | 'paused';
 
 export class StallWatch {
   private lastFrame: PerfMs | null = null;

@@ -36,6 +36,19 @@ describe('a slot', () => {
     expect(view.handleAssign('c', ms(160))).toBe(true);
     expect(view.log.last).toBeNull();
   });
+  it('is paused, not stalled, while the server says that the line carries no picture', () => {
+    const views = new Views(ms(0));
+    const view = views.slots[0] as View;
+    view.handleFrame(3, ms(100), undefined, ms(100));
+    view.handleFrame(6, ms(133), undefined, ms(133));
+    views.handleGiven(0, true, true);
+    expect(view.flow(ms(200), false)).toBe('flowing');
+    expect(view.flow(ms(900), false)).toBe('paused');
+    views.handleGiven(0, true, false);
+    expect(view.flow(ms(900), false)).toBe('stalled');
+    view.handleFrame(9, ms(950), undefined, ms(950));
+    expect(view.flow(ms(960), false)).toBe('flowing');
+  });
   it('shows what comes, of unknown age, when no index comes at all', () => {
     const view = new View(1, ms(0));
     view.handleAssign('b', ms(0));
@@ -46,11 +59,50 @@ describe('a slot', () => {
 describe('the slots of a page', () => {
   it('are asked for once, again after a new connection, and let go when no longer wanted', () => {
     const views = new Views(ms(0));
-    expect(views.pollSelects('mentor', ['a', 'b'], 'a')).toEqual([{ slot: 1, feed: 'a' }]);
-    expect(views.pollSelects('mentor', ['a', 'b'], 'a')).toEqual([]);
+    expect(views.pollSelects('mentor', ['a', 'b'], 'a', ms(0))).toEqual([{ slot: 1, feed: 'a', width: 0 }]);
+    expect(views.pollSelects('mentor', ['a', 'b'], 'a', ms(1))).toEqual([]);
     views.handleConnection();
-    expect(views.pollSelects('mentor', ['a', 'b'], 'a')).toEqual([{ slot: 1, feed: 'a' }]);
-    expect(views.pollSelects('mentor', ['a', 'b'], 'program')).toEqual([{ slot: 1, feed: '' }]);
+    expect(views.pollSelects('mentor', ['a', 'b'], 'a', ms(2))).toEqual([{ slot: 1, feed: 'a', width: 0 }]);
+    expect(views.pollSelects('mentor', ['a', 'b'], 'program', ms(3))).toEqual([{ slot: 1, feed: '', width: 0 }]);
+  });
+  it('tell how wide they are drawn, when it has stood a while, and not more often than every two seconds', () => {
+    const views = new Views(ms(0));
+    const poll = (t: number) => views.pollSelects('room', ['a'], 'program', ms(t));
+    expect(poll(0)).toEqual([]);
+    views.handleDrawn(0, 1_230, ms(100));
+    expect(poll(400)).toEqual([]);
+    views.handleDrawn(0, 1_240, ms(500)); // the same step
+    expect(poll(600)).toEqual([{ slot: 0, feed: 'program', width: 1_280 }]);
+    // A window that is dragged: one question, for where it stops.
+    const said: number[] = [];
+    for (let t = 700; t < 4_000; t += 50) {
+      views.handleDrawn(0, t < 2_000 ? 1_200 - (t - 700) / 2 : 550, ms(t));
+      said.push(...poll(t).map((w) => w.width));
+    }
+    expect(said).toEqual([576]);
+    views.handleDrawn(0, 0, ms(5_000));
+    expect(poll(9_000)).toEqual([]);
+    views.handleConnection();
+    expect(poll(9_100)).toEqual([{ slot: 0, feed: 'program', width: 576 }]);
+  });
+  it('do not ask for one picture at the width of the one before it', () => {
+    const views = new Views(ms(0));
+    const poll = (large: string, t: number) => views.pollSelects('mentor', ['a', 'b'], large, ms(t)).filter((w) => w.slot === 1);
+    expect(poll('a', 0)).toEqual([{ slot: 1, feed: 'a', width: 0 }]);
+    views.handleDrawn(1, 300, ms(1_000));
+    expect(poll('a', 3_000)).toEqual([{ slot: 1, feed: 'a', width: 320 }]);
+    expect(poll('b', 4_000)).toEqual([{ slot: 1, feed: 'b', width: 0 }]);
+    expect(poll('b', 9_000)).toEqual([]);
+  });
+  it('are asked for at their best at once when they are put large', () => {
+    const views = new Views(ms(0));
+    const poll = (t: number) => views.pollSelects('mentor', ['a'], 'program', ms(t)).filter((w) => w.slot === 0);
+    views.handleDrawn(0, 200, ms(0));
+    expect(poll(1_000)).toEqual([{ slot: 0, feed: 'program', width: 256 }]);
+    views.handleLarge('program');
+    expect(poll(1_050)).toEqual([{ slot: 0, feed: 'program', width: 0 }]);
+    views.handleDrawn(0, 1_000, ms(1_100));
+    expect(poll(3_200)).toEqual([{ slot: 0, feed: 'program', width: 1_024 }]);
   });
   it('keep indices only of feeds that stand in one, and slot 0 for the program', () => {
     const views = new Views(ms(0));

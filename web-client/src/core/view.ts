@@ -10,6 +10,10 @@ import type { PerfMs } from './units';
 export const PROGRAM = 'program';
 /** After a slot changed, frames of the feed before may still come; they are not shown under the new name for this long. */
 const SETTLE_MS = 1_000;
+/** A width is told in steps of this many device pixels: a scroll bar is no news. */
+export const WIDTH_STEP = 64;
+/** A changed width is told when it has stood for so long, and at most once in so long for each slot: a window that is dragged asks for one layer, not for ten. */
+const WIDTH_STEADY_MS = 500, WIDTH_EVERY_MS = 2_000;
 
 /**
  * The feeds that stand in the slots, slot 0 first; '' = nothing. `singles`: ids of single feeds, in the server's order;
@@ -23,6 +27,11 @@ export function slotsWanted(screen: Screen, singles: readonly string[], large: s
   } else if (screen === 'mentor' && singles.includes(large)) out[1] = large;
   return out;
 }
+
+/** What a slot asks for. `width`: device pixels that it is drawn wide, 0 = not known. */
+export interface Wanted { readonly slot: number; readonly feed: string; readonly width: number }
+
+interface Told { feed: string; width: number; at: PerfMs }
 
 /** One slot: its feed, the frames it showed, and whether they still come. */
 export class View {
@@ -59,7 +68,13 @@ export class View {
     return true;
   }
 
-  flow(now: PerfMs, sourceGone: boolean): Flow { return this.stall.flow(now, sourceGone); }
+  /** The server sends nothing in this slot because the line carries nothing; it begins again by itself. */
+  paused = false;
+
+  flow(now: PerfMs, sourceGone: boolean): Flow {
+    const flow = this.stall.flow(now, sourceGone);
+    return this.paused && flow !== 'flowing' ? 'paused' : flow;
+  }
   get everFlowed(): boolean { return this.stall.everFlowed; }
 }
 
@@ -68,7 +83,10 @@ export class Views {
   readonly slots: readonly View[];
   /** Frame indices by the feed they describe. Only of feeds that stand in a slot, or stood in one. */
   private readonly rings = new Map<string, FrameRing>();
-  private asked: string[] = [];
+  private told: Told[] = [];
+  private atOnce: number | null = null;
+  /** How wide each slot is drawn, in steps, and since when. */
+  private readonly drawn = new Map<number, { width: number; since: PerfMs }>();
   /** Slots that get less than they asked for because of the line; true: nothing at all. */
   private readonly narrow = new Map<number, boolean>();
 
@@ -81,7 +99,13 @@ export class Views {
   ring(feed: string): FrameRing | undefined { return this.rings.get(feed); }
 
   /** A new connection: everything is to be asked for again. */
-  handleConnection(): void { this.asked = []; }
+  handleConnection(): void { this.told = []; }
+
+  /** `width`: device pixels that a slot is drawn wide now; 0, where nothing draws it, leaves what is known. */
+  handleDrawn(slot: number, width: number, now: PerfMs): void {
+    const steps = Math.ceil(width / WIDTH_STEP) * WIDTH_STEP;
+    if (steps > 0 && this.drawn.get(slot)?.width !== steps) this.drawn.set(slot, { width: steps, since: now });
+  }
 
   handleFeeds(feeds: readonly string[]): void {
     for (const feed of this.rings.keys()) if (feed !== PROGRAM && !feeds.includes(feed)) this.rings.delete(feed);
@@ -97,6 +121,8 @@ export class Views {
 
   /** Whether a slot gets less than it asked for because of the line, or nothing. Returns what holds of any of them. */
   handleGiven(slot: number, narrow: boolean, paused: boolean): { paused: boolean; small: boolean } {
+    const view = this.slots[slot];
+    if (view) view.paused = narrow && paused;
     if (narrow) this.narrow.set(slot, paused);
     else this.narrow.delete(slot);
     const all = [...this.narrow.values()];
@@ -105,14 +131,29 @@ export class Views {
 
   handleIndex(frame: FrameIndex): void { this.rings.get(frame.program)?.handleFrame(frame); }
 
-  /** What must be asked for now: it differs from what was asked for. */
-  pollSelects(screen: Screen, singles: readonly string[], large: string): { slot: number; feed: string }[] {
-    const out: { slot: number; feed: string }[] = [];
+  /** What is put large is asked for at its best at once, not when its new width has stood. */
+  handleLarge(feed: string): void {
+    const slot = this.of(feed)?.slot;
+    if (slot === undefined) return;
+    this.drawn.delete(slot);
+    this.atOnce = slot;
+  }
+
+  /** What must be asked for now: it differs from what was asked for. A feed is asked for at once, a width when it stands. */
+  pollSelects(screen: Screen, singles: readonly string[], large: string, now: PerfMs): Wanted[] {
+    const out: Wanted[] = [];
     slotsWanted(screen, singles, large).forEach((feed, slot) => {
-      if (slot === 0 || (this.asked[slot] ?? '') === feed) return;
-      this.asked[slot] = feed;
-      out.push({ slot, feed });
+      const told = this.told[slot] ?? { feed: slot === 0 ? PROGRAM : '', width: 0, at: -Infinity as PerfMs };
+      const drawn = this.drawn.get(slot);
+      // What was drawn here is another picture's width.
+      if (feed !== told.feed) this.drawn.delete(slot);
+      const due = drawn !== undefined && now - drawn.since >= WIDTH_STEADY_MS && now - told.at >= WIDTH_EVERY_MS;
+      const width = feed !== told.feed || slot === this.atOnce ? 0 : due ? drawn.width : told.width;
+      if (feed === told.feed && width === told.width) return;
+      this.told[slot] = { feed, width, at: now };
+      out.push({ slot, feed, width });
     });
+    this.atOnce = null;
     return out;
   }
 }

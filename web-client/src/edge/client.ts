@@ -38,6 +38,8 @@ const TICK_MS = 50;
 const SOCKET_SILENT_MS = 4_000, SOCKET_FRESH_MS = 300;
 const SOCKET_PING_MS = 1_500;
 const REPORT_MS = 1_000;
+/** How often it is looked how wide the pictures are drawn. */
+const WIDTHS_MS = 250;
 /** The ink channel is missed after this long. */
 const INK_PATH_MS = 2_000;
 /** Offers without a picture before the network is suspected. */
@@ -66,6 +68,8 @@ export interface StillOf { readonly still: string | null; readonly feed: string;
 export interface StageEvents {
   /** The slot whose picture it shows. */
   slot(): number;
+  /** How wide its picture is drawn now, in device pixels. */
+  pixels(): number;
   video(track: MediaStreamTrack): void;
   tick(now: PerfMs): void;
   /** Ink changed: repaint with the next animation frame. */
@@ -96,6 +100,7 @@ export class Client {
   private connectAt: PerfMs | null = null;
   private nextSocketPing = -Infinity;
   private nextReport = -Infinity;
+  private nextWidths = -Infinity;
   private path: MediaPath | null = null;
   private offerId = 0;
   private offers = 0;
@@ -187,7 +192,10 @@ export class Client {
 
   /** Puts the program or a single feed large. */
   show(feed: string): void {
-    if (feed !== this.store.large.value) this.inking.unfreeze();
+    if (feed !== this.store.large.value) {
+      this.inking.unfreeze();
+      this.views.handleLarge(feed);
+    }
     this.store.large.value = feed === PROGRAM || this.store.singles.value.includes(feed) ? feed : PROGRAM;
     this.syncSlots();
   }
@@ -213,8 +221,19 @@ export class Client {
       this.store.inkUnsent.value = this.socketOpen ? 0 : this.ink.unacknowledged;
       this.tickInkPath(now);
       this.tickReport(now);
+      this.tickWidths(now);
     }
     for (const stage of this.stages) stage.tick(now);
+  }
+
+  /** How wide each slot is drawn by whoever draws it widest: no line carries more than is seen. */
+  private tickWidths(now: PerfMs): void {
+    if (now < this.nextWidths) return;
+    this.nextWidths = now + WIDTHS_MS;
+    const widest = new Map<number, number>();
+    for (const stage of this.stages) widest.set(stage.slot(), Math.max(widest.get(stage.slot()) ?? 0, stage.pixels()));
+    for (const [slot, width] of widest) this.views.handleDrawn(slot, width, now);
+    this.syncSlots();
   }
 
   /** The program's layout for everybody; what it is then, the server says. */
@@ -397,9 +416,9 @@ export class Client {
   /** Asks for what differs from what was asked for. */
   private syncSlots(): void {
     const screen = this.store.screen.value;
-    if (!this.welcomed || screen === null || screen === 'room' || screen === 'vendor') return;
-    for (const { slot, feed } of this.views.pollSelects(screen, this.store.singles.value, this.store.large.value)) {
-      this.send({ case: 'select', value: create(SelectSchema, { slot, feed, layer: feed ? 'high' : '' }) });
+    if (!this.welcomed || screen === null || screen === 'vendor') return;
+    for (const { slot, feed, width } of this.views.pollSelects(screen, this.store.singles.value, this.store.large.value, perfNow())) {
+      this.send({ case: 'select', value: create(SelectSchema, { slot, feed, layer: feed ? 'high' : '', width }) });
     }
   }
 

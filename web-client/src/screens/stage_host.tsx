@@ -147,7 +147,7 @@ function standStage(host: HTMLElement, client: Client, stage: Stage, feed: strin
     if (counts()) client.handleFrameShown(frame, slot());
     stage.frameShown(perfNow());
   });
-  const detach = client.attach({ slot, video: play(stage.video), tick: (now) => stage.tick(now), ink: paintSoon, inkNow: () => stage.paint(perfNow()) });
+  const detach = client.attach({ slot, pixels: () => stage.pixels, video: play(stage.video), tick: (now) => stage.tick(now), ink: paintSoon, inkNow: () => stage.paint(perfNow()) });
   return () => {
     fit.disconnect();
     stopFrames();
@@ -162,7 +162,7 @@ function standCut(host: HTMLElement, client: Client, feed: string): () => void {
   host.append(tile.root);
   const nothing = (): void => undefined;
   const stopFrames = feed === PROGRAM ? watchFrames(tile.video, (frame) => { if (client.store.large.value !== PROGRAM) client.handleFrameShown(frame, 0); }) : nothing;
-  const detach = client.attach({ slot: () => 0, video: play(tile.video), tick: (now) => tile.tick(now), ink: nothing, inkNow: nothing });
+  const detach = client.attach({ slot: () => 0, pixels: () => tile.pixels, video: play(tile.video), tick: (now) => tile.tick(now), ink: nothing, inkNow: nothing });
   return () => {
     stopFrames();
     detach();

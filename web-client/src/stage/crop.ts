@@ -47,10 +47,13 @@ export class CropTile {
     const className = `feed tile is-${look}`;
     if (this.root.className !== className) {
       this.root.className = className;
-      this.pattern.className = look === 'lost' || look === 'stalled' ? `layer wholepat is-${look}` : 'layer wholepat';
+      this.pattern.className = look === 'lost' || look === 'stalled' || look === 'paused' ? `layer wholepat is-${look}` : 'layer wholepat';
     }
     if (reading) this.lay(feed === PROGRAM ? { x: 0, y: 0, w: reading.frame.width, h: reading.frame.height } : one?.rect ?? null, reading.frame);
   }
+
+  /** How wide the whole program would be drawn at this size of its part, in device pixels. */
+  get pixels(): number { return this.cut.hidden ? 0 : Math.round(this.video.offsetWidth * (globalThis.devicePixelRatio || 1)); }
 
   private lay(r: { x: number; y: number; w: number; h: number } | null, frame: { width: number; height: number }): void {
     const shape = r === null ? 'none' : `${r.x} ${r.y} ${r.w} ${r.h} ${frame.width} ${frame.height}`;

@@ -26,6 +26,7 @@ export const LOOKS: Record<Look, LookWords> = {
   stale: { icon: 'hourglass-medium-bold', word: 'look_stale', tag: 'tag fill c-amber', plate: null, age: 'live', live: 'polite' },
   lost: { icon: 'plugs-bold', word: 'look_lost', tag: 'tag fill c-orchid', plate: { word: 'look_lost_plate', next: 'look_lost_next' }, age: 'counting', live: 'assertive' },
   stalled: { icon: 'wifi-slash-bold', word: 'look_stalled', tag: 'tag fill c-orchid', plate: { word: 'look_stalled_plate', next: 'look_stalled_next' }, age: 'counting', live: 'assertive' },
+  paused: { icon: 'pause-bold', word: 'look_paused', tag: 'tag fill c-orchid', plate: { word: 'look_paused_plate', next: 'look_paused_next' }, age: 'counting', live: 'assertive' },
   unknown: { icon: 'circle-dashed-bold', word: 'look_unknown', tag: 'tag c-low', plate: null, age: 'live', live: 'polite' },
   waiting: { icon: 'circle-dashed-bold', word: 'look_waiting', tag: 'tag c-low', plate: { word: 'look_waiting_plate', next: 'look_waiting_next' }, age: 'live', live: 'polite' },
 };

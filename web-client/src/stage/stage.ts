@@ -156,6 +156,9 @@ export class Stage {
     this.paint(now);
   }
 
+  /** How wide the picture is drawn, in device pixels; a filmstrip that is folded away draws nothing. */
+  get pixels(): number { return Math.round(this.px.w * (globalThis.devicePixelRatio || 1)); }
+
   get isHeld(): boolean { return this.held !== null; }
 
   /** The frame that was before the eyes at `time`; null while none was, or nothing is known of any. */
@@ -195,7 +198,7 @@ export class Stage {
     this.strip.update({ name: mainName, look, ageMs: main?.ageMs ?? null, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages);
     const dead = flow !== 'flowing' && !this.held;
     this.frameLook(dead || filling !== null ? look : main === null ? 'unknown' : 'live');
-    this.freeze(flow === 'stalled' && !this.held);
+    this.freeze((flow === 'stalled' || flow === 'paused') && !this.held);
     this.wholePlate(dead ? look : null, sourceGone, texts);
 
     this.looks.clear();
