@@ -18,6 +18,8 @@ const STOP_WITHIN: Duration = Duration::from_secs(8);
 pub struct House {
     pub root: PathBuf,
     pub target: PathBuf,
+    /// Where this program lies: what it starts was built as it was.
+    programs: PathBuf,
 }
 
 impl House {
@@ -25,13 +27,13 @@ impl House {
     pub fn find() -> Result<Self> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no folder above benches")?;
         let exe = std::env::current_exe()?;
-        let target =
-            exe.parent().and_then(Path::parent).context("this program lies in no target folder; start it with cargo run")?;
-        Ok(House { root: root.to_owned(), target: target.to_owned() })
+        let programs = exe.parent().context("this program lies in no folder")?;
+        let target = programs.parent().context("this program lies in no target folder; start it with cargo run")?;
+        Ok(House { root: root.to_owned(), target: target.to_owned(), programs: programs.to_owned() })
     }
 
     pub fn program(&self, name: &str) -> PathBuf {
-        self.target.join("release").join(name)
+        self.programs.join(name)
     }
 
     /// Sample recordings, where they lie beside the project.
@@ -40,8 +42,13 @@ impl House {
         folder.is_dir().then_some(folder)
     }
 
-    /// Builds server, engine, baseline and pages in release, as far as they are not.
+    /// Builds server, engine, baseline and pages in release, as far as they are not. A program that was not built in release
+    /// itself takes what is there: its figures prove nothing.
     pub fn build(&self) -> Result<()> {
+        if cfg!(debug_assertions) {
+            eprintln!("not built in release: takes what is built, and proves nothing");
+            return Ok(());
+        }
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let programs = [
             "-p",
