@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { chromium } from "playwright-core";
 
-/** `toneHz`: what its microphone hears, in bursts. `language`: of the browser. */
-export async function openBrowser({ toneHz, language = "en-GB", viewport = { width: 1440, height: 900 } }) {
+/** `toneHz`: what its microphone hears, in bursts. `language`: of the browser. `args`: further flags of it. */
+export async function openBrowser({ toneHz, language = "en-GB", viewport = { width: 1440, height: 900 }, args = [] }) {
   const wav = path.join(mkdtempSync(path.join(tmpdir(), "shirube-tone-")), "tone.wav");
   writeFileSync(wav, tone(toneHz));
   const browser = await chromium.launch({
@@ -14,6 +14,7 @@ export async function openBrowser({ toneHz, language = "en-GB", viewport = { wid
       "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
       "--disable-component-update", "--disable-sync", "--ignore-certificate-errors",
       "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", `--use-file-for-fake-audio-capture=${wav}`,
+      ...args,
     ],
   });
   const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: language, viewport });

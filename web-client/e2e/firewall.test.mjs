@@ -1,0 +1,103 @@
+// Networks that let no UDP out: the picture, the voice and the ink come by TCP on the media port, or through a relay (coturn,
+// real, with the settings that we ship) by UDP, TCP or TLS.
+import assert from "node:assert/strict";
+import { after, before, test } from "node:test";
+
+import { heardHz, openBrowser, until } from "./lib/browser.mjs";
+import { startProduct } from "./lib/product.mjs";
+import { startTurn } from "./lib/turn.mjs";
+
+const ROOM_HZ = 600;
+const VIDEO = "[data-testid=program-video]";
+
+let turn, product, open, blocked, room;
+
+before(async () => {
+  turn = await startTurn();
+  const urls = Object.values(turn.urls).flatMap((url) => ["--turn", url]);
+  product = await startProduct([...urls, "--turn-secret", turn.secretFile]);
+  open = await openBrowser({ toneHz: ROOM_HZ });
+  // As an administrator's policy does it: this browser has no UDP at all.
+  blocked = await openBrowser({ toneHz: 1000, args: ["--webrtc-ip-handling-policy=disable_non_proxied_udp", "--force-webrtc-ip-handling-policy=disable_non_proxied_udp"] });
+  room = await open.context.newPage();
+  await room.goto(product.links.room);
+});
+
+after(async () => {
+  await open?.close();
+  await blocked?.close();
+  if (product) assert.equal(await product.stop(), 0, product.log());
+  await turn?.stop();
+});
+
+/** The media path of a page, kept where it can be asked. `relay`: the only way that it may take. */
+function watch(relay) {
+  const Native = RTCPeerConnection;
+  globalThis.RTCPeerConnection = class extends Native {
+    constructor(config) {
+      super(relay ? { ...config, iceTransportPolicy: "relay", iceServers: config.iceServers.map((s) => ({ ...s, urls: s.urls.filter((url) => url === relay) })) } : config);
+      globalThis.path = this;
+    }
+  };
+}
+
+/** The two ends of the pair of candidates in use. */
+const pair = (page) => page.evaluate(async () => {
+  const stats = await globalThis.path?.getStats();
+  const used = [...(stats?.values() ?? [])].find((s) => s.type === "candidate-pair" && s.nominated && s.state === "succeeded");
+  if (!used) return null;
+  const [local, remote] = [stats.get(used.localCandidateId), stats.get(used.remoteCandidateId)];
+  return { type: local.candidateType, protocol: local.protocol, relay: local.relayProtocol ?? null, remote: remote.protocol };
+});
+
+async function isWhole(page) {
+  await page.waitForFunction((s) => document.querySelector(s)?.videoWidth === 1280, VIDEO, { timeout: 30_000 });
+  await until(() => page.locator("[data-testid=stage]").getAttribute("data-look").then((look) => look === "live"), "a live picture", 30_000);
+}
+
+test("without UDP picture and voice come by TCP on the media port", { timeout: 90_000 }, async () => {
+  const page = await blocked.context.newPage();
+  await page.addInitScript(watch, null);
+  await page.goto(product.links.mentor);
+  await isWhole(page);
+  const used = await pair(page);
+  assert.deepEqual([used.protocol, used.remote, used.relay], ["tcp", "tcp", null], JSON.stringify(used));
+  await isWhole(room);
+  await room.locator("[data-testid=voice]").click();
+  await until(async () => Math.abs((await heardHz(page)) - ROOM_HZ) < 30, "the room's tone at the mentor", 30_000);
+  await page.close();
+});
+
+for (const [name, relay] of [["UDP", "udp"], ["TCP", "tcp"], ["TLS", "tls"]]) {
+  test(`through the relay by ${name}`, { timeout: 60_000 }, async () => {
+    const page = await open.context.newPage();
+    await page.addInitScript(watch, turn.urls[relay]);
+    await page.goto(product.links.mentor);
+    await isWhole(page);
+    const used = await pair(page);
+    assert.deepEqual([used.type, used.relay], ["relay", relay], JSON.stringify(used));
+    await page.close();
+  });
+}
+
+test("the relay takes no user name that has expired, and no wrong password", { timeout: 40_000 }, async () => {
+  const page = await open.context.newPage();
+  await page.goto(`${product.base_url}/healthz`);
+  const gather = (server) => page.evaluate(async (server) => {
+    const pc = new RTCPeerConnection({ iceServers: [server], iceTransportPolicy: "relay" });
+    const found = [];
+    const faults = [];
+    pc.onicecandidate = (e) => { if (e.candidate) found.push(e.candidate.candidate); };
+    pc.onicecandidateerror = (e) => faults.push(e.errorCode);
+    pc.createDataChannel("x");
+    await pc.setLocalDescription();
+    for (const end = performance.now() + 5_000; performance.now() < end && found.length + faults.length === 0; ) await new Promise((r) => setTimeout(r, 50));
+    pc.close();
+    return { found: found.length, faults };
+  }, server);
+  const urls = [turn.urls.tcp];
+  assert.ok((await gather({ urls, ...turn.credentials(60) })).found > 0, "one that is sound is taken");
+  assert.deepEqual(await gather({ urls, ...turn.credentials(-60) }), { found: 0, faults: [401] });
+  assert.deepEqual(await gather({ urls, ...turn.credentials(60), credential: "no such" }), { found: 0, faults: [401] });
+  await page.close();
+});
