@@ -56,6 +56,8 @@ struct Page {
     author: Author,
     microphone: bool,
     media: bool,
+    /// Its media path is up and nothing comes over it.
+    silent: bool,
     speaking: bool,
     /// The socket is there. A page may be away for a moment while its media goes on.
     connected: bool,
@@ -164,7 +166,7 @@ impl Case {
         if full || of_this_link >= PAGES_PER_LINK {
             return Err(JoinFault::Full);
         }
-        let entered = Page { claims, author, microphone: false, media: false, speaking: false, connected: true };
+        let entered = Page { claims, author, microphone: false, media: false, silent: false, speaking: false, connected: true };
         self.pages.insert(page, entered);
         Ok(author)
     }
@@ -248,7 +250,15 @@ impl Case {
     pub fn handle_media(&mut self, page: Epoch, up: bool) {
         if let Some(page) = self.pages.get_mut(&page) {
             page.media = up;
+            page.silent = false;
             page.speaking &= up;
+        }
+    }
+
+    pub fn handle_silent(&mut self, page: Epoch, silent: bool) {
+        if let Some(page) = self.pages.get_mut(&page) {
+            page.silent = silent && page.media;
+            page.speaking &= !page.silent;
         }
     }
 
@@ -369,6 +379,7 @@ impl Case {
                 institution_en: profile.institution_en.clone(),
                 present,
                 media: own().any(|(_, p)| p.media),
+                silent: own().any(|(_, p)| p.silent) && !own().any(|(_, p)| p.media && !p.silent),
                 microphone: own().any(|(_, p)| p.microphone),
                 speaking: own().any(|(_, p)| p.speaking),
                 lead: self.lead == Some(profile.author),

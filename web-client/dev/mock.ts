@@ -283,6 +283,7 @@ const ways: Ways = {
       },
       speak: () => Promise.resolve(),
       rttMs: () => Promise.resolve(20),
+      restartIce: () => undefined,
       close: () => undefined,
     };
   },

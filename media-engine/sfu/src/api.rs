@@ -99,12 +99,14 @@ pub struct Wish {
     pub fixed: bool,
     /// How wide the picture is drawn, in pixels of the screen: no layer is sent that is larger than needed. 0: not told.
     pub width: u32,
+    /// For one who only watches: steady rather than soonest.
+    pub smooth: bool,
 }
 
 impl Wish {
     /// The best there is of a feed, as the line allows.
     pub fn of(feed: FeedId) -> Self {
-        Wish { feed, layer: LayerId::High, fixed: false, width: 0 }
+        Wish { feed, layer: LayerId::High, fixed: false, width: 0, smooth: false }
     }
 }
 
@@ -310,6 +312,11 @@ pub enum SfuEvent {
     /// notice; a keyframe has been asked for.
     Returned {
         peer: PeerId,
+    },
+    /// A page that is sent pictures has not been heard for half a second, or is heard again.
+    Silent {
+        peer: PeerId,
+        silent: bool,
     },
     /// Ask the encoder for a keyframe. Already coalesced: at most one per layer per 500 ms.
     KeyframeWanted {

@@ -15,6 +15,7 @@ use crate::engine::publish::Publication;
 use crate::route::gop::LayerPacket;
 use crate::route::keyframe::Patience;
 use crate::route::layer::{Chooser, Line};
+use crate::route::playout::Playout;
 use crate::route::rewrite::SeqRewrite;
 use crate::voice::levels::Level;
 use crate::voice::slots::VoiceSlots;
@@ -30,6 +31,8 @@ const CTL_BYTES_MAX: usize = 2 * 1024 * 1024;
 const CUT_AFTER: Duration = Duration::from_millis(700);
 /// Reports come every 50 to 100 ms; without any for so long the line's figures are not looked at.
 const SILENT_AFTER: Duration = Duration::from_millis(250);
+/// And after this long the others are told: looked at five times a second, it is on their screens within 1 s.
+const SILENT_TOLD_AFTER: Duration = Duration::from_millis(500);
 /// After a cut, until its losses are out of the reports.
 const BACK_FOR: Duration = Duration::from_millis(1_500);
 
@@ -122,11 +125,14 @@ pub(crate) struct Peer {
     unanswered: Option<Instant>,
     /// When it was heard again after a cut.
     returned: Option<Instant>,
+    /// The server was told that it is silent.
+    silent_told: bool,
     /// What its line was last estimated to carry while it was heard.
     pub(crate) carried_bps: Option<u64>,
     pub(crate) video: Vec<VideoSlot>,
     pub(crate) chooser: Chooser,
     pub(crate) line: Line,
+    pub(crate) playout: Playout,
     pub(crate) voice: VoiceSlots,
     pub(crate) level: Level,
     pub(crate) publication: Option<Publication>,
@@ -164,10 +170,12 @@ impl Peer {
             heard: now,
             unanswered: None,
             returned: None,
+            silent_told: false,
             carried_bps: None,
             video: (0..videos).map(|_| VideoSlot::default()).collect(),
             chooser: Chooser::default(),
             line: Line::default(),
+            playout: Playout::default(),
             voice: VoiceSlots::new(voices),
             level: Level::default(),
             publication: None,
@@ -205,6 +213,19 @@ impl Peer {
             self.returned = Some(now);
         }
         returned
+    }
+
+    /// True once for each silence of a page that is sent pictures: somebody is to be told.
+    pub(crate) fn poll_silent(&mut self, now: Instant) -> bool {
+        let since = self.unanswered.filter(|_| self.kind == PeerKind::Client && !self.silent_told);
+        let told = since.is_some_and(|since| now.saturating_duration_since(since) >= SILENT_TOLD_AFTER);
+        self.silent_told |= told;
+        told
+    }
+
+    /// True once when it is heard again after that.
+    pub(crate) fn poll_heard(&mut self) -> bool {
+        std::mem::take(&mut self.silent_told)
     }
 
     /// A line that is cut, or was until just now, says nothing of what it carries: all that was lost in the cut reads as if it

@@ -48,6 +48,7 @@ impl Directory {
             | SfuEvent::Voice { case, .. } => self.case(case),
             SfuEvent::Connected { peer }
             | SfuEvent::Returned { peer }
+            | SfuEvent::Silent { peer, .. }
             | SfuEvent::ChannelOpen { peer, .. }
             | SfuEvent::Data { peer, .. }
             | SfuEvent::VoiceSlot { peer, .. }

@@ -282,6 +282,32 @@ describe('the media path', () => {
     media.handleForgotten(ms(13_000), true);
     expect(media.pollRestart(ms(13_000), true)).toBe(true);
   });
+  it('is looked for anew once in a silence, while the server is heard, and is then given time before it is made anew', () => {
+    const media = new MediaWatch();
+    media.handleStart(ms(0));
+    media.handleAlive(ms(6_000));
+    expect(media.pollSeek(ms(6_000), true)).toBe(false);
+    expect(media.pollSeek(ms(6_649), true)).toBe(false);
+    expect(media.pollSeek(ms(6_650), true)).toBe(true);
+    expect(media.pollSeek(ms(6_700), true)).toBe(false);
+    expect(media.pollRestart(ms(7_600), true)).toBe(false);
+    expect(media.pollRestart(ms(7_650), true)).toBe(true);
+    // Found: the next silence is another one.
+    media.handleAlive(ms(7_000));
+    expect(media.pollRestart(ms(7_700), true)).toBe(false);
+    expect(media.pollSeek(ms(7_700), true)).toBe(true);
+  });
+  it('is not looked for at once when the whole line was cut, and never while there is none', () => {
+    const media = new MediaWatch();
+    expect(media.pollSeek(ms(0), true)).toBe(false);
+    media.handleStart(ms(0));
+    expect(media.pollSeek(ms(4_000), true)).toBe(false);
+    media.handleAlive(ms(6_000));
+    for (let t = 6_050; t < 8_000; t += 50) expect(media.pollSeek(ms(t), false)).toBe(false);
+    expect(media.pollSeek(ms(8_000), true)).toBe(false);
+    expect(media.pollSeek(ms(8_250), true)).toBe(false);
+    expect(media.pollSeek(ms(8_300), true)).toBe(true);
+  });
   it('is made anew soon after it ended', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));

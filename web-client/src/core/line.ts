@@ -58,6 +58,12 @@ export const OFFER_MS = 5_000;
 export const MEDIA_SILENT_MS = 1_500;
 /** Silence of the path after which it is probed, and how often. */
 export const MEDIA_PROBE_MS = 300;
+/** Silence of an established path after which its way is looked for anew (ICE restart): the address may have changed, or what let it through. Earlier than a path is given up: pictures, voices and channels go on. */
+export const MEDIA_ASTRAY_MS = 650;
+/** After a cut of everything the old way is most often there again within this long. */
+export const MEDIA_SEEK_GRACE_MS = 300;
+/** And how long a way that is looked for is given before the path is made anew: two long round trips. */
+export const MEDIA_FIND_MS = 1_000;
 /** When the line is back, the old path is given this long to speak again: a round trip, a keyframe and its way. */
 export const MEDIA_GRACE_MS = 600;
 /** A path that the server does not know is gone when it has been silent this long. */
@@ -71,10 +77,22 @@ export class MediaWatch {
   private heardSince: PerfMs | null = null;
   private probedAt: PerfMs | null = null;
   private attempts = 0;
+  private soughtFor: PerfMs | null = null;
+  private soughtAt: PerfMs | null = null;
 
-  handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.attempts += 1; }
-  handleAlive(now: PerfMs): void { this.alive = now; this.attempts = 0; }
+  handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.soughtAt = null; this.attempts += 1; }
+  handleAlive(now: PerfMs): void { this.alive = now; this.soughtAt = null; this.attempts = 0; }
   handleEnd(): void { this.ended = true; }
+
+  /** True once for each silence of an established path: its way should be looked for anew. */
+  pollSeek(now: PerfMs, serverHeard: boolean): boolean {
+    this.heardSince = serverHeard ? this.heardSince ?? now : null;
+    if (this.heardSince === null || now - this.heardSince < MEDIA_SEEK_GRACE_MS) return false;
+    if (this.ended || this.alive === null || this.soughtFor === this.alive || now - this.alive < MEDIA_ASTRAY_MS) return false;
+    this.soughtFor = this.alive;
+    this.soughtAt = now;
+    return true;
+  }
 
   /** True when the path should be made anew. `serverHeard`: signalling works, so an attempt can succeed. */
   pollRestart(now: PerfMs, serverHeard: boolean): boolean {
@@ -83,6 +101,7 @@ export class MediaWatch {
     if (this.startedAt === null) return true;
     if (this.ended) return now - this.startedAt >= 250;
     if (now - this.heardSince < MEDIA_GRACE_MS) return false;
+    if (this.soughtAt !== null && now - this.soughtAt < MEDIA_FIND_MS) return false;
     if (now - this.startedAt < OFFER_MS * Math.min(2, 1 + Math.max(0, this.attempts - 1) / 2)) return this.alive !== null && now - this.alive >= MEDIA_SILENT_MS;
     return now - (this.alive ?? this.startedAt) >= MEDIA_SILENT_MS;
   }

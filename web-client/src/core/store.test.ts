@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
-import { PersonSchema, Role } from '../gen/signal_pb';
+import { PersonSchema, Role, WelcomeSchema } from '../gen/signal_pb';
 import { screenOf } from './protocol';
 import { failureOf, Store } from './store';
 import type { PerfMs } from './units';
@@ -24,6 +24,18 @@ describe('who is present', () => {
     store.handlePeople([person(1, true), person(2, true), person(3, true)], 1);
     store.handlePeople([person(1, true), create(PersonSchema, { author: 2, left: true }), person(3, false, false)], 1);
     expect([...store.lostPeople.value]).toEqual([3]);
+  });
+  it('is lost while nothing comes over a path that is still there, and the room then has nobody', () => {
+    const store = new Store();
+    const silent = create(PersonSchema, { author: 2, media: true, present: true, silent: true });
+    store.handlePeople([person(1, true), person(2, true)], 1);
+    store.handlePeople([person(1, true), silent], 1);
+    expect([...store.lostPeople.value]).toEqual([2]);
+    store.handlePeople([person(1, true), silent], 1);
+    store.welcome.value = create(WelcomeSchema, { author: 1 });
+    expect(store.remoteLost()).toBe(true);
+    store.handlePeople([person(1, true), person(2, true)], 1);
+    expect(store.remoteLost()).toBe(false);
   });
   it('is never oneself', () => {
     const store = new Store();

@@ -135,7 +135,7 @@ export class Store {
 
   /** Others with a picture were here, one of them was lost, and none is left. */
   remoteLost(): boolean {
-    return this.lostPeople.value.size > 0 && !this.people.value.some((p) => p.media && p.author !== this.welcome.value?.author);
+    return this.lostPeople.value.size > 0 && !this.people.value.some((p) => p.media && !p.silent && p.author !== this.welcome.value?.author);
   }
 
   /** The list of who is present, and who of them was lost since. */
@@ -143,8 +143,8 @@ export class Store {
     const before = new Map(this.people.value.map((p) => [p.author, p]));
     const lost = new Set(this.lostPeople.value);
     for (const p of people) {
-      if (p.author === own || p.media || p.left) lost.delete(p.author);
-      else if (before.get(p.author)?.media) lost.add(p.author);
+      if (p.author === own || (p.media && !p.silent) || p.left) lost.delete(p.author);
+      else if (p.silent || before.get(p.author)?.media) lost.add(p.author);
     }
     this.people.value = people;
     this.lostPeople.value = lost;

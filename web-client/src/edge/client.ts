@@ -102,6 +102,7 @@ export class Client {
   private nextReport = -Infinity;
   private nextWidths = -Infinity;
   private path: MediaPath | null = null;
+  private pathId = 0;
   private offerId = 0;
   private offers = 0;
   private framesShown = 0;
@@ -287,7 +288,9 @@ export class Client {
     const screen = this.store.screen.value;
     if (!this.welcomed || screen === null || screen === 'vendor') return;
     if (this.media.pollProbe(now)) this.sendPing(now);
-    if (this.media.pollRestart(now, this.socketOpen && this.line.lostSince(now) === null)) this.openMedia(now);
+    const heard = this.socketOpen && this.line.lostSince(now) === null;
+    if (this.media.pollSeek(now, heard)) this.path?.restartIce();
+    if (this.media.pollRestart(now, heard)) this.openMedia(now);
   }
 
   /** Says when ink has to go by the socket; the first moments of a page are no news. */
@@ -466,11 +469,16 @@ export class Client {
     this.media.handleStart(now);
     this.offers += 1;
     if (this.offers > MEDIA_TRIES) this.store.notice('fail_media', true);
-    this.offerId += 1;
-    const id = this.offerId;
-    const mine = (): boolean => id === this.offerId;
+    this.pathId += 1;
+    this.offerId += 1; // an answer to the path before is none to this one
+    const id = this.pathId;
+    const mine = (): boolean => id === this.pathId;
     this.path = this.ways.openPath({
-      offer: (sdp) => { if (mine()) this.send({ case: 'offer', value: create(OfferSchema, { id, sdp }) }); },
+      offer: (sdp) => {
+        if (!mine()) return;
+        this.offerId += 1;
+        this.send({ case: 'offer', value: create(OfferSchema, { id: this.offerId, sdp }) });
+      },
       tracks: (video, voice) => {
         if (!mine()) return;
         this.tracks = video;

@@ -1,5 +1,5 @@
-// The media path: one peer connection with fixed slots and data channels. Made whole, never renegotiated; when it is gone a
-// new one is made.
+// The media path: one peer connection with fixed slots and data channels. Made whole, negotiated again only to find another
+// way for it (ICE restart); when it is gone a new one is made.
 import { CHANNEL, SLOTS_VIDEO, SLOTS_VOICE } from '../core/protocol';
 
 export interface PathEvents {
@@ -19,6 +19,8 @@ export interface MediaPath {
   isOpen(name: keyof typeof CHANNEL): boolean;
   speak(track: MediaStreamTrack | null): Promise<void>;
   rttMs(): Promise<number | null>;
+  /** Looks for another way to the server; all that goes over the path goes on. */
+  restartIce(): void;
   close(): void;
 }
 
@@ -65,8 +67,9 @@ export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[]
   return {
     answer: async (sdp) => {
       try {
+        const first = pc.currentRemoteDescription === null;
         await pc.setRemoteDescription({ type: 'answer', sdp });
-        if (!over) events.tracks(video.map((t) => t.receiver.track), voice.map((t) => t.receiver.track));
+        if (!over && first) events.tracks(video.map((t) => t.receiver.track), voice.map((t) => t.receiver.track));
       } catch {
         end();
       }
@@ -85,6 +88,12 @@ export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[]
         if (one.type === 'candidate-pair' && one.nominated && one.currentRoundTripTime !== undefined) rtt = one.currentRoundTripTime * 1000;
       }
       return rtt;
+    },
+    restartIce: () => {
+      // One that waits for its answer is given its time, and then its end.
+      if (over || pc.signalingState !== 'stable') return;
+      pc.restartIce();
+      offer().catch(end);
     },
     close: () => { over = true; pc.close(); },
   };

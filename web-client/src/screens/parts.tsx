@@ -139,7 +139,7 @@ export function People({ client, empty }: { client: Client; empty: string }): JS
 export function lineLost(client: Client): { seconds: number | null } | null {
   const { store } = client;
   if (store.lineLostSeconds.value !== null) return { seconds: store.lineLostSeconds.value };
-  const remote = store.screen.value === 'room' && store.lostPeople.value.size > 0 && !store.people.value.some((p) => p.media && p.author !== store.welcome.value?.author);
+  const remote = store.screen.value === 'room' && store.remoteLost();
   return remote ? { seconds: null } : null;
 }
 

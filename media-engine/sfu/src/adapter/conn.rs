@@ -98,6 +98,8 @@ pub(crate) enum ConnEvent {
         waiting: Duration,
         /// Share of packets lost, where a new report came.
         loss: Option<f32>,
+        /// The same, of all datagrams with their repairs, once a second.
+        on_the_way: Option<f32>,
         stats: Option<PeerStats>,
     },
 }
@@ -111,6 +113,9 @@ pub(crate) struct VideoWrite {
     pub(crate) marker: bool,
     pub(crate) capture: CaptureTime,
     pub(crate) wallclock: Instant,
+    /// How long the browser is to hold it, hundredths of a second; 0: it is shown as soon as it is decoded, the setting that
+    /// matters most for age.
+    pub(crate) playout_hundredths: u64,
     pub(crate) payload: Arc<[u8]>,
 }
 
@@ -260,11 +265,10 @@ impl Conn {
             VideoCodec::Vp8 => line.vp8,
         };
         let Some(pt) = pt else { return Ok(false) };
-        let zero = MediaTime::from_90khz(0);
+        let held = MediaTime::from_hundredths(packet.playout_hundredths);
         let ext_vals = ExtensionValues {
-            // Shown as soon as decoded: the setting that matters most for age.
-            play_delay_min: Some(zero),
-            play_delay_max: Some(zero),
+            play_delay_min: Some(held),
+            play_delay_max: Some(held),
             abs_capture_time: Some(AbsCaptureTime {
                 capture_time: SystemTime::UNIX_EPOCH + packet.capture.to_unix(),
                 clock_offset: None,
@@ -440,9 +444,15 @@ impl Conn {
                 let estimate_bps = peer.bwe_tx.filter(|_| self.tells).map(|b| b.as_u64());
                 let waiting = self.waiting(peer.timestamp);
                 if !self.stats.told.is_multiple_of(LINES_PER_STATS) {
-                    return Some(ConnEvent::Line { estimate_bps, waiting, loss: None, stats: None });
+                    return Some(ConnEvent::Line { estimate_bps, waiting, loss: None, on_the_way: None, stats: None });
                 }
-                let loss = self.stats.loss.take().or(peer.egress_loss_fraction);
+                let reported = self.stats.loss.take();
+                // A receiver's report may count what was repaired as received; feedback on every packet does not.
+                let on_the_way = peer
+                    .egress_loss_fraction
+                    .filter(|l| l.is_finite())
+                    .map_or(reported, |l| Some(l.max(reported.unwrap_or(0.0))));
+                let loss = reported.or(peer.egress_loss_fraction);
                 let stats = PeerStats {
                     rtt: peer.rtt.or(self.stats.rtt),
                     loss,
@@ -457,7 +467,7 @@ impl Conn {
                     estimate_bps,
                     waiting,
                 };
-                Some(ConnEvent::Line { estimate_bps, waiting, loss, stats: Some(stats) })
+                Some(ConnEvent::Line { estimate_bps, waiting, loss, on_the_way, stats: Some(stats) })
             }
             _ => None,
         }

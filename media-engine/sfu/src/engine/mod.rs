@@ -143,6 +143,9 @@ impl Engine {
             return false;
         };
         let returned = self.peers.get_mut(&id).is_some_and(|peer| peer.handle_arrival(now));
+        if self.peers.get_mut(&id).is_some_and(Peer::poll_heard) {
+            self.events.push_back(SfuEvent::Silent { peer: id, silent: false });
+        }
         self.turn(now, id, |peer, sink| peer.conn.handle_datagram(now, carrier, source, destination, bytes, sink));
         if returned {
             self.turn(now, id, |peer, sink| peer.carried_bps.map_or(Ok(()), |bps| peer.conn.resume(bps, sink)));
@@ -297,10 +300,16 @@ impl Engine {
                 self.weigh(now, id);
                 self.begin_all(now, id);
             }
-            ConnEvent::Line { estimate_bps, waiting, loss, stats } => {
+            ConnEvent::Line { estimate_bps, waiting, loss, on_the_way, stats } => {
+                if peer.poll_silent(now) {
+                    self.events.push_back(SfuEvent::Silent { peer: id, silent: true });
+                }
                 peer.line = Line { estimate_bps, waiting, loss };
                 if !peer.is_cut(now) {
                     peer.carried_bps = estimate_bps;
+                    if let Some(stats) = &stats {
+                        peer.playout.handle_report(stats.rtt, on_the_way);
+                    }
                 }
                 if let Some(mut stats) = stats {
                     stats.data_dropped = peer.data_dropped;

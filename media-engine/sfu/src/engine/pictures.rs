@@ -127,7 +127,9 @@ impl Engine {
             let index = usize::from(slot);
             let mut taken = true;
             for packet in packets {
-                let Some(seq) = peer.video.get_mut(index).and_then(|v| v.seq.rewrite(packet.seq)) else { continue };
+                let Some(video) = peer.video.get_mut(index) else { continue };
+                let Some(seq) = video.seq.rewrite(packet.seq) else { continue };
+                let smooth = video.wish.as_ref().is_some_and(|w| w.smooth);
                 let write = VideoWrite {
                     slot: index,
                     codec,
@@ -136,6 +138,7 @@ impl Engine {
                     marker: packet.marker,
                     capture: packet.capture,
                     wallclock: packet.wallclock,
+                    playout_hundredths: peer.playout.hundredths(smooth),
                     payload: packet.payload.clone(),
                 };
                 taken &= peer.conn.write_video(write, sink)?;

@@ -5,5 +5,6 @@ pub(crate) mod gop;
 pub(crate) mod keyframe;
 pub(crate) mod layer;
 pub(crate) mod meter;
+pub(crate) mod playout;
 pub(crate) mod rewrite;
 pub(crate) mod rtp;

@@ -229,3 +229,26 @@ fn a_cut_says_nothing_of_what_the_line_carries() {
         assert!(since.is_empty(), "seed {seed}: the same layer before, during and after: {since:?}");
     }
 }
+
+#[test]
+fn a_lossy_line_is_given_a_round_trip_to_repair_in_and_a_clean_one_nothing() {
+    let mut world = World::new(31);
+    world.layered("program");
+    let (lossy, clean) = (world.page(ALL, ms(30)), world.page(ALL, ms(30)));
+    for page in [lossy, clean] {
+        world.show(page, 0, "program");
+    }
+    world.run(ms(5_000));
+    world.lose(lossy, 0.05);
+    world.run(ms(20_000));
+    let held = |world: &mut World, page| {
+        let newest = world.viewer(page).pictures(0).last().map(|p| p.playout_delay);
+        newest.flatten().expect("a picture that says how long it is held")
+    };
+    assert_eq!(held(&mut world, clean), (0, 0));
+    let (least, most) = held(&mut world, lossy);
+    assert!((6..=10).contains(&least) && least == most, "{least} to {most} hundredths on a round trip of 60 ms");
+    world.lose(lossy, 0.0);
+    world.run(ms(20_000));
+    assert_eq!(held(&mut world, lossy), (0, 0));
+}

@@ -84,6 +84,12 @@ impl Actor {
                     page.handle_returned(until);
                 }
             }
+            SfuEvent::Silent { peer, silent } => {
+                if let Some(epoch) = self.peers.get(&peer).copied() {
+                    self.case.handle_silent(epoch, silent);
+                    self.people_dirty = true;
+                }
+            }
             SfuEvent::Data { peer, channel, bytes, at } => {
                 if let Some(epoch) = self.peers.get(&peer).copied() {
                     let at = self.around.timeline.at(at);

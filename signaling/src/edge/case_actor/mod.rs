@@ -372,7 +372,7 @@ impl Actor {
                 true
             }
             None => {
-                self.pages.insert(epoch, Page::new(mailbox.clone(), connection));
+                self.pages.insert(epoch, Page::new(mailbox.clone(), connection, page::only_watches(Some(role))));
                 false
             }
         };

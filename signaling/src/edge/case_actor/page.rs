@@ -5,9 +5,15 @@ use annotation::time::CaptureTime;
 use link::id::LayerId;
 use sfu::{Grants, PeerId, PeerStats, Why, Wish};
 
+use crate::claims::Role;
 use crate::edge::mailbox::Mailbox;
 use crate::ink_limits::Bucket;
 use crate::wire::ClientReport;
+
+/// Who only watches gets a steady picture a tenth of a second later; who guides, and the room, the soonest there is.
+pub(super) fn only_watches(role: Option<Role>) -> bool {
+    !matches!(role, Some(Role::Room | Role::Mentor))
+}
 
 /// One page of one person.
 #[derive(Debug)]
@@ -45,10 +51,10 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// A page first sees the program.
-    pub(super) fn new(mailbox: Mailbox, connection: u64) -> Self {
+    /// A page first sees the program. `smooth`: of one who only watches.
+    pub(super) fn new(mailbox: Mailbox, connection: u64, smooth: bool) -> Self {
         let mut selection = [const { None }; sfu::SLOTS_VIDEO as usize];
-        selection[0] = Some(Wish::of(FeedId::program()));
+        selection[0] = Some(Wish { smooth, ..Wish::of(FeedId::program()) });
         Page {
             mailbox,
             connection,
@@ -136,7 +142,7 @@ mod tests {
 
     #[test]
     fn sg28_frame_indexes_of_a_single_feed_are_for_pages_that_show_it() {
-        let mut page = Page::new(crate::edge::mailbox::mailbox().0, 1);
+        let mut page = Page::new(crate::edge::mailbox::mailbox().0, 1, false);
         let field = FeedId::parse("field").expect("an id");
         assert!(page.shows(&FeedId::program()) && !page.shows(&field));
         page.selection[3] = Some(Wish::of(field.clone()));
@@ -148,7 +154,7 @@ mod tests {
     #[test]
     fn sg28_after_a_cut_frame_indexes_take_the_socket_too_for_a_while() {
         let at = |s: u64| CaptureTime::from_unix(std::time::Duration::from_secs(s));
-        let mut page = Page::new(crate::edge::mailbox::mailbox().0, 1);
+        let mut page = Page::new(crate::edge::mailbox::mailbox().0, 1, false);
         assert!(!page.doubts_channels(at(10)));
         page.handle_returned(at(14));
         assert!(page.doubts_channels(at(13)) && !page.doubts_channels(at(14)));

@@ -200,7 +200,12 @@ impl Actor {
             return Some(what.clone());
         }
         let first = self.publications.iter().find(|(_, p)| p.up).or(self.publications.iter().find(|(_, p)| p.codec.is_some()));
-        Some(first.map_or_else(|| what.clone(), |(feed, _)| Wish { width: what.width, ..Wish::of(feed.clone()) }))
+        Some(
+            first.map_or_else(
+                || what.clone(),
+                |(feed, _)| Wish { width: what.width, smooth: what.smooth, ..Wish::of(feed.clone()) },
+            ),
+        )
     }
 
     /// What stands for the program has changed.

@@ -9,7 +9,7 @@ use prost::Message;
 use sfu::{Channel, PeerId, PeerKind, Why, Wish};
 use tracing::{debug, info};
 
-use super::page::sdp_session;
+use super::page::{self, sdp_session};
 use super::{Actor, CaseInput};
 use crate::authorize::{Action, Denied, Phase};
 use crate::edge::store::Command;
@@ -227,7 +227,10 @@ impl Actor {
                 return self.refuse(epoch, &action, denied);
             }
             match self.layer_of(&feed, &select.layer) {
-                Ok(layer) => Some(Wish { layer, width: select.width, ..Wish::of(feed) }),
+                Ok(layer) => {
+                    let smooth = page::only_watches(self.case.role(epoch));
+                    Some(Wish { layer, width: select.width, smooth, ..Wish::of(feed) })
+                }
                 Err(code) => return self.tell(epoch, wrong(code)),
             }
         };
