@@ -187,7 +187,34 @@ async function close() {
   return {};
 }
 
-const WORDS = { open, voice, begin, during, finish, close, kept: () => each((page) => page.evaluate(() => window.faults.kept())) };
+/** The mentor's page, as after F5. */
+async function reload() {
+  await pages.mentor.page.reload();
+  await until('the mentor sees a picture again', () => pages.mentor.page.evaluate(async () => (window.shirube?.frames.size() ?? 0) > 10 && (await window.glass.ready())));
+  await pages.mentor.page.locator('[data-testid=fade]').click();
+  return {};
+}
+
+/** Stops the process of the mentor's page, or lets it go on. */
+async function sleep({ asleep }) {
+  if (asleep) pages.mentor.pid ??= await processOf(pages.mentor.page);
+  process.kill(pages.mentor.pid, asleep ? 'SIGSTOP' : 'SIGCONT');
+  return {};
+}
+
+/** The one whose processor time rises while the page turns in a circle. */
+async function processOf(page) {
+  const cdp = await browser.newBrowserCDPSession();
+  const times = async () => new Map((await cdp.send('SystemInfo.getProcessInfo')).processInfo.filter((p) => p.type === 'renderer').map((p) => [p.id, p.cpuTime]));
+  const before = await times();
+  await page.evaluate(() => { for (const end = performance.now() + 1_000; performance.now() < end; ); });
+  const gained = [...(await times())].map(([id, time]) => [id, time - (before.get(id) ?? time)]).sort((a, b) => b[1] - a[1]);
+  await cdp.detach();
+  if (gained[0][1] < 0.5) throw new Error(`no process of the page is found: ${JSON.stringify(gained)}`);
+  return gained[0][0];
+}
+
+const WORDS = { open, reload, sleep, voice, begin, during, finish, close, kept: () => each((page) => page.evaluate(() => window.faults.kept())) };
 
 const say = (line) => void process.stdout.write(`${JSON.stringify(line)}\n`);
 say({ ok: { chromium: browser.version(), node: process.versions.node } });

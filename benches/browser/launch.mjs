@@ -46,8 +46,8 @@ function toneFile() {
 }
 
 /** A page in a window of its own (a tab behind another gets no animation frames), with the reader in it. */
-export async function newPage(browser) {
-  const context = await browser.newContext({ viewport: VIEWPORT, ignoreHTTPSErrors: true });
+export async function newPage(browser, viewport = VIEWPORT) {
+  const context = await browser.newContext({ viewport, ignoreHTTPSErrors: true });
   await context.grantPermissions(['microphone']);
   const page = await context.newPage();
   page.on('pageerror', (error) => console.error(`page: ${error.message}`));

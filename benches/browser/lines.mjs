@@ -5,6 +5,8 @@ import { fileURLToPath } from 'node:url';
 import { launch, newPage, rest, until } from './launch.mjs';
 
 const WATCH = fileURLToPath(new URL('watch.js', import.meta.url));
+/** The room stands beside, small: it speaks, and takes little of the machine. */
+const BESIDE = { width: 640, height: 360 };
 /** How often the size of the picture is looked at. */
 const LOOK_MS = 50;
 
@@ -57,7 +59,7 @@ let pages = {};
 
 async function open({ links, mediaPorts, onlyTcp }) {
   for (const [name, link] of Object.entries(links)) {
-    const page = await newPage(browser);
+    const page = await newPage(browser, name === 'mentor' ? undefined : BESIDE);
     if (onlyTcp) await page.addInitScript(ONLY_TCP);
     await page.addInitScript({ path: WATCH });
     await page.addInitScript(KEEP);

@@ -45,6 +45,13 @@
     return sum;
   }
 
+  /** What the newest path goes by. */
+  async function carrier() {
+    const stats = (await peers.at(-1)?.getStats()) ?? new Map();
+    const pair = [...stats.values()].find((one) => one.type === 'transport' && one.selectedCandidatePairId);
+    return stats.get(stats.get(pair?.selectedCandidatePairId)?.remoteCandidateId)?.protocol ?? 'none';
+  }
+
   // --- a run ------------------------------------------------------------------------------------------------------
 
   let run = null;
@@ -109,6 +116,7 @@
         strokesSeen: unix(done.strokes),
         pictures,
         voice: done.voice.map((t) => t + offset),
+        carrier: await carrier(),
         samePath: done.peer === peers.at(-1),
         concealedMs: gained('concealedSamples') / 48,
         voiceMs: gained('totalSamplesReceived') / 48,

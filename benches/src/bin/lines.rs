@@ -31,7 +31,7 @@ lines — a mentor on a bad line, in Chromium
 ";
 
 /// Clean before the first profile, and after each: what the last did is over.
-const FIRST: Duration = Duration::from_secs(20);
+const FIRST: Duration = Duration::from_secs(30);
 const REST: Duration = Duration::from_secs(8);
 /// A profile begins this long before it is looked at: estimates and buffers have settled.
 const SETTLE: Duration = Duration::from_secs(4);
@@ -148,7 +148,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// All profiles one after the other, on one page.
+/// All profiles one after the other, on one page; the room is there and speaks.
 fn pictures(house: &House, browser: &mut Browser, shared: Option<&std::path::Path>, args: &Args) -> Result<Vec<Value>> {
     let all: Vec<Profile> =
         profiles(args.seconds).into_iter().filter(|p| args.profile.as_deref().is_none_or(|only| only == p.name)).collect();
@@ -165,7 +165,9 @@ fn pictures(house: &House, browser: &mut Browser, shared: Option<&std::path::Pat
         // One that heals is looked at for as long again as a steady one.
         at += REST.as_millis() as u64 + if profile.heals { args.seconds * 1_000 } else { 0 };
     }
-    let case = Case::start(house, browser, shared, args.seed, script, &["mentor"], false)?;
+    let case = Case::start(house, browser, shared, args.seed, script, &["mentor", "room"], false)?;
+    // As in a case: both speak. It also tells the mentor's browser how long its line is.
+    let _: Value = browser.ask(&json!({ "what": "voice" }))?;
     let mut results = Vec::new();
     for (profile, begins) in all.iter().zip(begins) {
         let begins = Duration::from_millis(begins);

@@ -20,6 +20,9 @@ pub struct PageRecord {
     pub voice: Vec<f64>,
     /// The media path is the one of before.
     pub same_path: bool,
+    /// What pictures come by in the end: udp or tcp.
+    #[serde(default)]
+    pub carrier: String,
     pub concealed_ms: f64,
     pub voice_ms: f64,
     pub voice_packets: f64,

@@ -1,10 +1,11 @@
 //! The edge of [`super`]: a UDP proxy on loopback that puts a bad line between clients and the media port, and a TCP proxy
-//! beside it that follows the script's outages. One thread each; both end when dropped.
+//! beside it that follows the script's outages. One thread each; both end when dropped. Both can be held, and given another
+//! address, by hand.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,6 +24,8 @@ pub struct UdpProxy {
     pub address: SocketAddr,
     stop: Arc<AtomicBool>,
     counts: Arc<Mutex<(Counts, Counts)>>,
+    held: Arc<AtomicBool>,
+    moves: Arc<AtomicU32>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -40,14 +43,28 @@ impl UdpProxy {
         let address = socket.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
         let counts = Arc::new(Mutex::new((Counts::default(), Counts::default())));
+        let (held, moves) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
         let (stopped, counted) = (stop.clone(), counts.clone());
+        let (holds, moved) = (held.clone(), moves.clone());
         let thread = std::thread::spawn(move || {
             let mut clients: BTreeMap<SocketAddr, Client> = BTreeMap::new();
             let mut buffer = vec![0u8; 65_536];
+            let mut seen_moves = 0;
             while !stopped.load(Ordering::Relaxed) {
                 let mut idle = true;
+                let hold = holds.load(Ordering::Relaxed);
+                if std::mem::replace(&mut seen_moves, moved.load(Ordering::Relaxed)) != seen_moves {
+                    for client in clients.values_mut() {
+                        if let Ok(upstream) = towards(server) {
+                            client.upstream = upstream;
+                        }
+                    }
+                }
                 while let Ok((n, from)) = socket.recv_from(&mut buffer) {
                     idle = false;
+                    if hold {
+                        continue;
+                    }
                     if !clients.contains_key(&from) {
                         let Ok(client) = connect(server, seed.wrapping_add(clients.len() as u64), &script) else { continue };
                         clients.insert(from, client);
@@ -59,6 +76,9 @@ impl UdpProxy {
                 for (address, client) in &mut clients {
                     while let Ok(n) = client.upstream.recv(&mut buffer) {
                         idle = false;
+                        if hold {
+                            continue;
+                        }
                         client.down.handle_packet(start.elapsed(), &buffer[..n]);
                     }
                     let now = start.elapsed();
@@ -75,7 +95,18 @@ impl UdpProxy {
                 }
             }
         });
-        Ok(UdpProxy { address, stop, counts, thread: Some(thread) })
+        Ok(UdpProxy { address, stop, counts, held, moves, thread: Some(thread) })
+    }
+
+    /// While held nothing passes, whatever the script says.
+    pub fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
+    }
+
+    /// The clients have another address from now on, as behind a NAT that forgot them or on another network; nothing reaches
+    /// the old one.
+    pub fn move_clients(&self) {
+        self.moves.fetch_add(1, Ordering::Relaxed);
     }
 
     /// (up, down), all clients together.
@@ -94,11 +125,15 @@ impl Drop for UdpProxy {
 }
 
 fn connect(server: SocketAddr, seed: u64, script: &[Phase]) -> std::io::Result<Client> {
+    let (up, down) = lines(seed, script);
+    Ok(Client { upstream: towards(server)?, up, down })
+}
+
+fn towards(server: SocketAddr) -> std::io::Result<UdpSocket> {
     let upstream = UdpSocket::bind(("127.0.0.1", 0))?;
     upstream.connect(server)?;
     upstream.set_nonblocking(true)?;
-    let (up, down) = lines(seed, script);
-    Ok(Client { upstream, up, down })
+    Ok(upstream)
 }
 
 fn sum(clients: &BTreeMap<SocketAddr, Client>) -> (Counts, Counts) {
@@ -119,6 +154,9 @@ fn sum(clients: &BTreeMap<SocketAddr, Client>) -> (Counts, Counts) {
 pub struct TcpProxy {
     pub address: SocketAddr,
     stop: Arc<AtomicBool>,
+    held: Arc<AtomicBool>,
+    /// Both ends of each connection; closed ones stay until the next is taken. A page has a handful.
+    connections: Arc<Mutex<Vec<TcpStream>>>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -129,6 +167,8 @@ impl TcpProxy {
         let address = listener.local_addr()?;
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
+        let (held, connections) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+        let (holds, taken) = (held.clone(), connections.clone());
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
                 let Ok((client, _)) = listener.accept() else {
@@ -138,14 +178,31 @@ impl TcpProxy {
                 let Ok(upstream) = TcpStream::connect(server) else { continue };
                 let _ = (client.set_nodelay(true), upstream.set_nodelay(true));
                 let (Ok(client_in), Ok(upstream_in)) = (client.try_clone(), upstream.try_clone()) else { continue };
+                {
+                    let mut all = taken.lock().unwrap_or_else(PoisonError::into_inner);
+                    all.retain(|one: &TcpStream| one.peer_addr().is_ok());
+                    all.extend([client.try_clone(), upstream.try_clone()].into_iter().flatten());
+                }
                 let outages = |pick: fn(&Phase) -> bool| -> Vec<(Duration, bool)> {
                     script.iter().map(|p| (Duration::from_millis(p.at_ms), pick(p))).collect()
                 };
-                pump(client_in, upstream, outages(|p| p.up.outage), RTO_FIRST, start, stopped.clone());
-                pump(upstream_in, client, outages(|p| p.down.outage), RTO_LATER, start, stopped.clone());
+                pump(client_in, upstream, outages(|p| p.up.outage), RTO_FIRST, start, (stopped.clone(), holds.clone()));
+                pump(upstream_in, client, outages(|p| p.down.outage), RTO_LATER, start, (stopped.clone(), holds.clone()));
             }
         });
-        Ok(TcpProxy { address, stop, thread: Some(thread) })
+        Ok(TcpProxy { address, stop, held, connections, thread: Some(thread) })
+    }
+
+    /// While held nothing passes; what came meanwhile does afterwards.
+    pub fn hold(&self, held: bool) {
+        self.held.store(held, Ordering::Relaxed);
+    }
+
+    /// Ends all connections, as a browser does whose network changed.
+    pub fn end_connections(&self) {
+        for one in self.connections.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            let _ = one.shutdown(std::net::Shutdown::Both);
+        }
     }
 }
 
@@ -165,7 +222,7 @@ fn pump(
     outages: Vec<(Duration, bool)>,
     mut rto: Duration,
     start: Instant,
-    stop: Arc<AtomicBool>,
+    (stop, held): (Arc<AtomicBool>, Arc<AtomicBool>),
 ) {
     std::thread::spawn(move || {
         let _ = from.set_read_timeout(Some(Duration::from_millis(200)));
@@ -180,7 +237,7 @@ fn pump(
             };
             let through = first_resend(start.elapsed(), rto, cut);
             rto = RTO_LATER;
-            while start.elapsed() < through && !stop.load(Ordering::Relaxed) {
+            while (start.elapsed() < through || held.load(Ordering::Relaxed)) && !stop.load(Ordering::Relaxed) {
                 std::thread::sleep(TICK.max(through.saturating_sub(start.elapsed()).min(TICK * 10)));
             }
             if to.write_all(&buffer[..n]).is_err() {
@@ -243,6 +300,34 @@ mod tests {
         assert_eq!((up.packets, up.in_outage, down.packets, down.in_outage), (1, 0, 1, 1));
         client.set_nonblocking(true).expect("no waiting");
         assert!(client.recv_from(&mut [0u8; 200]).is_err());
+    }
+
+    #[test]
+    fn a_client_that_moves_has_another_address_and_one_that_is_held_none() {
+        let server = UdpSocket::bind(here()).expect("a socket");
+        server.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+        let at = server.local_addr().expect("its address");
+        let proxy = UdpProxy::start(here(), at, 1, Vec::new(), Instant::now()).expect("a proxy");
+        let client = UdpSocket::bind(here()).expect("a socket");
+        let mut buffer = [0u8; 8];
+        client.send_to(&[1], proxy.address).expect("sent");
+        let (_, first) = server.recv_from(&mut buffer).expect("heard");
+        proxy.move_clients();
+        client.send_to(&[2], proxy.address).expect("sent");
+        let mut heard = server.recv_from(&mut buffer).expect("heard");
+        // The move is seen with the next turn of the proxy's thread.
+        while heard.1 == first {
+            client.send_to(&[2], proxy.address).expect("sent");
+            heard = server.recv_from(&mut buffer).expect("heard");
+        }
+        server.send_to(&[3], heard.1).expect("sent");
+        client.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+        client.recv(&mut buffer).expect("the answer finds it");
+        proxy.hold(true);
+        server.set_read_timeout(Some(Duration::from_millis(200))).expect("a limit");
+        while server.recv_from(&mut buffer).is_ok() {}
+        client.send_to(&[4], proxy.address).expect("sent");
+        assert!(server.recv_from(&mut buffer).is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
-//! What a person sees and loses when a part dies: engine killed, server killed, line cut. The product as a user starts it, two
-//! pages in Chromium, real sockets. See `benches/README.md`.
+//! What a person sees and loses when a part dies: engine killed, server killed, line cut, address changed, UDP blocked, laptop
+//! asleep. The product as a user starts it, two pages in Chromium, real sockets. See `benches/README.md`.
+
+mod ladder;
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
@@ -21,12 +23,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 const USAGE: &str = "\
-faults — engine killed, server killed, line cut: what is seen, what is lost, when it is back
+faults — a part dies or the line does: what is seen, what is lost, when it is back
 
   cargo run --release -p benches --bin faults -- [options]
 
   --rounds N         of each scenario (default 20: the worst of them counts)
-  --only NAME        engine, server or cut
+  --only NAME        engine, server, cut, address, blocked or asleep
   --seed N           of the moments at which is killed (default 1)
   --shared DIR       sample recordings (default: shared/data beside the project, where it is)
   --generated        generated pictures, even where recordings are
@@ -42,6 +44,8 @@ const BACK_CUT: f64 = 1_000.0;
 const LINE_SAID: f64 = 1_000.0;
 /// A voice goes on through an engine's death: nothing longer than this is missing, of 20 ms packets seen at animation frames.
 const VOICE_GAP: f64 = 200.0;
+
+const SCENARIOS: [&str; 6] = ["engine", "server", "cut", "address", "blocked", "asleep"];
 
 /// As a service manager starts a server again: `RestartSec=1`.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
@@ -84,14 +88,17 @@ fn main() -> Result<()> {
     let dump = args.dump.map(std::fs::File::create).transpose().context("the dump cannot be written")?;
     let mut bench = Bench { house, browser, shared, rounds: args.rounds, rng: ChaCha8Rng::seed_from_u64(args.seed), dump };
     let mut scenarios = Vec::new();
-    for name in ["engine", "server", "cut"] {
+    for name in SCENARIOS {
         if args.only.as_deref().is_some_and(|only| only != name) {
             continue;
         }
         let scenario = match name {
             "engine" => bench.engine(),
             "server" => bench.server(),
-            _ => bench.cut(),
+            "cut" => bench.cut(),
+            "address" => bench.address(),
+            "blocked" => bench.blocked(),
+            _ => bench.asleep(),
         };
         // Pages and case of a scenario that could not even begin are let go all the same.
         let _: Result<Value> = bench.browser.ask(&json!({ "what": "close" }));
@@ -422,6 +429,7 @@ fn tell_cut(s: &mut Scenario, at: f64, end: f64, meanwhile: &Meanwhile, done: &F
     s.figure("voice back after the cut, in the room", "ms", None, r.voice_back_after(end));
     s.figure("ink of the cut in the room after it", "ms", None, r.ink_whole_after(end));
     s.figure("longest time without a picture in the room", "ms", Some(MARKED), r.picture_gap());
+    s.figure("the room is told that the mentor is cut off", "ms", Some(LINE_SAID), r.line_lost_after(at));
     s.check("both pages came back whole", done.missing.is_empty());
     s.check("the mentor's picture was marked while it was drawn on", meanwhile.before.mentor.look == "stalled");
     s.check("every stroke once on disk and on both pages", once(done, kept));
@@ -508,6 +516,6 @@ fn arguments() -> Result<Option<Args>> {
         }
     }
     ensure!((1..=1_000).contains(&args.rounds), "--rounds 1 to 1000");
-    ensure!(args.only.as_deref().is_none_or(|o| ["engine", "server", "cut"].contains(&o)), "--only engine, server or cut");
+    ensure!(args.only.as_deref().is_none_or(|o| SCENARIOS.contains(&o)), "--only {}", SCENARIOS.join(", "));
     Ok(Some(args))
 }
