@@ -56,8 +56,7 @@ struct Page {
     author: Author,
     microphone: bool,
     media: bool,
-    /// Its media path is up and nothing comes over it.
-    silent: bool,
+    silent: bool, // its media path is up and nothing comes over it
     speaking: bool,
     /// The socket is there. A page may be away for a moment while its media goes on.
     connected: bool,
@@ -256,10 +255,9 @@ impl Case {
     }
 
     pub fn handle_silent(&mut self, page: Epoch, silent: bool) {
-        if let Some(page) = self.pages.get_mut(&page) {
-            page.silent = silent && page.media;
-            page.speaking &= !page.silent;
-        }
+        let Some(page) = self.pages.get_mut(&page) else { return };
+        page.silent = silent && page.media;
+        page.speaking &= !page.silent;
     }
 
     pub fn handle_speaking(&mut self, page: Epoch, speaking: bool) {
