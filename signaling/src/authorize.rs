@@ -12,7 +12,7 @@
 //! | draw, point | ✓ | ✓ | ✓ | – | – | – | – | – | – |
 //! | clear the ink, ink off | ✓ | – | – | – | – | – | – | – | – |
 //! | speak | ✓ | ✓ | ✓ | – | – | – | – | – | – |
-//! | open the voice, silence, end | ✓ | – | – | – | – | – | – | – | – |
+//! | open the voice, silence, end, draw or lift the privacy curtain | ✓ | – | – | – | – | – | – | – | – |
 //! | change the program's layout for everybody | ✓ | – | ✓ | – | – | – | – | – | – |
 //! | choose between *aligned* and *now*, for everybody | ✓ | – | – | – | – | – | – | – | – |
 //! | read the case's health | – | – | ✓ | – | ✓ | – | – | – | – |
@@ -51,6 +51,8 @@ pub enum Action {
     /// Silence all remote voices.
     MuteRemote,
     EndCase,
+    /// Draw the privacy curtain, or lift it.
+    MoveCurtain,
     /// Of the program, for everybody who watches it.
     SetLayout,
     /// Whether the program waits for its insets.
@@ -76,6 +78,7 @@ impl Action {
             Action::OpenVoice => "open-voice",
             Action::MuteRemote => "mute-remote",
             Action::EndCase => "end-case",
+            Action::MoveCurtain => "move-curtain",
             Action::SetLayout => "set-layout",
             Action::SetTiming => "set-timing",
             Action::ReadHealth => "read-health",
@@ -174,7 +177,9 @@ pub(crate) fn role_may(role: Role, action: &Action) -> bool {
         Action::Publish(_) => role == Publisher,
         Action::Listen => matches!(role, Room | Mentor | Desk | Observer | Viewer),
         Action::Draw | Action::Speak => matches!(role, Room | Mentor | Desk),
-        Action::VetoInk | Action::OpenVoice | Action::MuteRemote | Action::EndCase | Action::SetTiming => role == Room,
+        Action::VetoInk | Action::OpenVoice | Action::MuteRemote | Action::EndCase | Action::SetTiming | Action::MoveCurtain => {
+            role == Room
+        }
         Action::SetLayout => matches!(role, Room | Desk),
         Action::ReadHealth => matches!(role, Desk | Vendor),
         Action::ReadMetrics => matches!(role, Vendor | Administrator),
@@ -211,7 +216,7 @@ mod tests {
         }
     }
 
-    fn actions() -> [Action; 16] {
+    fn actions() -> [Action; 17] {
         [
             Action::SignIn,
             Action::Join,
@@ -229,6 +234,7 @@ mod tests {
             Action::Listen,
             Action::SetLayout,
             Action::SetTiming,
+            Action::MoveCurtain,
         ]
     }
 
@@ -236,15 +242,15 @@ mod tests {
     fn sg2_the_table_of_roles_and_actions_is_as_written() {
         // Columns in the order of `actions()`.
         let table = [
-            (Role::Room, "11110111 11100111"),
-            (Role::Mentor, "11110101 00000100"),
-            (Role::Desk, "11110101 00010110"),
-            (Role::Observer, "11110000 00000100"),
-            (Role::Vendor, "11000000 00011000"),
-            (Role::Planner, "10000000 00000000"),
-            (Role::Administrator, "10000000 00001000"),
-            (Role::Publisher, "00001000 00000000"),
-            (Role::Viewer, "00010000 00000100"),
+            (Role::Room, "11110111 11100111 1"),
+            (Role::Mentor, "11110101 00000100 0"),
+            (Role::Desk, "11110101 00010110 0"),
+            (Role::Observer, "11110000 00000100 0"),
+            (Role::Vendor, "11000000 00011000 0"),
+            (Role::Planner, "10000000 00000000 0"),
+            (Role::Administrator, "10000000 00001000 0"),
+            (Role::Publisher, "00001000 00000000 0"),
+            (Role::Viewer, "00010000 00000100 0"),
         ];
         let live = case("demo");
         let facts = CaseFacts { case: &live, phase: Phase::Live };

@@ -10,9 +10,10 @@ use link::id::CaseId;
 
 use crate::authorize::{Action, CaseFacts, Denied, Phase, authorize};
 use crate::claims::{Claims, PersonKey, Role, TokenId};
+use crate::curtain::Curtain;
 use crate::wire;
 
-pub use crate::case_sheet::{CaseSheet, Profile};
+pub use crate::case_sheet::{CaseSheet, Profile, role_on_wire};
 
 /// Pages of one case at once. Four screens of a room, mentors, desks and observers fit several times over.
 pub const PAGES_MAX: usize = 48;
@@ -78,11 +79,12 @@ pub struct Case {
     lent: BTreeSet<Author>,
     /// Those who wait for the pen.
     asking: BTreeSet<Author>,
+    pub(crate) curtain: Curtain,
 }
 
 impl Case {
-    /// `phase`: as it was left on disk. The voice is always closed at first.
-    pub fn new(sheet: CaseSheet, phase: Phase) -> Self {
+    /// `phase`, `curtain`: as they were left on disk. The voice is always closed at first.
+    pub fn new(sheet: CaseSheet, phase: Phase, curtain: Curtain) -> Self {
         Case {
             lead: sheet.drawers().lead,
             lent: BTreeSet::new(),
@@ -94,7 +96,12 @@ impl Case {
             engine_up: false,
             pages: BTreeMap::new(),
             lost: BTreeSet::new(),
+            curtain,
         }
+    }
+
+    pub fn sheet(&self) -> &CaseSheet {
+        &self.sheet
     }
 
     pub fn id(&self) -> &CaseId {
@@ -316,7 +323,7 @@ impl Case {
         let Some(p) = self.pages.get(&page) else { return MediaGrants::default() };
         let inside = authorize(&p.claims, &Action::Attend, &self.facts(), now).is_ok();
         let may_speak = authorize(&p.claims, &Action::Speak, &self.facts(), now).is_ok();
-        let silenced = self.remote_muted && p.claims.role != Role::Room;
+        let silenced = self.curtain.silences(p.claims.role) || (self.remote_muted && p.claims.role != Role::Room);
         MediaGrants {
             see: inside,
             hear: inside && self.voice_open,
@@ -359,6 +366,9 @@ impl Case {
             layout: String::new(),
             layouts: Vec::new(),
             timing: String::new(),
+            curtain: self.curtain.drawn,
+            curtain_since: self.curtain.since.0,
+            curtain_author: self.curtain.by.map_or(0, |author| author.0),
         }
     }
 
@@ -378,8 +388,8 @@ impl Case {
                 present,
                 media: own().any(|(_, p)| p.media),
                 silent: own().any(|(_, p)| p.silent) && !own().any(|(_, p)| p.media && !p.silent),
-                microphone: own().any(|(_, p)| p.microphone),
-                speaking: own().any(|(_, p)| p.speaking),
+                microphone: own().any(|(_, p)| p.microphone) && !self.curtain.silences(profile.role),
+                speaking: own().any(|(_, p)| p.speaking) && !self.curtain.silences(profile.role),
                 lead: self.lead == Some(profile.author),
                 may_draw: draws && self.has_pen(profile.author),
                 family_ja: profile.family_ja.clone(),
@@ -389,20 +399,6 @@ impl Case {
             }
         });
         wire::People { people: people.collect() }
-    }
-}
-
-/// Media tokens have no place on a list of people.
-pub fn role_on_wire(role: Role) -> wire::Role {
-    match role {
-        Role::Room => wire::Role::Room,
-        Role::Mentor => wire::Role::Mentor,
-        Role::Desk => wire::Role::Desk,
-        Role::Observer => wire::Role::Observer,
-        Role::Vendor => wire::Role::Vendor,
-        Role::Planner => wire::Role::Planner,
-        Role::Administrator => wire::Role::Administrator,
-        Role::Publisher | Role::Viewer => wire::Role::Unspecified,
     }
 }
 
@@ -433,7 +429,7 @@ mod tests {
     }
 
     fn both_present() -> Case {
-        let mut case = Case::new(demo::sheet(CaseId::parse("demo").expect("an id")), Phase::Live);
+        let mut case = Case::new(demo::sheet(CaseId::parse("demo").expect("an id")), Phase::Live, Curtain::default());
         case.handle_join(ROOM, claims(Role::Room, demo::ROOM), now()).expect("the room enters");
         case.handle_join(MENTOR, claims(Role::Mentor, demo::MENTOR), now()).expect("the mentor enters");
         case

@@ -6,6 +6,21 @@ use link::id::CaseId;
 
 use crate::authorize::{Action, role_may};
 use crate::claims::{PersonKey, Role};
+use crate::wire;
+
+/// Media tokens have no place on a list of people.
+pub fn role_on_wire(role: Role) -> wire::Role {
+    match role {
+        Role::Room => wire::Role::Room,
+        Role::Mentor => wire::Role::Mentor,
+        Role::Desk => wire::Role::Desk,
+        Role::Observer => wire::Role::Observer,
+        Role::Vendor => wire::Role::Vendor,
+        Role::Planner => wire::Role::Planner,
+        Role::Administrator => wire::Role::Administrator,
+        Role::Publisher | Role::Viewer => wire::Role::Unspecified,
+    }
+}
 
 /// A person of a case as others see them. Names appear on screens; never in logs, URLs or metrics.
 #[derive(Clone, PartialEq, Eq)]

@@ -8,6 +8,7 @@ pub mod authorize;
 pub mod case;
 mod case_sheet;
 pub mod claims;
+pub mod curtain;
 pub mod demo;
 pub mod fuzz;
 pub mod ice_session;

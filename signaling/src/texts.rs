@@ -150,6 +150,9 @@ codes! {
     FeedTaken = "feed.taken",
         "この名前の映像はすでにあります。別の名前で送ってください。",
         "There is a picture of this name already. Publish under another name.";
+    FeedCovered = "feed.covered",
+        "手術室がプライバシー保護中です。この映像は、手術室が解除するまで見られません。",
+        "The room has drawn the privacy curtain. This picture is back when the room lifts it.";
     LayerUnknown = "layer.unknown",
         "この映像にその画質はありません。high、mid、low、auto のうち、あるものを選んでください。",
         "This picture has no such layer. Choose one that it has of high, mid, low, or auto.";

@@ -38,6 +38,8 @@ const stateOf = (feed: string): FeedState => {
   if (feed === 'fluoro' && (state === 'xoff' || state === 'mixed')) return FeedState.XRAY_OFF;
   if (state === 'lost' && feed !== 'vitals') return FeedState.LOST;
   if (state === 'mixed' && feed === 'vitals') return FeedState.LOST;
+  if (state === 'curtain' && feed === 'camera') return FeedState.CURTAIN;
+  if (state === 'unmasked' && feed === 'fluoro') return FeedState.MASK_UNKNOWN;
   if (state === 'stale' && feed === 'field') return FeedState.STALE;
   return FeedState.LIVE;
 };
@@ -210,9 +212,11 @@ const ways: Ways = {
   openSocket: (_id, socket) => {
     let dead = false;
     const say = (body: ServerMessage['body']): void => { if (!dead) setTimeout(() => { if (!dead) socket.message(toBinary(ServerMessageSchema, create(ServerMessageSchema, { body }))); }, 6); };
-    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '', layout: 'field-large', layouts: ['field-large', 'fluoroscopy-large', 'quad', 'wall'], timing } });
+    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '', layout: 'field-large', layouts: ['field-large', 'fluoroscopy-large', 'quad', 'wall'], timing, curtain: drawn, curtainSince: drawn ? drawnAt : 0n, curtainAuthor: 1 } });
     let timing = asked('timing', 'aligned');
     let voiceOpen = voice;
+    let drawn = state === 'curtain';
+    const drawnAt = msAgo(95_000);
     let remoteMuted = false;
     let ended = false;
     const tellPeople = (): void => say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } });
@@ -237,7 +241,7 @@ const ways: Ways = {
       switch (m.body.case) {
         case 'hello':
           say({ case: 'welcome', value: { $typeName: 'shirube.signal.v1.Welcome', version: 1, software: 'mock', author: own, epoch: 1, role, resume: 'r', caseInfo: caseInfo() as never, slotsVideo: 5, slotsVoice: 8, mayDraw: role === Role.MENTOR || role === Role.DESK, maySpeak: role !== Role.VENDOR, measuring: true, iceServers: [],
-            feeds: [['program', '統合表示', 'Program'], ['field', '術野映像', 'Operative field'], ['fluoro', '透視', 'Fluoroscopy'], ['vitals', '生体情報', 'Vital signs']].map(([feed, nameJa, nameEn]) => ({ $typeName: 'shirube.signal.v1.FeedInfo' as const, feed: feed ?? '', kind: feed === 'fluoro' ? 'fluoroscopy' : '', nameJa: nameJa ?? '', nameEn: nameEn ?? '', width: 0, height: 0, periodUs: 33_367 })) } });
+            feeds: [['program', '統合表示', 'Program'], ['field', '術野映像', 'Operative field'], ['fluoro', '透視', 'Fluoroscopy'], ['vitals', '生体情報', 'Vital signs'], ...(places.some((p) => p.feed === 'camera') ? [['camera', '手術室内映像', 'Room camera']] : [])].map(([feed, nameJa, nameEn]) => ({ curtain: feed === 'camera', $typeName: 'shirube.signal.v1.FeedInfo' as const, feed: feed ?? '', kind: feed === 'fluoro' ? 'fluoroscopy' : '', nameJa: nameJa ?? '', nameEn: nameEn ?? '', width: 0, height: 0, periodUs: 33_367 })) } });
           if (role === Role.DESK || role === Role.VENDOR) setInterval(() => say({ case: 'health', value: health() }), 1_000);
           say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } });
           tellState();
@@ -248,6 +252,7 @@ const ways: Ways = {
         case 'setTiming': timing = m.body.value.timing; return tellState();
         case 'voiceOpen': voiceOpen = m.body.value.open; return tellState();
         case 'remoteMute': remoteMuted = m.body.value.muted; return tellState();
+        case 'curtain': drawn = m.body.value.drawn; return tellState();
         case 'askPen': asking = m.body.value.asking; return tellPeople();
         case 'end': ended = true; return tellState();
         default: return undefined;

@@ -12,6 +12,12 @@ export const LAYOUTS: Record<string, Place[]> = {
     { feed: 'fluoro', x: 864, y: 114, w: 416, h: 416 },
     { feed: 'vitals', x: 0, y: 574, w: 1280, h: 146 },
   ],
+  camera: [
+    { feed: 'field', x: 0, y: 44, w: 864, h: 486 },
+    { feed: 'camera', x: 864, y: 44, w: 416, h: 234 },
+    { feed: 'fluoro', x: 864, y: 322, w: 416, h: 208 },
+    { feed: 'vitals', x: 0, y: 574, w: 1280, h: 146 },
+  ],
   full: [
     { feed: 'field', x: 0, y: 0, w: 1280, h: 720 },
     { feed: 'fluoro', x: 1072, y: 512, w: 192, h: 192 },
@@ -28,7 +34,7 @@ export function draw(c: CanvasRenderingContext2D, places: readonly Place[], t: n
     c.rect(p.x, p.y, p.w, p.h);
     c.clip();
     c.translate(p.x, p.y);
-    if (p.feed === 'field') tissue(c, p.w, p.h, t);
+    if (p.feed === 'field' || p.feed === 'camera') tissue(c, p.w, p.h, t);
     else if (p.feed === 'fluoro') xray(c, p.w, p.h, t);
     else monitor(c, p.w, p.h, t);
     c.restore();

@@ -77,6 +77,10 @@ pub struct FeedSlot {
     pub by_arrival: bool,
     /// Does somebody watch this feed alone?
     pub single_wanted: bool,
+    /// It goes behind the privacy curtain.
+    pub behind_curtain: bool,
+    /// The curtain is drawn before it: nothing that it captures is kept here, so nobody can have it.
+    covered: bool,
 }
 
 impl FeedSlot {
@@ -86,6 +90,9 @@ impl FeedSlot {
 
     /// State of a feed whose source says it has this cadence.
     pub fn state(&self, declared: Duration, now: CaptureTime) -> FeedState {
+        if self.covered {
+            return FeedState::Curtain;
+        }
         let looping = self.newest().is_some_and(|f| f.origin.is_some());
         let signs = Signs { heard: self.heard, beam: self.beam, gaps: self.gaps, failed: !self.problem.is_empty(), looping };
         health::state(signs, self.cadence.period(declared), now)
@@ -94,6 +101,18 @@ impl FeedSlot {
     /// From capture to arrival, the worst of the frames kept.
     pub fn usual_lateness(&self) -> Duration {
         self.frames.iter().map(|f| f.came.since(f.capture)).max().unwrap_or_default()
+    }
+
+    pub fn is_covered(&self) -> bool {
+        self.covered
+    }
+
+    fn cover(&mut self, covered: bool) {
+        self.covered = covered;
+        if covered {
+            self.frames.clear();
+            self.figures = Figures::default();
+        }
     }
 
     /// The newest frame captured at or before `t`.
@@ -129,6 +148,10 @@ pub struct State {
     pub arrangement: Arc<Arrangement>,
     pub timing: Timing,
     pub stop: bool,
+    /// The privacy curtain is known to be lifted. Whoever has not been told that has it drawn.
+    curtain_lifted: bool,
+    /// Rises when it is drawn or lifted: what was composed before and not sent is not sent.
+    pub curtain_rev: u32,
 }
 
 impl State {
@@ -139,6 +162,35 @@ impl State {
             slot.place = place.and_then(|p| Geometry::new(p.w, p.h));
         }
         self.arrangement = Arc::new(arrangement);
+    }
+
+    pub fn curtain_drawn(&self) -> bool {
+        !self.curtain_lifted
+    }
+
+    /// Draws the curtain, or lifts it: from this very moment on. What is behind it is forgotten.
+    pub fn draw_curtain(&mut self, drawn: bool) {
+        if drawn == self.curtain_drawn() {
+            return;
+        }
+        self.curtain_lifted = !drawn;
+        self.curtain_rev += 1;
+        self.feeds.iter_mut().filter(|f| f.behind_curtain).for_each(|f| f.cover(drawn));
+    }
+
+    /// The curtain is drawn before this feed now.
+    pub fn covers(&self, feed: &str) -> bool {
+        let slot = self.arrangement.all().find(|f| f.place.feed.as_str() == feed).and_then(|f| self.feeds.get(f.feed));
+        slot.is_some_and(FeedSlot::is_covered)
+    }
+
+    /// Whether the feed in this slot goes behind the curtain.
+    pub fn put_behind_curtain(&mut self, feed: usize, behind: bool) {
+        let drawn = self.curtain_drawn();
+        if let Some(slot) = self.feeds.get_mut(feed) {
+            slot.behind_curtain = behind;
+            slot.cover(behind && drawn);
+        }
     }
 }
 
@@ -164,6 +216,11 @@ impl Board {
             return;
         }
         let Some(slot) = state.feeds.get_mut(feed) else { return };
+        if slot.covered {
+            slot.heard = Some(frame.came);
+            slot.problem.clear();
+            return;
+        }
         if let Some(before) = slot.frames.back_mut() {
             before.single = None;
         }
@@ -191,8 +248,11 @@ impl Board {
         }
         let Some(slot) = state.feeds.get_mut(feed) else { return };
         slot.heard = Some(heard.at);
-        slot.figures.add(heard.glance, heard.at);
         slot.problem.clear();
+        if slot.covered {
+            return;
+        }
+        slot.figures.add(heard.glance, heard.at);
         if let Some(last) = heard.off {
             slot.beam = Some(Beam::Off);
             while let Some(last) = last
@@ -327,6 +387,31 @@ mod tests {
         board.set_problem(0, "The cable is out.".into());
         board.put(0, Generation(0), frame(1));
         assert!(board.read(|s| s.feeds[0].problem.is_empty()));
+    }
+
+    #[test]
+    fn a_curtain_is_drawn_until_it_is_known_to_be_lifted_and_nothing_stays_behind_it() {
+        let board = Board::new(2);
+        board.change(|s| s.put_behind_curtain(1, true));
+        let period = Duration::from_millis(33);
+        let look = || board.read(|s| (s.feeds[1].frames.len(), s.feeds[1].state(period, frame(40).capture)));
+        for feed in [0, 1] {
+            board.put(feed, Generation(0), frame(1));
+        }
+        assert_eq!(look(), (0, FeedState::Curtain), "nobody said that it is lifted");
+        assert_eq!(board.read(|s| s.feeds[0].frames.len()), 1, "the other feed is not behind it");
+        board.change(|s| s.draw_curtain(false));
+        board.put(1, Generation(0), frame(33));
+        assert_eq!(look(), (1, FeedState::Live));
+        board.change(|s| s.draw_curtain(true));
+        assert_eq!(look(), (0, FeedState::Curtain), "in the same moment");
+        board.put(1, Generation(0), frame(39));
+        assert_eq!(look(), (0, FeedState::Curtain));
+        assert_eq!(board.read(|s| (s.feeds[1].figures.clone().take().luma_mean, s.feeds[0].frames.len())), (0, 1));
+        // A seat that is given to another feed, and to one behind the curtain again.
+        board.change(|s| s.feeds[1] = FeedSlot::default());
+        board.change(|s| s.put_behind_curtain(1, true));
+        assert_eq!(look(), (0, FeedState::Curtain));
     }
 
     #[test]

@@ -24,6 +24,7 @@ const FEEDS_MAX: usize = 8;
 /// How long X-ray is off between two runs of the demo.
 const DEMO_REST_S: u32 = 6;
 const FLUOROSCOPY: &str = "fluoroscopy";
+const ROOM_CAMERA: &str = "room-camera";
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -81,6 +82,9 @@ pub struct FeedConfig {
     /// Of a fluoroscopy: may its last run loop as a feed of its own?
     #[serde(default = "yes")]
     pub look_back: bool,
+    /// Does it go behind the privacy curtain? Without it: exactly a `room-camera` does.
+    #[serde(default)]
+    pub curtain: Option<bool>,
     pub source: SourceConfig,
 }
 
@@ -88,6 +92,10 @@ impl FeedConfig {
     /// How X-ray off shows; `None`: this is no fluoroscopy.
     pub fn xray_rule(&self) -> Option<XrayRule> {
         self.xray.or((self.kind == FLUOROSCOPY).then_some(XrayRule::Content))
+    }
+
+    pub fn behind_curtain(&self) -> bool {
+        self.curtain.unwrap_or(self.kind == ROOM_CAMERA)
     }
 
     /// The feed that plays this one's last run.
@@ -103,6 +111,7 @@ impl FeedConfig {
             offset_ms: 0.0,
             xray: None,
             look_back: false,
+            curtain: Some(self.behind_curtain()),
             source: self.source.clone(),
         }
     }
@@ -219,6 +228,7 @@ impl Config {
             offset_ms: 0.0,
             xray: None,
             look_back: true,
+            curtain: None,
             source,
         };
         // X-ray is on for a run of some seconds, then off: as in a room. While measuring it stays on.

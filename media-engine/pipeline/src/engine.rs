@@ -161,6 +161,7 @@ impl Opened {
             width: width as u32,
             height: height as u32,
             period_us: period.duration().as_micros() as u32,
+            curtain: self.config.behind_curtain(),
         };
         Ok(Actor { feed, id: self.config.id.clone(), info, native, period: period.duration() })
     }
@@ -211,6 +212,9 @@ impl Prepared {
                 slot.by_arrival = f.by_arrival;
             }
             state.timing = self.config.program.timing;
+            for (feed, f) in self.feeds.iter().enumerate() {
+                state.put_behind_curtain(feed, f.actor.info.curtain);
+            }
             state.arrange(arrangement);
         });
         let singles: Vec<_> = self.feeds.iter().map(|f| (f.actor.id.clone(), f.source.single_size(), f.rate)).collect();

@@ -23,6 +23,8 @@ fn each_state_has_a_look_of_its_own() {
         ("lost", FeedState::Lost),
         ("xray-off", FeedState::XrayOff),
         ("looping", FeedState::Looping),
+        ("curtain", FeedState::Curtain),
+        ("mask-unknown", FeedState::MaskUnknown),
     ];
     let mut seen: Vec<Vec<u8>> = Vec::new();
     for (name, state) in states {
@@ -44,7 +46,16 @@ fn each_state_has_a_look_of_its_own() {
 #[test]
 fn a_mark_stays_inside_its_rectangle() {
     let mut pool = PicturePool::new(Geometry::new(320, 200).expect("even"));
-    for state in [FeedState::Live, FeedState::Stale, FeedState::Lost, FeedState::XrayOff, FeedState::Looping] {
+    let states = [
+        FeedState::Live,
+        FeedState::Stale,
+        FeedState::Lost,
+        FeedState::XrayOff,
+        FeedState::Looping,
+        FeedState::Curtain,
+        FeedState::MaskUnknown,
+    ];
+    for state in states {
         let rect = PixelRect { x: 100, y: 40, w: 120, h: 110 };
         let composed = pool.draw(|canvas| {
             compositor::clear(canvas);

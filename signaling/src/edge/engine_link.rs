@@ -231,6 +231,11 @@ impl LinkCommands {
         self.send(case, to_engine::Body::Timing(wire::SetTiming { timing: timing.to_owned() }))
     }
 
+    /// False: no engine took it.
+    pub fn move_curtain(&self, case: &CaseId, drawn: bool) -> bool {
+        self.send(case, to_engine::Body::Curtain(wire::Curtain { drawn }))
+    }
+
     /// Whole RTP packets put in here go to the case's engine. Policy: whoever puts in drops when it is full.
     pub fn media_out(&self, case: &CaseId) -> Option<mpsc::Sender<Bytes>> {
         lock(&self.0.links).values().find(|l| l.case == *case).map(|l| l.media_out.clone())

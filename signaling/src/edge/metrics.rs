@@ -220,5 +220,7 @@ fn state_word(state: i32) -> &'static str {
         FeedState::Lost => "lost",
         FeedState::XrayOff => "xray-off",
         FeedState::Looping => "looping",
+        FeedState::Curtain => "curtain",
+        FeedState::MaskUnknown => "mask-unknown",
     }
 }

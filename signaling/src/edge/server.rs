@@ -29,6 +29,7 @@ use super::store::{Opened, Store};
 use super::supervisor::EngineCommand;
 use super::turn::Turn;
 use crate::authorize::Phase;
+use crate::case::Case;
 use crate::demo;
 use crate::ink_room::InkRoom;
 
@@ -103,7 +104,8 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
     for (number, (case, stored)) in cases.into_iter().enumerate() {
         let sheet = demo::sheet(case.clone());
         let ink = InkRoom::new(sheet.id.clone(), stored.ops, sheet.drawers());
-        let (handle, actor) = case_actor::start(number as u32, sheet, Phase::Live, ink, around.clone());
+        let case_rules = Case::new(sheet, Phase::Live, stored.curtain);
+        let (handle, actor) = case_actor::start(number as u32, case_rules, ink, around.clone());
         handles.push(handle);
         tasks.push(actor);
         let (tell, heard) = mpsc::channel(PRESENCES);

@@ -32,6 +32,7 @@ fn feed(id: &str) -> FeedInfo {
         width: 1280,
         height: 720,
         period_us: 33_333,
+        ..Default::default()
     }
 }
 
@@ -110,7 +111,7 @@ impl Engine {
             FeedHealth { feed: "field".into(), state: FeedState::Live as i32, black_permille: 1000, ..Default::default() };
         let program = LayerRef { feed: "program".into(), layer: "high".into() };
         let layer = LayerHealth { layer: Some(program), frames: 7, encode_us_p50: 4_000, ..Default::default() };
-        let health = Health { feeds: vec![field], layers: vec![layer], clock_uncertainty_us: 50 };
+        let health = Health { feeds: vec![field], layers: vec![layer], clock_uncertainty_us: 50, ..Default::default() };
         self.say(said::Body::Health(health)).await;
     }
 }

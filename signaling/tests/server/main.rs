@@ -3,6 +3,7 @@
 
 mod case_life;
 mod cases;
+mod curtain;
 mod disk;
 mod doors;
 mod engine;

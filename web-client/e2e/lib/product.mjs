@@ -9,12 +9,12 @@ const root = path.resolve(import.meta.dirname, "../../..");
 const target = path.join(process.env.CARGO_TARGET_DIR ?? path.join(root, "target"), process.env.SHIRUBE_PROFILE ?? "debug");
 export const exe = path.join(target, "shirube");
 
-/** Resolves once the product says that it is ready. `args`: further flags of `shirube demo`. */
-export async function startProduct(args = [], { data = mkdtempSync(path.join(tmpdir(), "shirube-e2e-")), env = {} } = {}) {
+/** Resolves once the product says that it is ready. `args`: further flags of `shirube demo`. `shared`: use the sample data where it is. */
+export async function startProduct(args = [], { data = mkdtempSync(path.join(tmpdir(), "shirube-e2e-")), env = {}, shared: wanted = true } = {}) {
   const shared = path.join(root, "../shared/data");
-  const all = ["demo", "--json", "--https-port", "0", "--media-port", "0", "--data", data];
+  const all = ["demo", "--json", "--media-port", "0", ...(args.includes("--https-port") ? [] : ["--https-port", "0"]), "--data", data];
   all.push("--web-root", path.join(root, "web-client/dist"), "--engine", path.join(target, "shirube-engine"));
-  if (existsSync(shared) && !args.includes("--no-engine")) all.push("--shared", shared);
+  if (wanted && existsSync(shared) && !args.includes("--no-engine")) all.push("--shared", shared);
   const child = spawn(exe, [...all, ...args], { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });
   let log = "";
   child.stderr.on("data", (d) => (log = (log + d).slice(-60_000)));

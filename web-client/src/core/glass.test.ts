@@ -50,10 +50,10 @@ describe('time alignment', () => {
   });
   it('has a look of its own, graver than X-ray off and less grave than late', () => {
     const live = { flow: 'flowing' as const, sourceGone: false, state: FeedState.LIVE, ageMs: 100 };
-    expect(lookOf({ ...live, sync: Sync.ALIGNED })).toBe('live');
-    expect([Sync.OFF, Sync.UNKNOWN].map((sync) => lookOf({ ...live, sync }))).toEqual(['unsynced', 'unsynced']);
-    expect(lookOf({ ...live, state: FeedState.STALE, sync: Sync.OFF })).toBe('stale');
-    expect(lookOf({ ...live, flow: 'stalled', sync: Sync.OFF })).toBe('stalled');
+    expect(lookOf({ covered: false, ...live, sync: Sync.ALIGNED })).toBe('live');
+    expect([Sync.OFF, Sync.UNKNOWN].map((sync) => lookOf({ covered: false, ...live, sync }))).toEqual(['unsynced', 'unsynced']);
+    expect(lookOf({ covered: false, ...live, state: FeedState.STALE, sync: Sync.OFF })).toBe('stale');
+    expect(lookOf({ covered: false, ...live, flow: 'stalled', sync: Sync.OFF })).toBe('stalled');
     expect(inkShows('unsynced')).toBe(true);
   });
 });
@@ -123,7 +123,7 @@ describe('how an age reads', () => {
 });
 
 describe('a dead picture never looks alive', () => {
-  const live = { flow: 'flowing', sourceGone: false, state: FeedState.LIVE, ageMs: 80 } as const;
+  const live = { covered: false, flow: 'flowing', sourceGone: false, state: FeedState.LIVE, ageMs: 80 } as const;
   it('is live only when frames flow, the feed lives and its age is known', () => {
     expect(lookOf(live)).toBe('live');
     expect(lookOf({ ...live, ageMs: null })).toBe('unknown');
@@ -132,10 +132,19 @@ describe('a dead picture never looks alive', () => {
     expect(lookOf({ ...live, state: FeedState.UNSPECIFIED })).toBe('unknown');
     expect(lookOf({ ...live, state: 99 as FeedState })).toBe('unknown');
   });
+  it('has the curtain before everything else, from the press on and until the engine has lifted it too', () => {
+    for (const flow of ['flowing', 'stalled', 'waiting'] as const) {
+      expect(lookOf({ ...live, flow, covered: true })).toBe('curtain');
+      expect(lookOf({ ...live, flow, state: FeedState.CURTAIN })).toBe('curtain');
+      expect(lookOf({ ...live, flow, sourceGone: true, covered: true, state: null })).toBe('curtain');
+    }
+    expect([inkShows('curtain'), inkShows('unmasked')]).toEqual([false, false]);
+  });
   it('shows the graver of two states: link before source before late', () => {
     expect(lookOf({ ...live, flow: 'stalled', state: FeedState.LOST })).toBe('stalled');
     expect(lookOf({ ...live, state: FeedState.LOST })).toBe('lost');
     expect(lookOf({ ...live, state: FeedState.STALE })).toBe('stale');
+    expect(lookOf({ ...live, state: FeedState.MASK_UNKNOWN })).toBe('unmasked');
     expect(lookOf({ ...live, state: FeedState.XRAY_OFF })).toBe('xoff');
     expect(lookOf({ ...live, state: FeedState.LOOPING, ageMs: 60_000 })).toBe('looping');
     expect(lookOf({ ...live, flow: 'waiting' })).toBe('waiting');
@@ -145,7 +154,7 @@ describe('a dead picture never looks alive', () => {
     expect(lookOf({ ...live, sourceGone: true })).toBe('live');
   });
   it('hides ink of a late picture, and keeps it on a frozen one', () => {
-    const shows: Record<Look, boolean> = { live: true, unsynced: true, xoff: true, looping: true, lost: true, stalled: true, paused: true, frozen: true, unknown: true, stale: false, waiting: false };
+    const shows: Record<Look, boolean> = { live: true, unsynced: true, xoff: true, looping: true, lost: true, stalled: true, paused: true, frozen: true, unknown: true, stale: false, waiting: false, curtain: false, unmasked: false };
     for (const [look, expected] of Object.entries(shows)) expect(inkShows(look as Look), look).toBe(expected);
   });
 });

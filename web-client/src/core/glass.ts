@@ -14,7 +14,7 @@ export const AGE_WINDOW_MS = 500;
 const FUTURE_TOLERANCE_MS = 20;
 
 /** The one state a picture shows; the graver wins. frozen: held by its own viewer. */
-export type Look = 'live' | 'unsynced' | 'frozen' | 'xoff' | 'looping' | 'stale' | 'lost' | 'stalled' | 'paused' | 'unknown' | 'waiting';
+export type Look = 'live' | 'unsynced' | 'frozen' | 'xoff' | 'looping' | 'stale' | 'lost' | 'stalled' | 'paused' | 'unknown' | 'waiting' | 'curtain' | 'unmasked';
 
 export interface RectReading {
   readonly feed: string;
@@ -94,6 +94,8 @@ export function readHeld(frame: FrameIndex, clock: GlassClock, now: PerfMs): Gla
 }
 
 export interface LookInput {
+  /** The room has drawn the curtain before it, whatever its picture still says. */
+  readonly covered: boolean;
   readonly flow: Flow;
   /** The server is heard and says that the room's compositor is gone: then it is the source, not the link. */
   readonly sourceGone: boolean;
@@ -108,12 +110,14 @@ export interface LookInput {
 export const LATE_MS = 2_000;
 
 /** Curtain > link > source > stale > not synchronised > X-ray off > live. Not knowing is a look of its own, never *live*. */
-export function lookOf({ flow, sourceGone, state, ageMs, sync }: LookInput): Look {
+export function lookOf({ covered, flow, sourceGone, state, ageMs, sync }: LookInput): Look {
+  if (covered || state === FeedState.CURTAIN) return 'curtain';
   if (flow !== 'flowing' && sourceGone) return 'lost';
   if (flow === 'waiting') return 'waiting';
   if (flow === 'stalled' || flow === 'paused') return flow;
   switch (state) {
     case FeedState.LOST: return 'lost';
+    case FeedState.MASK_UNKNOWN: return 'unmasked';
     case FeedState.STALE: return 'stale';
     case FeedState.XRAY_OFF: return 'xoff';
     case FeedState.LOOPING: return 'looping';

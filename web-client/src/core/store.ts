@@ -35,6 +35,9 @@ export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autop
 /** idle: not asked · asking · ready: allowed, not sending · sending · refused · none: no device. */
 export type MicrophoneState = 'idle' | 'asking' | 'ready' | 'sending' | 'refused' | 'none';
 
+/** sinceMs: Unix ms of the case timeline; null: pressed here, and not told yet. */
+export interface Curtain { readonly drawn: boolean; readonly sinceMs: number | null; readonly author: number }
+
 export class Store {
   readonly language = signal<Language>('ja');
   readonly texts = computed<Texts>(() => CATALOGUE[this.language.value]);
@@ -69,6 +72,10 @@ export class Store {
   readonly voiceOpen = signal(false);
   readonly remoteMuted = signal(false);
   readonly engineUp = signal(true);
+  /** The privacy curtain: drawn or not, since when and by whom it was moved; null: it never was. */
+  readonly curtain = signal<Curtain | null>(null);
+  /** Feeds before which it is drawn now. */
+  readonly covered = computed<ReadonlySet<string>>(() => new Set(this.curtain.value?.drawn ? this.feeds.value.filter((f) => f.curtain).map((f) => f.feed) : []));
   readonly microphone = signal<MicrophoneState>('idle');
   readonly notices = signal<readonly NoticeKey[]>([]);
   readonly endedAtMs = signal<number | null>(null);

@@ -19,6 +19,7 @@ import {
   ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema, SetLayoutSchema, SetTimingSchema,
 } from '../gen/signal_pb';
 import { perfNow, toLocalNtp } from './clock';
+import { CurtainHand } from './curtain';
 import { Inking } from './inking';
 import { askMicrophone } from './microphone';
 import type { MediaPath } from './peer';
@@ -88,6 +89,7 @@ export class Client {
   private readonly media = new MediaWatch();
   private readonly backoff = new Backoff();
   readonly voice: Talk;
+  readonly curtain: CurtainHand;
   private readonly stages = new Set<StageEvents>();
   private id = '';
   private resume = '';
@@ -113,6 +115,10 @@ export class Client {
 
   constructor(private readonly ways: Ways = WAYS) {
     this.voice = new Talk(this.store, { send: (body) => this.send(body), speak: async (track) => { await this.path?.speak(track); }, askMicrophone: ways.askMicrophone });
+    this.curtain = new CurtainHand(this.store, {
+      send: (body) => this.send(body), hush: (hushed) => this.voice.hush(hushed),
+      repaint: () => { for (const stage of this.stages) { stage.tick(perfNow()); stage.inkNow(); } },
+    });
     this.inking = new Inking(this.store, {
       send: (body) => this.send(body), isOpen: (name) => this.path?.isOpen(name) ?? false, sendChannel: (name, bytes) => { this.path?.send(name, bytes); }, toTimeline: (t) => this.toTimeline(t),
       repaint: (at) => { for (const stage of this.stages) if (at === 'now') stage.inkNow(); else stage.ink(); },
@@ -400,6 +406,7 @@ export class Client {
     this.clock.handleConnection(now);
     this.inking.handleWelcome(welcome);
     if (welcome.caseInfo?.state === 'ended') return this.handleEnded(null);
+    this.curtain.handleWelcome();
     return this.voice.handleWelcome();
   }
 
@@ -440,6 +447,7 @@ export class Client {
     this.store.layouts.value = state.layouts;
     this.store.timing.value = state.timing;
     if (state.caseInfo) this.store.caseInfo.value = state.caseInfo;
+    this.curtain.handleState(state);
     this.voice.handleState(state);
     if (state.caseInfo?.state === 'ended') this.handleEnded(state.at);
   }

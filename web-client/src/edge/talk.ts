@@ -18,6 +18,7 @@ export class Talk {
   private readonly voices = new Voices();
   private track: MediaStreamTrack | null = null;
   private muteWish: boolean | null = null;
+  private hushed = false;
 
   constructor(private readonly store: Store, private readonly ways: TalkWays) {}
 
@@ -47,6 +48,12 @@ export class Talk {
     this.sayMute(muted);
   }
 
+  /** Behind the curtain this microphone gives silence, whatever it was asked for; afterwards that again. */
+  hush(hushed: boolean): void {
+    this.hushed = hushed;
+    if (this.track) this.track.enabled = !hushed;
+  }
+
   async listen(): Promise<void> {
     this.voices.mute(false);
     this.store.notice('fail_autoplay', !(await this.voices.play()));
@@ -63,6 +70,7 @@ export class Talk {
       return false;
     }
     this.track = asked.track;
+    this.track.enabled = !this.hushed;
     this.track.onended = () => {
       this.track = null;
       this.store.microphone.value = 'refused';

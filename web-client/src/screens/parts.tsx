@@ -52,10 +52,19 @@ export function Header({ client, room }: { client: Client; room: boolean }): JSX
       <button class="btn quiet lang" type="button" aria-label={t.language_switch} data-testid="language" onClick={() => { chooseLanguage(client, language === 'ja' ? 'en' : 'ja'); }}>
         <Icon name="translate-bold" /><span class={room ? 'hide' : 'wide'} lang={language === 'ja' ? 'en' : 'ja'}>{t.language_other}</span>
       </button>
+      <CurtainTag client={client} />
       {info?.recording ? <Tag icon="record-fill" look="c-red">{t.recording}</Tag> : <Tag icon="prohibit-bold" look="bare c-steel">{t.not_recording}</Tag>}
       <b class="clock num" data-testid="clock">{clockText(store.caseTimeMs.value, !room, t.time_unknown)}</b>
     </header>
   );
+}
+
+/** The privacy curtain is drawn: said on every screen of the case, with the time since when. */
+export function CurtainTag({ client }: { client: Client }): JSX.Element | null {
+  const { store } = client;
+  const curtain = store.curtain.value;
+  if (!curtain?.drawn) return null;
+  return <Tag icon="eye-slash-bold" look="c-violet" testid="curtain-tag"><>{store.texts.value.look_curtain_plate}<span class="num"> {clockText(curtain.sinceMs, false, '')}</span></></Tag>;
 }
 
 /** The choice lives in the address, so that nothing is kept on the terminal. */

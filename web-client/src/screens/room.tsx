@@ -27,6 +27,7 @@ export function Room({ client }: { client: Client }): JSX.Element {
         <VoiceButton client={client} />
         <MuteButton client={client} />
         <InkOffButton client={client} />
+        <CurtainButton client={client} />
         <span class="grow" />
         <HoldButton client={client} onDone={() => { client.endCase(); }} />
       </footer>
@@ -72,6 +73,13 @@ function ClearButton({ client }: { client: Client }): JSX.Element {
 function VoiceButton({ client }: { client: Client }): JSX.Element {
   const { store } = client;
   const t = store.texts.value;
+  if (store.curtain.value?.drawn) {
+    return (
+      <button class="btn voice" type="button" data-testid="voice" data-voice="curtain" disabled>
+        <Icon name="microphone-slash-bold" /><span><span>{t.voice_curtain}</span><small>{t.voice_curtain_note}</small></span>
+      </button>
+    );
+  }
   const started = store.voiceOpen.value && store.microphone.value !== 'idle' && store.microphone.value !== 'asking';
   const on = store.microphone.value === 'sending';
   if (!started) {
@@ -93,7 +101,7 @@ function MuteButton({ client }: { client: Client }): JSX.Element {
   const t = store.texts.value;
   const muted = store.remoteMuted.value;
   return (
-    <button class={`btn ${muted ? 'on' : ''}`} type="button" data-testid="mute-remote" aria-pressed={muted} onClick={oncePer400(() => { client.voice.muteRemote(!muted); })}>
+    <button class={`btn stack ${muted ? 'on' : ''}`} type="button" data-testid="mute-remote" aria-pressed={muted} onClick={oncePer400(() => { client.voice.muteRemote(!muted); })}>
       <Icon name={muted ? 'speaker-slash-fill' : 'speaker-slash-bold'} /><span><span>{muted ? t.muted_remote : t.mute_remote}</span><small>{t.mute_remote_note}</small></span>
     </button>
   );
@@ -105,8 +113,33 @@ function InkOffButton({ client }: { client: Client }): JSX.Element {
   const t = store.texts.value;
   const off = store.inkOff.value;
   return (
-    <button class={`btn ${off ? 'on' : ''}`} type="button" data-testid="ink-switch" aria-pressed={off} onClick={oncePer400(() => { client.inking.switchOff(!off); })}>
+    <button class={`btn stack ${off ? 'on' : ''}`} type="button" data-testid="ink-switch" aria-pressed={off} onClick={oncePer400(() => { client.inking.switchOff(!off); })}>
       <Icon name={off ? 'pencil-simple-slash-bold' : 'pencil-simple-bold'} /><span><span>{off ? t.ink_on_button : t.ink_off_button}</span><small>{off ? t.ink_on_note : t.ink_off_note}</small></span>
+    </button>
+  );
+}
+
+/** Draws the curtain on press, in the same frame; lifts it on release, so that no hand that stays on it does both. */
+function CurtainButton({ client }: { client: Client }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  const drawn = store.curtain.value?.drawn ?? false;
+  const drew = useRef(false);
+  return (
+    <button class={`btn stack ${drawn ? 'veiled' : ''}`} type="button" data-testid="curtain" aria-pressed={drawn}
+      onPointerDown={(e) => {
+        drew.current = false;
+        if (e.button !== 0 || drawn) return;
+        drew.current = true;
+        lastTouch = e.timeStamp;
+        client.curtain.press(true);
+      }}
+      onClick={(e) => {
+        const done = drew.current;
+        drew.current = false;
+        if (!done) oncePer400(() => { client.curtain.press(!drawn); })(e);
+      }}>
+      <Icon name="eye-slash-bold" /><span><span>{drawn ? t.curtain_lift : t.look_curtain_plate}</span><small>{drawn ? t.curtain_lift_note : t.curtain_note}</small></span>
     </button>
   );
 }

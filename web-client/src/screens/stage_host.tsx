@@ -82,6 +82,7 @@ function contextOf(client: Client, feed: string, remote: boolean): StageContext 
       return view ? client.flow(now, view.slot) : 'waiting';
     },
     sourceGone: () => client.sourceGone(),
+    covered: (one) => store.covered.value.has(one),
   };
 }
 

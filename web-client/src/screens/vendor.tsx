@@ -119,7 +119,7 @@ function FeedRow({ client, feed: f, report }: { client: Client; feed: FeedStatus
   const t = store.texts.value;
   const stale = store.healthStale.value;
   const ageMs = feedAgeMs(f, report);
-  const look = stale ? 'unknown' : lookOf({ flow: report.engineUp ? 'flowing' : 'stalled', sourceGone: !report.engineUp, state: f.state, ageMs, sync: f.sync });
+  const look = stale ? 'unknown' : lookOf({ covered: store.covered.value.has(f.feed), flow: report.engineUp ? 'flowing' : 'stalled', sourceGone: !report.engineUp, state: f.state, ageMs, sync: f.sync });
   const words = LOOKS[look];
   const age = formatAge(words.age, ageMs);
   // Figures of a picture that is not there say nothing.

@@ -1,6 +1,7 @@
 // A tile of the filmstrip cut out of the program's own picture: nothing more is encoded or sent for it. State and age are
 // those of its rectangle. A feed that is not in the program has a strip and no picture.
 import { lookOf, readGlass } from '../core/glass';
+import type { Look } from '../core/glass';
 import type { PerfMs } from '../core/units';
 import { PROGRAM } from '../core/view';
 import type { StageContext } from './stage';
@@ -9,6 +10,8 @@ import { element, Strip } from './strip';
 const AGE_PERIOD_MS = 500;
 /** Width to height of a tile's glass. */
 const TILE_ASPECT = 16 / 9;
+/** Looks that lie over the whole tile. */
+const PATTERNED: ReadonlySet<Look> = new Set(['lost', 'stalled', 'paused', 'curtain', 'unmasked']);
 
 export class CropTile {
   readonly root = element('div', 'feed tile');
@@ -39,7 +42,7 @@ export class CropTile {
     const one = feed === PROGRAM ? reading?.rects[0] : reading?.rects.find((r) => r.feed === feed);
     const flow = context.flow(now);
     const inProgram = one !== undefined || reading === null;
-    const look = inProgram ? lookOf({ flow, sourceGone: context.sourceGone(), state: one?.state ?? null, ageMs: one?.ageMs ?? null }) : 'unknown';
+    const look = inProgram || context.covered(feed) ? lookOf({ covered: context.covered(feed), flow, sourceGone: context.sourceGone(), state: one?.state ?? null, ageMs: one?.ageMs ?? null }) : 'unknown';
     const ages = now >= this.nextAges;
     if (ages) this.nextAges = now + AGE_PERIOD_MS;
     const name = feed === PROGRAM ? texts.program : context.feedName(feed);
@@ -47,7 +50,7 @@ export class CropTile {
     const className = `feed tile is-${look}`;
     if (this.root.className !== className) {
       this.root.className = className;
-      this.pattern.className = look === 'lost' || look === 'stalled' || look === 'paused' ? `layer wholepat is-${look}` : 'layer wholepat';
+      this.pattern.className = PATTERNED.has(look) ? `layer wholepat is-${look}` : 'layer wholepat';
     }
     if (reading) this.lay(feed === PROGRAM ? { x: 0, y: 0, w: reading.frame.width, h: reading.frame.height } : one?.rect ?? null, reading.frame);
   }

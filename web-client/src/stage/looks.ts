@@ -28,12 +28,17 @@ export const LOOKS: Record<Look, LookWords> = {
   stalled: { icon: 'wifi-slash-bold', word: 'look_stalled', tag: 'tag fill c-orchid', plate: { word: 'look_stalled_plate', next: 'look_stalled_next' }, age: 'counting', live: 'assertive' },
   paused: { icon: 'pause-bold', word: 'look_paused', tag: 'tag fill c-orchid', plate: { word: 'look_paused_plate', next: 'look_paused_next' }, age: 'counting', live: 'assertive' },
   unknown: { icon: 'circle-dashed-bold', word: 'look_unknown', tag: 'tag c-low', plate: null, age: 'live', live: 'polite' },
+  curtain: { icon: 'eye-slash-bold', word: 'look_curtain', tag: 'tag c-violet', plate: { word: 'look_curtain_plate', next: 'look_curtain_next' }, age: 'live', live: 'polite' },
+  unmasked: { icon: 'warning-bold', word: 'look_unmasked', tag: 'tag fill c-amber', plate: { word: 'look_unmasked_plate', next: 'look_unmasked_next' }, age: 'live', live: 'polite' },
   waiting: { icon: 'circle-dashed-bold', word: 'look_waiting', tag: 'tag c-low', plate: { word: 'look_waiting_plate', next: 'look_waiting_next' }, age: 'live', live: 'polite' },
 };
 
+/** Looks without a picture, or without a known time. */
+const NOTHING_TO_DATE: ReadonlySet<Look> = new Set(['unknown', 'waiting', 'curtain', 'unmasked']);
+
 /** The parts of an age as they stand in a strip. Not known reads as a dash. */
 export function ageParts(look: Look, ageMs: number | null, uncertaintyMs: number, texts: Texts): { value: string; plusMinus: string; unit: string } {
-  const text = look === 'unknown' || look === 'waiting' ? null : formatAge(LOOKS[look].age, ageMs, uncertaintyMs);
+  const text = NOTHING_TO_DATE.has(look) ? null : formatAge(LOOKS[look].age, ageMs, uncertaintyMs);
   if (!text) return { value: texts.age_none, plusMinus: '', unit: '' };
   return { value: text.value, plusMinus: text.plusMinus ?? '', unit: texts[`age_${text.unit}`] };
 }

@@ -47,6 +47,8 @@ export interface StageContext {
   watermark(): string | null;
   flow(now: PerfMs): Flow;
   sourceGone(): boolean;
+  /** The room has drawn the curtain before this feed. */
+  covered(feed: string): boolean;
 }
 
 /** large: what people look at. beside: the live picture while the large one is held. tile: one of a filmstrip; it keeps strip and pattern and drops plate and watermark. */
@@ -198,7 +200,7 @@ export class Stage {
     this.strip.update({ name: mainName, look, ageMs: main?.ageMs ?? null, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages);
     const dead = flow !== 'flowing' && !this.held;
     this.frameLook(dead || filling !== null ? look : main === null ? 'unknown' : 'live');
-    this.freeze((flow === 'stalled' || flow === 'paused') && !this.held);
+    this.freeze((flow === 'stalled' || flow === 'paused') && !this.held && look !== 'curtain');
     this.wholePlate(dead ? look : null, sourceGone, texts);
 
     this.looks.clear();
@@ -220,8 +222,9 @@ export class Stage {
     }
   }
 
-  private lookAt(flow: Flow, sourceGone: boolean, one: { state: FeedState; ageMs: number | null; sync: Sync } | null): Look {
-    const look = lookOf({ flow: this.held ? 'flowing' : flow, sourceGone, state: one?.state ?? null, ageMs: one?.ageMs ?? null, sync: one?.sync ?? Sync.UNSPECIFIED });
+  private lookAt(flow: Flow, sourceGone: boolean, one: { feed: string; state: FeedState; ageMs: number | null; sync: Sync } | null): Look {
+    const covered = this.context.covered(one?.feed ?? this.context.feed);
+    const look = lookOf({ covered, flow: this.held ? 'flowing' : flow, sourceGone, state: one?.state ?? null, ageMs: one?.ageMs ?? null, sync: one?.sync ?? Sync.UNSPECIFIED });
     // Held by the viewer: its age is known and meant. A picture that was dead when it was held still is.
     return this.held && (look === 'live' || look === 'unsynced' || look === 'stale') && one?.state !== FeedState.STALE ? 'frozen' : look;
   }
@@ -258,7 +261,8 @@ export class Stage {
       word.textContent = texts.track_unsure;
       this.doubt.replaceChildren(iconElement('crosshair-bold'), word);
     }
-    this.lost.update({ away: this.small ? [] : painted.away, surfaces, tracks, drawers, at, ratio, texts, still: (of) => this.context.still(of), reference: texts.reference_only });
+    const away = this.small ? [] : painted.away.filter((s) => !this.context.covered(s.frame.feed));
+    this.lost.update({ away, surfaces, tracks, drawers, at, ratio, texts, still: (of) => this.context.still(of), reference: texts.reference_only });
     if (painted.away.length > 0) this.nextInk = Math.min(this.nextInk ?? Infinity, now + AGE_PERIOD_MS) as PerfMs;
   }
 
@@ -353,7 +357,7 @@ export class Stage {
   }
 
   private rectLook(parts: RectParts, look: Look, wholeIsDead: boolean, texts: Texts): void {
-    const shown: Look = wholeIsDead ? 'live' : look; // a dead whole wears the pattern once, over everything
+    const shown: Look = wholeIsDead && look !== 'curtain' ? 'live' : look; // a dead whole wears the pattern once, over everything
     const words = LOOKS[shown].plate;
     const said = words ? `${shown} ${texts[words.word]}` : '';
     if (parts.look === shown && parts.words === said) return;
@@ -387,11 +391,12 @@ export class Stage {
     const words = look ? LOOKS[look].plate : null;
     const said = look && words ? `${look} ${sourceGone} ${texts[words.word]}` : '';
     if (said === this.wholeLook) return;
+    const engineGone = sourceGone && look === 'lost';
     this.wholeLook = said;
     this.whole.replaceChildren();
     this.whole.className = look ? `whole is-${look}` : 'whole';
     this.wholePat.className = look ? `layer wholepat is-${look}` : 'layer wholepat';
-    if (look && words && !this.small) this.whole.append(plate(LOOKS[look].icon, texts[sourceGone ? 'look_lost_engine_plate' : words.word], texts[sourceGone ? 'look_lost_engine' : words.next]));
+    if (look && words && !this.small) this.whole.append(plate(LOOKS[look].icon, texts[engineGone ? 'look_lost_engine_plate' : words.word], texts[engineGone ? 'look_lost_engine' : words.next]));
   }
 
   private watermark(): void {

@@ -181,6 +181,8 @@ impl Desk {
             period: Duration::from_micros(u64::from(info.period_us)),
             info,
         };
+        let curtain = actor.info.curtain;
+        self.board.change(|state| state.put_behind_curtain(seat, curtain));
         let started = self.start(&actor, &ingest.codec);
         self.stage.enter(actor);
         self.publish();

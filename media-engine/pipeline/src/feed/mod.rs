@@ -209,11 +209,13 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
         let pace = pace.get_or_insert_with(|| Pace::new(clock.now().saturating_add(run.period.duration()), run.period));
         let due = pace.due();
         let scheduled = case_clock.stamp(due.offset_ns(-run.offset_ns)).map(|(capture, _)| capture);
-        let wish = board.read(|state| state.feeds.get(run.feed).map(|f| (f.place, f.single_wanted)));
-        let Some((place, single)) = wish else {
+        let wish = board.read(|state| state.feeds.get(run.feed).map(|f| (f.place, f.single_wanted, f.is_covered())));
+        let Some((place, single, covered)) = wish else {
             tracing::error!(feed = %run.name, "the feed is not on the board");
             return;
         };
+        // Behind the curtain the source runs on and nothing is made of its pictures.
+        let (place, single) = if covered { (None, false) } else { (place, single) };
         let made = catch_unwind(AssertUnwindSafe(|| run.source.shot(pace.k(), scheduled, place, single)))
             .unwrap_or_else(|_| Err("The program part that reads this feed failed; it is being restarted.".into()));
         let shot = match made {
@@ -246,6 +248,11 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
             }
         }
         let heard = |off, single| Heard { at: came, off, single, glance };
+        if covered {
+            board.hear(run.feed, generation, heard(None, None));
+            pace.advance(clock.now());
+            continue;
+        }
         match xray.look(shot.picture.as_ref(), glance.black, word.beam, capture) {
             Verdict::Show => {
                 if let (Some(keeper), Some(picture)) = (&mut run.keeper, &shot.picture) {

@@ -221,6 +221,8 @@ impl Link {
                     let was_up = self.handle.board.change(|state| {
                         let was_up = state.wishes.up.take().is_some();
                         state.wishes = Default::default();
+                        // Whoever comes next says whether it may be lifted.
+                        state.draw_curtain(true);
                         was_up
                     });
                     if was_up {
@@ -433,6 +435,10 @@ impl Link {
             }
             Body::Refused(Refused { code, message }) => return Err(End::Final(LinkEnd::Refused { code, message })),
             Body::Ingest(ingest) => self.ingest(Message::Ingest(ingest)),
+            Body::Curtain(curtain) => {
+                tracing::info!(drawn = curtain.drawn, "privacy curtain");
+                self.handle.board.change(|state| state.draw_curtain(curtain.drawn));
+            }
             Body::Layout(set) => self.ingest(Message::Layout(set.layout)),
             Body::Timing(set) => match Timing::parse(&set.timing) {
                 Some(timing) => self.ingest(Message::Timing(timing)),

@@ -15,6 +15,17 @@ const DEAD_BRIGHTNESS: u32 = 107;
 /// Steel, for what is held on purpose, and amber, for what is late (colours of the interface), in BT.709 limited range.
 const STEEL: [u8; 3] = [182, 135, 121];
 const AMBER: [u8; 3] = [186, 70, 160];
+/// The privacy curtain: its frame and the colours of its folds, one after the other across [`FOLD_PITCH`] px.
+const VIOLET: [u8; 3] = [176, 161, 133];
+const FOLD_MID: [u8; 3] = [43, 137, 130];
+const FOLD_LIGHT: [u8; 3] = [57, 142, 131];
+const FOLD_DARK: [u8; 3] = [37, 135, 129];
+const FOLD_PITCH: usize = 48;
+const FOLD_LIT: usize = 26;
+/// A picture without a mask: its chequers, px, and how bright they are.
+const CHECK: usize = 24;
+const CHECK_LIGHT: u8 = 58;
+const CHECK_DARK: u8 = 34;
 /// The double frame of a held picture: two lines and what is free between them, px.
 const LINE: usize = 2;
 const FREE: usize = 4;
@@ -39,6 +50,8 @@ pub fn mark(canvas: &mut Picture, rect: PixelRect, state: FeedState) {
             mark_looping(canvas, rect);
         }
         FeedState::Stale => mark_late(canvas, rect),
+        FeedState::Curtain => mark_curtain(canvas, rect),
+        FeedState::MaskUnknown => mark_unmasked(canvas, rect),
         FeedState::Lost | FeedState::Unspecified => mark_dead(canvas, rect),
     }
 }
@@ -48,6 +61,33 @@ pub fn mark_sync(canvas: &mut Picture, rect: PixelRect, sync: Sync) {
     if matches!(sync, Sync::Off | Sync::Unknown) {
         frame(canvas, rect, 0, DOT, AMBER, |along| along % DOT_PITCH < DOT);
     }
+}
+
+/// Vertical folds and a violet frame, over whatever was there: nothing of a picture is left.
+pub fn mark_curtain(canvas: &mut Picture, rect: PixelRect) {
+    for along in (0..rect.w).step_by(2) {
+        let at = along % FOLD_PITCH;
+        let (from, to, part, of) = if at < FOLD_LIT {
+            (FOLD_MID, FOLD_LIGHT, at, FOLD_LIT)
+        } else {
+            (FOLD_LIGHT, FOLD_DARK, at - FOLD_LIT, FOLD_PITCH - FOLD_LIT)
+        };
+        let mix = |n: usize| ((usize::from(from[n]) * (of - part) + usize::from(to[n]) * part) / of) as u8;
+        fill(canvas, PixelRect { x: rect.x + along, y: rect.y, w: 2, h: rect.h }, [mix(0), mix(1), mix(2)]);
+    }
+    frame(canvas, rect, 0, LINE, VIOLET, |_| true);
+}
+
+/// A chequered field and a dashed amber frame, over whatever was there: dark until somebody confirms a mask.
+pub fn mark_unmasked(canvas: &mut Picture, rect: PixelRect) {
+    for y in (0..rect.h).step_by(CHECK) {
+        for x in (0..rect.w).step_by(CHECK) {
+            let luma = if (x / CHECK + y / CHECK).is_multiple_of(2) { CHECK_LIGHT } else { CHECK_DARK };
+            let (w, h) = (CHECK.min(rect.w - x), CHECK.min(rect.h - y));
+            fill(canvas, PixelRect { x: rect.x + x, y: rect.y + y, w, h }, [luma, NEUTRAL_CHROMA, NEUTRAL_CHROMA]);
+        }
+    }
+    mark_late(canvas, rect);
 }
 
 /// A double frame: held on purpose, at full brightness, for it is there to be read.

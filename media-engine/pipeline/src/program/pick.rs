@@ -20,6 +20,16 @@ pub struct Shown {
     pub sync: Sync,
 }
 
+/// Its source delivers, and nothing of it is shown.
+pub fn is_dark(state: FeedState) -> bool {
+    matches!(state, FeedState::Curtain | FeedState::MaskUnknown)
+}
+
+/// A state that is true also without a picture.
+pub fn shows_none(state: FeedState) -> bool {
+    is_dark(state) || state == FeedState::XrayOff
+}
+
 /// How far one inset lies from the main feed.
 #[derive(Debug, Default)]
 struct Skew {
@@ -136,7 +146,7 @@ impl Picker {
             };
             let state = slot.map_or(FeedState::Lost, |s| s.state(f.period, now));
             // A feed whose first picture is younger than this frame has none in it yet.
-            let state = if frame.is_some() || state == FeedState::XrayOff { state } else { FeedState::Lost };
+            let state = if frame.is_some() || shows_none(state) { state } else { FeedState::Lost };
             let by_arrival = slot.is_some_and(|s| s.by_arrival);
             let period = slot.map_or(f.period, |s| s.cadence.period(f.period));
             let captured = frame.as_ref().map(|f| f.capture);

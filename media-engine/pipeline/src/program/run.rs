@@ -16,7 +16,7 @@ use super::align::Timing;
 use super::compositor;
 use super::layers::{LayerOf, LayerPlan, Layers};
 use super::layout::{Arrangement, PixelRect, ProgramFeed};
-use super::pick::{Picker, Shown};
+use super::pick::{Picker, Shown, is_dark, shows_none};
 use super::single::{Due, Single};
 use crate::board::{Board, CapturedFrame, LinkUp, State};
 use crate::clock::LocalClock;
@@ -64,12 +64,29 @@ pub struct Program {
 /// What to do next.
 enum Step {
     Stop,
-    Wishes { up: Option<LinkUp>, layers: BTreeSet<usize>, keyframes: BTreeSet<usize>, bitrates: BTreeMap<usize, u32> },
+    Wishes {
+        up: Option<LinkUp>,
+        layers: BTreeSet<usize>,
+        keyframes: BTreeSet<usize>,
+        bitrates: BTreeMap<usize, u32>,
+    },
     Arrange(Arc<Arrangement>),
     Time(Timing),
     Health,
-    Compose(Vec<Shown>, CaptureTime),
-    Single { feed: usize, due: Due, newest: Option<CapturedFrame>, state: FeedState, now: CaptureTime },
+    /// `curtain`: its revision when the pictures were taken off the board.
+    Compose {
+        shown: Vec<Shown>,
+        t: CaptureTime,
+        curtain: u32,
+    },
+    Single {
+        feed: usize,
+        due: Due,
+        newest: Option<CapturedFrame>,
+        state: FeedState,
+        now: CaptureTime,
+        curtain: u32,
+    },
 }
 
 impl Program {
@@ -117,8 +134,10 @@ impl Program {
                 Step::Arrange(arrangement) => self.arrange(arrangement),
                 Step::Time(timing) => self.picker.set_timing(timing),
                 Step::Health => self.report_health(),
-                Step::Compose(shown, t) => self.compose(shown, t),
-                Step::Single { feed, due, newest, state, now } => self.send_single(feed, due, newest, state, now),
+                Step::Compose { shown, t, curtain } => self.compose(shown, t, curtain),
+                Step::Single { feed, due, newest, state, now, curtain } => {
+                    self.send_single(feed, due, newest, state, now, curtain);
+                }
             }
         }
     }
@@ -163,8 +182,12 @@ impl Program {
                 }
                 if self.layers.is_watched(LayerOf::Program) {
                     let arrangement = self.arrangement.clone();
+                    let curtain = state.curtain_rev;
                     match self.picker.due(&state, &arrangement, now) {
-                        Ok(t) => return Step::Compose(self.picker.shown(&state, &arrangement, t, now), t),
+                        Ok(t) => {
+                            let shown = self.picker.shown(&state, &arrangement, t, now);
+                            return Step::Compose { shown, t, curtain };
+                        }
                         Err(Some(at)) => wait = wait.min(at.since(now)),
                         Err(None) => {}
                     }
@@ -198,14 +221,17 @@ impl Program {
             let at_hand = newest.is_some_and(|f| f.single.is_some());
             let said = slot.state(period, now);
             match single.due(newest.map(|f| f.capture), at_hand, period, now) {
-                Ok(due) => return Ok(Step::Single { feed, due, newest: newest.cloned(), state: said, now }),
+                Ok(due) => {
+                    let curtain = state.curtain_rev;
+                    return Ok(Step::Single { feed, due, newest: newest.cloned(), state: said, now, curtain });
+                }
                 Err(at) => soonest = Some(soonest.map_or(at, |s| s.min(at))),
             }
         }
         Err(soonest)
     }
 
-    fn compose(&mut self, shown: Vec<Shown>, t: CaptureTime) {
+    fn compose(&mut self, shown: Vec<Shown>, t: CaptureTime, curtain: u32) {
         self.picker.handle_made(t, self.case_clock.stamp(self.clock.now()).map(|(now, _)| now));
         let takers = self.layers.takers(LayerOf::Program);
         if takers.is_empty() {
@@ -214,6 +240,10 @@ impl Program {
         let arrangement = self.arrangement.clone();
         for (f, s) in arrangement.feeds.iter().zip(&shown) {
             let size = Geometry { width: f.place.picture.w, height: f.place.picture.h };
+            if is_dark(s.state) {
+                self.held.remove(&f.feed);
+                continue;
+            }
             if let Some(picture) = s.frame.as_ref().and_then(|frame| frame.picture.as_ref()) {
                 self.held.insert(f.feed, picture.clone());
             }
@@ -251,6 +281,9 @@ impl Program {
             entries: entries.collect(),
             composed: composed.0,
         };
+        if self.is_behind(curtain) {
+            return;
+        }
         // Without its index a frame would be a picture of unknown age: then it is not sent.
         let Some(number) = self.link.send_control(to_server::Body::Frame(index)) else {
             self.skipped += 1;
@@ -259,8 +292,23 @@ impl Program {
         self.layers.push(&takers, &canvas, capture, number);
     }
 
+    /// The curtain moved while pictures were in the works: what was made of them is let go of, the next is made in time.
+    fn is_behind(&mut self, curtain: u32) -> bool {
+        let moved = self.board.read(|state| state.curtain_rev != curtain);
+        self.skipped += u64::from(moved);
+        moved
+    }
+
     /// One picture of a feed that somebody watches alone, with an index of its own.
-    fn send_single(&mut self, feed: usize, due: Due, newest: Option<CapturedFrame>, state: FeedState, now: CaptureTime) {
+    fn send_single(
+        &mut self,
+        feed: usize,
+        due: Due,
+        newest: Option<CapturedFrame>,
+        state: FeedState,
+        now: CaptureTime,
+        curtain: u32,
+    ) {
         let takers = self.layers.takers(LayerOf::Single(feed));
         let Some(size) = self.layers.single_size(feed) else { return };
         let Some(f) = self.arrangement.find(feed) else { return };
@@ -271,10 +319,13 @@ impl Program {
         if let Some(picture) = newest.and_then(|f| f.single) {
             single.held = Some(picture);
         }
+        if is_dark(state) {
+            single.held = None;
+        }
         if takers.is_empty() {
             return;
         }
-        let state = if single.held.is_some() || state == FeedState::XrayOff { state } else { FeedState::Lost };
+        let state = if single.held.is_some() || shows_none(state) { state } else { FeedState::Lost };
         let picture = match &single.held {
             Some(held) if state == FeedState::Live => held.clone(),
             held => {
@@ -296,7 +347,9 @@ impl Program {
             entries: vec![entry(&f.place.feed, rect, captured.filter(|_| single.held.is_some()), state, Sync::Unspecified)],
             composed: composed.0,
         };
-        if let Some(number) = self.link.send_control(to_server::Body::Frame(index)) {
+        if !self.is_behind(curtain)
+            && let Some(number) = self.link.send_control(to_server::Body::Frame(index))
+        {
             self.layers.push(&takers, &picture, capture, number);
         }
     }
@@ -409,6 +462,7 @@ impl Program {
             feeds,
             layers: self.layers.health(self.skipped),
             clock_uncertainty_us: u32::try_from(uncertainty).unwrap_or(u32::MAX),
+            curtain: self.board.read(|state| state.curtain_drawn()),
         };
         if self.link.send_control(to_server::Body::Health(body)).is_none() {
             tracing::debug!("health not sent: the server does not read");
@@ -420,7 +474,7 @@ fn entry(feed: &FeedId, rect: PixelRect, capture: Option<CaptureTime>, state: Fe
     FrameEntry {
         rect: Some(Rect { x: rect.x as u32, y: rect.y as u32, w: rect.w as u32, h: rect.h as u32 }),
         feed: feed.as_str().to_owned(),
-        capture: capture.map_or(0, |c| c.0),
+        capture: capture.filter(|_| !is_dark(state)).map_or(0, |c| c.0),
         state: state.into(),
         sync: sync.into(),
     }

@@ -141,7 +141,8 @@ impl Runner {
         for turn in 0..2 {
             let mut look = Look { generation: state.generation, ..Look::default() };
             for f in state.arrangement.all().filter(|f| f.kind != NOT_DRAWN_ON) {
-                let Some(slot) = state.feeds.get(f.feed) else { continue };
+                // A feed behind the curtain is let go of, with all that was kept of it.
+                let Some(slot) = state.feeds.get(f.feed).filter(|slot| !slot.is_covered()) else { continue };
                 host.begin_feed(f.feed, f.place.feed.clone(), f.kind == FLUOROSCOPY);
                 // X-ray off holds its last image, and ink on it.
                 let there = now.is_none_or(|now| matches!(slot.state(f.period, now), FeedState::Live | FeedState::XrayOff));

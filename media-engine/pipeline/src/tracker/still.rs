@@ -32,6 +32,9 @@ pub fn run(board: &Board, link: &LinkHandle, jobs: &Receiver<StillJob>, sent: &S
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,
         };
+        if board.read(|state| state.covers(&job.feed)) {
+            continue;
+        }
         match jpeg(&job.picture) {
             Ok(bytes) if send(board, link, &job, &bytes) => {
                 let _ = sent.send(job.id);
@@ -60,6 +63,9 @@ pub fn pieces<'a>(job: &'a StillJob, bytes: &'a [u8]) -> impl Iterator<Item = St
 fn send(board: &Board, link: &LinkHandle, job: &StillJob, bytes: &[u8]) -> bool {
     pieces(job, bytes).all(|piece| {
         (0..TRIES).any(|_| {
+            if board.read(|state| state.covers(&job.feed)) {
+                return false;
+            }
             let queued = link.send_control(to_server::Body::Still(piece.clone())).is_some();
             !board.sleep(PIECE_EVERY) && queued
         })

@@ -151,6 +151,7 @@ impl Actor {
                 self.take_layouts(&hello.layouts, &hello.layout, &hello.timing);
                 self.engine.handle_up(hello.software, self.now());
                 self.case.handle_engine(true);
+                self.tell_engine_curtain();
                 self.ingest_all();
                 self.show_programs();
                 self.tell_engine_wants();
@@ -181,6 +182,9 @@ impl Actor {
             LinkEvent::Vitals { vitals, .. } => self.handle_vitals(vitals),
             LinkEvent::Health { health, .. } => {
                 self.engine.handle_health(&health);
+                if health.curtain != self.case.curtain().drawn {
+                    self.tell_engine_curtain();
+                }
                 let feeds: Vec<_> = health
                     .feeds
                     .into_iter()
@@ -378,6 +382,7 @@ fn feeds_of(feeds: &[link::wire::FeedInfo]) -> Vec<wire::FeedInfo> {
         width: f.width,
         height: f.height,
         period_us: f.period_us,
+        curtain: f.curtain,
     };
     let mut feeds: Vec<_> = feeds.iter().filter(known).take(FEEDS_MAX).map(info).collect();
     if !feeds.iter().any(|f| f.feed == FeedId::program().as_str()) {

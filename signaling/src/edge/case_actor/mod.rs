@@ -6,6 +6,7 @@
 //! (socket broken without a farewell; media, ink and place are kept for [`AWAY_FOR`]) → joined again with its resume key,
 //! or *gone*.
 
+mod curtain;
 mod health;
 mod ink;
 mod layout;
@@ -50,7 +51,7 @@ use super::metrics::CaseFigures;
 use super::store::{AuditRow, Command, DiskState, Store};
 use super::turn::Turn;
 use crate::authorize::{Action, Phase};
-use crate::case::{Case, CaseSheet, JoinFault};
+use crate::case::{Case, JoinFault};
 use crate::claims::{Claims, PersonKey, Role, TokenId};
 use crate::ink_room::{InkRights, InkRoom};
 use crate::stills::Still;
@@ -194,17 +195,17 @@ pub(super) struct Actor {
 }
 
 /// Starts a case. `number`: its place in the directory, below 2²⁴. The task ends with [`CaseInput::Stop`].
-pub fn start(number: u32, sheet: CaseSheet, phase: Phase, ink: InkRoom, around: Surroundings) -> (CaseHandle, JoinHandle<()>) {
+pub fn start(number: u32, case: Case, ink: InkRoom, around: Surroundings) -> (CaseHandle, JoinHandle<()>) {
     let (inputs, taken) = mpsc::channel(INPUTS);
     let (events, heard) = mpsc::channel(EVENTS);
-    let (phase_told, phase_seen) = watch::channel(phase);
+    let (phase_told, phase_seen) = watch::channel(case.phase());
     let (stored, stored_seen) = watch::channel(Order(0));
     let figures = Arc::new(Mutex::new(CaseFigures::default()));
-    let id = sheet.id.clone();
-    let authors = Arc::new(sheet.people.iter().map(|p| (p.key.clone(), p.author)).collect());
+    let id = case.id().clone();
+    let authors = Arc::new(case.sheet().people.iter().map(|p| (p.key.clone(), p.author)).collect());
     let disk = around.store.disk();
     let mut actor = Actor {
-        case: Case::new(sheet, phase),
+        case,
         ink,
         around,
         pages: BTreeMap::new(),

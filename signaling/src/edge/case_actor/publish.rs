@@ -164,6 +164,7 @@ impl Actor {
             kind: info.kind,
             name_ja: info.name_ja,
             name_en: info.name_en,
+            curtain: info.curtain,
             ..Default::default()
         };
         let codec = match codec {
@@ -195,9 +196,12 @@ impl Actor {
 
     /// What a slot shows: where no engine has ever composed a program, the first published feed stands in for it.
     pub(super) fn shown(&self, what: Option<&Wish>) -> Option<Wish> {
-        let what = what?;
+        let what = what.filter(|wish| !self.is_covered(&wish.feed))?;
         if what.feed != FeedId::program() || self.engine.has_been_up() {
             return Some(what.clone());
+        }
+        if self.case.curtain().drawn {
+            return None;
         }
         let first = self.publications.iter().find(|(_, p)| p.up).or(self.publications.iter().find(|(_, p)| p.codec.is_some()));
         Some(
@@ -232,6 +236,8 @@ fn info_of(feed: &FeedId) -> wire::FeedInfo {
         kind: "published".into(),
         name_ja: format!("追加映像 {feed}"),
         name_en: format!("Camera {feed}"),
+        // Whoever brought it into the room points it where they like.
+        curtain: true,
         ..Default::default()
     }
 }

@@ -71,6 +71,19 @@ impl Resource {
         Resource { peer, kind, grants, ice: IceSession::new(offer), patches: Patches::default() }
     }
 
+    /// What a player watches; `None` of a camera.
+    pub(super) fn watched(&self) -> Option<&FeedId> {
+        match &self.kind {
+            PeerKind::Whep { feed, .. } => Some(feed),
+            _ => None,
+        }
+    }
+
+    pub(super) fn set_see(&mut self, see: bool) -> Grants {
+        self.grants.see = see;
+        self.grants
+    }
+
     pub(super) fn offering(&self) -> Offering {
         (self.peer, self.kind.clone(), self.grants)
     }
@@ -99,7 +112,7 @@ impl Actor {
         }
         info!(case = %self.case.id(), %feed, %layer, "a player starts");
         self.audit(who, role, "whep-start", "ok");
-        let grants = Grants { see: true, hear, speak: false };
+        let grants = Grants { see: !self.is_covered(&feed), hear, speak: false };
         let media = Resource::new(self.next_peer(), PeerKind::Whep { feed, layer: named.then_some(layer) }, grants, offer);
         let offering = media.offering();
         self.players.insert(resource, Player { claims, media });

@@ -59,6 +59,7 @@ impl Actor {
                 }
                 Err(denied) => self.refuse(epoch, &Action::Speak, denied),
             },
+            Body::Curtain(press) => self.handle_curtain(epoch, press.drawn, at),
             Body::SetLayout(set) => self.handle_set_layout(epoch, &set.layout, at),
             Body::SetTiming(set) => self.handle_set_timing(epoch, &set.timing, at),
             // The socket's reader takes it as its end already.

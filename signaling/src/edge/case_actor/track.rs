@@ -164,6 +164,9 @@ impl Actor {
     pub(super) fn handle_still_wanted(&mut self, claims: &Claims, name: StillName, reply: Waiter) {
         let now = self.now();
         let may = |feed: &FeedId| {
+            if self.is_covered(feed) {
+                return Err(Code::FeedCovered);
+            }
             authorize(claims, &Action::Attend, &self.case.facts(), now)
                 .and_then(|()| authorize(claims, &Action::Watch(feed.clone()), &self.case.facts(), now))
                 .map_err(|denied| denied.code())

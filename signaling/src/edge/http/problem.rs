@@ -35,9 +35,12 @@ fn status(code: Code) -> StatusCode {
         Code::CaseEnded => StatusCode::GONE,
         Code::CaseFull | Code::MediaFull | Code::MediaBusy | Code::MediaStopped => StatusCode::SERVICE_UNAVAILABLE,
         Code::ServerBusy | Code::ServerStopping => StatusCode::SERVICE_UNAVAILABLE,
-        Code::FeedTaken | Code::VersionUnsupported | Code::MediaMismatch | Code::PageReplaced | Code::InkOtherCase => {
-            StatusCode::CONFLICT
-        }
+        Code::FeedTaken
+        | Code::FeedCovered
+        | Code::VersionUnsupported
+        | Code::MediaMismatch
+        | Code::PageReplaced
+        | Code::InkOtherCase => StatusCode::CONFLICT,
         Code::MessageMalformed | Code::RequestMalformed | Code::InkMalformed => StatusCode::BAD_REQUEST,
         Code::LayerUnknown => StatusCode::BAD_REQUEST,
         Code::MediaOffer => StatusCode::UNPROCESSABLE_ENTITY,

@@ -7,6 +7,7 @@
 //! [`Store::disk`] says so. Nobody at a door waits for the disk: see `standby.rs`.
 
 mod audit;
+mod curtain;
 mod links;
 mod schema;
 mod standby;
@@ -40,6 +41,7 @@ use self::standby::{EPOCHS_AHEAD, Epochs, Withdrawn};
 
 use crate::authorize::Phase;
 use crate::claims::{Claims, TokenId};
+use crate::curtain::Curtain;
 use crate::texts::Code;
 
 /// Commands waiting for the writer. A page draws ~2 ops/s: this is minutes of a stuck disk. Policy: the sender waits, or
@@ -71,6 +73,11 @@ pub enum Command {
     Phase {
         case: CaseId,
         phase: Phase,
+    },
+    /// The privacy curtain was moved.
+    Curtain {
+        case: CaseId,
+        curtain: Curtain,
     },
     /// More numbers for pages of the case are to be reserved.
     Epochs(CaseId),
@@ -111,6 +118,7 @@ pub struct StoredCase {
     pub phase: Phase,
     /// Ascending from 1.
     pub ops: Vec<OrderedOp>,
+    pub curtain: Curtain,
 }
 
 /// The database before its writer runs.
@@ -188,7 +196,8 @@ impl Opened {
             anyhow::ensure!(op.order == i as u64 + 1, "op {} of case {case} is missing", i + 1);
             ops.push(op);
         }
-        Ok(StoredCase { phase, ops })
+        let curtain = curtain::load(&mut self.connection, case).await?;
+        Ok(StoredCase { phase, ops, curtain })
     }
 
     /// Cases that have ended: their links say so.
@@ -479,6 +488,7 @@ async fn write_one(db: &mut SqliteConnection, tail: &mut audit::Tail, command: &
                 .execute(db)
                 .await?;
         }
+        Command::Curtain { case, curtain } => curtain::keep(db, case, curtain).await?,
         Command::Epochs(case) => return Ok(Found::Epochs(reserve_epochs(db, case).await?)),
         Command::TokenIssued(claims) => {
             sqlx::query("INSERT INTO tokens (token_id, case_id, role, expires_unix_s) VALUES ($1, $2, $3, $4) ON CONFLICT (token_id) DO NOTHING")

@@ -7,9 +7,11 @@ use sqlx::{Connection, Row};
 /// Rises with every change of the tables.
 const SCHEMA_VERSION: i64 = 1;
 
-const TABLES: [&str; 6] = [
+const TABLES: [&str; 7] = [
     "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS cases (case_id TEXT PRIMARY KEY, phase TEXT NOT NULL, epoch_last BIGINT NOT NULL)",
+    // The privacy curtain as it was moved last; no row: never.
+    "CREATE TABLE IF NOT EXISTS curtains (case_id TEXT PRIMARY KEY, drawn BIGINT NOT NULL, since BIGINT NOT NULL, author BIGINT NOT NULL)",
     // bytes: an OrderedOp of ink.proto, as it was acknowledged; never edited.
     "CREATE TABLE IF NOT EXISTS ops (
         case_id TEXT NOT NULL, ord BIGINT NOT NULL, received_us BIGINT NOT NULL, bytes BYTEA NOT NULL, PRIMARY KEY (case_id, ord))",

@@ -1,0 +1,63 @@
+//! The privacy curtain as it is carried out: engine, media thread, pages, audit, disk.
+
+use annotation::id::{Epoch, FeedId};
+use annotation::time::CaptureTime;
+use tracing::{debug, info};
+
+use super::Actor;
+use crate::authorize::Action;
+use crate::edge::store::Command;
+
+impl Actor {
+    /// The room's press. Everybody has it before the disk has.
+    pub(super) fn handle_curtain(&mut self, epoch: Epoch, drawn: bool, at: CaptureTime) {
+        match self.case.handle_curtain(epoch, drawn, at) {
+            Err(denied) => self.refuse(epoch, &Action::MoveCurtain, denied),
+            Ok(false) => {}
+            Ok(true) => {
+                info!(case = %self.case.id(), page = epoch.0, drawn, "privacy curtain");
+                self.tell_engine_curtain();
+                self.cover_players();
+                self.show_all();
+                self.after_voice_change();
+                self.audit_page(epoch, if drawn { "curtain-draw" } else { "curtain-lift" }, "ok");
+                let (case, curtain) = (self.case.id().clone(), self.case.curtain());
+                self.hand_to_store(Command::Curtain { case, curtain });
+            }
+        }
+    }
+
+    /// With every link, at every press, and again when the engine says that it has it otherwise.
+    pub(super) fn tell_engine_curtain(&self) {
+        if !self.around.link.move_curtain(self.case.id(), self.case.curtain().drawn) {
+            debug!(case = %self.case.id(), "no engine took the curtain; it is told with the next link, or its next health");
+        }
+    }
+
+    /// Nobody is given this feed now.
+    pub(super) fn is_covered(&self, feed: &FeedId) -> bool {
+        let behind = || self.feeds.iter().any(|f| f.curtain && f.feed == feed.as_str());
+        self.case.curtain().drawn && (behind() || self.is_published(feed))
+    }
+
+    /// What is behind the curtain leaves the slots of pages, or comes back to them.
+    fn show_all(&self) {
+        for (epoch, page) in &self.pages {
+            let Some(peer) = page.peer else { continue };
+            for (slot, what) in page.selection.iter().enumerate().filter(|(_, what)| what.is_some()) {
+                let _ = self.around.sfu.assign(peer, slot as u8, self.shown(what.as_ref()));
+            }
+            self.tell_selection(*epoch);
+        }
+    }
+
+    fn cover_players(&mut self) {
+        let seen = |player: &super::Player| player.media.watched().is_none_or(|feed| !self.is_covered(feed));
+        let seen: Vec<_> = self.players.iter().map(|(resource, player)| (resource.clone(), seen(player))).collect();
+        for (resource, see) in seen {
+            let Some(player) = self.players.get_mut(&resource) else { continue };
+            let grants = player.media.set_see(see);
+            let _ = self.around.sfu.set_grants(player.media.peer, grants);
+        }
+    }
+}
