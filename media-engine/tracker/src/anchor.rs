@@ -26,6 +26,11 @@ const LEAP: f32 = 4.0;
 /// Frames in a row that must pass before lost ink is shown again.
 const CONFIRM: u32 = 2;
 
+/// So many patches are looked for first; the others only if a fourth of them is as like as this.
+const SAMPLE: usize = 8;
+const SAMPLE_LIKE: f32 = 0.6;
+const SAMPLE_SHARE: usize = 4;
+
 /// Likeness of a vessel with what lies behind it, at least.
 const WHOLE_LIKE: f32 = 0.55;
 /// Pixels.
@@ -57,7 +62,31 @@ pub struct Anchor {
     /// Of the keyframe against itself.
     distinct: f32,
     search: Search,
+    /// The last look for lost ink was everywhere.
+    everywhere: bool,
     random: Random,
+}
+
+/// Looks from the coarse levels that are left to all anchors in one frame.
+#[derive(Debug)]
+pub struct Effort(u32);
+
+impl Effort {
+    /// Of one frame of a live feed: what four anchors that all lost hold of their tissue leave of 5 ms.
+    pub fn of_frame() -> Effort {
+        Effort(2)
+    }
+
+    /// There is no hurry.
+    pub fn ample() -> Effort {
+        Effort(u32::MAX)
+    }
+
+    fn spend(&mut self) -> bool {
+        let left = self.0 > 0;
+        self.0 = self.0.saturating_sub(1);
+        left
+    }
 }
 
 impl Anchor {
@@ -76,6 +105,7 @@ impl Anchor {
             passed: 0,
             distinct: 0.0,
             search,
+            everywhere: false,
             random: Random::new(seed),
         })
     }
@@ -92,34 +122,15 @@ impl Anchor {
         Placed { state: self.state, motion: Similarity::IDENTITY, verdict }
     }
 
-    /// The next frame, captured at `now`. `cut`: it shows another scene than the one before. `may_search`: there is time to look everywhere.
-    pub fn handle_frame(&mut self, frame: &Frame, now: CaptureTime, cut: bool, may_search: bool) -> Placed {
+    /// The next frame, captured at `now`. `cut`: it shows another scene than the one before. `effort`: what looking far may cost yet, for all anchors
+    /// together. `may_search`: it is this one's turn to be looked for if it is lost.
+    pub fn handle_frame(&mut self, frame: &Frame, now: CaptureTime, cut: bool, effort: &mut Effort, may_search: bool) -> Placed {
         let strict = self.state == TrackState::Lost;
         if strict && self.passed == 0 && !may_search {
             return self.placed(Verdict::default());
         }
-        // Most frames move little: the finest level finds them, and if it does not, the coarse ones look further.
-        let near = self.motion.then(&self.velocity);
-        let mut best = self.judge(frame, near, false);
-        let leaps = !strict && self.ink_moves(&self.motion, &near) >= LEAP;
-        for start in [Some(self.motion), leaps.then_some(near)].into_iter().flatten() {
-            if best.1.passes(self.kind, strict) {
-                break;
-            }
-            let other = self.judge(frame, start, true);
-            if other.1.better_than(&best.1) {
-                best = other;
-            }
-        }
-        if !best.1.passes(self.kind, strict) && self.state == TrackState::Lost && may_search {
-            for guess in self.search.candidates(frame, &self.confirmed) {
-                let other = self.judge(frame, guess, true);
-                if other.1.better_than(&best.1) {
-                    best = other;
-                }
-            }
-        }
-        let (motion, verdict) = best;
+        let (motion, verdict) =
+            if strict && self.passed == 0 { self.look_for(frame) } else { self.follow(frame, strict, effort) };
         let passes = verdict.passes(self.kind, strict);
         if passes {
             if let Some(back) = self.motion.inverse() {
@@ -145,6 +156,39 @@ impl Anchor {
             }
         }
         self.placed(verdict)
+    }
+
+    /// Most frames move little: the finest level finds them, and if it does not, the coarse ones look further.
+    fn follow(&mut self, frame: &Frame, strict: bool, effort: &mut Effort) -> (Similarity, Verdict) {
+        let near = self.motion.then(&self.velocity);
+        let mut best = self.judge(frame, near, false);
+        let leaps = !strict && self.ink_moves(&self.motion, &near) >= LEAP;
+        for start in [Some(self.motion), leaps.then_some(near)].into_iter().flatten() {
+            if best.1.passes(self.kind, strict) || !effort.spend() {
+                break;
+            }
+            let other = self.judge(frame, start, true);
+            if other.1.better_than(&best.1) {
+                best = other;
+            }
+        }
+        best
+    }
+
+    /// Lost ink: in one frame where it was last, in the next everywhere.
+    fn look_for(&mut self, frame: &Frame) -> (Similarity, Verdict) {
+        self.everywhere = !self.everywhere;
+        if !self.everywhere {
+            return self.judge(frame, self.confirmed, true);
+        }
+        let mut best = (self.confirmed, Verdict::default());
+        for guess in self.search.candidates(frame, &self.confirmed) {
+            let other = self.judge(frame, guess, true);
+            if other.1.better_than(&best.1) {
+                best = other;
+            }
+        }
+        best
     }
 
     /// The picture is the very one that was drawn on.
@@ -221,6 +265,10 @@ impl Anchor {
         let mut seen = Vec::new();
         for _ in 0..3 {
             seen = self.find(frame, 0, &motion);
+            // Nothing of it is here.
+            if !self.begins(&seen) {
+                break;
+            }
             let pairs = self.pairs(0, &seen, 0.6);
             let Some(better) = fit_robust(&pairs, 2.0, &motion, &mut self.random) else { break };
             let moved = self.ink_moves(&better, &motion);
@@ -259,13 +307,42 @@ impl Anchor {
         here - aside.fold(0.0, f32::max)
     }
 
-    /// Every patch of a level, looked for around where `motion` puts it.
+    /// Is enough of the keyframe seen that looking further here is worth while? Half of it must agree in the end.
+    fn begins(&self, seen: &[Seen]) -> bool {
+        let inside = seen.iter().filter(|s| !matches!(s, Seen::Outside)).count();
+        let like = seen.iter().filter(|s| matches!(s, Seen::At { likeness, .. } if *likeness >= SAMPLE_LIKE)).count();
+        like * SAMPLE_SHARE >= inside
+    }
+
+    /// Every patch of a level, looked for around where `motion` puts it. On the finest level a sample of them first: if none of those is like, none is
+    /// looked for.
     fn find(&self, frame: &Frame, level: usize, motion: &Similarity) -> Vec<Seen> {
+        let patches = &self.key.patches[level];
+        if level > 0 || patches.len() < 2 * SAMPLE {
+            return self.find_each(frame, level, motion, |_| true);
+        }
+        let stride = patches.len() / SAMPLE;
+        let sample = self.find_each(frame, 0, motion, |i| i % stride == 0);
+        let looked_at: Vec<Seen> = sample.iter().copied().step_by(stride).collect();
+        if !self.begins(&looked_at) {
+            return sample;
+        }
+        let mut all = self.find_each(frame, 0, motion, |i| i % stride != 0);
+        all.iter_mut().zip(sample).step_by(stride).for_each(|(to, from)| *to = from);
+        all
+    }
+
+    /// Those `wanted` by their number; the others as hidden.
+    fn find_each(&self, frame: &Frame, level: usize, motion: &Similarity, wanted: impl Fn(usize) -> bool) -> Vec<Seen> {
         let plane = &frame.levels[level];
         let guess = motion.at_level((1 << level) as f32);
         self.key.patches[level]
             .iter()
-            .map(|p| {
+            .enumerate()
+            .map(|(i, p)| {
+                if !wanted(i) {
+                    return Seen::Hidden;
+                }
                 let at = guess.apply(p.template.centre);
                 let inside = at.x > 9.0 && at.y > 9.0 && at.x < plane.width as f32 - 10.0 && at.y < plane.height as f32 - 10.0;
                 if !inside {

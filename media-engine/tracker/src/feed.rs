@@ -6,7 +6,7 @@ use std::sync::Arc;
 use annotation::time::CaptureTime;
 use annotation::wire::TrackState;
 
-use crate::anchor::{Anchor, Placed};
+use crate::anchor::{Anchor, Effort, Placed};
 use crate::luma::{Background, Frame, Kind, Luma, Plane};
 use crate::similarity::Vec2;
 
@@ -77,7 +77,7 @@ impl<Id: Ord + Clone> FeedTracker<Id> {
             let placed = if luma.same_as(drawn_on) {
                 anchor.handle_unchanged(*at)
             } else {
-                anchor.handle_frame(&self.frame(luma), *at, false, true)
+                anchor.handle_frame(&self.frame(luma), *at, false, &mut Effort::ample(), true)
             };
             path.push((*at, placed));
         }
@@ -122,11 +122,17 @@ impl<Id: Ord + Clone> FeedTracker<Id> {
         let lost: Vec<usize> = self.anchors.values().enumerate().filter(|(_, f)| is_lost(f)).map(|(i, _)| i).collect();
         self.turn = self.turn.wrapping_add(1);
         let looked_for = lost.get(self.turn % lost.len().max(1)).copied();
-        for (i, f) in self.anchors.values_mut().enumerate() {
+        // Looking further is shared too: who comes first changes with every frame.
+        let mut effort = Effort::of_frame();
+        let n = self.anchors.len();
+        let first = self.turn % n.max(1);
+        let mut all: Vec<&mut Followed> = self.anchors.values_mut().collect();
+        all.rotate_left(first);
+        for (i, f) in all.into_iter().enumerate() {
             f.placed = if f.drawn_on.same_as(luma) {
                 f.anchor.handle_unchanged(at)
             } else {
-                f.anchor.handle_frame(&frame, at, cut, Some(i) == looked_for)
+                f.anchor.handle_frame(&frame, at, cut, &mut effort, Some((i + first) % n) == looked_for)
             };
         }
         self.placed()
