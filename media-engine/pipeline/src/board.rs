@@ -14,6 +14,7 @@ use crate::picture::{Geometry, Picture};
 use crate::program::align::Timing;
 use crate::program::layout::Arrangement;
 use crate::timing::case_clock::Generation;
+use crate::tracker::figures::TrackerFigures;
 
 /// Frames kept per feed: at least so many, and those of a time longer than any alignment waits (the wall's 200 ms), which at 60 a second are
 /// 16. Policy: drop_oldest.
@@ -147,6 +148,7 @@ pub struct State {
     pub wishes: Wishes,
     pub arrangement: Arc<Arrangement>,
     pub timing: Timing,
+    pub tracker: TrackerFigures,
     pub stop: bool,
     /// The privacy curtain is known to be lifted. Whoever has not been told that has it drawn.
     curtain_lifted: bool,

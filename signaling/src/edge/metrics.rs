@@ -11,7 +11,7 @@ use sfu::PeerStats;
 use super::directory::Directory;
 use super::engine_link::LinkCommands;
 use crate::texts::Code;
-use crate::wire::ClientReport;
+use crate::wire::{ClientReport, TrackerStatus};
 
 /// Counts since start.
 #[derive(Debug, Default)]
@@ -52,6 +52,8 @@ pub struct CaseFigures {
     pub backlog: usize,
     pub feeds: Vec<(String, i32)>,
     pub skews: Vec<SkewFigures>,
+    /// Of an engine that is up and says it.
+    pub tracker: Option<TrackerStatus>,
     pub watchers: Vec<(String, &'static str, usize)>,
     pub peers: Vec<PeerFigures>,
 }
@@ -144,6 +146,32 @@ pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, s
                 let labels = format!("case=\"{case}\",feed=\"{}\",quantile=\"{quantile}\"", f.feed);
                 out.line("shirube_feed_excess_age_seconds", &labels, f64::from(us) / 1e6);
             }
+        }
+    }
+    let tracked = |figures: &CaseFigures| figures.tracker.filter(|t| t.anchors > 0);
+    out.family("shirube_ink_followed_ratio", "gauge", "Share of followed ink by state, over the last second's frames with ink.");
+    for (case, t) in cases.iter().filter_map(|(case, f)| Some((case, tracked(f)?))) {
+        for (state, permille) in [("tracked", t.tracked_permille), ("unsure", t.unsure_permille), ("lost", t.lost_permille)] {
+            let labels = format!("case=\"{case}\",state=\"{state}\"");
+            out.line("shirube_ink_followed_ratio", &labels, f64::from(permille) / 1e3);
+        }
+    }
+    out.family("shirube_tracker_frame_seconds", "gauge", "What a frame with ink costs the engine's tracker, last second.");
+    for (case, t) in cases.iter().filter_map(|(case, f)| Some((case, tracked(f)?))) {
+        for (quantile, us) in [("0.5", t.frame_us_p50), ("0.99", t.frame_us_p99)] {
+            let labels = format!("case=\"{case}\",quantile=\"{quantile}\"");
+            out.line("shirube_tracker_frame_seconds", &labels, f64::from(us) / 1e6);
+        }
+    }
+    type OfTracker = (&'static str, &'static str, fn(&TrackerStatus) -> u64);
+    let of_tracker: [OfTracker; 2] = [
+        ("shirube_tracker_frames_total", "Frames that the engine's tracker looked at.", |t| t.frames),
+        ("shirube_tracker_skipped_total", "Frames that it did not look at in time.", |t| t.skipped),
+    ];
+    for (name, help, value) in of_tracker {
+        out.family(name, "counter", help);
+        for (case, t) in cases.iter().filter_map(|(case, f)| Some((case, f.tracker.as_ref()?))) {
+            out.line(name, &format!("case=\"{case}\""), value(t));
         }
     }
     out.family("shirube_watchers", "gauge", "Peers that watch a layer of a feed.");

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use link::control::{take_message, write_message};
 use link::frame::FeedState;
 use link::wire::{
-    FeedHealth, FeedInfo, Health, Hello, LayerHealth, LayerInfo, LayerRef, ToEngine, ToServer, to_engine as told,
+    FeedHealth, FeedInfo, Health, Hello, LayerHealth, LayerInfo, LayerRef, ToEngine, ToServer, TrackerHealth, to_engine as told,
     to_server as said,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -111,7 +111,14 @@ impl Engine {
             FeedHealth { feed: "field".into(), state: FeedState::Live as i32, black_permille: 1000, ..Default::default() };
         let program = LayerRef { feed: "program".into(), layer: "high".into() };
         let layer = LayerHealth { layer: Some(program), frames: 7, encode_us_p50: 4_000, ..Default::default() };
-        let health = Health { feeds: vec![field], layers: vec![layer], clock_uncertainty_us: 50, ..Default::default() };
+        let tracker = TrackerHealth { frames: 900, skipped: 3, anchors: 2, tracked_permille: 975, ..Default::default() };
+        let health = Health {
+            feeds: vec![field],
+            layers: vec![layer],
+            clock_uncertainty_us: 50,
+            tracker: Some(tracker),
+            ..Default::default()
+        };
         self.say(said::Body::Health(health)).await;
     }
 }

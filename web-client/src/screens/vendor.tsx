@@ -175,6 +175,9 @@ function Engine({ client, report }: { client: Client; report: HealthReport | nul
   const t = store.texts.value;
   const known = report !== null && !store.healthStale.value;
   const up = known ? (report.engineUp ? t.health_up : t.health_down) : t.age_none;
+  const tracker = known ? report.tracker : undefined;
+  // Without ink there is nothing to follow, and no share of it.
+  const followed = tracker !== undefined && tracker.anchors > 0 ? tracker : null;
   return (
     <section class="panel" data-testid="engine">
       <h2>{t.vendor_engine}</h2>
@@ -185,6 +188,9 @@ function Engine({ client, report }: { client: Client; report: HealthReport | nul
         <dt>{t.vendor_software}</dt><dd>{dash(t, report?.engineSoftware)}</dd>
         <dt>{t.vendor_server}</dt><dd>{dash(t, store.welcome.value?.software)}</dd>
         <dt>{t.vendor_link_dropped}</dt><dd>{report ? String(report.linkDropped) : t.age_none}</dd>
+        <dt>{t.vendor_tracker}</dt><dd data-testid="tracker-shares">{followed ? [followed.trackedPermille, followed.unsurePermille, followed.lostPermille].map((p) => (p / 10).toFixed(1)).join(' / ') + ' %' : t.age_none}</dd>
+        <dt>{t.vendor_tracker_ms}</dt><dd data-testid="tracker-ms">{followed ? `${(followed.frameUsP50 / 1000).toFixed(1)} / ${(followed.frameUsP99 / 1000).toFixed(1)} ms` : t.age_none}</dd>
+        <dt>{t.vendor_tracker_skipped}</dt><dd data-testid="tracker-skipped">{tracker ? String(tracker.skipped) : t.age_none}</dd>
       </dl>
     </section>
   );

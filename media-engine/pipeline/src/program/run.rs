@@ -419,7 +419,7 @@ impl Program {
             return;
         }
         let (states, picker) = (&mut self.states, &mut self.picker);
-        let feeds = self.board.change(|state| {
+        let (feeds, tracker) = self.board.change(|state| {
             let health = |f: &ProgramFeed| {
                 let Some(slot) = state.feeds.get_mut(f.feed) else { return FeedHealth::default() };
                 let newest = slot.newest().map(CapturedFrame::origin);
@@ -455,7 +455,8 @@ impl Program {
                     ..FeedHealth::default()
                 }
             };
-            self.arrangement.all().map(health).collect()
+            let feeds = self.arrangement.all().map(health).collect();
+            (feeds, state.tracker.take())
         });
         let uncertainty = self.case_clock.uncertainty_ns().unwrap_or(0) / 1000;
         let body = Health {
@@ -463,6 +464,7 @@ impl Program {
             layers: self.layers.health(self.skipped),
             clock_uncertainty_us: u32::try_from(uncertainty).unwrap_or(u32::MAX),
             curtain: self.board.read(|state| state.curtain_drawn()),
+            tracker: Some(tracker),
         };
         if self.link.send_control(to_server::Body::Health(body)).is_none() {
             tracing::debug!("health not sent: the server does not read");

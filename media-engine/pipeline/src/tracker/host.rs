@@ -91,18 +91,7 @@ pub struct Host {
     sent: VecDeque<String>,
     /// Named before their frame was handled. Policy: drop_oldest.
     early: VecDeque<Anchor>,
-    pub figures: Figures,
-}
-
-/// For those who run it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Figures {
-    pub frames: u64,
-    /// Captured, but gone from the board before they were looked at.
-    pub dropped: u64,
-    pub anchors: u64,
-    pub lost: u64,
-    /// Named by the server for feeds or frames that are not there.
+    /// Anchors named by the server for feeds or frames that are not there.
     pub unknown: u64,
 }
 
@@ -158,18 +147,15 @@ impl Host {
         self.feeds.get(&index).and_then(|f| f.luma.newest())
     }
 
+    /// A frame that there is no time to look at: it can be drawn on all the same.
+    pub fn keep_frame(&mut self, index: usize, at: CaptureTime, picture: &Arc<Picture>) {
+        self.feeds.get_mut(&index).and_then(|feed| feed.keep(at, picture));
+    }
+
     /// One frame of one feed, as large as there is.
     pub fn handle_frame(&mut self, index: usize, at: CaptureTime, picture: &Arc<Picture>) -> Vec<Output> {
         let Some(feed) = self.feeds.get_mut(&index) else { return Vec::new() };
-        let (plane, g) = (picture.plane(0), picture.geometry());
-        let Some(luma) = Luma::shrink(plane.data, plane.stride, g.width, g.height).map(Arc::new) else { return Vec::new() };
-        if !feed.luma.push(at, luma.clone()) {
-            return Vec::new();
-        }
-        feed.full.push(at, picture.clone());
-        feed.units_per_px = UNITS / luma.width as f32;
-        feed.down = false;
-        self.figures.frames += 1;
+        let Some(luma) = feed.keep(at, picture) else { return Vec::new() };
         let placed = feed.tracker.handle_frame(at, &luma);
         for (key, placed) in &placed {
             if let Some(f) = feed.followed.get_mut(key) {
@@ -179,8 +165,6 @@ impl Host {
                 }
             }
         }
-        self.figures.anchors = placed.len() as u64;
-        self.figures.lost = placed.iter().filter(|(_, p)| p.state == TrackState::Lost).count() as u64;
         let mut out: Vec<Output> = feed.report(at, &self.sent).into_iter().collect();
         if !self.early.is_empty() {
             let named = |a: &Anchor| a.feed == feed.id.as_str() && CaptureTime(a.capture) <= at;
@@ -189,6 +173,13 @@ impl Host {
             out.extend(due.iter().flat_map(|anchor| self.handle_anchor(anchor)).collect::<Vec<_>>());
         }
         out
+    }
+
+    /// What was last said of the ink on a feed.
+    pub fn states(&self, index: usize) -> impl Iterator<Item = TrackState> {
+        let feed = self.feeds.get(&index);
+        let followed = feed.into_iter().flat_map(|f| f.tracker.placed()).map(|(_, placed)| placed.state);
+        followed.chain(feed.into_iter().flat_map(|f| f.refused.values()).map(|_| TrackState::Lost))
     }
 
     /// The feed is stale or lost: nothing is drawn on it as if it were there. Told once.
@@ -242,7 +233,7 @@ impl Host {
         }
         let named = self.feeds.iter().find(|(_, f)| f.id.as_str() == anchor.feed).map(|(index, _)| *index);
         let Some(feed) = named.and_then(|index| self.feeds.get_mut(&index)) else {
-            self.figures.unknown += 1;
+            self.unknown += 1;
             return Vec::new();
         };
         let mut ink: Vec<(i32, i32)> = anchor.x.iter().copied().zip(anchor.y.iter().copied()).take(POINTS_MAX).collect();
@@ -280,7 +271,7 @@ impl Host {
         }
         let past = feed.luma.since(t);
         let Some(at) = past.first().map(|(at, _)| *at) else {
-            self.figures.unknown += 1;
+            self.unknown += 1;
             feed.refuse(key, stroke, None);
             return out;
         };
@@ -309,6 +300,19 @@ impl Host {
 }
 
 impl Feed {
+    /// Into the rings. `None`: too small to be tracked in, or not newer than the newest.
+    fn keep(&mut self, at: CaptureTime, picture: &Arc<Picture>) -> Option<Arc<Luma>> {
+        let (plane, g) = (picture.plane(0), picture.geometry());
+        let luma = Arc::new(Luma::shrink(plane.data, plane.stride, g.width, g.height)?);
+        if !self.luma.push(at, luma.clone()) {
+            return None;
+        }
+        self.full.push(at, picture.clone());
+        self.units_per_px = UNITS / luma.width as f32;
+        self.down = false;
+        Some(luma)
+    }
+
     /// Points of the wire in pixels of the tracker's picture.
     fn pixels(&self, ink: &[(i32, i32)]) -> Vec<Vec2> {
         let per_unit = if self.units_per_px > 0.0 { 1.0 / self.units_per_px } else { 0.0 };

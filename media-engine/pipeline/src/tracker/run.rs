@@ -1,6 +1,7 @@
 //! The tracker's thread: takes new frames off the board, words off the link, and hands on what the host says. It reads what others have put there
 //! and waits for nobody: frames it is too slow for are gone from the board and counted, composing and encoding never notice.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
@@ -20,10 +21,11 @@ const WORDS_MAX: usize = 256;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Stills that wait for the encoder. Policy: drop_newest; the ink then stands without its frame.
 pub const STILLS_MAX: usize = 8;
+/// Of a feed's frames that wait, so many are looked at, the newest: whoever falls behind must not stay behind.
+const WAITING_MAX: usize = 2;
 /// Everything of the server's in this kind is drawn by us: there is nothing to draw on.
 const NOT_DRAWN_ON: &str = "vital-signs";
 const FLUOROSCOPY: &str = "fluoroscopy";
-const REPORT_EVERY: Duration = Duration::from_secs(10);
 
 /// From the link.
 #[derive(Debug)]
@@ -77,29 +79,36 @@ impl Runner {
     /// Until the engine stops.
     pub fn run(self) {
         let mut host = Host::default();
-        let mut totals = std::collections::BTreeMap::new();
+        let mut totals = BTreeMap::new();
         let mut generation = Generation::default();
-        let mut worst = Duration::ZERO;
-        let mut next_report = self.clock.now().saturating_add(REPORT_EVERY);
+        let mut unknown = 0;
         while !self.board.is_stopped() {
             let look = self.look(&mut host, &mut totals);
             if look.generation != generation {
                 generation = look.generation;
                 host.begin_generation();
             }
-            host.figures.dropped += look.dropped;
+            self.board.lock().tracker.handle_skipped(look.dropped);
             host.end_feeds(|index| look.feeds.iter().any(|(feed, _)| *feed == index));
             self.sent.try_iter().for_each(|id| host.handle_still_sent(id));
-            let began = self.clock.now();
-            let any = !look.frames.is_empty();
+            let mut waiting: BTreeMap<usize, usize> = BTreeMap::new();
+            look.frames.iter().for_each(|(index, _)| *waiting.entry(*index).or_default() += 1);
             for (index, frame) in look.frames {
-                if let Some(picture) = &frame.own {
+                let later = waiting.get_mut(&index).map_or(0, |n| {
+                    *n -= 1;
+                    *n
+                });
+                let Some(picture) = &frame.own else { continue };
+                if later >= WAITING_MAX {
+                    host.keep_frame(index, frame.capture, picture);
+                    self.board.lock().tracker.handle_skipped(1);
+                } else {
+                    let began = self.clock.now();
                     let out = host.handle_frame(index, frame.capture, picture);
+                    let took = self.clock.now().since(began);
                     self.hand_on(out);
+                    self.board.lock().tracker.handle_frame(took, host.states(index));
                 }
-            }
-            if any {
-                worst = worst.max(self.clock.now().since(began));
             }
             for word in self.words.try_iter() {
                 let out = match word {
@@ -117,25 +126,15 @@ impl Runner {
                 self.hand_on(host.handle_down(*index));
             }
             self.hand_on(host.handle_time(now));
-            if self.clock.now() >= next_report {
-                next_report = self.clock.now().saturating_add(REPORT_EVERY);
-                let f = host.figures;
-                tracing::debug!(
-                    frames = f.frames,
-                    dropped = f.dropped,
-                    anchors = f.anchors,
-                    lost = f.lost,
-                    unknown = f.unknown,
-                    turn_us_max = worst.as_micros() as u64,
-                    "tracker"
-                );
-                worst = Duration::ZERO;
+            if host.unknown > unknown {
+                tracing::debug!(anchors = host.unknown - unknown, "ink was named on feeds or frames that are not there");
+                unknown = host.unknown;
             }
         }
     }
 
     /// Frames newer than those handled; waits for a change when there are none.
-    fn look(&self, host: &mut Host, totals: &mut std::collections::BTreeMap<usize, u64>) -> Look {
+    fn look(&self, host: &mut Host, totals: &mut BTreeMap<usize, u64>) -> Look {
         let now = self.case_clock.stamp(self.clock.now()).map(|(now, _)| now);
         let mut state = self.board.lock();
         for turn in 0..2 {

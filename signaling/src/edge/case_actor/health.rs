@@ -43,6 +43,20 @@ impl EngineFigures {
             feed.state = FeedState::Lost as i32;
             feed.sync = Sync::Unspecified as i32;
         }
+        self.last.tracker = None;
+    }
+
+    pub(super) fn tracker(&self) -> Option<wire::TrackerStatus> {
+        self.last.tracker.map(|t| wire::TrackerStatus {
+            frames: t.frames,
+            skipped: t.skipped,
+            anchors: t.anchors,
+            tracked_permille: t.tracked_permille,
+            unsure_permille: t.unsure_permille,
+            lost_permille: t.lost_permille,
+            frame_us_p50: t.frame_us_p50,
+            frame_us_p99: t.frame_us_p99,
+        })
     }
 
     /// Of insets shown live, while the engine is up.
@@ -85,6 +99,7 @@ impl Actor {
             link_dropped: events + rtp + unknown,
             engine_restarts: self.engine.ups.saturating_sub(1),
             engine_since: self.engine.since.0,
+            tracker: self.engine.tracker(),
         }
     }
 

@@ -355,6 +355,7 @@ impl Actor {
             backlog: self.backlog.len(),
             feeds: self.health.iter().map(|f| (f.feed.clone(), f.state)).collect(),
             skews: self.engine.skews(),
+            tracker: self.engine.tracker(),
             watchers: self.watchers.iter().map(|((feed, layer), n)| (feed.to_string(), layer.as_str(), *n)).collect(),
             peers: self
                 .pages

@@ -104,6 +104,26 @@ fn an_anchor_that_comes_before_its_frame_waits_for_it() {
 }
 
 #[test]
+fn a_frame_there_was_no_time_for_can_be_drawn_on_and_those_after_it_are_tracked() {
+    let mut host = host();
+    for k in 0..20 {
+        let (dx, dy) = sway(k);
+        if k % 4 == 3 {
+            host.handle_frame(INDEX, at(k), &picture(dx, dy));
+        } else {
+            host.keep_frame(INDEX, at(k), &picture(dx, dy));
+        }
+    }
+    let out = host.handle_anchor(&anchor(1, at(17)));
+    assert!(out.iter().any(|o| matches!(o, Output::Still(job) if job.capture == at(17))));
+    for k in [23, 27, 31] {
+        let out = host.handle_frame(INDEX, at(k), &picture(sway(k).0, sway(k).1));
+        assert_eq!(xform(&out).expect("an anchor is there").anchors[0].state(), TrackState::Tracked, "frame {k}");
+    }
+    assert_eq!(host.states(INDEX).collect::<Vec<_>>(), [TrackState::Tracked]);
+}
+
+#[test]
 fn a_feed_that_stops_loses_its_ink_at_once_and_says_so_once() {
     let mut host = host();
     (0..10).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
@@ -121,7 +141,7 @@ fn ink_on_a_frame_that_is_gone_or_of_a_feed_that_is_not_there_is_lost_or_unknown
     let out = host.handle_frame(INDEX, at(400), &calm());
     assert_eq!(xform(&out).expect("named").anchors[0].state(), TrackState::Lost);
     host.handle_anchor(&Anchor { feed: "vitals".into(), ..anchor(2, at(399)) });
-    assert_eq!(host.figures.unknown, 2);
+    assert_eq!(host.unknown, 2);
     for number in 10..200 {
         host.handle_anchor(&anchor(number, at(399)));
     }
