@@ -6,12 +6,12 @@ import { ntpMinusNs } from '../units';
 import type { Moved } from './moved';
 import { apply, inverse, UNMOVED } from './moved';
 import type { Stroke } from './sheet';
-import type { Tracks } from './tracks';
+import { HOLDS, type Tracks } from './tracks';
 
 /** The picture of a feed on the glass: which frame of it, in which state. */
 export interface PictureShown { readonly feed: string; readonly capture: bigint; readonly state: FeedState }
 
-/** A mark that no transform names is drawn where it was made for this long after pen-down. */
+/** A mark that no transform names is drawn where it was made for this long after pen-down, with gaps where the picture is not the one it was made on. */
 export const UNNAMED_MS = 500;
 
 /** here: drawn, with gaps where doubted. away: not on this picture; it stands in an inset on its own frame. */
@@ -42,11 +42,14 @@ export function standingOf(stroke: Stroke, picture: PictureShown, tracks: Tracks
   if (track) return track.state === 'lost' ? AWAY : { kind: 'here', moved: track.moved, unsure: track.state === 'unsure' };
   // X-ray has resumed, or the run plays on, and nobody has verified the place.
   if (stroke.frame.surface === On.HELD || stroke.frame.surface === On.RUN) return AWAY;
-  if (at !== null && ntpMinusNs(at, stroke.began) < BigInt(UNNAMED_MS) * 1_000_000n) return STILL;
+  if (at !== null && ntpMinusNs(at, stroke.began) < BigInt(UNNAMED_MS) * 1_000_000n) return { kind: 'here', moved: UNMOVED, unsure: !nearly(picture.capture, stroke.frame.capture) };
   // Nobody follows this feed: the place is a guess, and says so.
   if (!tracks.heard(stroke.feed)) return { kind: 'here', moved: UNMOVED, unsure: stroke.phase !== 'wet' && picture.state !== FeedState.XRAY_OFF };
   return AWAY;
 }
+
+/** So little time lies between two frames that what lies on one lies on the other. */
+function nearly(shown: bigint, drawnOn: bigint): boolean { return shown - drawnOn <= HOLDS; }
 
 /** The points on the stroke's own frame: those drawn on later frames are moved back by what the tracker said of those. */
 export function pointsOnOwnFrame(stroke: Stroke, tracks: Tracks): readonly Point[] {

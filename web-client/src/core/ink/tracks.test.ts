@@ -48,6 +48,10 @@ describe('a mark on a moving picture', () => {
     tracks.handle(create(XformFrameSchema, { feed: 'field', capture: at(1_000), anchors: [] }));
     const began = at(10_000 - UNNAMED_MS + 20);
     expect(standingOf(stroke({ began }), shown(1_000), tracks, now, 9)).toMatchObject({ kind: 'here', moved: { tx: 0 } });
+    // On a picture much later than the one it was made on its place is a guess, and says so.
+    const frame = { ...stroke().frame, capture: at(850) };
+    expect(standingOf(stroke({ began, frame }), shown(1_000), tracks, now, 9)).toMatchObject({ kind: 'here', unsure: true, moved: { tx: 0 } });
+    expect(standingOf(stroke({ began, frame }), shown(945), tracks, now, 9)).toMatchObject({ kind: 'here', unsure: false });
     expect(standingOf(stroke({ began: at(9_400) }), shown(1_000), tracks, now, 9)).toEqual({ kind: 'away' });
   });
   it('where nobody tracks says that it is a guess', () => {

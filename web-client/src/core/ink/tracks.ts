@@ -11,7 +11,7 @@ const FRAMES_MAX = 256;
 const FEEDS_MAX = 16;
 const STILLS_MAX = 512;
 /** A frame's own transforms may come a little after it: those of a frame before it hold this long, then count as unsure, then as lost. */
-const HOLDS = (100n << 32n) / 1000n;
+export const HOLDS = (100n << 32n) / 1000n;
 const DOUBTED = (150n << 32n) / 1000n;
 
 export type Track = { readonly state: 'tracked' | 'unsure'; readonly moved: Moved } | { readonly state: 'lost' };
