@@ -13,17 +13,34 @@
     return (~word & 0xffff) === k ? k : null;
   }
 
-  async function numberOf(frame) {
+  /** {k, ms}: its number, and the Unix ms of its time code (low 32 bits); null where not readable. */
+  async function codesOf(frame) {
     const { x, y, width, height } = frame.visibleRect;
     const block = width / 40;
-    if (!Number.isInteger(block) || (frame.format !== 'I420' && frame.format !== 'NV12')) return null;
-    const rect = { x, y: y + height - 2 * block, width, height: block };
-    const bytes = new Uint8Array(frame.allocationSize({ rect }));
-    const [plane] = await frame.copyTo(bytes, { rect });
-    return number(bytes.subarray(plane.offset), plane.stride, block);
+    if (!Number.isInteger(block) || (frame.format !== 'I420' && frame.format !== 'NV12')) return { k: null, ms: null };
+    const rows = async (top, n) => {
+      const rect = { x, y: y + top, width, height: n * block };
+      const bytes = new Uint8Array(frame.allocationSize({ rect }));
+      const [plane] = await copy.call(frame, bytes, { rect });
+      return [bytes.subarray(plane.offset), plane.stride, block];
+    };
+    const low = await rows(height - 2 * block, 1);
+    return { k: number(...low), ms: window.glass.decode(...(await rows(block, 2)))?.unixMs ?? null };
   }
 
-  /** Share of places of the newest mark, moved so, that have ink on the canvases of the glass. */
+  // A moving code is on every picture, so that no field is ever still. Where a field is to be taken for still, the page's look at it (always the whole
+  // frame) sees one and the same picture.
+  const copy = VideoFrame.prototype.copyTo;
+  let still = null;
+  VideoFrame.prototype.copyTo = async function copyTo(into, options) {
+    const planes = await copy.call(this, into, options);
+    if (still === null || options !== undefined) return planes;
+    if (still.length !== into.length) still = into.slice();
+    into.set(still);
+    return planes;
+  };
+
+  /** Share of places of a mark, moved so, that have ink on the canvases of the glass. */
   function inked(moved, points) {
     const glass = window.shirube.glass();
     const width = glass.clientWidth;
@@ -44,10 +61,16 @@
     return some.length > 0 ? hit / some.length : 0;
   }
 
+  const MS_MAX = 4_294_967_296;
+  /** Unix ms of a capture, as the time code says it, with its fraction. */
+  const msOf = (ntp) => Number((BigInt.asUintN(64, ntp) * 1000n * 1000n >> 32n) - 2_208_988_800_000_000n) / 1000 % MS_MAX;
+
   let last = null;
   let rows = null; // the room's
-  let now = null; // newest number read
-  const byFrame = new Map(); // RTP timestamp of the program -> number
+  let kept = null; // where the mark was drawn last
+  let newest = null; // {k, rising}
+  const byFrame = new Map(); // RTP timestamp of the program -> {k, ms}
+  const shown = []; // [first animation frame, {k, ms}], the last seconds
   const waiting = new Set();
 
   window.glass.afterPaint(() => {
@@ -58,31 +81,45 @@
     if (frame.timestamp === last) return void frame.close();
     last = frame.timestamp;
     const rtp = frame.metadata?.().rtpTimestamp ?? null;
-    const moved = rows && window.shirube.ink.moved();
-    const stroke = moved ? window.shirube.ink.strokes().at(-1) : null;
-    const row = { k: null, at: performance.now(), moved: moved || null, inked: stroke ? inked(moved, stroke.points.map((p) => [p.x / 16384, p.y / 16384])) : 0 };
+    const at = performance.now();
     const into = rows;
-    const read = numberOf(frame).then((k) => {
-      row.k = k;
-      if (k !== null) now = k;
-      if (k !== null && rtp !== null) byFrame.set(rtp, k);
+    const stroke = rows && window.shirube.ink.strokes().at(-1);
+    const points = stroke ? stroke.points.map((p) => [p.x / 16384, p.y / 16384]) : [];
+    const moved = (stroke && window.shirube.ink.moved()) || null;
+    if (moved) kept = moved;
+    // Gone from the picture must be gone from the canvas.
+    const row = { k: null, at, moved, inked: moved ? inked(moved, points) : stroke && kept ? inked(kept, points) : 0 };
+    const read = codesOf(frame).then((codes) => {
+      row.k = codes.k;
+      if (codes.k !== null) {
+        newest = { k: codes.k, rising: newest === null || codes.k > newest.k };
+        shown.push([at, codes]);
+        if (shown.length > 200) shown.shift();
+        if (rtp !== null) byFrame.set(rtp, codes);
+      }
       into?.push(row);
     }, () => undefined).finally(() => { frame.close(); waiting.delete(read); });
     waiting.add(read);
   });
 
+  let pressed = null;
+  window.addEventListener('pointerdown', (e) => { pressed = e.timeStamp; }, true);
+
   window.landing = {
-    now: () => now,
+    now: () => newest,
     /** Unix ms of performance.now() = 0 on this machine's clock. */
     origin: () => window.glass.calibrate().offset,
-    begin() { rows = []; },
+    /** When the pen came down last, performance.now(). */
+    pressed: () => pressed,
+    stayStill(yes) { still = yes ? new Uint8Array(0) : null; },
+    begin() { rows = []; kept = null; },
     async end() {
       const done = rows ?? [];
       rows = null;
       await Promise.all(waiting);
       return done.sort((a, b) => a.at - b.at);
     },
-    /** The newest own mark: its frame's number, and the number of the picture that stands still under it. */
+    /** The newest mark: the picture it names, the one that stands still under it, and the one that was on the glass when the pen came down. */
     mark() {
       const stroke = window.shirube.ink.strokes().at(-1);
       if (!stroke) return null;
@@ -90,11 +127,15 @@
       let under = null;
       if (held && !held.hidden && held.width > 0) {
         const block = held.width / 40;
-        const { data } = held.getContext('2d').getImageData(0, held.height - 2 * block, held.width, block);
-        under = number(data, held.width, block, 4);
+        const red = (top, n) => {
+          const { data } = held.getContext('2d').getImageData(0, top, held.width, n * block);
+          return [Uint8Array.from({ length: data.length / 4 }, (_, i) => data[4 * i]), held.width, block];
+        };
+        under = { k: number(...red(held.height - 2 * block, 1)), ms: window.glass.decode(...red(block, 2))?.unixMs ?? null };
       }
       return {
-        named: byFrame.get(stroke.frame.programRtpTs) ?? null, held: under, told: stroke.frame.mappingAsTold,
+        named: byFrame.get(stroke.frame.programRtpTs)?.k ?? null, namedMs: msOf(stroke.frame.capture), held: under,
+        shown: shown.filter(([at]) => at <= pressed).at(-1)?.[1] ?? null, told: stroke.frame.mappingAsTold,
         points: stroke.points.map((p) => [p.x / 16384, p.y / 16384]), phase: stroke.phase,
       };
     },

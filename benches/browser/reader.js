@@ -146,6 +146,7 @@
 
   window.glass = {
     calibrate,
+    decode,
     afterPaint: (hook) => void painted.push(hook),
     // Does a picture with a readable code stand on the glass?
     async ready() {

@@ -10,26 +10,29 @@ use anyhow::{Context, Result, bail};
 use benches::browser::Browser;
 use benches::impair::proxy::UdpProxy;
 use benches::impair::{Conditions, Phase};
-use benches::landing::{Mark, Row, Tally, clip, parts};
+use benches::landing::ground::{Aim, Ground};
+use benches::landing::{Mark, Row, Tally, clip};
 use benches::machine;
 use benches::product::{Demo, Folder, House, Start};
-use benches::track::Scene;
+use benches::track::clip::clips;
 use benches::track::tissue::{Tissue, What};
 use rand::{Rng as _, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Value, json};
-use tracker::similarity::Vec2;
 
 const USAGE: &str = "\
 landing — where marks on moving tissue land on the room's screen
 
   cargo run --release -p benches --bin landing -- [options]
 
-  --marks N          of each scene at each lag (default 12)
-  --watch S          how long each is watched in the room (default 4)
+  --marks N          of each scene at each lag (default 8)
+  --watch S          how long each is watched in the room (default 3)
   --lags A,B,..      added between room and mentor, there and back together, ms (default 150,250,400)
-  --only SCENE       still, breathing, cardiac, deformation, hand-held, tool-sweep, glare, scene-cut, haze (default: breathing and hand-held)
+  --only A,B,..      still, breathing, cardiac, deformation, hand-held, tool-sweep, glare, scene-cut, haze, clip fundus, clip gi-occluded
+                     (default: breathing, hand-held)
+  --live             the mentor's page takes the field for still: nothing is held under the pen
   --seed N           of scenes and places (default: a fresh one, printed)
+  --notes            every mark and what was seen of it
   --no-build         take what is built
 ";
 
@@ -37,8 +40,10 @@ struct Args {
     marks: usize,
     watch_s: f64,
     lags: Vec<u32>,
-    only: Option<String>,
+    only: Vec<String>,
+    live: bool,
     seed: Option<u64>,
+    notes: bool,
     build: bool,
 }
 
@@ -49,7 +54,7 @@ fn main() -> Result<()> {
     };
     let house = House::find()?;
     if args.build {
-        eprintln!("landing: building in release");
+        eprintln!("landing: building");
         house.build()?;
     }
     let machine = machine::describe();
@@ -57,45 +62,51 @@ fn main() -> Result<()> {
     println!("seed {seed}; pixels at 1080p");
     let mut browser = Browser::start(&house.root, "landing.mjs")?;
     let mut rows = Vec::new();
-    for what in What::ALL {
-        let wanted = args.only.as_deref().map_or(matches!(what, What::Breathing | What::HandHeld), |only| only == what.name());
-        if !wanted {
-            continue;
-        }
-        for &lag in &args.lags {
-            let row = run(&house, &mut browser, what, seed, lag, &args).with_context(|| format!("{} at {lag} ms", what.name()));
-            let _: Result<Value> = browser.ask(&json!({ "what": "close" }));
-            let row = row?;
-            print(&row);
-            rows.push(row);
-        }
+    let mut total = Tally::default();
+    for name in &args.only {
+        let mut ground = ground(&house, name, seed)?;
+        let folder = Arc::new(Folder::new("landing"));
+        let place = folder.data.with_extension("clip");
+        std::fs::create_dir_all(&place)?;
+        let done = clip::write(&mut ground, &place.join("scene.mp4")).and_then(|()| {
+            std::fs::write(place.join("engine.toml"), CONFIG)?;
+            for &lag in &args.lags {
+                let tally = measured(&house, &mut browser, &ground, &place.join("engine.toml"), (seed, lag), &args);
+                let _: Result<Value> = browser.ask(&json!({ "what": "close" }));
+                let tally = tally.with_context(|| format!("{name} at {lag} ms"))?;
+                let row = tally.row(name, lag);
+                print(&row);
+                rows.push(row);
+                total.merge(tally);
+            }
+            Ok(())
+        });
+        let _ = std::fs::remove_dir_all(&place);
+        done?;
     }
+    let total = total.row("all", 0);
+    print(&total);
     let line = json!({
-        "what": "landing", "seed": seed, "rows": rows, "machine": machine,
+        "what": "landing", "seed": seed, "live": args.live, "rows": rows, "total": total, "machine": machine,
         "versions": { "shirube": env!("CARGO_PKG_VERSION"), "chromium": browser.versions.chromium, "node": browser.versions.node },
     });
     println!("\n{line}");
     Ok(())
 }
 
-fn run(house: &House, browser: &mut Browser, what: What, seed: u64, lag: u32, args: &Args) -> Result<Row> {
-    let folder = Arc::new(Folder::new("landing"));
-    std::fs::create_dir_all(folder.data.with_extension("clip"))?;
-    let place = folder.data.with_extension("clip");
-    let mut scene = Tissue::new(what, seed);
-    clip::write(&mut scene, &place.join("scene.mp4"))?;
-    let config = place.join("engine.toml");
-    std::fs::write(&config, CONFIG)?;
-    let outcome = measured(house, browser, &scene, folder, &config, (seed, lag), args);
-    let _ = std::fs::remove_dir_all(&place);
-    Ok(outcome?.row(what.name(), lag))
+fn ground(house: &House, name: &str, seed: u64) -> Result<Ground> {
+    if let Some(what) = What::ALL.into_iter().find(|what| what.name() == name) {
+        return Ok(Ground::Made(Box::new(Tissue::new(what, seed))));
+    }
+    let shared = house.shared().context("no recordings beside the project")?;
+    let recorded = clips(&shared.join("tracking"))?.into_iter().find(|clip| clip.name_of() == name);
+    Ok(Ground::Recorded(recorded.with_context(|| format!("no scene of the name {name}"))?))
 }
 
 fn measured(
     house: &House,
     browser: &mut Browser,
-    scene: &Tissue,
-    folder: Arc<Folder>,
+    ground: &Ground,
     config: &Path,
     (seed, lag): (u64, u32),
     args: &Args,
@@ -105,54 +116,92 @@ fn measured(
     let way = Conditions { delay_ms: f64::from(lag) / 2.0, ..Default::default() };
     let script = vec![Phase { at_ms: 0, up: way.clone(), down: way }];
     let proxy = UdpProxy::start(here(0), here(media_port), seed, script, Instant::now())?;
-    let start =
-        Start { shared: None, engine_config: Some(config), folder, https_port: 0, media_port, announce: Some(proxy.address) };
+    let start = Start {
+        shared: None,
+        engine_config: Some(config),
+        folder: Arc::new(Folder::new("landing-case")),
+        https_port: 0,
+        media_port,
+        announce: Some(proxy.address),
+    };
     let demo = Demo::start_with(house, start)?;
     let _: Value = browser.ask(&json!({ "what": "open", "links": demo.ready.links }))?;
     let mut dice = ChaCha8Rng::seed_from_u64(seed ^ u64::from(lag));
     let mut tally = Tally::default();
     for _ in 0..args.marks {
-        let path = path(scene, &mut dice);
-        let request = json!({ "what": "mark", "path": path, "watchMs": args.watch_s * 1_000.0 });
+        let aim = ground.aim(&mut dice).context("no place can be marked for long enough")?;
+        // Where the tissue goes from sight, marks come shortly before: one to two and a half seconds.
+        let during = ground.away().map_or(json!([]), |away| {
+            json!([
+                { "rising": true, "from": away.start.saturating_sub(75), "to": away.start.saturating_sub(30) },
+                { "rising": false, "from": away.end + 30, "to": away.end + 75 },
+            ])
+        });
+        let request =
+            json!({ "what": "mark", "path": aim.path, "during": during, "live": args.live, "watchMs": args.watch_s * 1_000.0 });
         let mark: Mark = browser.ask(&request)?;
-        tally.add(scene, &mark);
+        if args.notes {
+            note(ground, &aim, &mark);
+        }
+        tally.add(ground, &aim, &mark);
     }
     Ok(tally)
 }
 
-/// Where a place of the tissue lies in each picture, parts of the width; one that stays clear of the codes and the edges.
-fn path(scene: &Tissue, dice: &mut ChaCha8Rng) -> Vec<[f64; 2]> {
-    loop {
-        let at = Vec2::new(dice.random_range(90.0..390.0), dice.random_range(70.0..200.0));
-        let Some(material) = scene.material(0, at) else { continue };
-        let path: Vec<_> = (0..scene.frames()).map(|k| parts(scene.place(k, material).unwrap_or(at))).collect();
-        let clear = |[u, v]: &[f64; 2]| (0.06..0.94).contains(u) && (0.11..0.47).contains(v);
-        if path.iter().filter(|p| clear(p)).count() * 10 >= path.len() * 9
-            && path.iter().all(|[u, v]| (0.0..1.0).contains(u) && *v > 0.0)
-        {
-            return path;
-        }
-    }
+/// One mark: what it names, and what was seen, a character a picture: the error in px (x: 10 or more), `?` after it with gaps, `.` not drawn.
+fn note(ground: &Ground, aim: &Aim, mark: &Mark) {
+    let seen: String = mark
+        .seen
+        .iter()
+        .map(|s| {
+            let mut one = Tally::default();
+            one.add(ground, aim, &Mark { seen: vec![*s], ..mark.clone() });
+            let row = one.row("", 0);
+            let px = row.error_px_max.or(row.unsure_px.map(|p| p.p50));
+            let digit = px.map_or(if s.moved.is_some() { "!".into() } else { ".".into() }, |px| {
+                if px < 9.5 { format!("{px:.0}") } else { "x".to_owned() }
+            });
+            digit + if s.moved.is_some_and(|m| m.unsure) { "?" } else { "" }
+        })
+        .collect();
+    let first = mark.seen.iter().find(|s| s.moved.is_some()).map_or(f64::NAN, |s| s.at);
+    println!(
+        "  named {:?} {:?} held {:?} shown {:?} first {first:.0} ms {seen}",
+        mark.named, mark.named_ms, mark.held, mark.shown
+    );
 }
 
 fn print(row: &Row) {
     let ms = |p: Option<benches::stats::Percentiles>| p.map_or("-".into(), |p| format!("{:.1}/{:.1}", p.p50, p.p95));
+    let most = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.1}"));
     println!(
-        "{:<12}{:>4} ms  {} marks, {} pictures, {:.1} % with the mark; error p50/p95 {} max {:.1}, {} over 15 px; stayed put {}; frame exact {} of {} frozen; canvas bare {}; first seen {} ms; never {}",
+        "{:<16}{:>4} ms  {} marks, {} pictures, {:.1} % with the mark, {:.1} % with gaps (at most {} ms, px {}); error p50/p95 {} max {}, {} silent; stayed put {}; \
+         frame exact {} of {} frozen, {} of {} live {:?}; gone after {} max {} ms; canvas bare {} left over {}; first seen {} ms; never {}; unreadable {} unknown {}",
         row.scene,
         row.lag_ms,
         row.marks,
         row.pictures,
         row.drawn_pct,
+        row.unsure_pct,
+        most(row.unsure_ms_max),
+        ms(row.unsure_px),
         ms(row.error_px),
-        row.error_px_max.unwrap_or(f64::NAN),
+        most(row.error_px_max),
         row.silent,
         ms(row.naive_px),
-        row.frame_exact,
+        row.frozen_exact,
         row.frozen,
+        row.live_exact,
+        row.live,
+        row.frame_off_ms,
+        ms(row.gone_ms),
+        most(row.gone_ms_max),
         row.canvas_bare,
+        row.canvas_left_over,
         ms(row.first_ms),
         row.never_drawn,
+        row.unreadable,
+        row.truth_unknown,
     );
 }
 
@@ -173,7 +222,9 @@ source = { type = "file", path = "scene.mp4" }
 /// `None`: help was asked for.
 fn arguments() -> Result<Option<Args>> {
     use lexopt::prelude::*;
-    let mut args = Args { marks: 12, watch_s: 4.0, lags: vec![150, 250, 400], only: None, seed: None, build: true };
+    let only = vec!["breathing".into(), "hand-held".into()];
+    let mut args =
+        Args { marks: 8, watch_s: 3.0, lags: vec![150, 250, 400], only, live: false, seed: None, notes: false, build: true };
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -182,8 +233,10 @@ fn arguments() -> Result<Option<Args>> {
             Long("lags") => {
                 args.lags = parser.value()?.string()?.split(',').map(str::parse).collect::<std::result::Result<_, _>>()?;
             }
-            Long("only") => args.only = Some(parser.value()?.string()?),
+            Long("only") => args.only = parser.value()?.string()?.split(',').map(str::to_owned).collect(),
+            Long("live") => args.live = true,
             Long("seed") => args.seed = Some(parser.value()?.parse()?),
+            Long("notes") => args.notes = true,
             Long("no-build") => args.build = false,
             Long("help") | Short('h') => return Ok(None),
             other => return Err(other.unexpected().into()),

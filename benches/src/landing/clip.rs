@@ -1,4 +1,4 @@
-//! A generated scene as a video file that the engine plays as any other: every picture carries its number, and the clip runs
+//! What is marked as a video file that the engine plays as any other: every picture carries its number, and the clip runs
 //! there and back, so that it can be looped without a jump.
 
 use std::path::Path;
@@ -6,9 +6,10 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use gstreamer as gst;
 use gstreamer::prelude::*;
-use gstreamer_app::AppSrc;
+use gstreamer_app::{AppSink, AppSrc};
 use tracker::luma::Luma;
 
+use super::ground::Ground;
 use crate::track::Scene;
 
 const WIDTH: usize = 1280;
@@ -18,20 +19,34 @@ const BLOCK: usize = WIDTH / 40;
 /// Flesh.
 const CHROMA: [u8; 2] = [112, 152];
 
-/// Writes the scene to an MP4 file of H.264. Takes as long as its pictures take to make.
-pub fn write(scene: &mut dyn Scene, path: &Path) -> Result<()> {
+/// Writes what is to be marked to an MP4 file of H.264. Takes as long as its pictures take to make.
+pub fn write(ground: &mut Ground, path: &Path) -> Result<()> {
     gst::init()?;
-    let n = scene.frames();
+    match ground {
+        Ground::Made(scene) => {
+            let small: Vec<Luma> = (0..scene.frames()).map(|k| scene.luma(k)).collect();
+            encode(small.len(), |k| Ok(picture(&small[k], k)), path)
+        }
+        Ground::Recorded(clip) => {
+            let mut pictures = decode(clip.source())?;
+            ensure!(pictures.len() == clip.frames(), "the recording was decoded otherwise the second time");
+            pictures.iter_mut().enumerate().for_each(|(k, picture)| number(picture, k));
+            encode(pictures.len(), |k| Ok(pictures[k].clone()), path)
+        }
+    }
+}
+
+/// There and back.
+fn encode(n: usize, picture: impl Fn(usize) -> Result<Vec<u8>>, path: &Path) -> Result<()> {
     let launch = "appsrc name=in format=time caps=video/x-raw,format=I420,width=1280,height=720,framerate=30/1,colorimetry=bt709 max-buffers=8 block=true \
          ! x264enc pass=quant quantizer=14 speed-preset=veryfast ! h264parse ! mp4mux ! filesink name=out";
     let graph = gst::parse::launch(launch)?.downcast::<gst::Pipeline>().map_err(|_| anyhow::anyhow!("no pipeline"))?;
     let source = graph.by_name("in").and_then(|e| e.downcast::<AppSrc>().ok()).context("appsrc is missing")?;
     graph.by_name("out").context("filesink is missing")?.set_property("location", path.to_string_lossy().as_ref());
     graph.set_state(gst::State::Playing)?;
-    let pictures: Vec<Vec<u8>> = (0..n).map(|k| picture(&scene.luma(k), k)).collect();
     let there_and_back = (0..n).chain((1..n - 1).rev());
     for (i, k) in there_and_back.enumerate() {
-        let mut buffer = gst::Buffer::from_slice(pictures[k].clone());
+        let mut buffer = gst::Buffer::from_slice(picture(k)?);
         let made = buffer.get_mut().context("a new buffer")?;
         let at = |i: usize| gst::ClockTime::from_nseconds(i as u64 * 1_000_000_000 / 30);
         made.set_pts(at(i));
@@ -45,6 +60,27 @@ pub fn write(scene: &mut dyn Scene, path: &Path) -> Result<()> {
     let done = done.context("the clip was not written in time")?;
     ensure!(done.type_() == gst::MessageType::Eos, "the clip was not written: {done:?}");
     Ok(())
+}
+
+/// Every picture of a recording, I420 at the size of ours.
+fn decode(path: &Path) -> Result<Vec<Vec<u8>>> {
+    let launch = format!(
+        "filesrc location=\"{}\" ! decodebin ! videoconvertscale ! video/x-raw,format=I420,width={WIDTH},height={HEIGHT},colorimetry=bt709 \
+         ! appsink name=sink sync=false max-buffers=4",
+        path.display()
+    );
+    let graph = gst::parse::launch(&launch)?.downcast::<gst::Pipeline>().map_err(|_| anyhow::anyhow!("no pipeline"))?;
+    let sink = graph.by_name("sink").and_then(|e| e.downcast::<AppSink>().ok()).context("appsink is missing")?;
+    graph.set_state(gst::State::Playing)?;
+    let mut pictures = Vec::new();
+    while let Ok(sample) = sink.pull_sample() {
+        let map = sample.buffer().context("empty")?.map_readable()?;
+        // 1280 is a multiple of 4 and 720 of 2: rows lie without gaps.
+        ensure!(map.len() == WIDTH * HEIGHT * 3 / 2, "a picture of another size");
+        pictures.push(map.to_vec());
+    }
+    graph.set_state(gst::State::Null)?;
+    Ok(pictures)
 }
 
 /// I420: the scene enlarged, its number burnt in.
@@ -67,16 +103,20 @@ fn picture(luma: &Luma, k: usize) -> Vec<u8> {
         let from = WIDTH * HEIGHT + plane * WIDTH * HEIGHT / 4;
         out[from..from + WIDTH * HEIGHT / 4].fill(*value);
     }
-    // 16 bits of the number, then the same inverted.
+    number(&mut out, k);
+    out
+}
+
+/// 16 bits of the number, then the same inverted.
+fn number(picture: &mut [u8], k: usize) {
     let word = (k as u32) << 16 | (!(k as u32) & 0xFFFF);
     for bit in 0..32 {
         let value = if word >> (31 - bit) & 1 == 1 { 235 } else { 16 };
         let (x, y) = ((bit + 1) * BLOCK, HEIGHT - 2 * BLOCK);
         for row in y..y + BLOCK {
-            out[row * WIDTH + x..row * WIDTH + x + BLOCK].fill(value);
+            picture[row * WIDTH + x..row * WIDTH + x + BLOCK].fill(value);
         }
     }
-    out
 }
 
 #[cfg(test)]

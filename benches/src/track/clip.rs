@@ -1,7 +1,7 @@
 //! Recorded clips with known motion, from the sample data beside the project (never part of it).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -22,6 +22,7 @@ type Points = BTreeMap<u32, BTreeMap<usize, Vec2>>;
 #[derive(Debug, Clone)]
 pub struct Clip {
     name: String,
+    source: PathBuf,
     period_s: f64,
     pictures: Arc<Vec<Luma>>,
     /// By point, by frame: where it lies, in pixels of the tracker's picture.
@@ -50,11 +51,12 @@ pub fn clips(folder: &Path) -> anyhow::Result<Vec<Clip>> {
 }
 
 impl Clip {
-    fn open(name: &str, pictures: &Path, points: &Path) -> anyhow::Result<Clip> {
-        let (pictures, width) = decode(pictures)?;
+    fn open(name: &str, source: &Path, points: &Path) -> anyhow::Result<Clip> {
+        let (pictures, width) = decode(source)?;
         let (points, good) = read_points(points, width)?;
         Ok(Clip {
             name: name.into(),
+            source: source.to_owned(),
             period_s: 1.0 / 30.0,
             pictures: Arc::new(pictures),
             points: Arc::new(points),
@@ -82,6 +84,26 @@ impl Clip {
 
     pub fn name_of(&self) -> &str {
         &self.name
+    }
+
+    /// All of its known points.
+    pub fn ids(&self) -> Vec<u32> {
+        self.points.keys().copied().collect()
+    }
+
+    /// Where a known point lies in frame `k`, in pixels of the tracker's picture.
+    pub fn where_is(&self, point: u32, k: usize) -> Option<Vec2> {
+        self.points.get(&point)?.get(&k).copied()
+    }
+
+    /// Does the recording itself vouch for the point in this frame?
+    pub fn is_seen(&self, point: u32, k: usize) -> bool {
+        self.good.contains(&(point, k))
+    }
+
+    /// The file, or the pattern of files, that its pictures come from.
+    pub fn source(&self) -> &Path {
+        &self.source
     }
 }
 

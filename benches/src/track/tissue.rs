@@ -169,6 +169,11 @@ impl Tissue {
         Tissue { what, motion, texture, other, away, light, glints, tools, haze, gain_hz, grain, noise, dice }
     }
 
+    /// Frames that show another scene; none where there are no such.
+    pub fn away(&self) -> Option<std::ops::Range<usize>> {
+        (!self.away.is_empty()).then(|| self.away.clone())
+    }
+
     fn time(k: usize) -> f64 {
         k as f64 * PERIOD_S
     }
