@@ -34,6 +34,8 @@ const OFF_MAX: f32 = 1.5;
 const DISTINCT_MIN: f32 = 0.12;
 /// Pixels; 6 at 1080p.
 const DOUBT_MAX: f32 = 1.5;
+/// Noise alone makes a few patches like something else better.
+const RIVALLED_MAX: f32 = 0.25;
 /// How far off is asked: 14 px at 1080p.
 pub const ASIDE: f32 = 3.5;
 
@@ -55,6 +57,8 @@ pub struct Verdict {
     pub inside: f32,
     /// How much less alike the agreeing patches are a little way off, in the direction that matters least to them.
     pub distinct: f32,
+    /// X-ray: of the agreeing patches, the share that is more like something else nearby.
+    pub rivalled: f32,
     /// How far off the ink may be for the tissue's shear, or for lack of patches around it, pixels.
     pub doubt: f32,
 }
@@ -139,6 +143,7 @@ impl Verdict {
             gain: gains.get(gains.len() / 2).copied().unwrap_or(0.0),
             inside: inside / key.ink.len().max(1) as f32,
             distinct: 0.0,
+            rivalled: 0.0,
             doubt: affine_doubt(&pairs, motion, &key.ink).unwrap_or(f32::INFINITY),
         }
     }
@@ -154,7 +159,7 @@ impl Verdict {
         let gain = match kind {
             Kind::Tissue => 0.3..3.0,
             // Contrast that washes out is gone before it is invisible; much more of it than there was is bones that moved.
-            Kind::Fluoroscopy => 0.55..1.4,
+            Kind::Fluoroscopy => 0.65..1.4,
         };
         self.found >= found
             && self.agree >= agree
@@ -164,6 +169,7 @@ impl Verdict {
             && self.inside >= 0.5
             && gain.contains(&self.gain)
             && self.distinct >= DISTINCT_MIN
+            && self.rivalled <= RIVALLED_MAX
             && self.doubt <= DOUBT_MAX
     }
 
