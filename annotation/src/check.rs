@@ -71,6 +71,13 @@ pub fn live(l: &LiveStroke) -> Result<Vec<Point>, Fault> {
     Ok(points)
 }
 
+/// More of a stroke under the pen whose beginning is known, on the same `frame`. Its new points.
+pub fn more(l: &LiveStroke, frame: Option<&FrameRef>) -> Result<Vec<Point>, Fault> {
+    let points = points::decode(l.points.as_ref().unwrap_or(&Default::default())).map_err(Fault::Points)?;
+    spans(&l.spans, frame, POINTS_MAX)?;
+    Ok(points)
+}
+
 fn head(tool: i32, width: u32, of: Option<&FrameRef>) -> Result<Tool, Fault> {
     if !(1..=WIDTH_MAX).contains(&width) {
         return Err(Fault::Width);

@@ -14,6 +14,7 @@ pub mod rebase;
 pub mod render;
 pub mod sequencer;
 pub mod sheet;
+pub mod textures;
 pub mod time;
 
 /// The wire, generated from `ink.proto`.

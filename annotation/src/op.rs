@@ -60,6 +60,8 @@ pub enum Fault {
     Nobody,
     #[error("only the tracker may do this")]
     EngineOnly,
+    #[error("four people have drawn or hold a pen; a fifth could not be told from them")]
+    NoTexture,
 }
 
 impl Fault {
@@ -89,6 +91,7 @@ impl Fault {
             Fault::LeadOnly => "ink.lead-only",
             Fault::Nobody => "ink.nobody",
             Fault::EngineOnly => "ink.engine-only",
+            Fault::NoTexture => "ink.no-texture",
         }
     }
 }

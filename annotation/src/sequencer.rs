@@ -9,6 +9,7 @@ use crate::id::{Author, Epoch, Order};
 use crate::op::{self, Fault, StrokeId};
 use crate::rebase::Similarity;
 use crate::sheet::Sheets;
+use crate::textures::Textures;
 use crate::time::CaptureTime;
 use crate::wire::{self, op::Body};
 
@@ -58,12 +59,18 @@ pub struct Sequencer {
     settled: Sheets,
     known_strokes: BTreeSet<StrokeId>,
     drawers: Drawers,
+    textures: Textures,
+    /// Begun with the pen, which was taken back since; their commit is still taken.
+    ending: BTreeSet<StrokeId>,
 }
 
 impl Sequencer {
     /// From the store: every op so far, ascending from 1 without a gap, all durable.
     pub fn new(stored: Vec<wire::OrderedOp>, drawers: Drawers) -> Self {
         let mut sequencer = Sequencer { drawers, ..Default::default() };
+        if let Some(lead) = sequencer.lead() {
+            sequencer.textures.handle_pen(lead);
+        }
         for ordered in stored {
             sequencer.append(ordered);
         }
@@ -183,6 +190,23 @@ impl Sequencer {
         rights.may_draw && (rights.is_room || self.sheets.baton().has_pen(rights.author, &self.drawers))
     }
 
+    /// Whose ink has which texture.
+    pub fn textures(&self) -> &Textures {
+        &self.textures
+    }
+
+    /// A stroke begun with the pen ended when the pen was taken back: its commit is taken all the same (AN14a).
+    pub fn allow_end(&mut self, stroke: StrokeId) {
+        if !self.known_strokes.contains(&stroke) {
+            self.ending.insert(stroke);
+        }
+    }
+
+    /// Nothing comes of it any more.
+    pub fn forbid_end(&mut self, stroke: &StrokeId) {
+        self.ending.remove(stroke);
+    }
+
     /// The ink with every op taken so far, durable or not.
     pub fn sheets(&self) -> &Sheets {
         &self.sheets
@@ -196,11 +220,33 @@ impl Sequencer {
                 && let Some(key) = &s.key
             {
                 self.known_strokes.insert(key.into());
+                self.ending.remove(&key.into());
             }
         }
+        let lead = self.lead();
         let applied = self.sheets.handle_op(&ordered);
         debug_assert!(applied.is_ok(), "the log has a gap: {applied:?}");
+        self.take_texture(ordered.op.as_ref(), lead);
         self.log.push(ordered);
+    }
+
+    /// `lead`: who led before this op.
+    fn take_texture(&mut self, op: Option<&wire::Op>, lead: Option<Author>) {
+        let has_pen = |author| self.sheets.baton().has_pen(author, &self.drawers);
+        match op.and_then(|op| op.body.as_ref()) {
+            Some(Body::Stroke(s)) => self.textures.handle_stroke(Author(s.key.as_ref().map_or(0, |key| key.author))),
+            Some(Body::Grant(grant)) if grant.may_draw => self.textures.handle_pen(Author(grant.author)),
+            Some(Body::Grant(grant)) if !has_pen(Author(grant.author)) => self.textures.handle_pen_gone(Author(grant.author)),
+            Some(Body::Lead(named)) => {
+                if let Some(before) = lead.filter(|before| !has_pen(*before)) {
+                    self.textures.handle_pen_gone(before);
+                }
+                if named.author != 0 {
+                    self.textures.handle_pen(Author(named.author));
+                }
+            }
+            _ => {}
+        }
     }
 
     fn judge(
@@ -221,13 +267,16 @@ impl Sequencer {
                 if !rights.may_draw {
                     return Err(Fault::MayNotDraw);
                 }
-                if !self.may_draw(rights) {
+                let key = stroke.key.as_ref().ok_or(Fault::NotYours)?;
+                if !self.may_draw(rights) && !self.ending.contains(&key.into()) {
                     return Err(Fault::NoPen);
+                }
+                if !self.textures.has_room(rights.author) {
+                    return Err(Fault::NoTexture);
                 }
                 if self.sheets.bytes() + prost::Message::encoded_len(stroke) > SHOWN_BYTES_MAX {
                     return Err(Fault::Full);
                 }
-                let key = stroke.key.as_ref().ok_or(Fault::NotYours)?;
                 if self.known_strokes.contains(&key.into()) {
                     return Err(Fault::StrokeKnown);
                 }
@@ -271,14 +320,15 @@ impl Sequencer {
                 match lead.author {
                     0 if !rights.is_room => Err(Fault::RoomOnly),
                     0 => Ok(()),
-                    author => self.is_drawer(author),
+                    author => self.is_drawer(author).and_then(|()| self.has_texture(author)),
                 }
             }
             Body::Grant(grant) => {
                 if !self.rules(rights) {
                     return Err(Fault::LeadOnly);
                 }
-                self.is_drawer(grant.author)
+                self.is_drawer(grant.author)?;
+                if grant.may_draw { self.has_texture(grant.author) } else { Ok(()) }
             }
             Body::Rebase(_) => Err(Fault::EngineOnly),
             Body::InkOff(_) => {
@@ -293,6 +343,10 @@ impl Sequencer {
     /// The room, and whoever leads.
     fn rules(&self, rights: InkRights) -> bool {
         rights.is_room || (rights.may_draw && self.lead() == Some(rights.author))
+    }
+
+    fn has_texture(&self, author: u32) -> Result<(), Fault> {
+        if self.textures.has_room(Author(author)) { Ok(()) } else { Err(Fault::NoTexture) }
     }
 
     fn is_drawer(&self, author: u32) -> Result<(), Fault> {

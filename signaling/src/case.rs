@@ -77,6 +77,7 @@ pub struct Case {
     /// As the ink's log has it.
     lead: Option<Author>,
     lent: BTreeSet<Author>,
+    textures: BTreeMap<Author, u32>,
     /// Those who wait for the pen.
     asking: BTreeSet<Author>,
     pub(crate) curtain: Curtain,
@@ -88,6 +89,7 @@ impl Case {
         Case {
             lead: sheet.drawers().lead,
             lent: BTreeSet::new(),
+            textures: BTreeMap::new(),
             asking: BTreeSet::new(),
             sheet,
             phase,
@@ -183,6 +185,11 @@ impl Case {
         page.connected = false;
         let author = page.author;
         self.note_parting(author, false);
+    }
+
+    /// Which texture each person's ink has, from 1; 0: none yet.
+    pub fn handle_textures(&mut self, of: impl Fn(Author) -> u32) {
+        self.textures = self.sheet.people.iter().map(|p| (p.author, of(p.author))).collect();
     }
 
     /// Whose pen it is, from the ink's log. Who has it waits no longer.
@@ -395,6 +402,7 @@ impl Case {
                 family_ja: profile.family_ja.clone(),
                 family_en: profile.family_en.clone(),
                 asks_pen: self.asking.contains(&profile.author),
+                texture: self.textures.get(&profile.author).copied().unwrap_or_default(),
                 left: !present && !self.lost.contains(&profile.author),
             }
         });

@@ -80,7 +80,7 @@ fn settle(room: &mut InkRoom, replicas: &mut BTreeMap<Epoch, Sheets>, now: Captu
                 let Some(replica) = replicas.get_mut(&page) else { continue };
                 replica.handle_snapshot(&piece.ops, Order(if piece.last { piece.up_to } else { 0 }));
             }
-            InkEffect::Audit { .. } | InkEffect::Anchor(_) | InkEffect::Pen => {}
+            InkEffect::Audit { .. } | InkEffect::Anchor(_) | InkEffect::Pen | InkEffect::Keep { .. } => {}
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use annotation::id::FeedId;
 use annotation::time::CaptureTime;
 use annotation::wire::{FrameRef, FrameSpan, StrokeCommit, Surface};
 use link::frame::FrameIndex;
@@ -11,6 +12,10 @@ use link::frame::FrameIndex;
 const FRAMES_KEPT: usize = 1_800;
 /// Pictures (programs and single feeds) whose indexes are kept; of more, the earliest by name.
 const PICTURES_MAX: usize = 40;
+/// Stills whose frames are known. Policy: drop_oldest; ink on it is then taken as told.
+const STILLS_MAX: usize = 256;
+/// Frames of looping runs that are remembered as asked for.
+const RUNS_MAX: usize = 64;
 /// A frame cannot be from later than this ahead of the server's own time.
 const FUTURE: Duration = Duration::from_millis(250);
 
@@ -24,6 +29,10 @@ struct Ring {
 #[derive(Debug, Default)]
 pub(crate) struct FrameRings {
     rings: BTreeMap<String, Ring>,
+    /// By id: feed and capture. The oldest first.
+    stills: VecDeque<(String, String, u64)>,
+    /// Frames of looping runs that were drawn on, lately. Policy: drop_oldest.
+    runs: VecDeque<(String, u64)>,
 }
 
 impl FrameRings {
@@ -42,6 +51,26 @@ impl FrameRings {
         }
     }
 
+    /// A mark begins: a frame of a looping run is to be kept, once, since it goes with the next run. Which.
+    pub(crate) fn handle_run(&mut self, frame: &FrameRef) -> Option<(FeedId, CaptureTime)> {
+        let name = (frame.feed.clone(), frame.capture);
+        if frame.surface != Surface::Run as i32 || self.runs.contains(&name) {
+            return None;
+        }
+        if self.runs.len() == RUNS_MAX {
+            self.runs.pop_front();
+        }
+        self.runs.push_back(name);
+        Some((FeedId::parse(&frame.feed).ok()?, CaptureTime(frame.capture)))
+    }
+
+    pub(crate) fn handle_still(&mut self, still: &str, feed: &FeedId, capture: CaptureTime) {
+        if self.stills.len() == STILLS_MAX {
+            self.stills.pop_front();
+        }
+        self.stills.push_back((still.to_owned(), feed.to_string(), capture.0));
+    }
+
     /// Whether all that a stroke names was shown; `None` where the entries have left the ring.
     pub(crate) fn fit(&self, stroke: &StrokeCommit, now: CaptureTime) -> Option<bool> {
         let frame = stroke.frame.as_ref()?;
@@ -49,9 +78,10 @@ impl FrameRings {
         if frame.capture > future || stroke.spans.iter().any(|s| s.capture > future) {
             return Some(false);
         }
-        // A still is a picture of its own: no program showed it.
+        // A still is a picture of its own: no program showed it. One of before a restart may not be known yet.
         if frame.surface == Surface::Still as i32 {
-            return None;
+            let known = self.stills.iter().rev().find(|(id, ..)| *id == frame.still);
+            return known.map(|(_, feed, capture)| *feed == frame.feed && *capture == frame.capture);
         }
         match (self.frame_fits(frame), self.spans_fit(frame, &stroke.spans)) {
             (Some(false), _) | (_, Some(false)) => Some(false),
@@ -74,7 +104,11 @@ impl FrameRings {
         };
         Some(
             index.layout_rev == frame.layout_rev
-                && index.entries.iter().any(|e| e.feed == frame.feed && e.capture == frame.capture),
+                && index.entries.iter().any(|e| {
+                    // A page that does not know geometry names none.
+                    let same_shape = e.geometry == frame.geometry || e.geometry == 0 || frame.geometry == 0;
+                    e.feed == frame.feed && e.capture == frame.capture && same_shape
+                }),
         )
     }
 

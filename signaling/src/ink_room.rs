@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use annotation::INK_VERSION;
 use annotation::baton::Drawers;
-use annotation::id::{Author, Epoch, Order};
+use annotation::id::{Author, Epoch, FeedId, Order};
 use annotation::op::{Fault, StrokeId};
 use annotation::sequencer::{ENGINE, Sequencer, Verdict};
 use annotation::sheet::Sheets;
+use annotation::textures::Textures;
 use annotation::time::CaptureTime;
 use annotation::wire::{self, InkPacket, OrderedOp, op::Body};
 use bytes::Bytes;
@@ -93,8 +94,13 @@ pub enum InkEffect {
     },
     /// To the engine's tracker.
     Anchor(Anchor),
-    /// Whose pen it is has changed: [`InkRoom::lead`], [`InkRoom::granted`].
+    /// Whose pen it is has changed: [`InkRoom::lead`], [`InkRoom::granted`], [`InkRoom::textures`].
     Pen,
+    /// A frame of a looping run is drawn on: it is to be kept as a still, since it goes with the next run.
+    Keep {
+        feed: FeedId,
+        capture: CaptureTime,
+    },
 }
 
 #[derive(Debug)]
@@ -273,6 +279,11 @@ impl InkRoom {
         self.frames.handle_frame(frame);
     }
 
+    /// A still can be drawn on: of this feed, captured then.
+    pub fn handle_still(&mut self, still: &str, feed: &FeedId, capture: CaptureTime) {
+        self.frames.handle_still(still, feed, capture);
+    }
+
     /// The engine's word on a stroke drawn over a moving picture. It goes the way of every op; one that makes no sense goes nowhere.
     pub fn handle_rebase(&mut self, rebase: wire::Rebase, now: CaptureTime) {
         if let Some(ordered) = self.sequencer.handle_rebase(rebase, now) {
@@ -302,6 +313,9 @@ impl InkRoom {
             self.send_ordered(page, true, now);
         }
         for live in self.wet.handle_timeout(now) {
+            if let Some(key) = &live.key {
+                self.sequencer.forbid_end(&key.into());
+            }
             self.fan_out(None, InkPacket { live: vec![live], ..self.empty() });
         }
         self.let_anchors_go(now);
@@ -331,6 +345,11 @@ impl InkRoom {
     /// Those to whom the pen is lent now.
     pub fn granted(&self) -> &BTreeSet<Author> {
         self.sequencer.sheets().baton().granted()
+    }
+
+    /// Whose ink has which texture.
+    pub fn textures(&self) -> &Textures {
+        self.sequencer.textures()
     }
 
     /// Whether this page's ink is taken now.
@@ -363,7 +382,14 @@ impl InkRoom {
                 && let Some(began) = stroke.key.as_ref().and_then(|key| self.wet.began(key.into()))
             {
                 stroke.began = stroke.began.min(began.0);
+                if !self.sequencer.may_draw(rights)
+                    && !self.wet.cut(stroke)
+                    && let Some(key) = &stroke.key
+                {
+                    self.sequencer.forbid_end(&key.into());
+                }
             }
+            let before = self.sequencer.textures().clone();
             let frames = &self.frames;
             match self.sequencer.handle_op(rights, page, op, |stroke| frames.fit(stroke, now), now) {
                 Verdict::Gap => break,
@@ -376,6 +402,9 @@ impl InkRoom {
                         purse.refusals.spend(1);
                     }
                     let more = fault.is_none() || purse.refusals.has_left(limits::REFUSALS, now);
+                    if before != *self.sequencer.textures() {
+                        self.effects.push_back(InkEffect::Pen);
+                    }
                     self.announce(page, rights, &ordered, fault.as_ref(), now);
                     store.push(*ordered);
                     // Taken, so it is stored; the rest of the packet waits for the page's repeat.
@@ -421,14 +450,8 @@ impl InkRoom {
                 self.fan_out(Some(page), InkPacket { ink_off_now: Some(ink.off), ..self.empty() });
                 self.effects.push_back(InkEffect::Audit { author: rights.author, act: InkAct::InkOff(ink.off) });
             }
-            Some(Body::Lead(_)) => {
-                self.effects.push_back(InkEffect::Audit { author: rights.author, act: InkAct::Lead });
-                self.effects.push_back(InkEffect::Pen);
-            }
-            Some(Body::Grant(grant)) => {
-                self.effects.push_back(InkEffect::Audit { author: rights.author, act: InkAct::Grant(grant.may_draw) });
-                self.effects.push_back(InkEffect::Pen);
-            }
+            Some(Body::Lead(_)) => self.announce_pen(rights.author, InkAct::Lead),
+            Some(Body::Grant(grant)) => self.announce_pen(rights.author, InkAct::Grant(grant.may_draw)),
             Some(Body::Stroke(stroke)) => {
                 let shown = stroke.key.as_ref().is_some_and(|key| self.sequencer.sheets().has_stroke(&key.into()));
                 let anchor = if shown { self.anchors.handle_commit(stroke) } else { None };
@@ -466,6 +489,12 @@ impl InkRoom {
                 state.points.spend(new);
                 known.insert(id, have);
                 let news = if self.anchors.has(&id) { None } else { self.wet.stroke(&id) };
+                if new > 0 && have as usize == new {
+                    let frame = self.wet.stroke(&id).and_then(|live| live.frame);
+                    self.effects.extend(
+                        frame.and_then(|f| self.frames.handle_run(&f)).map(|(feed, capture)| InkEffect::Keep { feed, capture }),
+                    );
+                }
                 let begun = news.and_then(|live| self.anchors.handle_live(&live));
                 self.effects.extend(begun.map(InkEffect::Anchor));
             }
@@ -494,6 +523,19 @@ impl InkRoom {
             None => wet.is_shown(id),
         });
         self.effects.extend(gone.into_iter().map(InkEffect::Anchor));
+    }
+
+    /// The pen was lent, taken back or handed over: strokes of those who have it no more end where they are (AN14a).
+    fn announce_pen(&mut self, author: Author, act: InkAct) {
+        self.effects.extend([InkEffect::Audit { author, act }, InkEffect::Pen]);
+        let (pages, sequencer) = (&self.pages, &self.sequencer);
+        let rights_of = |id: &StrokeId| match pages.get(&id.epoch) {
+            Some(page) => page.rights,
+            None => InkRights { author: id.author, may_draw: true, is_room: false },
+        };
+        for stroke in self.wet.handle_pen_gone(|id| sequencer.may_draw(rights_of(id))) {
+            self.sequencer.allow_end(stroke);
+        }
     }
 
     fn purse(&mut self, author: Author) -> &mut Purse {

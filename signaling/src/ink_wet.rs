@@ -22,6 +22,8 @@ struct Wet {
     /// Key, tool, width, frame, began, lifted; its points are below.
     head: LiveStroke,
     points: Vec<Point>,
+    /// The pen was taken back when this many points were there: no more come.
+    ends: Option<usize>,
     /// Killed by *clear*: still collected, never shown.
     dead: bool,
     /// What each page was sent, what it confirmed, and whether it was told that the pen is up.
@@ -47,7 +49,11 @@ impl WetStrokes {
         let key = live.key.ok_or(Fault::NotYours)?;
         let id = StrokeId::from(&key);
         let first = live.first as usize;
-        let new = check::live(&live)?;
+        // Once its beginning is known a stroke need not say again what it is.
+        let new = match self.strokes.get(&id) {
+            Some(known) if live.frame.is_none() => check::more(&live, known.head.frame.as_ref())?,
+            _ => check::live(&live)?,
+        };
         live.points = None;
         let of_page = self.strokes.keys().filter(|k| k.epoch == id.epoch).count();
         if !self.strokes.contains_key(&id) && of_page >= PER_PAGE_MAX {
@@ -58,13 +64,14 @@ impl WetStrokes {
             dead: live.began <= cleared.0,
             head: LiveStroke { points: None, first: 0, ..live.clone() },
             points: Vec::new(),
+            ends: None,
             sent: BTreeMap::new(),
             touched: now,
         });
         wet.touched = now;
         let before = wet.points.len();
         // Beyond a gap nothing is taken; the page repeats from what was confirmed.
-        if first <= wet.points.len() {
+        if first <= wet.points.len() && wet.ends.is_none() {
             let known = wet.points.len() - first;
             let room = POINTS_MAX - wet.points.len();
             wet.points.extend(new.into_iter().skip(known).take(room));
@@ -75,6 +82,39 @@ impl WetStrokes {
             }
         }
         Ok((wet.points.len() as u32, wet.points.len() - before))
+    }
+
+    /// Whose pen was taken back, by stroke: what is under it ends there. Those that ended now.
+    pub(crate) fn handle_pen_gone(&mut self, has_pen: impl Fn(&StrokeId) -> bool) -> Vec<StrokeId> {
+        let ended = self.strokes.iter_mut().filter(|(id, wet)| wet.ends.is_none() && !has_pen(id));
+        ended
+            .map(|(id, wet)| {
+                wet.ends = Some(wet.points.len());
+                *id
+            })
+            .collect()
+    }
+
+    /// What is left of a commit whose stroke ended early: its points up to there. False: nothing, or it did not end early.
+    pub(crate) fn cut(&self, stroke: &mut wire::StrokeCommit) -> bool {
+        let Some(wet) = stroke.key.as_ref().and_then(|key| self.strokes.get(&key.into())) else { return false };
+        let Some(end) = wet.ends.and_then(|n| n.checked_sub(1)).and_then(|last| wet.points.get(last)).copied() else {
+            return false;
+        };
+        let Some(points) = stroke.points.as_ref().and_then(|p| points::decode(p).ok()) else { return false };
+        let at = |p: &Point| (p.x, p.y);
+        // A commit keeps some of the points that were told, in their order.
+        let mut told = wet.points.iter();
+        let mut kept: Vec<Point> = points.iter().copied().take_while(|p| told.any(|t| at(t) == at(p))).collect();
+        if kept.is_empty() {
+            return false;
+        }
+        if kept.len() < points.len() && kept.last().is_some_and(|last| at(last) != at(&end)) {
+            kept.push(end);
+        }
+        stroke.spans.retain(|span| (span.first as usize) < kept.len());
+        stroke.points = Some(points::encode(&kept));
+        true
     }
 
     /// What `page` should be sent of a stroke now; `None` when it has all or the stroke is not to be shown.

@@ -15,6 +15,8 @@ pub const STILL_BYTES_MAX: usize = 2 << 20;
 pub const STILLS_MAX: usize = 64;
 /// All of them together.
 pub const STILLS_BYTES_MAX: usize = 48 << 20;
+/// Stills of X-ray runs that are offered to pages, the newest. Kept however long nothing is drawn on them.
+pub const RUNS_MAX: usize = 12;
 /// Stills that are still arriving. Policy: drop_oldest.
 const ARRIVING_MAX: usize = 8;
 /// Frames asked for at once, and by how many.
@@ -29,6 +31,10 @@ pub struct Still {
     pub width: u32,
     pub height: u32,
     pub jpeg: Bytes,
+    /// The image held at the end of an X-ray run.
+    pub run: bool,
+    /// Of the picture it is: [`link::frame::FrameEntry`].
+    pub geometry: u32,
 }
 
 #[derive(Debug)]
@@ -55,6 +61,8 @@ pub struct Stills<W> {
     arriving: VecDeque<Arriving>,
     wanted: VecDeque<(FrameName, CaptureTime, W)>,
     dropped: u64,
+    /// The list of [`Stills::runs`] is another one since it was last taken.
+    runs_changed: bool,
 }
 
 impl<W> Default for Stills<W> {
@@ -66,6 +74,7 @@ impl<W> Default for Stills<W> {
             arriving: VecDeque::new(),
             wanted: VecDeque::new(),
             dropped: 0,
+            runs_changed: false,
         }
     }
 }
@@ -79,8 +88,12 @@ impl<W> Stills<W> {
         if !is_still_id(&piece.still) || total == 0 || total > STILL_BYTES_MAX {
             return None;
         }
-        if let Some(still) = self.kept.get(&piece.still).cloned() {
+        if let Some(known) = self.kept.get_mut(&piece.still) {
+            // Drawn on first, and the image of its run afterwards.
+            self.runs_changed |= piece.run && !known.run;
+            known.run |= piece.run;
             // Sent again, because somebody asked for a frame close to it.
+            let still = known.clone();
             let waiters = self.met(&still);
             return (!waiters.is_empty()).then_some((still, waiters));
         }
@@ -91,8 +104,16 @@ impl<W> Stills<W> {
                 self.dropped += 1;
             }
             let capture = CaptureTime(piece.capture);
-            let still =
-                Still { id: piece.still.clone(), feed, capture, width: piece.width, height: piece.height, jpeg: Bytes::new() };
+            let still = Still {
+                id: piece.still.clone(),
+                feed,
+                capture,
+                width: piece.width,
+                height: piece.height,
+                jpeg: Bytes::new(),
+                run: piece.run,
+                geometry: piece.geometry,
+            };
             self.arriving.push_back(Arriving { still, total, have: BytesMut::new() });
         }
         let place = self.arriving.iter().position(|a| a.still.id == piece.still)?;
@@ -132,11 +153,18 @@ impl<W> Stills<W> {
     fn keep(&mut self, still: Still, is_needed: impl Fn(&Still) -> bool) {
         let more = still.jpeg.len();
         while self.kept.len() >= STILLS_MAX || self.bytes + more > STILLS_BYTES_MAX {
-            let spare = self.order.iter().position(|id| self.kept.get(id).is_none_or(|s| !is_needed(s)));
+            let offered: Vec<&str> = self.runs().iter().map(|s| s.id.as_str()).collect();
+            let is_spare = |s: &Still| !offered.contains(&s.id.as_str()) && !is_needed(s);
+            let mut spare = self.order.iter().position(|id| self.kept.get(id).is_none_or(is_spare));
+            // A new run is worth more than the oldest that nobody drew on.
+            if still.run && spare.is_none() {
+                spare = self.order.iter().position(|id| self.kept.get(id).is_none_or(|s| !is_needed(s)));
+            }
             self.dropped += 1;
             let Some(gone) = spare.and_then(|place| self.order.remove(place)) else { return };
             self.bytes -= self.kept.remove(&gone).map_or(0, |s| s.jpeg.len());
         }
+        self.runs_changed |= still.run;
         self.bytes += more;
         self.order.push_back(still.id.clone());
         self.kept.insert(still.id.clone(), still);
@@ -144,6 +172,27 @@ impl<W> Stills<W> {
 
     pub fn still(&self, id: &str) -> Option<&Still> {
         self.kept.get(id)
+    }
+
+    /// The stills of X-ray runs that are offered, oldest first: of each feed, at most [`RUNS_MAX`] together.
+    pub fn runs(&self) -> Vec<&Still> {
+        let mut runs: Vec<&Still> = self.kept.values().filter(|s| s.run).collect();
+        runs.sort_by_key(|s| s.capture);
+        runs.split_off(runs.len().saturating_sub(RUNS_MAX))
+    }
+
+    /// True once after each change of that list.
+    pub fn take_runs_changed(&mut self) -> bool {
+        std::mem::take(&mut self.runs_changed)
+    }
+
+    /// The case is over: nothing of it stays.
+    pub fn handle_end(&mut self) {
+        self.kept.clear();
+        self.order.clear();
+        self.arriving.clear();
+        self.bytes = 0;
+        self.runs_changed = true;
     }
 
     /// One that is kept of exactly this frame.
@@ -209,6 +258,8 @@ mod tests {
             offset: (i * 16_000) as u32,
             total: size as u32,
             data: data.to_vec(),
+            run: id.starts_with("run"),
+            geometry: 7,
         };
         jpeg.chunks(16_000).enumerate().map(piece).collect()
     }
@@ -266,5 +317,31 @@ mod tests {
             put(&mut heavy, &format!("s{i}"), i, STILL_BYTES_MAX, false);
         }
         assert!(heavy.counts().1 <= STILLS_BYTES_MAX);
+    }
+
+    #[test]
+    fn sg55_the_newest_stills_of_runs_are_offered_and_outlast_what_nobody_drew_on() {
+        let mut stills: Stills<u32> = Stills::default();
+        for i in 0..RUNS_MAX as u64 + 2 {
+            put(&mut stills, &format!("run{i}"), i * 1_000, 100, false);
+            assert!(stills.take_runs_changed() && !stills.take_runs_changed());
+        }
+        let offered = |stills: &Stills<u32>| stills.runs().iter().map(|s| s.id.clone()).collect::<Vec<_>>();
+        assert_eq!(offered(&stills).len(), RUNS_MAX);
+        assert_eq!(offered(&stills)[0], "run2", "the oldest of those offered");
+        let before = offered(&stills);
+        for i in 0..2 * STILLS_MAX as u64 {
+            put(&mut stills, &format!("s{i}"), 50_000 + i, 100, false);
+        }
+        assert_eq!(offered(&stills), before, "pinned frames of ink do not push them out");
+        assert!(!stills.take_runs_changed());
+        // Drawn on while it was held, before its run's still came.
+        put(&mut stills, "s-drawn", 90_000, 100, false);
+        for p in pieces("s-drawn", at(90_000), 100) {
+            stills.handle_piece(StillPiece { run: true, ..p }, |_| true);
+        }
+        assert!(stills.take_runs_changed() && offered(&stills).contains(&"s-drawn".to_owned()));
+        stills.handle_end();
+        assert!(offered(&stills).is_empty() && stills.counts().1 == 0);
     }
 }

@@ -255,6 +255,106 @@ fn strangers_and_broken_packets_are_told_so() {
 }
 
 #[test]
+fn an14a_a_stroke_ends_where_the_pen_was_taken_back_and_is_kept_up_to_there() {
+    // The desk (3) draws by grant; the room takes the pen back while its stroke is under way.
+    const DESK: InkRights = InkRights { author: Author(3), may_draw: true, is_room: false };
+    const DESK_PAGE: Epoch = Epoch(3);
+    let drawers = Drawers { lead: Some(Author(1)), people: [Author(1), Author(2), Author(3)].into() };
+    let mut room = InkRoom::new(CaseId::parse("demo").expect("an id"), vec![], drawers);
+    room.handle_join(ROOM_PAGE, ROOM, t(0));
+    room.handle_join(DESK_PAGE, DESK, t(0));
+    let grant = |seq: u32, may_draw: bool| {
+        let body = Some(Body::Grant(wire::Grant { author: 3, may_draw }));
+        ops(vec![wire::Op { author: 2, epoch: 2, seq, at: t(1).0, body }])
+    };
+    let desks = |packet: Vec<u8>| {
+        let mut packet = InkPacket::decode(packet.as_slice()).expect("ours");
+        let key = |k: &mut Option<wire::StrokeKey>| {
+            if let Some(k) = k {
+                (k.author, k.epoch) = (3, 3);
+            }
+        };
+        packet.live.iter_mut().for_each(|l| key(&mut l.key));
+        for op in &mut packet.ops {
+            (op.author, op.epoch) = (3, 3);
+            if let Some(Body::Stroke(s)) = &mut op.body {
+                key(&mut s.key);
+            }
+        }
+        packet.encode_to_vec()
+    };
+    room.handle_bytes(ROOM_PAGE, &grant(1, true), t(1)).expect("ink");
+    room.handle_bytes(DESK_PAGE, &desks(live(1, 0, 12, t(5))), t(6)).expect("ink");
+    room.handle_bytes(ROOM_PAGE, &grant(2, false), t(8)).expect("ink");
+    room.handle_bytes(DESK_PAGE, &desks(live(1, 12, 8, t(5))), t(9)).expect("ink");
+    drain(&mut room);
+    // Its commit holds 30 points, 18 of them drawn after the pen was gone; a second stroke was begun without it.
+    room.handle_bytes(DESK_PAGE, &desks(ops(vec![stroke(1, 1, t(5)), stroke(2, 2, t(9))])), t(400)).expect("ink");
+    let stored: Vec<OrderedOp> = drain(&mut room)
+        .into_iter()
+        .filter_map(|e| if let InkEffect::Store(ops) = e { Some(ops) } else { None })
+        .flatten()
+        .collect();
+    let body = |n: usize| stored[n].op.as_ref().and_then(|op| op.body.clone());
+    let Some(Body::Stroke(kept)) = body(0) else { panic!("the stroke is kept: {stored:?}") };
+    let points = points::decode(kept.points.as_ref().expect("points")).expect("ours");
+    assert_eq!((points.len(), points.last().map(|p| p.x)), (12, Some(110)), "up to where the pen was taken back");
+    assert!(body(1).is_none(), "what was begun without the pen is refused");
+    // One whose commit comes too late is gone, as it is from the pages.
+    room.handle_bytes(ROOM_PAGE, &grant(3, true), t(500)).expect("ink");
+    room.handle_bytes(DESK_PAGE, &desks(live(3, 0, 12, t(505))), t(506)).expect("ink");
+    room.handle_bytes(ROOM_PAGE, &grant(4, false), t(508)).expect("ink");
+    room.handle_timeout(t(6_000));
+    room.handle_bytes(DESK_PAGE, &desks(ops(vec![stroke(3, 3, t(505))])), t(6_001)).expect("ink");
+    let sent = packets(drain(&mut room));
+    assert_eq!(sent[&DESK_PAGE].iter().flat_map(|p| &p.refused).map(|r| r.code.as_str()).collect::<Vec<_>>(), ["ink.no-pen"]);
+}
+
+#[test]
+fn an28_a_fifth_hand_is_lent_no_pen_and_textures_outlast_a_restart() {
+    let people: Vec<Author> = (1..=6).map(Author).collect();
+    let drawers = || Drawers { lead: Some(Author(1)), people: people.iter().copied().collect() };
+    let mut room = InkRoom::new(CaseId::parse("demo").expect("an id"), vec![], drawers());
+    room.handle_join(ROOM_PAGE, ROOM, t(0));
+    let say = |room: &mut InkRoom, seq: u32, author: u32, may_draw: bool| {
+        let body = Some(Body::Grant(wire::Grant { author, may_draw }));
+        room.handle_bytes(ROOM_PAGE, &ops(vec![wire::Op { author: 2, epoch: 2, seq, at: t(1).0, body }]), t(1)).expect("ink");
+        let effects = drain(room);
+        let stored = effects.iter().filter_map(|e| if let InkEffect::Store(ops) = e { Some(ops.clone()) } else { None });
+        (stored.flatten().collect::<Vec<_>>(), packets(effects))
+    };
+    let mut log = Vec::new();
+    for (seq, author) in [(1, 5), (2, 3), (3, 4)] {
+        log.extend(say(&mut room, seq, author, true).0);
+    }
+    let (stored, told) = say(&mut room, 4, 6, true);
+    assert_eq!(told[&ROOM_PAGE].iter().flat_map(|p| &p.refused).map(|r| r.code.as_str()).collect::<Vec<_>>(), ["ink.no-texture"]);
+    log.extend(stored);
+    log.extend(say(&mut room, 5, 3, false).0);
+    let (stored, told) = say(&mut room, 6, 6, true);
+    assert!(told[&ROOM_PAGE].iter().all(|p| p.refused.is_empty()), "one has yielded");
+    log.extend(stored);
+    let all = |room: &InkRoom| people.iter().map(|a| room.textures().of(*a)).collect::<Vec<_>>();
+    assert_eq!(all(&room), [Some(0), None, None, Some(3), Some(1), Some(2)]);
+    let again = InkRoom::new(CaseId::parse("demo").expect("an id"), log, drawers());
+    assert_eq!(all(&again), all(&room));
+}
+
+#[test]
+fn a_frame_of_the_looping_run_is_kept_when_it_is_drawn_on() {
+    let mut room = room_of_two();
+    let mut packet = InkPacket::decode(live(1, 0, 4, t(5)).as_slice()).expect("ours");
+    for l in &mut packet.live {
+        l.frame = Some(wire::FrameRef { surface: wire::Surface::Run as i32, feed: "fluoro-run".into(), ..frame(t(3)) });
+    }
+    let bytes = packet.encode_to_vec();
+    room.handle_bytes(MENTOR_PAGE, &bytes, t(6)).expect("ink");
+    room.handle_bytes(MENTOR_PAGE, &bytes, t(7)).expect("ink");
+    let kept: Vec<InkEffect> = drain(&mut room).into_iter().filter(|e| matches!(e, InkEffect::Keep { .. })).collect();
+    assert_eq!(kept, [InkEffect::Keep { feed: annotation::id::FeedId::parse("fluoro-run").expect("an id"), capture: t(3) }]);
+}
+
+#[test]
 fn an_abandoned_stroke_is_let_go_and_the_pages_hear_of_it() {
     let mut room = room_of_two();
     room.handle_bytes(MENTOR_PAGE, &live(1, 0, 4, t(5)), t(6)).expect("ink");

@@ -1,6 +1,6 @@
 // The whole page without a server: a fake session, socket and media path in the page itself, with a generated picture and a
 // fake frame index. For looking at screens; not shipped. Query: role, lang, state, layout, voice, awake, ink (some, none, four,
-// tools, standing), track (tracked, unsure, lost), and switches: drawing, pointing, asks, there, fallback, inkoff, freeze, measure.
+// tools, standing), track (tracked, unsure, lost), stills (how many), and switches: stillink, open, drawing, pointing, asks, there, fallback, inkoff, freeze, measure.
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FeedState, FrameIndexSchema, Sync } from '../src/gen/frame_pb';
 import type { Op, OrderedOp } from '../src/gen/ink_pb';
@@ -135,7 +135,7 @@ const people = () => [
   { author: 2, role: Role.MENTOR, nameJa: '佐藤 美咲', nameEn: 'Misaki Sato', institutionJa: '中央大学病院', institutionEn: 'Chuo Univ. Hospital', familyJa: '佐藤', familyEn: 'Sato', microphone: voice, speaking: voice && role === Role.ROOM, mayDraw: true, lead: true },
   { author: 3, role: Role.MENTOR, nameJa: '田中 悠', nameEn: 'Yu Tanaka', institutionJa: '中央大学病院', institutionEn: 'Chuo Univ. Hospital', familyJa: '田中', familyEn: 'Tanaka', microphone: false, speaking: false, mayDraw: true, lead: false },
   { author: 4, role: Role.DESK, nameJa: '小林 直樹', nameEn: 'Naoki Kobayashi', institutionJa: '南島病院', institutionEn: 'Minamishima', familyJa: '小林', familyEn: 'Kobayashi', microphone: false, speaking: false, mayDraw: false, lead: false },
-].map((p) => create(PersonSchema, { ...p, mayDraw: granted.get(p.author) ?? p.mayDraw, asksPen: (p.author === own && asking) || (p.author === 3 && query.has('asks')), present: !(p.author === 4), media: !(p.author === 4) && !(remoteGone && p.author !== own) }));
+].map((p) => create(PersonSchema, { ...p, texture: [4, 1, 2, 3][p.author - 1] ?? 0, mayDraw: granted.get(p.author) ?? p.mayDraw, asksPen: (p.author === own && asking) || (p.author === 3 && query.has('asks')), present: !(p.author === 4), media: !(p.author === 4) && !(remoteGone && p.author !== own) }));
 let remoteGone = false;
 let lineGone = false;
 
@@ -169,6 +169,27 @@ if (asked('ink', 'some') === 'tools') {
   if (asked('ink', 'some') === 'four') {
     stroke(1, 1, 'field', arc(8_200, 2_600, 1_500, 3.6, 5.6));
   }
+}
+
+// ——— stills of X-ray runs ———
+const stills = Array.from({ length: Number(asked('stills', '0')) }, (_, i, all = Number(asked('stills', '0'))) => ({
+  $typeName: 'shirube.signal.v1.StillInfo' as const, still: `fluoro-${i + 1}`, feed: 'fluoro', capture: msAgo((all - i) * 71_000 - 52_000), width: 512, height: 512, geometry: 0,
+}));
+const newest = stills.at(-1);
+if (query.has('stillink') && newest) {
+  const on = (author: number, number: number, xy: [number, number][], tool = Tool.PEN): void => {
+    order(create(OpSchema, {
+      author, epoch: 99, seq: 50 + number, at: serverNow(),
+      body: { case: 'stroke', value: {
+        key: { author, epoch: 99, number: 50 + number }, tool, width: 190, began: msAgo(1_500), text: '', points: encodePoints(xy.map(([x, y]) => ({ x, y, pressure: 255 }))),
+        frame: { feed: 'fluoro', capture: newest.capture, program: 'fluoro', programRtpTs: 0, layoutRev: 0, surface: Surface.STILL, still: newest.still },
+        ...(tool === Tool.MEASURE ? { reference: { x1: 4_000, y1: 9_000, x2: 4_900, y2: 9_000, lengthUm: 2_000 } } : {}),
+      } },
+    }));
+  };
+  on(2, 1, arc(8_000, 7_600, 2_600, 0.5, 4.9));
+  on(3, 2, [[13_200, 4_200], [10_200, 6_600]], Tool.ARROW);
+  on(2, 3, [[5_200, 12_400], [8_600, 12_900]], Tool.MEASURE);
 }
 
 if (query.has('inkoff')) order(create(OpSchema, { author: 1, epoch: 99, seq: 99, at: serverNow(), body: { case: 'inkOff', value: { off: true } } }));
@@ -246,6 +267,7 @@ const ways: Ways = {
           if (role === Role.DESK || role === Role.VENDOR) setInterval(() => say({ case: 'health', value: health() }), 1_000);
           say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } });
           tellState();
+          if (stills.length > 0) say({ case: 'stills', value: { $typeName: 'shirube.signal.v1.Stills', stills } });
           say({ case: 'snapshot', value: create(SnapshotSchema, { version: 1, ops: log, upTo: BigInt(log.length), last: true }) });
           return;
         case 'clock': return say({ case: 'clock', value: { $typeName: 'shirube.signal.v1.ClockPong', t1: m.body.value.t1, t2: serverNow(), t3: serverNow() } });
@@ -293,7 +315,15 @@ const ways: Ways = {
       close: () => undefined,
     };
   },
-  stillAddress: () => {
+  stillAddress: (_case, of) => {
+    const at = stills.findIndex((s) => s.still === of.still);
+    if (at >= 0) {
+      const run = document.createElement('canvas');
+      run.width = run.height = 512;
+      const x = run.getContext('2d');
+      if (x) draw(x, [{ feed: 'fluoro', x: 0, y: 0, w: 512, h: 512 }], 3 + at * 0.7);
+      return run.toDataURL('image/jpeg');
+    }
     const own = document.createElement('canvas');
     own.width = 480;
     own.height = 270;
@@ -307,5 +337,6 @@ const ways: Ways = {
 const client = new Client(ways);
 begin(client);
 if (query.has('freeze')) setTimeout(() => client.inking.toggleFreeze(), 1_200);
+if (query.has('open')) setTimeout(() => { void client.openStill(client.store.stills.value.at(-1) ?? null); }, 1_200);
 if (query.has('measure')) setTimeout(() => client.inking.switchMeasuring(true), 700);
 if (query.has('large')) setTimeout(() => client.show(asked('large', 'field')), 700);

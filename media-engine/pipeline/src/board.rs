@@ -44,6 +44,11 @@ impl CapturedFrame {
     pub fn origin(&self) -> CaptureTime {
         self.origin.unwrap_or(self.capture)
     }
+
+    /// Names the shape of the picture as its source delivered it; 0: not known.
+    pub fn geometry_id(&self) -> u32 {
+        self.own.as_ref().map_or(0, |own| own.geometry().id())
+    }
 }
 
 /// A sign of life without a new picture.

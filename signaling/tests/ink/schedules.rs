@@ -229,7 +229,7 @@ impl World {
                     let i = self.pages.iter().position(|p| p.epoch() == page).expect("joined");
                     self.pages[i].handle_snapshot(&piece);
                 }
-                InkEffect::Audit { .. } | InkEffect::Anchor(_) | InkEffect::Pen => {}
+                InkEffect::Audit { .. } | InkEffect::Anchor(_) | InkEffect::Pen | InkEffect::Keep { .. } => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The tracker's side of ink through the whole server: anchors down, transforms and stills up, words of the engine into the log.
 
 use annotation::time::CaptureTime;
-use annotation::wire::{AnchorXform, FrameSpan, Rebase, Similarity, StrokeKey, TrackState, XformFrame, op};
+use annotation::wire::{AnchorXform, FrameSpan, Rebase, Similarity, StrokeKey, Surface, TrackState, XformFrame, op};
 use link::wire::{Anchor, Rebased, StillPiece, StillWanted, to_engine as told, to_server as said};
 use prost::Message as _;
 
@@ -26,6 +26,7 @@ fn piece(still: &str, feed: &str, capture: u64, jpeg: &[u8]) -> StillPiece {
         offset: 0,
         total: jpeg.len() as u32,
         data: jpeg.to_vec(),
+        ..Default::default()
     }
 }
 
@@ -143,6 +144,48 @@ async fn sg54_a_pinned_frame_is_there_for_those_who_may_watch_and_for_nobody_els
     }
     assert_eq!(get("/api/still/demo/still-1".into(), bearer(&tokens.desk)).await.0, 200);
     assert_eq!(get(named("still-1"), format!("{cookie}Origin: https://evil.example\r\n")).await.0, 403);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg55_the_still_of_a_run_is_announced_and_can_be_drawn_on_in_its_own_name_only() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    let stills = |body| if let signaling::wire::server_message::Body::Stills(s) = body { Some(s.stills) } else { None };
+    assert!(mentor.until("what stills there are", stills).await.is_empty());
+    let captured = now();
+    let pinned = piece("field-1", "field", captured, &JPEG);
+    engine.say(said::Body::Still(pinned)).await;
+    let run = StillPiece { run: true, geometry: 9, ..piece("fluoro-1", "fluoro", captured, &JPEG) };
+    engine.say(said::Body::Still(run)).await;
+    let told = mentor.until("the run's still", stills).await;
+    let one = told.first().expect("one");
+    assert_eq!((told.len(), one.still.as_str(), one.feed.as_str()), (1, "fluoro-1", "fluoro"));
+    assert_eq!((one.capture, one.width, one.geometry), (captured, 1280, 9));
+
+    // Who comes later hears of it when entering.
+    let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    assert_eq!(room.until("what stills there are", stills).await.len(), 1);
+
+    let on_still = |mut op: annotation::wire::Op, capture: u64| {
+        if let Some(op::Body::Stroke(s)) = &mut op.body
+            && let Some(frame) = &mut s.frame
+        {
+            (frame.feed, frame.program) = ("fluoro".into(), "fluoro".into());
+            (frame.still, frame.surface, frame.capture) = ("fluoro-1".into(), Surface::Still as i32, capture);
+        }
+        op
+    };
+    let lie = on_still(mentor.stroke(), captured + 1);
+    let honest = on_still(mentor.stroke(), captured);
+    mentor.say_ink(vec![lie, honest]).await;
+    let log = room.ordered(2).await;
+    assert!(log[0].op.as_ref().is_some_and(|op| op.body.is_none()), "another time than the still's own");
+    let Some(op::Body::Stroke(s)) = log[1].op.as_ref().and_then(|op| op.body.as_ref()) else { panic!("the mark on the still") };
+    assert!(s.frame.as_ref().is_some_and(|f| f.still == "fluoro-1" && !f.mapping_as_told));
     server.stop().await;
 }
 

@@ -154,7 +154,7 @@ describe('a dead picture never looks alive', () => {
     expect(lookOf({ ...live, sourceGone: true })).toBe('live');
   });
   it('hides ink of a late picture, and keeps it on a frozen one', () => {
-    const shows: Record<Look, boolean> = { live: true, unsynced: true, xoff: true, looping: true, lost: true, stalled: true, paused: true, frozen: true, unknown: true, stale: false, waiting: false, curtain: false, unmasked: false };
+    const shows: Record<Look, boolean> = { live: true, unsynced: true, xoff: true, looping: true, lost: true, stalled: true, paused: true, frozen: true, still: true, unknown: true, stale: false, waiting: false, curtain: false, unmasked: false };
     for (const [look, expected] of Object.entries(shows)) expect(inkShows(look as Look), look).toBe(expected);
   });
 });

@@ -13,8 +13,8 @@ export const AGE_WINDOW_MS = 500;
 /** A capture further in the future than this, and than the clock's uncertainty, is no rounding: the age is not known. */
 const FUTURE_TOLERANCE_MS = 20;
 
-/** The one state a picture shows; the graver wins. frozen: held by its own viewer. */
-export type Look = 'live' | 'unsynced' | 'frozen' | 'xoff' | 'looping' | 'stale' | 'lost' | 'stalled' | 'paused' | 'unknown' | 'waiting' | 'curtain' | 'unmasked';
+/** The one state a picture shows; the graver wins. frozen: held by its own viewer. still: a still of the case. */
+export type Look = 'live' | 'unsynced' | 'frozen' | 'still' | 'xoff' | 'looping' | 'stale' | 'lost' | 'stalled' | 'paused' | 'unknown' | 'waiting' | 'curtain' | 'unmasked';
 
 export interface RectReading {
   readonly feed: string;
@@ -130,7 +130,7 @@ export function lookOf({ covered, flow, sourceGone, state, ageMs, sync }: LookIn
 
 /** Ink hides itself when its feed is late or its place is not known; on a frozen last frame it stays, as part of it. */
 export function inkShows(look: Look): boolean {
-  return look === 'live' || look === 'unsynced' || look === 'frozen' || look === 'xoff' || look === 'looping' || look === 'lost' || look === 'stalled' || look === 'paused' || look === 'unknown';
+  return look === 'live' || look === 'unsynced' || look === 'frozen' || look === 'still' || look === 'xoff' || look === 'looping' || look === 'lost' || look === 'stalled' || look === 'paused' || look === 'unknown';
 }
 
 function unreachable(value: never): Look {

@@ -6,6 +6,9 @@ import { CATALOGUE } from '../i18n';
 import type { Screen } from './protocol';
 import type { PenPlace } from './binding';
 import type { Frozen } from './ink/freeze';
+import type { Drawer } from './ink/look';
+import type { Inked, OnGlass, Still } from './stills';
+import { NOTHING_ON_GLASS } from './stills';
 import type { ToolName } from './ink/tools';
 import type { PerfMs } from './units';
 import type { VitalsNow } from './vitals';
@@ -30,7 +33,7 @@ export interface Failure {
 }
 
 /** A sentence in the side column, with its one act. */
-export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media' | 'fail_store_full' | 'fail_store_failing' | 'fail_clock' | 'fail_line_small' | 'fail_line_paused';
+export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_fifth' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media' | 'fail_store_full' | 'fail_store_failing' | 'fail_clock' | 'fail_line_small' | 'fail_line_paused';
 
 /** idle: not asked · asking · ready: allowed, not sending · sending · refused · none: no device. */
 export type MicrophoneState = 'idle' | 'asking' | 'ready' | 'sending' | 'refused' | 'none';
@@ -94,6 +97,14 @@ export class Store {
   readonly fades = signal(true);
   /** This page's large picture is held. */
   readonly frozen = signal<Frozen>(null);
+  /** Stills of the X-ray runs, oldest first. */
+  readonly stills = signal<readonly Still[]>([]);
+  /** The one that stands large; null: the live picture does, or a frozen one. */
+  readonly still = signal<Still | null>(null);
+  /** Frames with ink on them, the last drawn on last. */
+  readonly inked = signal<readonly Inked[]>([]);
+  /** What the program shows, while anything is drawn on. */
+  readonly onGlass = signal<OnGlass>(NOTHING_ON_GLASS);
   /** Whether this page of this browser holds the pen. */
   readonly penPlace = signal<PenPlace>({ kind: 'asking' });
   /** Others whose pen is on the glass now. */
@@ -106,6 +117,8 @@ export class Store {
   readonly measureStep = signal<'nowhere' | 'reference' | 'length' | 'ready'>('reference');
   readonly me = computed<Person | null>(() => this.people.value.find((p) => p.author === this.welcome.value?.author) ?? null);
 
+  /** Whose ink looks like what. */
+  readonly drawers = computed<readonly Drawer[]>(() => this.people.value.map(({ author, texture }) => ({ author, texture })));
   /** The server's word on whether this person may draw now. */
   readonly mayDraw = computed(() => this.me.value?.mayDraw ?? this.welcome.value?.mayDraw ?? false);
   readonly lead = computed<Person | null>(() => this.people.value.find((p) => p.lead) ?? null);

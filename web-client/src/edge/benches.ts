@@ -46,7 +46,7 @@ export function exposeForBenches(client: Client, stage: Stage): () => void {
           const stroke = main && client.ink.sheet.strokes().filter((s) => s.feed === main.feed).at(-1);
           if (!main || !stroke) return null;
           const standing = standingOf(stroke, main, client.inking.tracks, client.toTimeline(perfNow()), client.ink.author);
-          return standing.kind === 'away' ? null : { a: standing.moved.a, b: standing.moved.b, tx: standing.moved.tx / PICTURE_WIDTH, ty: standing.moved.ty / PICTURE_WIDTH, unsure: standing.unsure };
+          return standing.kind !== 'here' ? null : { a: standing.moved.a, b: standing.moved.b, tx: standing.moved.tx / PICTURE_WIDTH, ty: standing.moved.ty / PICTURE_WIDTH, unsure: standing.unsure };
         },
         /** Pointers that are to be seen. */
         rings: () => client.inking.pointers.rings(client.ink.author),

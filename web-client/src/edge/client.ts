@@ -10,10 +10,13 @@ import type { NoticeKey } from '../core/store';
 import { failureOf, Store } from '../core/store';
 import type { CaptureNtp, LocalNtp, PerfMs } from '../core/units';
 import { captureNtp, unixMsFromNtp } from '../core/units';
+import type { Still } from '../core/stills';
+import { frameName, stillsOf } from '../core/stills';
 import { withVitals } from '../core/vitals';
 import type { View } from '../core/view';
 import { PROGRAM, Views } from '../core/view';
 import type { FrameIndex } from '../gen/frame_pb';
+import { FeedState } from '../gen/frame_pb';
 import type { Assign, CaseState, ClientMessage, FeedInfo, Person, ServerMessage, Welcome } from '../gen/signal_pb';
 import {
   ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema, SetLayoutSchema, SetTimingSchema,
@@ -28,6 +31,7 @@ import { openSession } from './session';
 import type { Socket } from './socket';
 import { openSocket } from './socket';
 import type { FrameShown } from './video_frames';
+import { StillPictures } from './stills';
 import { Talk } from './talk';
 import { say } from './voices';
 
@@ -90,6 +94,7 @@ export class Client {
   private readonly backoff = new Backoff();
   readonly voice: Talk;
   readonly curtain: CurtainHand;
+  readonly stills = new StillPictures((still) => this.stillAddress({ still: still.id || null, feed: still.feed, capture: still.capture }), perfNow);
   private readonly stages = new Set<StageEvents>();
   private id = '';
   private resume = '';
@@ -112,6 +117,8 @@ export class Client {
   private wasStalled = false;
   private rttMs: number | null = null;
   private inkPathGone: PerfMs | null = null;
+  /** The still that was asked for last. */
+  private opening: Still | null = null;
 
   constructor(private readonly ways: Ways = WAYS) {
     this.voice = new Talk(this.store, { send: (body) => this.send(body), speak: async (track) => { await this.path?.speak(track); }, askMicrophone: ways.askMicrophone });
@@ -211,6 +218,20 @@ export class Client {
   stillAddress(of: StillOf): string | null {
     const name = this.store.caseInfo.value?.caseId;
     return name ? this.ways.stillAddress(name, of, this.id) : null;
+  }
+
+  /** Puts a still large; null: back to the live picture. */
+  async openStill(still: Still | null): Promise<void> {
+    this.opening = still;
+    if (still === null) return this.inking.unfreeze();
+    const picture = await this.stills.load(still);
+    if (picture && this.opening === still) this.inking.openStill(still);
+  }
+
+  private handleStills(stills: readonly Still[]): void {
+    this.store.stills.value = stills;
+    this.stills.keepOnly(stills);
+    if (this.store.still.value && !stills.some((s) => s.id === this.store.still.value?.id)) this.inking.unfreeze();
   }
 
   endCase(): void { this.send({ case: 'end', value: create(EndCaseSchema, { confirm: true }) }); }
@@ -383,6 +404,7 @@ export class Client {
       case 'feeds': return this.handleFeeds(body.value.feeds);
       case 'xform': return this.inking.handleXform(body.value);
       case 'pointer': return this.inking.handlePointer(body.value, now);
+      case 'stills': return this.handleStills(stillsOf(body.value.stills));
       case 'voice': // who is in a voice slot; the list of who is present shows who speaks
       case undefined: return;
       default: return unreachable(body);
@@ -539,7 +561,16 @@ export class Client {
 
   private handleIndex(frame: FrameIndex): void {
     this.views.handleIndex(frame);
-    if (frame.program === PROGRAM && this.store.measuring.value) this.inking.handleIndex(frame);
+    if (frame.program === PROGRAM && this.store.inked.value.length > 0) this.lookAtGlass(frame);
+    if (this.store.measuring.value) this.inking.handleIndex(frame);
+  }
+
+  private lookAtGlass({ entries }: FrameIndex): void {
+    const held = entries.filter((e) => e.state === FeedState.XRAY_OFF).map((e) => frameName(e.feed, e.capture));
+    const before = this.store.onGlass.value;
+    const same = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((one, i) => one === b[i]);
+    const feeds = entries.map((e) => e.feed);
+    if (!same(before.held, held) || !same(before.feeds, feeds)) this.store.onGlass.value = { feeds, held };
   }
 
   private handlePong(t1: bigint, t2: bigint, t3: bigint, now: PerfMs): void {

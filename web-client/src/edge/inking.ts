@@ -9,6 +9,8 @@ import { Tracks } from '../core/ink/tracks';
 import type { ToolName } from '../core/ink/tools';
 import { Pointers } from '../core/pointers';
 import { ephPointerBytes, inkBytes } from '../core/protocol';
+import type { Inked, Still } from '../core/stills';
+import { frameName } from '../core/stills';
 import type { Store } from '../core/store';
 import type { CaptureNtp, PerfMs } from '../core/units';
 import { captureNtp, ntpMinusNs, unixMsFromNtp } from '../core/units';
@@ -47,6 +49,8 @@ export class Inking {
   hovered: string | null = null;
   private readonly tabs: PenTabs;
   private seen = -1;
+  /** Names of the frames with ink on them. */
+  private inked = '';
   private nextLook = -Infinity;
   /** Before a barrel button or the eraser end: what the hand held. */
   private held: ToolName | null = null;
@@ -56,7 +60,7 @@ export class Inking {
       this.store.penPlace.value = place;
       if (place.kind !== 'here') this.layDown();
     });
-    store.mayDraw.subscribe((may) => { if (!may) this.layDown(); });
+    store.mayDraw.subscribe((may) => { if (!may) this.handBack(); });
   }
 
   // ——— what people do ———
@@ -120,10 +124,18 @@ export class Inking {
   /** F: holds the picture, or returns to the live one. */
   toggleFreeze(): void {
     this.freeze.toggle();
+    this.store.still.value = null;
     this.store.frozen.value = this.freeze.state;
+  }
+  /** A still stands large until it is closed. */
+  openStill(still: Still): void {
+    this.freeze.openStill();
+    this.store.still.value = still;
+    this.store.frozen.value = 'still';
   }
   unfreeze(): void {
     this.freeze.release();
+    this.store.still.value = null;
     this.store.frozen.value = null;
   }
 
@@ -163,17 +175,19 @@ export class Inking {
   handlePath(): void { this.ink.handlePath(); }
   handleSnapshot(piece: Snapshot, now: PerfMs): void { this.ink.handleSnapshot(piece, now); }
   handlePacket(packet: InkPacket, now: PerfMs): void {
-    if (this.ink.handlePacket(packet, now).length > 0) this.store.notice('fail_ink_refused', true);
+    const refused = this.ink.handlePacket(packet, now);
+    if (refused.some((r) => r.code === 'ink.no-texture')) this.store.notice('fail_fifth', true);
+    if (refused.some((r) => r.code !== 'ink.no-texture')) this.store.notice('fail_ink_refused', true);
   }
   handleEph(eph: Eph, now: PerfMs): void {
     for (const xform of eph.xforms) this.handleXform(xform);
     for (const pointer of eph.pointers) this.handlePointer(pointer, now);
   }
   handleXform(frame: XformFrame): void { this.tracks.handle(frame); }
-  /** How the feeds lie on the program, and how they are: a length known on one of them may not hold any more. */
+  /** How feeds are shown: a length known on one of them may not hold any more. */
   handleIndex(frame: FrameIndex): void {
     for (const entry of frame.entries) {
-      if (this.calibration.handlePicture(entry.feed, entry.state, `${frame.program} ${frame.layoutRev} ${entry.rect?.w} ${entry.rect?.h}`)) this.store.measureStep.value = 'reference';
+      if (this.calibration.handlePicture(frame.program, entry.feed, entry.state, entry.geometry)) this.store.measureStep.value = 'reference';
     }
   }
   handlePointer(pointer: Pointer, now: PerfMs): void {
@@ -214,6 +228,17 @@ export class Inking {
     const { store, ink } = this;
     const visible = ink.sheet.visible(at);
     store.inkOnGlass.value = visible.length > 0;
+    const frames = new Map<string, Inked>();
+    for (const { frame, feed } of [...visible].sort((a, b) => (a.began < b.began ? -1 : 1))) {
+      const key = frame.still || frameName(feed, frame.capture);
+      frames.delete(key);
+      frames.set(key, { still: frame.still, feed, capture: frame.capture, geometry: frame.geometry });
+    }
+    const inked = [...frames.keys()].join();
+    if (inked !== this.inked) {
+      this.inked = inked;
+      store.inked.value = [...frames.values()];
+    }
     const drawing = [...new Set(visible.filter((s) => s.phase === 'wet' && s.author !== ink.author).map((s) => s.author))].sort();
     if (drawing.join() !== store.drawingNow.value.join()) store.drawingNow.value = drawing;
     store.inkStanding.value = at === null ? 0
@@ -236,6 +261,15 @@ export class Inking {
   private layDown(): void {
     if (this.ink.isDrawing) this.ink.penCancel();
     this.pointAt(null);
+  }
+
+  /** The pen was taken back: what is under it ends here and stays. The server keeps of it what was drawn until then. */
+  private handBack(): void {
+    if (!this.ink.isDrawing) return this.layDown();
+    const now = perfNow();
+    this.ink.penUp(this.ways.toTimeline(now), now);
+    this.layDown();
+    this.after(now);
   }
 
   private withTime(act: (at: CaptureNtp, now: PerfMs) => void): void {

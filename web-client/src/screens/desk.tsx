@@ -12,6 +12,7 @@ import { StageHost } from './stage_host';
 import { LayoutChoice } from './desk_panels';
 import { VitalsPanel } from './vitals_panel';
 import { AlignmentPanel } from './view_panels';
+import { StillList } from './stills';
 
 export function Desk({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -27,6 +28,7 @@ export function Desk({ client }: { client: Client }): JSX.Element {
       <Filmstrip client={client} cut={false} />
       <aside>
         <People client={client} empty={t.people_nobody} />
+        <StillList client={client} />
         <InkSigns client={client} />
         <Notices client={client} />
         <PenPanel client={client} />

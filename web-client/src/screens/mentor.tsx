@@ -7,6 +7,7 @@ import { Filmstrip, useFeedKeys } from './filmstrip';
 import { LiveBeside, MeasurePanel, PenPanel, StandingPanel } from './pen_panels';
 import { FreezeButton, KeepButton, Rail, useToolKeys } from './rail';
 import { StageHost } from './stage_host';
+import { StillList } from './stills';
 import { PHONE } from './phone';
 import { VitalsPanel } from './vitals_panel';
 
@@ -32,6 +33,7 @@ export function Mentor({ client }: { client: Client }): JSX.Element {
         {able && draws ? <StandingPanel client={client} /> : null}
         {able && draws ? <MeasurePanel client={client} /> : null}
         <span class="fill" />
+        <StillList client={client} />
         <LiveBeside client={client} />
       </aside>
       <footer>

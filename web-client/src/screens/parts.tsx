@@ -183,6 +183,7 @@ const ACTS: Record<NoticeKey, (client: Client) => { word: keyof Texts; act: () =
   fail_autoplay: (c) => ({ word: 'act_listen', act: () => { void c.voice.listen(); } }),
   fail_outbox: () => null,
   fail_ink_refused: (c) => ({ word: 'act_dismiss', act: () => { c.dismiss('fail_ink_refused'); } }),
+  fail_fifth: (c) => ({ word: 'act_dismiss', act: () => { c.dismiss('fail_fifth'); } }),
   fail_ink_unplaced: (c) => ({ word: 'act_dismiss', act: () => { c.dismiss('fail_ink_unplaced'); } }),
   fail_pen_elsewhere: (c) => ({ word: 'pen_here', act: () => { c.dismiss('fail_pen_elsewhere'); c.inking.takePen(); } }),
   fail_unreachable: () => null,

@@ -5,6 +5,7 @@ import { lumaOf } from '../edge/luma';
 import { watchPointer } from '../edge/pointer';
 import type { PointerSample } from '../edge/pointer';
 import { entryAt, toFeed } from '../core/frames';
+import type { MeasuredOn } from '../core/ink/calibration';
 import { distanceTo } from '../core/ink/hit';
 import { apply } from '../core/ink/moved';
 import type { Hold, PenSample, PenState } from '../core/ink/pen';
@@ -93,11 +94,15 @@ export function watchPen(stage: Stage, client: Client): () => void {
     return under(s);
   };
 
+  /** Where a known length holds: this feed in this shape, or this still. */
+  const placeOf = (at: Under): MeasuredOn => ({ feed: at.entry.feed, geometry: at.entry.geometry, still: stage.stillShown?.id ?? '' });
+
   const holdOf = (tool: ToolName, at: Under): Hold => {
-    const on = at.entry.state === FeedState.XRAY_OFF ? On.HELD : at.entry.state === FeedState.LOOPING ? On.RUN : stage.isHeld ? On.FROZEN : On.LIVE;
+    const still = stage.stillShown;
+    const on = still ? On.STILL : at.entry.state === FeedState.XRAY_OFF ? On.HELD : at.entry.state === FeedState.LOOPING ? On.RUN : stage.isHeld ? On.FROZEN : On.LIVE;
     const { tool: wire, making } = TOOLS[tool];
-    const reference = tool === 'measure' ? inking.calibration.of(at.entry.feed) : null;
-    return { tool: wire, making, fades: store.fades.value, on, exact: at.seen.exact, ...(reference ? { reference } : {}) };
+    const reference = tool === 'measure' ? inking.calibration.of(placeOf(at)) : null;
+    return { tool: wire, making, fades: store.fades.value, on, exact: at.seen.exact, ...(reference ? { reference } : {}), ...(still ? { still: still.id } : {}) };
   };
 
   const told = (outcome: 'began' | 'nothing' | 'unplaced'): boolean => {
@@ -120,7 +125,7 @@ export function watchPen(stage: Stage, client: Client): () => void {
     const steps = Math.max(1, Math.ceil(Math.hypot(s.x - from.x, s.y - from.y) / RUB_PX));
     for (let i = 1; i <= steps; i += 1) {
       const at = under({ ...s, x: from.x + ((s.x - from.x) * i) / steps, y: from.y + ((s.y - from.y) * i) / steps });
-      const hit = at && markAt(client, at, true);
+      const hit = at && markAt(client, at, true, stage.stillShown?.id);
       if (hit) inking.erase(hit.id);
     }
   };
@@ -183,7 +188,7 @@ export function watchPen(stage: Stage, client: Client): () => void {
         inking.freeze.penUp(s.time);
         return told(stage.seenAt(s.time) ? 'nothing' : 'unplaced');
       }
-      if (tool === 'measure') store.measureStep.value = !isXray(at.entry.feed) ? 'nowhere' : inking.calibration.of(at.entry.feed) ? 'ready' : 'reference';
+      if (tool === 'measure') store.measureStep.value = !isXray(at.entry.feed) ? 'nowhere' : inking.calibration.of(placeOf(at)) ? 'ready' : 'reference';
       if (tool === 'measure' && store.measureStep.value === 'nowhere') return false;
       if (tool === 'text') {
         askText(s, at);
@@ -238,7 +243,7 @@ export function watchPen(stage: Stage, client: Client): () => void {
         const where = store.caseInfo.value ? store.caseInfo.value[store.language.value === 'ja' ? 'titleJa' : 'titleEn'] : '';
         if (name.textContent !== where) name.textContent = where;
         name.style.transform = `translate(${Math.round(s.x) + 14}px, ${Math.round(s.y) + 14}px)`;
-        inking.hovered = markAt(client, at, false)?.id ?? null;
+        inking.hovered = markAt(client, at, false, stage.stillShown?.id)?.id ?? null;
         probe(at, s.time);
       }
       if (store.tool.value === 'pointer') pointAt(s);
@@ -276,24 +281,25 @@ function knownLength(client: Client, state: PenState): boolean {
   const { store, inking } = client;
   if (state.kind !== 'drawing' || store.tool.value !== 'measure' || store.measureStep.value !== 'reference') return false;
   const [from, to] = [state.points[0], state.points.at(-1)];
-  if (from && to && inking.calibration.draw(state.surface.entry.feed, from, to)) store.measureStep.value = 'length';
+  const { entry, ref } = state.surface;
+  if (from && to && inking.calibration.draw({ feed: entry.feed, geometry: entry.geometry, still: ref.still }, from, to)) store.measureStep.value = 'length';
   inking.ink.penCancel();
   return true;
 }
 
 /** The mark under the hand, the topmost first. `mine`: only own ones. */
-function markAt(client: Client, { entry, sample }: Pick<Under, 'entry' | 'sample'>, mine: boolean): Stroke | null {
+function markAt(client: Client, { entry, sample }: Pick<Under, 'entry' | 'sample'>, mine: boolean, still = ''): Stroke | null {
   const point = toFeed(entry, sample.x, sample.y, 1);
   const at = client.toTimeline(perfNow());
   if (!point) return null;
   const { ink, tracks } = client.inking;
-  const picture = { feed: entry.feed, capture: entry.capture, state: entry.state };
+  const picture = { feed: entry.feed, capture: entry.capture, state: entry.state, geometry: entry.geometry, still };
   let best: Stroke | null = null;
   let nearest = REACH;
   for (const stroke of ink.sheet.visible(at)) {
     if (stroke.feed !== entry.feed || stroke.phase === 'wet' || (mine && stroke.author !== ink.author)) continue;
     const standing = standingOf(stroke, picture, tracks, at, ink.author);
-    if (standing.kind === 'away') continue;
+    if (standing.kind !== 'here') continue;
     const distance = distanceTo(stroke, stroke.points.map((p) => apply(standing.moved, p.x, p.y)), point.x, point.y);
     if (distance <= nearest) {
       nearest = distance;

@@ -6,6 +6,7 @@ import { clockText, Header, HoldButton, Icon, InkSigns, Notices, People, Telepho
 import { StageHost } from './stage_host';
 import { VitalsPanel } from './vitals_panel';
 import { RoomView } from './view_panels';
+import { DrawnStill } from './stills';
 
 export function Room({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -19,6 +20,7 @@ export function Room({ client }: { client: Client }): JSX.Element {
         <InkSigns client={client} />
         <Notices client={client} />
         <span class="fill" />
+        <DrawnStill client={client} />
         <VitalsPanel client={client} rows={2} traces={false} />
         <Telephone client={client} />
       </aside>

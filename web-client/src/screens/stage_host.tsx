@@ -1,5 +1,5 @@
 // Where the stage stands within a screen: gives it its room, and its pen.
-import { effect } from '@preact/signals-core';
+import { effect, untracked } from '@preact/signals-core';
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Client } from '../edge/client';
@@ -47,6 +47,12 @@ export function TileHost({ client, feed, cut }: { client: Client; feed: string; 
   return <span class="tilehost" ref={host} />;
 }
 
+/** Name of a feed in the screen's language. */
+export function feedName(client: Client, feed: string): string {
+  const info = client.store.feeds.value.find((f) => f.feed === feed);
+  return info ? pick(client.store.language.value, info.nameJa, info.nameEn) : feed;
+}
+
 const NO_RING = new FrameRing();
 const NO_LOG = new ShownLog();
 
@@ -62,16 +68,13 @@ function contextOf(client: Client, feed: string, remote: boolean): StageContext 
     still: (of) => client.stillAddress(of),
     clock: { toTimeline: (t) => client.toTimeline(t), uncertaintyMs: () => client.uncertaintyMs() },
     texts: () => store.texts.value,
-    feedName: (one) => {
-      const info = store.feeds.value.find((f) => f.feed === one);
-      return info ? pick(store.language.value, info.nameJa, info.nameEn) : one;
-    },
+    feedName: (one) => feedName(client, one),
     labelOf: (author) => {
       if (author === store.welcome.value?.author) return store.texts.value.label_you;
       const p = store.people.value.find((other) => other.author === author);
       return p ? pick(store.language.value, p.familyJa, p.familyEn) : '';
     },
-    drawers: () => store.people.value.map((p) => ({ author: p.author, lead: p.lead, mayDraw: p.mayDraw })),
+    drawers: () => store.drawers.value,
     watermark: () => {
       const me = store.me.value;
       if (!remote || !me) return null;
@@ -109,8 +112,13 @@ function stand(host: HTMLElement, { client, feed, remote, draws }: Standing): ()
   // The picture is held in the same turn in which it is asked for.
   const stopFreeze = effect(() => {
     const { value } = store.frozen;
-    if (value === null) stage.release(perfNow());
-    else if (!stage.isHeld && !(draws && stage.holdNow(perfNow()))) client.inking.unfreeze();
+    const still = store.still.value;
+    untracked(() => {
+      const picture = still && client.stills.picture(still);
+      if (still && picture) stage.holdStill(still, picture, perfNow());
+      else if (value === null) stage.release(perfNow());
+      else if (!stage.isHeld && !(draws && stage.holdNow(perfNow()))) client.inking.unfreeze();
+    });
   });
   const stopBenches = exposeForBenches(client, stage);
   return () => {
@@ -158,15 +166,45 @@ function standStage(host: HTMLElement, client: Client, stage: Stage, feed: strin
   };
 }
 
+/** The program's video that tiles are cut from: in no page, so that nothing is painted of it. One a client, while any tile stands. */
+interface Source { readonly video: HTMLVideoElement; readonly stop: () => void; readonly tiles: Set<CropTile> }
+const sources = new WeakMap<Client, Source>();
+
+function sourceOf(client: Client): Source {
+  const known = sources.get(client);
+  if (known) return known;
+  const video = document.createElement('video');
+  video.muted = true;
+  video.playsInline = true;
+  // Nobody else counts the program's frames while a single feed stands large.
+  const stopFrames = watchFrames(video, (frame) => { if (client.store.large.value !== PROGRAM) client.handleFrameShown(frame, 0); });
+  const nothing = (): void => undefined;
+  const tiles = new Set<CropTile>();
+  const detach = client.attach({ slot: () => 0, pixels: () => Math.max(0, ...[...tiles].map((tile) => tile.pixels)), video: play(video), tick: nothing, ink: nothing, inkNow: nothing });
+  const source = {
+    video, tiles,
+    stop: () => {
+      stopFrames();
+      detach();
+      video.srcObject = null;
+      sources.delete(client);
+    },
+  };
+  sources.set(client, source);
+  return source;
+}
+
 function standCut(host: HTMLElement, client: Client, feed: string): () => void {
-  const tile = new CropTile(feed, contextOf(client, PROGRAM, true));
+  const source = sourceOf(client);
+  const tile = new CropTile(feed, contextOf(client, PROGRAM, true), source.video);
+  source.tiles.add(tile);
   host.append(tile.root);
   const nothing = (): void => undefined;
-  const stopFrames = feed === PROGRAM ? watchFrames(tile.video, (frame) => { if (client.store.large.value !== PROGRAM) client.handleFrameShown(frame, 0); }) : nothing;
-  const detach = client.attach({ slot: () => 0, pixels: () => tile.pixels, video: play(tile.video), tick: (now) => tile.tick(now), ink: nothing, inkNow: nothing });
+  const detach = client.attach({ slot: () => -1, pixels: () => 0, video: nothing, tick: (now) => tile.tick(now), ink: nothing, inkNow: nothing });
   return () => {
-    stopFrames();
     detach();
     tile.root.remove();
+    source.tiles.delete(tile);
+    if (source.tiles.size === 0) source.stop();
   };
 }

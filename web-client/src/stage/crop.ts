@@ -1,5 +1,6 @@
-// A tile of the filmstrip cut out of the program's own picture: nothing more is encoded or sent for it. State and age are
-// those of its rectangle. A feed that is not in the program has a strip and no picture.
+// A tile of the filmstrip cut out of the program's own picture: nothing more is encoded or sent for it, and no further video is
+// painted: it takes a small picture ten times a second from one that all tiles share. State and age are those of its rectangle.
+// A feed that is not in the program has a strip and no picture.
 import { lookOf, readGlass } from '../core/glass';
 import type { Look } from '../core/glass';
 import type { PerfMs } from '../core/units';
@@ -8,6 +9,10 @@ import type { StageContext } from './stage';
 import { element, Strip } from './strip';
 
 const AGE_PERIOD_MS = 500;
+/** Its picture may be older than the program's by so much, and says so. Five more videos at full rate cost the pen its core. */
+const TAKEN_EVERY_MS = 100;
+/** Width of what is taken, px; a tile of a 1440 px page is 200 wide. */
+const TAKEN_WIDTH = 384;
 /** Width to height of a tile's glass. */
 const TILE_ASPECT = 16 / 9;
 /** Looks that lie over the whole tile. */
@@ -15,22 +20,21 @@ const PATTERNED: ReadonlySet<Look> = new Set(['lost', 'stalled', 'paused', 'curt
 
 export class CropTile {
   readonly root = element('div', 'feed tile');
-  readonly video = element('video', '');
+  private readonly canvas = element('canvas', '');
+  private readonly context2d = this.canvas.getContext('2d', { alpha: false });
   private readonly glass = element('div', 'glass');
   private readonly cut = element('div', 'cut-out');
   private readonly pattern = element('div', 'layer wholepat');
   private readonly strip: Strip;
   private nextAges = -Infinity;
+  private nextTake = -Infinity;
+  private from: { x: number; y: number; w: number; h: number } | null = null;
   private shape = '';
 
-  /** `context` is the program's; `feed` what is cut out of it. */
-  constructor(private readonly feed: string, private readonly context: StageContext) {
+  /** `context` is the program's; `feed` what is cut out of it; `video` shows the program somewhere, or nowhere. */
+  constructor(private readonly feed: string, private readonly context: StageContext, private readonly video: HTMLVideoElement) {
     this.strip = new Strip('div', 'strip', `tile-${feed}`);
-    this.video.muted = true;
-    this.video.autoplay = true;
-    this.video.playsInline = true;
-    this.video.disablePictureInPicture = true;
-    this.cut.append(this.video);
+    this.cut.append(this.canvas);
     this.glass.append(this.cut, this.pattern);
     this.root.append(this.strip.root, this.glass);
   }
@@ -46,31 +50,41 @@ export class CropTile {
     const ages = now >= this.nextAges;
     if (ages) this.nextAges = now + AGE_PERIOD_MS;
     const name = feed === PROGRAM ? texts.program : context.feedName(feed);
-    this.strip.update({ name, look, ageMs: one?.ageMs ?? null, uncertaintyMs: 0 }, texts, ages);
+    this.strip.update({ name, look, ageMs: one?.ageMs == null ? null : one.ageMs + TAKEN_EVERY_MS, uncertaintyMs: 0 }, texts, ages);
     const className = `feed tile is-${look}`;
     if (this.root.className !== className) {
       this.root.className = className;
       this.pattern.className = PATTERNED.has(look) ? `layer wholepat is-${look}` : 'layer wholepat';
     }
     if (reading) this.lay(feed === PROGRAM ? { x: 0, y: 0, w: reading.frame.width, h: reading.frame.height } : one?.rect ?? null, reading.frame);
+    if (flow === 'flowing' && now >= this.nextTake) this.take(now);
+  }
+
+  private take(now: PerfMs): void {
+    this.nextTake = now + TAKEN_EVERY_MS - 10;
+    const { from, video, canvas } = this;
+    if (from === null || video.videoWidth === 0) return;
+    // Parts of the picture, which may come at a lower layer's size.
+    this.context2d?.drawImage(video, from.x * video.videoWidth, from.y * video.videoHeight, from.w * video.videoWidth, from.h * video.videoHeight, 0, 0, canvas.width, canvas.height);
   }
 
   /** How wide the whole program would be drawn at this size of its part, in device pixels. */
-  get pixels(): number { return this.cut.hidden ? 0 : Math.round(this.video.offsetWidth * (globalThis.devicePixelRatio || 1)); }
+  get pixels(): number { return this.from === null || this.cut.hidden ? 0 : Math.round((this.canvas.offsetWidth / this.from.w) * (globalThis.devicePixelRatio || 1)); }
 
   private lay(r: { x: number; y: number; w: number; h: number } | null, frame: { width: number; height: number }): void {
     const shape = r === null ? 'none' : `${r.x} ${r.y} ${r.w} ${r.h} ${frame.width} ${frame.height}`;
     if (shape === this.shape) return;
     this.shape = shape;
     this.cut.hidden = r === null || r.w <= 0 || r.h <= 0;
+    this.from = null;
     if (r === null || this.cut.hidden) return;
     const aspect = r.w / r.h;
     const percent = (part: number): string => `${part * 100}%`;
     this.cut.style.width = percent(Math.min(1, aspect / TILE_ASPECT));
     this.cut.style.height = percent(Math.min(1, TILE_ASPECT / aspect));
-    this.video.style.width = percent(frame.width / r.w);
-    this.video.style.height = percent(frame.height / r.h);
-    this.video.style.left = percent(-r.x / r.w);
-    this.video.style.top = percent(-r.y / r.h);
+    const [width, height] = [Math.max(1, frame.width), Math.max(1, frame.height)];
+    this.from = { x: r.x / width, y: r.y / height, w: r.w / width, h: r.h / height };
+    this.canvas.width = Math.round(TAKEN_WIDTH * Math.min(1, aspect / TILE_ASPECT));
+    this.canvas.height = Math.max(1, Math.round(this.canvas.width / aspect));
   }
 }

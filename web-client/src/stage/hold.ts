@@ -30,6 +30,14 @@ export class Hold {
     return null;
   }
 
+  /** A still instead of what the video shows. */
+  put(picture: HTMLImageElement): void {
+    this.canvas.width = picture.naturalWidth;
+    this.canvas.height = picture.naturalHeight;
+    this.canvas.getContext('2d', { alpha: false })?.drawImage(picture, 0, 0);
+    this.canvas.hidden = false;
+  }
+
   /** Nothing of it is kept. */
   release(): void {
     this.canvas.hidden = true;

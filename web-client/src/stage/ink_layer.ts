@@ -76,7 +76,7 @@ export class InkLayer {
       if (!surface) continue;
       const standing = standingOf(stroke, surface, scene.tracks, scene.at, scene.own);
       if (standing.kind === 'away') away.push(stroke);
-      if (!surface.inkShows || standing.kind === 'away') continue;
+      if (!surface.inkShows || standing.kind !== 'here') continue;
       if (standing.unsure) unsure ??= surface;
       const opacity = opacityAt(stroke.fadeFrom, scene.at);
       if (stroke.fadeFrom !== null && scene.at !== null) due(scene.now + Math.max(FADE_STEP_MS, 8_000 - Number(scene.at - stroke.fadeFrom) / 4_294_967.296));

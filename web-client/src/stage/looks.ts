@@ -21,6 +21,7 @@ export const LOOKS: Record<Look, LookWords> = {
   live: { icon: 'circle-fill', word: 'look_live', tag: 'tag bare c-live', plate: null, age: 'live', live: 'polite' },
   unsynced: { icon: 'not-equals-bold', word: 'look_unsynced', tag: 'tag fill c-amber', plate: null, age: 'live', live: 'polite' },
   frozen: { icon: 'snowflake-bold', word: 'look_frozen', tag: 'tag c-steel', plate: null, age: 'counting', live: 'polite' },
+  still: { icon: 'image-bold', word: 'look_still', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
   xoff: { icon: 'radioactive-bold', word: 'look_xoff', short: 'look_xoff_short', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
   looping: { icon: 'arrows-clockwise-bold', word: 'look_looping', tag: 'tag c-steel', plate: null, age: 'held', live: 'polite' },
   stale: { icon: 'hourglass-medium-bold', word: 'look_stale', tag: 'tag fill c-amber', plate: null, age: 'live', live: 'polite' },

@@ -12,6 +12,8 @@ import type { PenSample } from '../core/ink/pen';
 import type { Flow } from '../core/stall';
 import type { Tracks } from '../core/ink/tracks';
 import type { Pointers } from '../core/pointers';
+import type { Still } from '../core/stills';
+import { frameOf } from '../core/stills';
 import type { PerfMs } from '../core/units';
 import type { Texts } from '../i18n';
 import { Hold } from './hold';
@@ -75,6 +77,8 @@ export class Stage {
   private readonly lost = new LostInsets();
   private readonly hold = new Hold();
   private held: Seen | null = null;
+  /** What is held is a still, not a frame of the picture. */
+  private still: Still | null = null;
   /** The frame that is held, by its timestamp: its index may come after it. */
   private heldTs: number | null = null;
   private laid: FrameIndex | null = null;
@@ -148,10 +152,25 @@ export class Stage {
     return true;
   }
 
+  /** Holds a still instead of the picture that is shown. */
+  holdStill(still: Still, picture: HTMLImageElement, now: PerfMs): void {
+    this.hold.put(picture);
+    this.held = { frame: frameOf(still), exact: true };
+    this.still = still;
+    this.heldTs = null;
+    this.nextAges = -Infinity;
+    this.tick(now);
+    this.paint(now);
+  }
+
+  /** The still that stands here, if one does. */
+  get stillShown(): Still | null { return this.still; }
+
   /** Back to the live picture. */
   release(now: PerfMs): void {
     if (!this.held) return;
     this.held = null;
+    this.still = null;
     this.hold.release();
     this.nextAges = -Infinity;
     this.tick(now);
@@ -225,6 +244,7 @@ export class Stage {
   private lookAt(flow: Flow, sourceGone: boolean, one: { feed: string; state: FeedState; ageMs: number | null; sync: Sync } | null): Look {
     const covered = this.context.covered(one?.feed ?? this.context.feed);
     const look = lookOf({ covered, flow: this.held ? 'flowing' : flow, sourceGone, state: one?.state ?? null, ageMs: one?.ageMs ?? null, sync: one?.sync ?? Sync.UNSPECIFIED });
+    if (this.still && look !== 'curtain') return 'still';
     // Held by the viewer: its age is known and meant. A picture that was dead when it was held still is.
     return this.held && (look === 'live' || look === 'unsynced' || look === 'stale') && one?.state !== FeedState.STALE ? 'frozen' : look;
   }
@@ -281,7 +301,7 @@ export class Stage {
       if (!entry.rect) return;
       const front = frame.entries.slice(i + 1).flatMap((e) => (e.rect ? [box(e.rect)] : []));
       const look = this.looks.get(entry.feed) ?? 'unknown';
-      out.push({ feed: entry.feed, capture: entry.capture, state: entry.state, box: box(entry.rect), front, inkShows: inkShows(look) });
+      out.push({ feed: entry.feed, capture: entry.capture, state: entry.state, geometry: entry.geometry, still: this.still?.id ?? '', box: box(entry.rect), front, inkShows: inkShows(look) });
     });
     return out;
   }

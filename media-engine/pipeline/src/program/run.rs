@@ -270,8 +270,7 @@ impl Program {
         let capture = self.stamps.stamp(t);
         let Some((composed, _)) = self.case_clock.stamp(self.clock.now()) else { return };
         let entries = arrangement.feeds.iter().zip(&shown);
-        let entries = entries
-            .map(|(f, s)| entry(&f.place.feed, f.place.picture, s.frame.as_ref().map(CapturedFrame::origin), s.state, s.sync));
+        let entries = entries.map(|(f, s)| entry(&f.place.feed, f.place.picture, s.frame.as_ref(), s.state, s.sync));
         let index = FrameIndex {
             program: FeedId::program().as_str().to_owned(),
             rtp_ts: capture.rtp_90khz(),
@@ -313,10 +312,9 @@ impl Program {
         let Some(size) = self.layers.single_size(feed) else { return };
         let Some(f) = self.arrangement.find(feed) else { return };
         let Some(single) = self.singles.get_mut(&feed) else { return };
-        let captured = newest.as_ref().map(CapturedFrame::origin);
         let fresh = if due == Due::Fresh { newest.as_ref().map(|f| f.capture) } else { None };
         single.handle_sent(fresh, now);
-        if let Some(picture) = newest.and_then(|f| f.single) {
+        if let Some(picture) = newest.as_ref().and_then(|f| f.single.clone()) {
             single.held = Some(picture);
         }
         if is_dark(state) {
@@ -344,7 +342,13 @@ impl Program {
             layout_rev: SINGLE_LAYOUT_REV,
             width: size.width as u32,
             height: size.height as u32,
-            entries: vec![entry(&f.place.feed, rect, captured.filter(|_| single.held.is_some()), state, Sync::Unspecified)],
+            entries: vec![entry(
+                &f.place.feed,
+                rect,
+                newest.as_ref().filter(|_| single.held.is_some()),
+                state,
+                Sync::Unspecified,
+            )],
             composed: composed.0,
         };
         if !self.is_behind(curtain)
@@ -472,12 +476,13 @@ impl Program {
     }
 }
 
-fn entry(feed: &FeedId, rect: PixelRect, capture: Option<CaptureTime>, state: FeedState, sync: Sync) -> FrameEntry {
+fn entry(feed: &FeedId, rect: PixelRect, frame: Option<&CapturedFrame>, state: FeedState, sync: Sync) -> FrameEntry {
     FrameEntry {
         rect: Some(Rect { x: rect.x as u32, y: rect.y as u32, w: rect.w as u32, h: rect.h as u32 }),
         feed: feed.as_str().to_owned(),
-        capture: capture.filter(|_| !is_dark(state)).map_or(0, |c| c.0),
+        capture: frame.filter(|_| !is_dark(state)).map_or(0, |f| f.origin().0),
         state: state.into(),
         sync: sync.into(),
+        geometry: frame.map_or(0, CapturedFrame::geometry_id),
     }
 }

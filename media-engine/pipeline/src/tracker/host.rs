@@ -26,6 +26,12 @@ const PATH_MAX: usize = 600;
 const SPAN_OFF_MAX: Duration = Duration::from_millis(150);
 /// Frames drawn on that are kept whole for stills asked for later: 16 x 1.4 MB. Policy: drop_oldest.
 const PINNED_MAX: usize = 16;
+/// Images held when X-ray went off, of each feed: 6 x 0.4 MB at 512x512. Policy: drop_oldest.
+const RUNS_MAX: usize = 6;
+/// Pictures of a looping run: shared with whoever plays it. 20 s at 30 a second. Policy: drop_oldest.
+const LOOPED_MAX: usize = 600;
+/// Captures of one run lie nearer to each other than this, also where pictures were missed.
+const RUNS_APART: Duration = Duration::from_millis(350);
 /// How much earlier than its frame an anchor may come.
 const EARLY_MAX: Duration = Duration::from_secs(1);
 const EARLY_ANCHORS_MAX: usize = 64;
@@ -42,6 +48,8 @@ pub struct StillJob {
     pub feed: String,
     pub capture: CaptureTime,
     pub picture: Arc<Picture>,
+    /// The image held at the end of an X-ray run.
+    pub run: bool,
 }
 
 /// What is to leave.
@@ -74,6 +82,10 @@ struct Feed {
     full: Ring<Picture>,
     /// Lately drawn on.
     pinned: VecDeque<(CaptureTime, Arc<Picture>)>,
+    /// One sharp still per X-ray run: the image held when X-ray went off.
+    runs: VecDeque<(CaptureTime, Arc<Picture>)>,
+    /// Of a feed that plays a run: its pictures, by when they were captured.
+    looped: VecDeque<(CaptureTime, Arc<Picture>)>,
     followed: BTreeMap<Key, Followed>,
     /// The ink that cannot be followed: named as lost in every frame, until it is gone. As bounded as strokes are.
     refused: BTreeMap<Key, (StrokeKey, String)>,
@@ -108,6 +120,8 @@ impl Host {
             luma: Ring::of_luma(),
             full: Ring::of_pictures(),
             pinned: VecDeque::new(),
+            runs: VecDeque::new(),
+            looped: VecDeque::new(),
             followed: BTreeMap::new(),
             refused: BTreeMap::new(),
             units_per_px: 0.0,
@@ -125,6 +139,8 @@ impl Host {
         for f in self.feeds.values_mut() {
             f.luma.clear();
             f.full.clear();
+            f.runs.clear();
+            f.looped.clear();
             f.tracker.lose_all();
         }
     }
@@ -208,13 +224,57 @@ impl Host {
         self.sent.push_back(id);
     }
 
+    /// X-ray is off on a feed, and holds this image: the still of its run. Said once a run, however often it is seen.
+    pub fn handle_held(&mut self, index: usize, at: CaptureTime, picture: &Arc<Picture>) -> Option<Output> {
+        let feed = self.feeds.get_mut(&index)?;
+        if feed.runs.iter().any(|(run, _)| *run == at) {
+            return None;
+        }
+        if feed.runs.len() == RUNS_MAX {
+            feed.runs.pop_front();
+        }
+        feed.runs.push_back((at, picture.clone()));
+        Some(feed.run_still(at, picture))
+    }
+
+    /// A picture of a run that loops, captured at `origin`: it may be asked for while the run plays.
+    pub fn handle_looped(&mut self, index: usize, origin: CaptureTime, picture: &Arc<Picture>) {
+        let Some(feed) = self.feeds.get_mut(&index) else { return };
+        let run = &mut feed.looped;
+        if run.back().is_some_and(|(last, _)| origin > *last && origin.since(*last) > RUNS_APART) {
+            run.clear();
+        }
+        let place = run.partition_point(|(at, _)| *at < origin);
+        if run.get(place).is_some_and(|(at, _)| *at == origin) {
+            return;
+        }
+        run.insert(place, (origin, picture.clone()));
+        if run.len() > LOOPED_MAX {
+            run.pop_front();
+        }
+    }
+
+    /// A server that may know nothing is there: the stills of the runs, the newest first, since not all may find room.
+    pub fn handle_link_up(&mut self) -> Vec<Output> {
+        let mut all: Vec<_> = self.feeds.values().flat_map(|f| f.runs.iter().map(move |(at, p)| (*at, f, p))).collect();
+        all.sort_by_key(|(at, ..)| std::cmp::Reverse(*at));
+        all.into_iter().map(|(at, f, picture)| f.run_still(at, picture)).collect()
+    }
+
     /// Frames of a still that somebody asks for.
     pub fn handle_still_wanted(&mut self, wanted: &StillWanted) -> Option<StillJob> {
         let feed = self.feeds.values().find(|f| f.id.as_str() == wanted.feed)?;
         let t = CaptureTime(wanted.capture);
-        let pinned = || feed.pinned.iter().rev().find(|(at, _)| *at == t).map(|(at, p)| (*at, p));
+        let pinned =
+            || feed.pinned.iter().chain(&feed.runs).chain(&feed.looped).rev().find(|(at, _)| *at == t).map(|(at, p)| (*at, p));
         let (at, picture) = feed.full.at(t).or_else(pinned)?;
-        Some(StillJob { id: still_id(&feed.id, at), feed: wanted.feed.clone(), capture: at, picture: picture.clone() })
+        Some(StillJob {
+            id: still_id(&feed.id, at),
+            feed: wanted.feed.clone(),
+            capture: at,
+            picture: picture.clone(),
+            run: false,
+        })
     }
 
     /// Ink to be followed, the same grown or committed, or no longer.
@@ -282,7 +342,8 @@ impl Host {
                 feed.pinned.pop_front();
             }
             feed.pinned.push_back((at, picture.clone()));
-            out.push(Output::Still(StillJob { id: still.clone(), feed: anchor.feed.clone(), capture: at, picture }));
+            let feed = anchor.feed.clone();
+            out.push(Output::Still(StillJob { id: still.clone(), feed, capture: at, picture, run: false }));
         }
         let ink = feed.pixels(&ink);
         match feed.tracker.begin(key, &ink, &past) {
@@ -311,6 +372,11 @@ impl Feed {
         self.units_per_px = UNITS / luma.width as f32;
         self.down = false;
         Some(luma)
+    }
+
+    fn run_still(&self, at: CaptureTime, picture: &Arc<Picture>) -> Output {
+        let feed = self.id.to_string();
+        Output::Still(StillJob { id: still_id(&self.id, at), feed, capture: at, picture: picture.clone(), run: true })
     }
 
     /// Points of the wire in pixels of the tracker's picture.

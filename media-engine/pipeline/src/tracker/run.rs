@@ -72,6 +72,12 @@ struct Look {
     frames: Vec<(usize, CapturedFrame)>,
     /// Feeds that can be drawn on, and whether they are there.
     feeds: Vec<(usize, bool)>,
+    /// Of those that show X-ray and have it off: the image held.
+    held: Vec<(usize, CapturedFrame)>,
+    /// Of those that play what was captured before: what they show.
+    looped: Vec<(usize, CapturedFrame)>,
+    /// The link there is.
+    link: Option<u64>,
     dropped: u64,
 }
 
@@ -82,6 +88,7 @@ impl Runner {
         let mut totals = BTreeMap::new();
         let mut generation = Generation::default();
         let mut unknown = 0;
+        let mut link = None;
         while !self.board.is_stopped() {
             let look = self.look(&mut host, &mut totals);
             if look.generation != generation {
@@ -108,6 +115,22 @@ impl Runner {
                     let took = self.clock.now().since(began);
                     self.hand_on(out);
                     self.board.lock().tracker.handle_frame(took, host.states(index));
+                }
+            }
+            for (index, frame) in &look.held {
+                if let Some(picture) = &frame.own {
+                    self.hand_on(host.handle_held(*index, frame.capture, picture));
+                }
+            }
+            for (index, frame) in &look.looped {
+                if let Some(picture) = &frame.own {
+                    host.handle_looped(*index, frame.origin(), picture);
+                }
+            }
+            if look.link != link {
+                link = look.link;
+                if link.is_some() {
+                    self.hand_on(host.handle_link_up());
                 }
             }
             for word in self.words.try_iter() {
@@ -138,14 +161,20 @@ impl Runner {
         let now = self.case_clock.stamp(self.clock.now()).map(|(now, _)| now);
         let mut state = self.board.lock();
         for turn in 0..2 {
-            let mut look = Look { generation: state.generation, ..Look::default() };
+            let link = state.wishes.up.as_ref().map(|up| up.id);
+            let mut look = Look { generation: state.generation, link, ..Look::default() };
             for f in state.arrangement.all().filter(|f| f.kind != NOT_DRAWN_ON) {
                 // A feed behind the curtain is let go of, with all that was kept of it.
                 let Some(slot) = state.feeds.get(f.feed).filter(|slot| !slot.is_covered()) else { continue };
                 host.begin_feed(f.feed, f.place.feed.clone(), f.kind == FLUOROSCOPY);
                 // X-ray off holds its last image, and ink on it.
-                let there = now.is_none_or(|now| matches!(slot.state(f.period, now), FeedState::Live | FeedState::XrayOff));
+                let shown = now.map(|now| slot.state(f.period, now));
+                let there = shown.is_none_or(|shown| matches!(shown, FeedState::Live | FeedState::XrayOff));
                 look.feeds.push((f.feed, there));
+                if shown == Some(FeedState::XrayOff) {
+                    look.held.extend(slot.newest().filter(|n| n.origin.is_none()).map(|n| (f.feed, n.clone())));
+                }
+                look.looped.extend(slot.newest().filter(|n| n.origin.is_some()).map(|n| (f.feed, n.clone())));
                 let known = host.newest(f.feed);
                 let before = look.frames.len();
                 look.frames.extend(
@@ -166,7 +195,7 @@ impl Runner {
         Look::default()
     }
 
-    fn hand_on(&self, out: Vec<Output>) {
+    fn hand_on(&self, out: impl IntoIterator<Item = Output>) {
         for output in out {
             let body = match output {
                 Output::Xform(frame) => to_server::Body::Xform(frame),

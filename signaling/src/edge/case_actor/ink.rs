@@ -72,12 +72,15 @@ impl Actor {
                 }
                 InkEffect::Anchor(anchor) => self.tell_tracker(anchor),
                 InkEffect::Pen => self.take_pen_over(),
+                InkEffect::Keep { feed, capture } => self.keep_frame(feed, capture),
             }
         }
     }
 
     /// Whose pen it is, as the ink's log has it, becomes the list of people's.
     pub(super) fn take_pen_over(&mut self) {
+        let textures = self.ink.textures();
+        self.case.handle_textures(|author| textures.of(author).map_or(0, |n| n as u32 + 1));
         self.case.handle_pen(self.ink.lead(), self.ink.granted().clone());
         self.people_dirty = true;
     }

@@ -404,6 +404,7 @@ impl Actor {
             let rights = self.ink_rights(epoch, author);
             self.ink.handle_join(epoch, rights, now);
             mailbox.send(server_message::Body::People(self.case.people(now)));
+            self.tell_stills(epoch);
         }
         self.tell_health(Some(epoch));
         self.people_dirty = true;

@@ -313,6 +313,7 @@ impl Actor {
         self.audit_page(epoch, "end-case", "ok");
         let command = Command::Phase { case: self.case.id().clone(), phase: Phase::Ended };
         self.hand_to_store(command);
+        self.forget_stills();
         self.phase.send_replace(Phase::Ended);
         self.tell_state();
         // What was drawn up to here is taken and kept before the doors close.

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use annotation::id::FeedId;
+use annotation::id::{Epoch, FeedId};
 use annotation::rebase::Similarity;
+use annotation::time::CaptureTime;
 use annotation::wire::{AnchorXform, TrackState, XformFrame};
 use bytes::Bytes;
 use link::wire::{Anchor, StillPiece, StillWanted};
@@ -14,18 +15,20 @@ use tokio::sync::oneshot;
 use tracing::{debug, warn};
 
 use super::Actor;
-use crate::authorize::{Action, authorize};
+use crate::authorize::{Action, Phase, authorize};
 use crate::claims::Claims;
 use crate::edge::store::Command;
 use crate::ink_anchors::ANCHORS_MAX;
 use crate::stills::{FrameName, Still, Stills};
 use crate::texts::Code;
-use crate::wire::{Eph, server_message};
+use crate::wire::{self, Eph, server_message};
 
 /// Each transform travels in this many packets, because `eph` does not retransmit.
 const REPEATS: usize = 3;
 /// What the tracker said within a second, for the log: 60 frames/s x 4 feeds x 8 anchors x ~45 bytes = 86 kB. Policy: drop_newest.
 const LOG_BYTES_MAX: usize = 256 * 1024;
+/// The same of one case, while this server runs: eight hours of 16 anchors on one feed of 30 frames/s. Policy: drop_newest.
+const LOG_CASE_BYTES_MAX: usize = 768 << 20;
 /// Anchors that the engine's queue did not take. Policy: drop_oldest.
 const WAITING_MAX: usize = 256;
 /// How long a frame that was asked for may take to come.
@@ -45,6 +48,8 @@ pub enum StillName {
 pub(super) struct Track {
     xforms: BTreeMap<FeedId, VecDeque<XformFrame>>,
     log: Vec<u8>,
+    /// Bytes given to the disk so far.
+    logged: usize,
     log_dropped: u64,
     waiting: VecDeque<Anchor>,
     stills: Stills<Waiter>,
@@ -99,7 +104,8 @@ impl Actor {
         recent.push_back(frame.clone());
         let packet = Eph { version: crate::SIGNAL_VERSION, xforms: recent.iter().cloned().collect(), ..Default::default() };
         let packet = Bytes::from(packet.encode_to_vec());
-        if self.track.log.len() + frame.encoded_len() < LOG_BYTES_MAX {
+        let is_full = self.track.logged + self.track.log.len() >= LOG_CASE_BYTES_MAX;
+        if !is_full && self.track.log.len() + frame.encoded_len() < LOG_BYTES_MAX {
             self.track.log.extend(frame.encode_length_delimited_to_vec());
         } else {
             self.track.log_dropped += 1;
@@ -137,6 +143,7 @@ impl Actor {
         }
         if whole_second && !self.track.log.is_empty() {
             let bytes = std::mem::take(&mut self.track.log);
+            self.track.logged += bytes.len();
             let command = Command::Xforms { case: self.case.id().clone(), at: now, bytes };
             // Past the backlog on purpose: ink never waits for it.
             if !self.backlog.is_empty() || self.around.store.try_send(command).is_err() {
@@ -147,6 +154,9 @@ impl Actor {
     }
 
     pub(super) fn handle_still_piece(&mut self, piece: StillPiece) {
+        if *self.phase.borrow() == Phase::Ended {
+            return;
+        }
         let sheets = self.ink.sheets();
         let is_needed = |still: &Still| {
             sheets
@@ -155,9 +165,49 @@ impl Actor {
                 .any(|frame| frame.still == still.id || (frame.feed == still.feed.as_str() && frame.capture == still.capture.0))
         };
         if let Some((still, waiters)) = self.track.stills.handle_piece(piece, is_needed) {
+            self.ink.handle_still(&still.id, &still.feed, still.capture);
             for waiter in waiters {
                 let _ = waiter.send(Ok(still.clone()));
             }
+        }
+        if self.track.stills.take_runs_changed() {
+            for epoch in self.case.epochs() {
+                self.tell_stills(epoch);
+            }
+        }
+    }
+
+    /// The stills that can be drawn on, to one page: those of feeds that it may watch.
+    pub(super) fn tell_stills(&self, epoch: Epoch) {
+        let now = self.now();
+        let may = |feed: &FeedId| self.case.may(epoch, &Action::Watch(feed.clone()), now).is_ok();
+        if self.case.may(epoch, &Action::Attend, now).is_err() {
+            return;
+        }
+        let info = |s: &Still| wire::StillInfo {
+            still: s.id.clone(),
+            feed: s.feed.to_string(),
+            capture: s.capture.0,
+            width: s.width,
+            height: s.height,
+            geometry: s.geometry,
+        };
+        let stills = self.track.stills.runs().into_iter().filter(|s| may(&s.feed)).map(info).collect();
+        self.tell(epoch, server_message::Body::Stills(wire::Stills { stills }));
+    }
+
+    /// The case is over: no picture of it stays in memory.
+    pub(super) fn forget_stills(&mut self) {
+        self.track.stills.handle_end();
+        self.track.xforms.clear();
+    }
+
+    /// A frame that was drawn on is asked for, if it is not kept; nobody waits for it.
+    pub(super) fn keep_frame(&mut self, feed: FeedId, capture: CaptureTime) {
+        let name = FrameName { feed, capture };
+        if self.knows(&name.feed) && self.track.stills.of_frame(&name).is_none() {
+            let wanted = StillWanted { feed: name.feed.to_string(), capture: capture.0 };
+            let _ = self.around.link.want_still(self.case.id(), wanted);
         }
     }
 

@@ -4,7 +4,8 @@ import type { PerfMs } from '../units';
 /** A picture that the pen froze is live again this long after the last stroke. */
 export const RETURN_MS = 3_000;
 
-export type Frozen = 'pen' | 'hand' | null;
+/** still: a still stands large instead of the live picture, until it is closed. */
+export type Frozen = 'pen' | 'hand' | 'still' | null;
 
 export class Freeze {
   state: Frozen = null;
@@ -30,6 +31,9 @@ export class Freeze {
     this.state = this.state === null ? 'hand' : null;
     return this.state !== null;
   }
+
+  /** A still is opened large. */
+  openStill(): void { this.state = 'still'; }
 
   release(): void { this.state = null; }
 

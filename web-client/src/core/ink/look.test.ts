@@ -85,12 +85,13 @@ describe.runIf(existsSync(file))('the shared vectors', () => {
 });
 
 describe('textures', () => {
-  const people = [{ author: 1, lead: false, mayDraw: false }, { author: 2, lead: false, mayDraw: true }, { author: 5, lead: true, mayDraw: true }, { author: 3, lead: false, mayDraw: true }];
-  it('give the lead mentor A, the others that may draw B, C, D in the order of their numbers', () => {
+  const people = [{ author: 1, texture: 0 }, { author: 2, texture: 2 }, { author: 5, texture: 1 }, { author: 3, texture: 3 }];
+  it('are those that the server has given, however the list lies', () => {
     expect([5, 2, 3].map((a) => textureOf(a, people))).toEqual(['A', 'B', 'C']);
-  });
-  it('are the same on every page whatever the order of the list', () => {
     expect([5, 2, 3].map((a) => textureOf(a, [...people].reverse()))).toEqual(['A', 'B', 'C']);
+  });
+  it('stay with their person when others come and go, and when the pen does', () => {
+    expect(textureOf(3, people.filter((p) => p.author === 3))).toBe('C');
   });
 });
 

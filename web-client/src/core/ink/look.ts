@@ -6,11 +6,11 @@ export const INK_COLOUR: Record<Texture, string> = { A: '#3DE8FF', B: '#FFE24A',
 export const HALO_COLOUR = '#000000';
 const ORDER: readonly Texture[] = ['A', 'B', 'C', 'D'];
 
-export interface Drawer { readonly author: number; readonly lead: boolean; readonly mayDraw: boolean }
+/** `texture`: 1 to 4, one person's for the whole case (AN28); 0: none yet. */
+export interface Drawer { readonly author: number; readonly texture: number }
 
-/** Which texture an author has: the lead mentor A, the others that may draw in the order of their numbers. */
+/** The texture that the server has given an author; its order is the server's, whoever may draw now. */
 export function textureOf(author: number, people: readonly Drawer[]): Texture {
-  const drawers = people.filter((p) => p.mayDraw || p.lead).sort((a, b) => Number(b.lead) - Number(a.lead) || a.author - b.author);
-  const place = drawers.findIndex((p) => p.author === author);
-  return ORDER[place < 0 ? Math.min(3, Math.max(0, drawers.length)) : Math.min(3, place)] ?? 'D';
+  const place = people.find((p) => p.author === author)?.texture ?? 0;
+  return ORDER[place - 1] ?? 'D';
 }

@@ -1,8 +1,9 @@
 // What this page has to say about ink until the server has it on disk. Lives in memory only. Sans-IO: commands and
 // `handle*` come in, `poll*` says what must leave and when.
 //
-// Every packet carries all unacknowledged ops, oldest first, as far as they fit, and of each live stroke the points from the
-// last confirmed one on. So a lost packet costs one repeat (50 ms), never a retransmission timer of the transport.
+// What is new goes in the next packets three times (points) or twice (ops), whatever is heard; every 50 ms all that is not
+// acknowledged goes again: ops oldest first, as far as they fit, and of each live stroke the points from the last confirmed one
+// on. So a lost packet costs nothing, a burst of lost ones one repeat, and never a retransmission timer of the transport.
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { FrameSpan, InkPacket, LiveStroke, Op, OpRefusal, StrokeKey } from '../../gen/ink_pb';
 import { InkPacketSchema, LiveStrokeSchema, OpSchema } from '../../gen/ink_pb';
@@ -29,7 +30,11 @@ const PACKETS_PER_TURN = 16;
 /** Points of one LiveStroke message: at most 7 bytes each, and a span of 12 for every eighth, so 100 always fit. */
 const LIVE_POINTS_MAX = 100;
 
-/** What a live stroke says beside its points. */
+/** Packets that carry something new, beside the repeats. */
+const POINTS_SENT = 3;
+const OPS_SENT = 2;
+
+/** What a live stroke says beside its points; said until some of its points are confirmed. */
 export type LiveHead = Pick<LiveStroke, 'tool' | 'width' | 'frame' | 'began' | 'fades' | 'reference'>;
 
 interface Live {
@@ -38,18 +43,21 @@ interface Live {
   readonly points: Point[];
   readonly spans: FrameSpan[];
   confirmed: number;
+  /** Points there were when each of the last packets left, the oldest first. */
+  marks: number[];
   lifted: boolean;
   /** Once committed: the op that carries it. */
   seq: number | null;
 }
 
-interface Waiting { readonly op: Op; readonly bytes: number }
+interface Waiting { readonly op: Op; readonly bytes: number; sent: number }
 
 export class Outbox {
   private ops: Waiting[] = [];
   private live = new Map<string, Live>();
   private abandoned: LiveStroke[] = [];
   private nextSeq = 1;
+  /** When all was last said. */
   private sentAt: PerfMs | null = null;
   private dirty = false;
   private readonly told = new Set<number>();
@@ -69,7 +77,7 @@ export class Outbox {
     if (this.ops.length >= (body.case === 'clearAll' || body.case === 'inkOff' ? VETO_MAX : OUTBOX_MAX)) return null;
     const op = create(OpSchema, { author: this.author, epoch: this.epoch, seq: this.nextSeq, at, body });
     this.nextSeq += 1;
-    this.ops.push({ op, bytes: toBinary(OpSchema, op).length });
+    this.ops.push({ op, bytes: toBinary(OpSchema, op).length, sent: 0 });
     if (body.case === 'stroke' && body.value.key) {
       const live = this.live.get(strokeId(body.value.key));
       if (live) live.seq = op.seq;
@@ -80,7 +88,7 @@ export class Outbox {
 
   /** Begins to send a stroke under the pen. `points` and `spans` grow in place; say `touch` after adding. */
   beginLive(key: StrokeKey, head: LiveHead, points: Point[], spans: FrameSpan[] = []): void {
-    this.live.set(strokeId(key), { key, head, points, spans, confirmed: 0, lifted: false, seq: null });
+    this.live.set(strokeId(key), { key, head, points, spans, confirmed: 0, marks: [], lifted: false, seq: null });
     this.dirty = true;
   }
 
@@ -131,6 +139,9 @@ export class Outbox {
   /** A new path: everything is said again at once, also how far this page has come. */
   handleConnection(): void {
     this.dirty = true;
+    this.sentAt = null;
+    // The server may have been restarted: it knows no stroke under a pen.
+    for (const live of this.live.values()) live.confirmed = 0;
     this.toldOrder = -1n;
   }
 
@@ -139,10 +150,15 @@ export class Outbox {
     const repeatDue = this.hasUnconfirmed() && (this.sentAt === null || now - this.sentAt >= REPEAT_MS);
     const news = this.dirty || this.haveOrder !== this.toldOrder;
     if (!news && !repeatDue) return [];
-    const packets = this.packets();
+    const all = repeatDue || this.sentAt === null || this.isAllNew();
+    const packets = this.packets(all);
     this.dirty = false;
     this.toldOrder = this.haveOrder;
-    this.sentAt = now;
+    if (all) this.sentAt = now;
+    for (const live of this.live.values()) {
+      live.marks.push(live.points.length);
+      if (live.marks.length >= POINTS_SENT) live.marks.shift();
+    }
     return packets;
   }
 
@@ -159,7 +175,14 @@ export class Outbox {
     return false;
   }
 
-  private packets(): InkPacket[] {
+  /** All that is not acknowledged would go in the next packet anyway. */
+  private isAllNew(): boolean {
+    for (const live of this.live.values()) if (newFrom(live) > live.confirmed) return false;
+    return this.ops.every((w) => w.sent < OPS_SENT);
+  }
+
+  /** `all`: also what has been said, and is not acknowledged. */
+  private packets(all: boolean): InkPacket[] {
     const empty = (): InkPacket => create(InkPacketSchema, { version: INK_VERSION, haveOrder: this.haveOrder, caseId: this.caseId });
     const out: InkPacket[] = [empty()];
     let room = PACKET_ROOM - this.caseId.length;
@@ -174,23 +197,28 @@ export class Outbox {
     };
     for (const message of this.abandoned.splice(0)) out[0]?.live.push(message);
     for (const live of this.live.values()) {
-      for (const message of liveMessages(live)) next(toBinary(LiveStrokeSchema, message).length)?.live.push(message);
+      for (const message of liveMessages(live, all ? live.confirmed : newFrom(live))) next(toBinary(LiveStrokeSchema, message).length)?.live.push(message);
     }
     for (const waiting of this.ops) {
+      if (!all && waiting.sent >= OPS_SENT) continue;
       const packet = next(waiting.bytes);
       if (!packet) break;
       packet.ops.push(waiting.op);
+      waiting.sent += 1;
     }
     return out;
   }
 }
 
-function* liveMessages(live: Live): Generator<LiveStroke> {
-  for (let first = live.confirmed; first < live.points.length; first += LIVE_POINTS_MAX) {
+/** The first point that has not been in enough packets yet. */
+const newFrom = (live: Live): number => Math.max(live.confirmed, live.marks.length < POINTS_SENT - 1 ? 0 : live.marks[0] ?? 0);
+
+function* liveMessages(live: Live, from: number): Generator<LiveStroke> {
+  for (let first = from; first < live.points.length; first += LIVE_POINTS_MAX) {
     const points = live.points.slice(first, first + LIVE_POINTS_MAX);
     const end = first + points.length;
     // The span in force at the first point, and those that begin among them.
     const spans = live.spans.filter((span, i) => span.first < end && (live.spans[i + 1]?.first ?? Infinity) > first);
-    yield create(LiveStrokeSchema, { ...live.head, key: live.key, first, points: encodePoints(points), spans, lifted: live.lifted && end === live.points.length });
+    yield create(LiveStrokeSchema, { ...(live.confirmed === 0 ? live.head : {}), key: live.key, first, points: encodePoints(points), spans, lifted: live.lifted && end === live.points.length });
   }
 }

@@ -22,6 +22,8 @@ export interface Hold {
   readonly reference?: Reference;
   /** The frame is the very one that was seen; otherwise the nearest whose index is known. */
   readonly exact: boolean;
+  /** Id of the still that it is over. */
+  readonly still?: string;
 }
 export const HOLD_PEN: Hold = { tool: Tool.PEN, making: 'path', fades: false, on: On.LIVE, exact: true };
 
@@ -54,12 +56,12 @@ export interface Drawn { readonly surface: Surface; readonly hold: Hold; readonl
 export type PenOutcome = 'nothing' | 'unplaced' | 'began' | 'grew' | 'ended';
 
 /** The picture under a place of a program frame, and how a mark there names it. Null: no picture. */
-export function surfaceAt(x: number, y: number, frame: FrameIndex, hold: Pick<Hold, 'on' | 'exact'>): Surface | null {
+export function surfaceAt(x: number, y: number, frame: FrameIndex, hold: Pick<Hold, 'on' | 'exact' | 'still'>): Surface | null {
   const entry = entryAt(frame, x, y);
   const rect = entry?.rect;
   if (!entry || !rect) return null;
   const ref = create(FrameRefSchema, {
-    feed: entry.feed, capture: entry.capture, program: frame.program, programRtpTs: frame.rtpTs, layoutRev: frame.layoutRev, mappingAsTold: !hold.exact, surface: hold.on,
+    feed: entry.feed, capture: entry.capture, program: frame.program, programRtpTs: frame.rtpTs, layoutRev: frame.layoutRev, mappingAsTold: !hold.exact, surface: hold.on, still: hold.still ?? '', geometry: entry.geometry,
   });
   const programPx = (LINE_PX / LINE_AT_PROGRAM_WIDTH) * Math.max(1, frame.width);
   return { frame, entry, ref, width: Math.max(1, Math.min(WIDTH_MAX, Math.round((programPx / rect.w) * PICTURE_WIDTH))) };

@@ -8,22 +8,27 @@ import { apply, inverse, UNMOVED } from './moved';
 import type { Stroke } from './sheet';
 import { HOLDS, type Tracks } from './tracks';
 
-/** The picture of a feed on the glass: which frame of it, in which state. */
-export interface PictureShown { readonly feed: string; readonly capture: bigint; readonly state: FeedState }
+/** The picture of a feed on the glass: which frame of it, in which state. `geometry`: 0 or none: not known. `still`: the id of the still that it is. */
+export interface PictureShown { readonly feed: string; readonly capture: bigint; readonly state: FeedState; readonly geometry?: number; readonly still?: string }
 
 /** A mark that no transform names is drawn where it was made for this long after pen-down, with gaps where the picture is not the one it was made on. */
 export const UNNAMED_MS = 500;
 
-/** here: drawn, with gaps where doubted. away: not on this picture; it stands in an inset on its own frame. */
-export type Standing = { readonly kind: 'here'; readonly moved: Moved; readonly unsure: boolean } | { readonly kind: 'away' };
+/** here: drawn, with gaps where doubted. away: not on this picture; it stands in an inset on its own frame. elsewhere: on a picture of its own, which is shown for itself. */
+export type Standing = { readonly kind: 'here'; readonly moved: Moved; readonly unsure: boolean } | { readonly kind: 'away' } | { readonly kind: 'elsewhere' };
 const AWAY: Standing = { kind: 'away' };
+const ELSEWHERE: Standing = { kind: 'elsewhere' };
 const STILL: Standing = { kind: 'here', moved: UNMOVED, unsure: false };
 
 /** `at`: case time now; null: not known. `own`: this page's author, whose wet ink lies under the own pen. */
 export function standingOf(stroke: Stroke, picture: PictureShown, tracks: Tracks, at: bigint | null, own: number): Standing {
-  const sameFrame = picture.capture === stroke.frame.capture && picture.capture !== 0n;
+  // Another size or cut of the picture is another sheet: the same numbers are another place on it.
+  const otherShape = (picture.geometry ?? 0) !== 0 && stroke.frame.geometry !== 0 && picture.geometry !== stroke.frame.geometry;
+  const sameFrame = picture.capture === stroke.frame.capture && picture.capture !== 0n && !otherShape;
+  if (picture.still) return stroke.frame.still === picture.still || sameFrame ? STILL : ELSEWHERE;
   switch (stroke.frame.surface) {
-    case On.STILL: return AWAY; // on no picture that moves
+    // Not on a picture that moves; but the image held while X-ray is off may be the very one.
+    case On.STILL: return sameFrame ? STILL : ELSEWHERE;
     case On.HELD:
     case On.RUN:
       if (sameFrame) return STILL;
@@ -36,6 +41,7 @@ export function standingOf(stroke: Stroke, picture: PictureShown, tracks: Tracks
       break;
     default: return AWAY; // a surface of a later version
   }
+  if (otherShape) return AWAY;
   // A length is true in its own frame alone: the table or the gantry may have moved.
   if (stroke.tool === Tool.MEASURE) return AWAY;
   const track = tracks.of(stroke.feed, picture.capture, stroke.id);

@@ -139,35 +139,49 @@ describe('what lies under the eraser', () => {
 });
 
 describe('a known length', () => {
+  const FLUORO = { feed: 'fluoro', geometry: 7, still: '' };
   const p = (x: number) => ({ x, y: 0, pressure: 255 });
   const known = (): Calibration => {
     const c = new Calibration();
-    c.handlePicture('fluoro', FeedState.XRAY_OFF, 'a');
-    expect(c.draw('fluoro', p(0), p(200))).toBe(true);
+    c.handlePicture('program', 'fluoro', FeedState.XRAY_OFF, 7);
+    expect(c.draw(FLUORO, p(0), p(200))).toBe(true);
     expect(c.tell(2)).toBe(true);
     return c;
   };
   it('measures its own feed alone', () => {
-    expect(known().of('fluoro')?.lengthUm).toBe(2_000);
-    expect(known().of('field')).toBeNull();
+    expect(known().of(FLUORO)?.lengthUm).toBe(2_000);
+    expect(known().of({ ...FLUORO, feed: 'field' })).toBeNull();
+    expect(known().of({ ...FLUORO, geometry: 8 })).toBeNull();
+    expect(known().of({ ...FLUORO, still: 's1' })).toBeNull();
   });
-  it('is gone when X-ray comes back, when the signal was lost, and when the picture changes its size or place', () => {
-    for (const [state, shape] of [[FeedState.LIVE, 'a'], [FeedState.LOST, 'a'], [FeedState.XRAY_OFF, 'b']] as const) {
+  it('is gone when X-ray comes back, when the signal was lost, and when the picture changes its geometry', () => {
+    for (const [state, geometry] of [[FeedState.LIVE, 7], [FeedState.LOST, 7], [FeedState.XRAY_OFF, 8]] as const) {
       const c = known();
-      expect(c.handlePicture('fluoro', state, shape)).toBe(true);
-      expect(c.of('fluoro')).toBeNull();
+      expect(c.handlePicture('program', 'fluoro', state, geometry)).toBe(true);
+      expect(c.of(FLUORO)).toBeNull();
     }
     const c = known();
-    expect(c.handlePicture('fluoro', FeedState.XRAY_OFF, 'a')).toBe(false);
-    expect(c.of('fluoro')).not.toBeNull();
+    expect(c.handlePicture('program', 'fluoro', FeedState.XRAY_OFF, 7)).toBe(false);
+    expect(c.handlePicture('fluoro', 'fluoro', FeedState.LIVE, 7), 'another picture of it, a frame behind').toBe(false);
+    expect(c.of(FLUORO)).not.toBeNull();
+  });
+  it('of a still outlasts the live picture, which is another one', () => {
+    const c = new Calibration();
+    const still = { ...FLUORO, still: 's1' };
+    c.handlePicture('program', 'fluoro', FeedState.XRAY_OFF, 7);
+    c.draw(still, p(0), p(200));
+    c.tell(2);
+    expect(c.handlePicture('program', 'fluoro', FeedState.LIVE, 7)).toBe(false);
+    expect(c.of(still)?.lengthUm).toBe(2_000);
+    expect(c.of(FLUORO)).toBeNull();
   });
   it('is none when it is too short, or no length is told', () => {
     const c = new Calibration();
-    expect(c.draw('fluoro', p(0), p(20))).toBe(false);
+    expect(c.draw(FLUORO, p(0), p(20))).toBe(false);
     expect(c.tell(2)).toBe(false);
-    c.draw('fluoro', p(0), p(200));
+    c.draw(FLUORO, p(0), p(200));
     for (const bad of [0, -1, Number.NaN, 1e9]) expect(c.tell(bad)).toBe(false);
-    expect(c.of('fluoro')).toBeNull();
+    expect(c.of(FLUORO)).toBeNull();
   });
 });
 

@@ -54,6 +54,26 @@ describe('a mark on a moving picture', () => {
     expect(standingOf(stroke({ began, frame }), shown(945), tracks, now, 9)).toMatchObject({ kind: 'here', unsure: false });
     expect(standingOf(stroke({ began: at(9_400) }), shown(1_000), tracks, now, 9)).toEqual({ kind: 'away' });
   });
+  it('on a picture of another size or cut is not drawn as if it were the same', () => {
+    const tracks = new Tracks();
+    tracks.handle(xform(1_000, TrackState.TRACKED, 50));
+    const one = stroke({ frame: create(FrameRefSchema, { feed: 'field', capture: at(0), surface: On.FROZEN, geometry: 7 }) });
+    expect(standingOf(one, { ...shown(1_000), geometry: 8 }, tracks, now, 9)).toEqual({ kind: 'away' });
+    expect(standingOf(one, { ...shown(0), geometry: 8 }, tracks, now, 9)).toEqual({ kind: 'away' });
+    expect(standingOf(one, { ...shown(1_000), geometry: 7 }, tracks, now, 9)).toMatchObject({ kind: 'here', moved: { tx: 50 } });
+    expect(standingOf(one, { ...shown(1_000), geometry: 0 }, tracks, now, 9)).toMatchObject({ kind: 'here' });
+  });
+  it('on a still is on that still and nowhere else, and marks of the very frame are on it too', () => {
+    const tracks = new Tracks();
+    const still = (id: string) => ({ ...shown(0, FeedState.XRAY_OFF), still: id });
+    const one = stroke({ frame: create(FrameRefSchema, { feed: 'field', capture: at(0), surface: On.STILL, still: 's1' }) });
+    expect(standingOf(one, still('s1'), tracks, now, 9)).toMatchObject({ kind: 'here', unsure: false });
+    expect(standingOf(one, { ...still('s2'), capture: at(5) }, tracks, now, 9)).toEqual({ kind: 'elsewhere' });
+    expect(standingOf(one, shown(0, FeedState.XRAY_OFF), tracks, now, 9), 'held, and the very image').toMatchObject({ kind: 'here' });
+    expect(standingOf(one, shown(40), tracks, now, 9)).toEqual({ kind: 'elsewhere' });
+    expect(standingOf(stroke({}, On.HELD), still('s1'), tracks, now, 9)).toMatchObject({ kind: 'here' });
+    expect(standingOf(stroke({}, On.LIVE), { ...still('s2'), capture: at(5) }, tracks, now, 9)).toEqual({ kind: 'elsewhere' });
+  });
   it('where nobody tracks says that it is a guess', () => {
     expect(standingOf(stroke(), shown(1_000), new Tracks(), now, 9)).toMatchObject({ kind: 'here', unsure: true });
   });
@@ -95,7 +115,7 @@ describe('a mark on an X-ray picture', () => {
     expect(standingOf(stroke({}, On.RUN), shown(66, FeedState.LOOPING), tracks, now, 9)).toMatchObject({ kind: 'here', moved: { tx: 7 } });
   });
   it('of a still is on no moving picture', () => {
-    expect(standingOf(stroke({}, On.STILL), shown(0), new Tracks(), now, 9)).toEqual({ kind: 'away' });
+    expect(standingOf(stroke({}, On.STILL), shown(40), new Tracks(), now, 9)).toEqual({ kind: 'elsewhere' });
   });
   it('a length is true in its own frame alone', () => {
     const tracks = new Tracks();

@@ -190,3 +190,36 @@ fn a_still_is_handed_out_while_its_frame_is_kept() {
     (100..300).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
     assert_eq!(host.handle_still_wanted(&wanted(at(95))).map(|j| j.capture), Some(at(95)), "pinned");
 }
+
+#[test]
+fn each_run_leaves_one_still_and_a_new_server_is_given_them_again_the_newest_first() {
+    let mut host = host();
+    let still = |o: &Output| if let Output::Still(job) = o { Some((job.capture, job.run)) } else { None };
+    let first = host.handle_held(INDEX, at(5), &calm()).as_ref().and_then(still);
+    assert_eq!(first, Some((at(5), true)));
+    assert!(host.handle_held(INDEX, at(5), &calm()).is_none(), "the same run");
+    for run in 2..=9 {
+        assert!(host.handle_held(INDEX, at(run * 100), &calm()).is_some());
+    }
+    let again: Vec<_> = host.handle_link_up().iter().filter_map(still).collect();
+    assert_eq!(again.len(), RUNS_MAX);
+    assert_eq!((again[0], again[RUNS_MAX - 1]), ((at(900), true), (at(400), true)));
+    let wanted = StillWanted { feed: "field".into(), capture: at(500).0 };
+    assert_eq!(host.handle_still_wanted(&wanted).map(|job| job.capture), Some(at(500)), "long out of the ring");
+    host.begin_generation();
+    assert!(host.handle_link_up().is_empty(), "times of another timeline say nothing");
+}
+
+#[test]
+fn a_frame_of_the_looping_run_can_be_had_until_the_next_run() {
+    let mut host = host();
+    // It loops: times go back, and some pictures are missed on the first way.
+    for k in [1, 2, 4, 5, 1, 2, 3, 4, 5] {
+        host.handle_looped(INDEX, at(k), &calm());
+    }
+    let wanted = |k: u64| StillWanted { feed: "field".into(), capture: at(k).0 };
+    assert!((1..=5).all(|k| host.handle_still_wanted(&wanted(k)).is_some_and(|job| job.capture == at(k))));
+    host.handle_looped(INDEX, at(100), &calm());
+    assert!(host.handle_still_wanted(&wanted(3)).is_none(), "another run plays");
+    assert!(host.handle_still_wanted(&wanted(100)).is_some());
+}
