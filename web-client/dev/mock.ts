@@ -263,7 +263,7 @@ const ways: Ways = {
       switch (m.body.case) {
         case 'hello':
           say({ case: 'welcome', value: { $typeName: 'shirube.signal.v1.Welcome', version: 1, software: 'mock', author: own, epoch: 1, role, resume: 'r', caseInfo: caseInfo() as never, slotsVideo: 5, slotsVoice: 8, mayDraw: role === Role.MENTOR || role === Role.DESK, maySpeak: role !== Role.VENDOR, measuring: true, iceServers: [],
-            feeds: [['program', '統合表示', 'Program'], ['field', '術野映像', 'Operative field'], ['fluoro', '透視', 'Fluoroscopy'], ['vitals', '生体情報', 'Vital signs'], ...(places.some((p) => p.feed === 'camera') ? [['camera', '手術室内映像', 'Room camera']] : [])].map(([feed, nameJa, nameEn]) => ({ curtain: feed === 'camera', $typeName: 'shirube.signal.v1.FeedInfo' as const, feed: feed ?? '', kind: feed === 'fluoro' ? 'fluoroscopy' : '', nameJa: nameJa ?? '', nameEn: nameEn ?? '', width: 0, height: 0, periodUs: 33_367 })) } });
+            feeds: [['program', '統合表示', 'Program'], ['field', '術野映像', 'Operative field'], ['fluoro', '透視', 'Fluoroscopy'], ['vitals', '生体情報', 'Vital signs'], ...(places.some((p) => p.feed === 'camera') ? [['camera', '手術室内映像', 'Room camera']] : [])].map(([feed, nameJa, nameEn]) => ({ curtain: feed === 'camera', $typeName: 'shirube.signal.v1.FeedInfo' as const, feed: feed ?? '', kind: feed === 'fluoro' ? 'fluoroscopy' : feed === 'vitals' ? 'vital-signs' : '', nameJa: nameJa ?? '', nameEn: nameEn ?? '', width: 0, height: 0, periodUs: 33_367 })) } });
           if (role === Role.DESK || role === Role.VENDOR) setInterval(() => say({ case: 'health', value: health() }), 1_000);
           say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } });
           tellState();

@@ -6,7 +6,7 @@ import { clockText, Header, HoldButton, Icon, InkSigns, Notices, People, Telepho
 import { StageHost } from './stage_host';
 import { VitalsPanel } from './vitals_panel';
 import { RoomView } from './view_panels';
-import { DrawnStill } from './stills';
+import { DrawnStill, drawnOf } from './stills';
 
 export function Room({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -21,7 +21,7 @@ export function Room({ client }: { client: Client }): JSX.Element {
         <Notices client={client} />
         <span class="fill" />
         <DrawnStill client={client} />
-        <VitalsPanel client={client} rows={2} traces={false} />
+        {vitalsTwice(client) && drawnOf(client) ? null : <VitalsPanel client={client} rows={2} traces={false} />}
         <Telephone client={client} />
       </aside>
       <footer>
@@ -35,6 +35,11 @@ export function Room({ client }: { client: Client }): JSX.Element {
       </footer>
     </div>
   );
+}
+
+/** The program shows the vital signs too: beside a still that is drawn on they need not stand twice. */
+function vitalsTwice({ store }: Client): boolean {
+  return store.feeds.value.some((f) => f.kind === 'vital-signs' && store.onGlass.value.feeds.includes(f.feed));
 }
 
 /** How long *cleared* stands after the press. */

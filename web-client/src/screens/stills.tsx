@@ -35,10 +35,13 @@ export function StillList({ client }: { client: Client }): JSX.Element | null {
   );
 }
 
+/** What is drawn on and not before the eyes on the main picture. */
+export const drawnOf = ({ store }: Client): Still | null => drawnFrame(store.stills.value, store.inked.value, store.onGlass.value);
+
 /** Beside the main picture: the still, or the frame of a feed that the program does not show, that somebody draws on. Nothing stands here while nobody does. */
 export function DrawnStill({ client }: { client: Client }): JSX.Element | null {
   const { store } = client;
-  const still = drawnFrame(store.stills.value, store.inked.value, store.onGlass.value);
+  const still = drawnOf(client);
   if (!still) return null;
   return (
     <section class="panel drawnstill" data-testid="drawn-still" data-still={still.id} data-feed={still.feed}>
