@@ -9,11 +9,11 @@ const PROBE = fileURLToPath(new URL('ink_probe.js', import.meta.url));
  * The mentor draws all the time. With `room`, also measures from pen to room.
  * @param {{ mentor: string, room: string }} links
  */
-export async function measureProduct(browser, links, { seconds, settleSeconds, seed, room: withRoom }, { onBegin, onEnd }) {
+export async function measureProduct(browser, links, { seconds, settleSeconds, seed, room: withRoom, direct }, { onBegin, onEnd }) {
   const pages = [];
   try {
     const mentor = await open(browser, links.mentor, pages);
-    const room = withRoom ? await open(browser, links.room, pages) : null;
+    const room = withRoom ? await open(browser, links.room, pages, direct) : null;
     await Promise.all(pages.map(seesPictures));
     const glass = await mentor.locator('[data-testid=glass]').boundingBox();
     if (!glass) throw new Error('the mentor has no glass to draw on');
@@ -72,9 +72,18 @@ async function begin(ink, mentor, room, lines) {
   await mentor.evaluate(() => void window.inkProbe.takePen());
 }
 
-async function open(browser, link, pages) {
+/** `direct`: reaches the server at the second port, where the first is offered. */
+async function open(browser, link, pages, direct) {
   const page = await newPage(browser);
   pages.push(page);
+  if (direct) {
+    await page.addInitScript(([offered, real]) => {
+      const Real = RTCPeerConnection;
+      globalThis.RTCPeerConnection = class extends Real {
+        setRemoteDescription({ type, sdp }) { return super.setRemoteDescription({ type, sdp: sdp.replaceAll(` ${offered} typ `, ` ${real} typ `) }); }
+      };
+    }, direct);
+  }
   await page.addInitScript({ path: PROBE });
   await page.goto(link);
   return page;

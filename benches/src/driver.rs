@@ -20,6 +20,9 @@ pub enum Request {
         seed: u32,
         /// With the room's page beside the mentor's.
         room: bool,
+        /// The room's page reaches the server at the second port, where the first is offered: the line is the mentor's alone.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        direct: Option<(u16, u16)>,
     },
     Direct {
         sender: Sender,

@@ -5,11 +5,16 @@
 //! playout-delay 0/0. The product is started for its runs only, so that it takes nothing from the baselines. See
 //! `benches/README.md`.
 
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use benches::driver::{Driver, Request, Run, Sender};
-use benches::product::{Demo, House};
+use benches::driver::{Driver, Ink, Request, Run, Sender};
+use benches::impair::proxy::UdpProxy;
+use benches::impair::{Conditions, Phase};
+use benches::product::{Demo, Folder, House, Start};
 use benches::report::{Round, Setting, report};
 use benches::{machine, stats};
 
@@ -22,11 +27,15 @@ glass — capture to visible and pen to room, against plain webrtcbin
   --pairs N          valid rounds wanted (default 5)
   --seconds S        length of each run (default 17: camera and display take 16.7 s to pass through every phase)
   --settle S         what is left out at the start of each run (default 3)
+  --line MS,LOSS     only pen to room, the mentor's leg delayed by MS each way and losing LOSS (0 to 1) in bursts: --pairs runs
   --short            one round of 5 s, for development; proves nothing
   --shared DIR       sample recordings (default: shared/data beside the project, where it is)
   --generated        generated pictures, even where recordings are
   --no-build         take what is built
 ";
+
+/// Packets lost in a row, on average.
+const BURST: f64 = 3.0;
 
 struct Args {
     json: bool,
@@ -36,6 +45,7 @@ struct Args {
     shared: Option<PathBuf>,
     generated: bool,
     build: bool,
+    line: Option<(f64, f64)>,
 }
 
 fn main() -> Result<()> {
@@ -56,6 +66,9 @@ fn main() -> Result<()> {
     let machine = machine::describe();
     let mut driver = Driver::start(&house.root)?;
     let mut bench = Bench { house: &house, driver: &mut driver, shared, seconds: args.seconds, settle_s: args.settle_s };
+    if let Some((delay_ms, loss)) = args.line {
+        return bench.over_a_line(delay_ms, loss, args.pairs, &machine);
+    }
 
     // A noisy machine must not keep us for ever.
     let most = args.pairs * 2;
@@ -155,8 +168,53 @@ impl Bench<'_> {
         let demo = Demo::start(self.house, self.shared.as_deref())?;
         let pids: Vec<u32> = [Some(demo.ready.pids.server), demo.ready.pids.engine].into_iter().flatten().collect();
         let links = demo.ready.links.clone();
-        let request = Request::Product { links, seconds: self.seconds, settle_s: self.settle_s, seed: 1 + n as u32, room };
+        let (seconds, settle_s) = (self.seconds, self.settle_s);
+        let request = Request::Product { links, seconds, settle_s, seed: 1 + n as u32, room, direct: None };
         self.driver.measure(&request, &pids)
+    }
+
+    /// Pen to room alone, with the mentor behind a line that delays and loses; the room beside the server.
+    fn over_a_line(&mut self, delay_ms: f64, loss: f64, runs: usize, machine: &machine::Machine) -> Result<()> {
+        let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let way = Conditions { delay_ms, loss, burst: BURST, ..Default::default() };
+        let mut inks: Vec<Ink> = Vec::new();
+        let (mut packets, mut lost) = (0, 0);
+        for n in 0..runs {
+            let media_port = UdpSocket::bind(here(0))?.local_addr()?.port();
+            let script = vec![Phase { at_ms: 0, up: way.clone(), down: way.clone() }];
+            let proxy = UdpProxy::start(here(0), here(media_port), 1 + n as u64, script, Instant::now())?;
+            let folder = Arc::new(Folder::new("glass-line"));
+            let shared = self.shared.as_deref();
+            let announce = Some(proxy.address);
+            let demo =
+                Demo::start_with(self.house, Start { shared, engine_config: None, folder, https_port: 0, media_port, announce })?;
+            let pids: Vec<u32> = [Some(demo.ready.pids.server), demo.ready.pids.engine].into_iter().flatten().collect();
+            let request = Request::Product {
+                links: demo.ready.links.clone(),
+                seconds: self.seconds,
+                settle_s: self.settle_s,
+                seed: 1 + n as u32,
+                room: true,
+                direct: Some((proxy.address.port(), media_port)),
+            };
+            let run = self.driver.measure(&request, &pids)?;
+            let (up, down) = proxy.counts();
+            packets += up.packets + down.packets;
+            lost += up.lost + down.lost;
+            eprintln!("glass: run {} over the line: pen {}", n + 1, told_pen(&run));
+            inks.extend(run.ink);
+        }
+        let pen = stats::Percentiles::of(&inks.iter().flat_map(|i| i.pairs.iter().copied()).collect::<Vec<_>>());
+        let sum = |of: fn(&Ink) -> u32| inks.iter().map(of).sum::<u32>();
+        let line = serde_json::json!({
+            "machine": machine,
+            "line": { "one_way_ms": delay_ms, "loss": loss, "burst": BURST, "packets": packets, "lost": lost, "leg": "mentor's" },
+            "pen_to_room_ms": { "is": pen, "budget_p99": 180 },
+            "not_seen": sum(|i| i.not_seen),
+            "strokes_drawn": sum(|i| i.strokes_drawn), "strokes_mentor": sum(|i| i.strokes_mentor), "strokes_room": sum(|i| i.strokes_room),
+        });
+        println!("{line}");
+        Ok(())
     }
 
     fn direct(&mut self, prompt: bool) -> Result<Run> {
@@ -175,7 +233,8 @@ impl Bench<'_> {
 /// `None`: help was asked for.
 fn arguments() -> Result<Option<Args>> {
     use lexopt::Arg::{Long, Short};
-    let mut args = Args { json: false, pairs: 5, seconds: 17.0, settle_s: 3.0, shared: None, generated: false, build: true };
+    let mut args =
+        Args { json: false, pairs: 5, seconds: 17.0, settle_s: 3.0, shared: None, generated: false, build: true, line: None };
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -183,6 +242,11 @@ fn arguments() -> Result<Option<Args>> {
             Long("pairs") => args.pairs = parser.value()?.to_string_lossy().parse()?,
             Long("seconds") => args.seconds = parser.value()?.to_string_lossy().parse()?,
             Long("settle") => args.settle_s = parser.value()?.to_string_lossy().parse()?,
+            Long("line") => {
+                let text = parser.value()?.to_string_lossy().into_owned();
+                let (delay, loss) = text.split_once(',').context("--line MS,LOSS")?;
+                args.line = Some((delay.parse()?, loss.parse()?));
+            }
             Long("short") => (args.pairs, args.seconds, args.settle_s) = (1, 5.0, 2.0),
             Long("shared") => args.shared = Some(parser.value()?.into()),
             Long("generated") => args.generated = true,

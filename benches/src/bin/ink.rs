@@ -1,16 +1,18 @@
 //! Ink through the real server and the real database, without pictures: how soon a late joiner has everything that was drawn, and
-//! how soon an op that was drawn is on disk and acknowledged. Pages are WebSockets of this program. One line of JSON, last.
+//! how soon an op that was drawn is on disk and acknowledged, and how soon the room's *clear* is everywhere while pages flood the case with ink. Pages are WebSockets of this program. One line of JSON, last.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use annotation::id::Order;
 use annotation::points::{self, Point};
 use annotation::sheet::Sheets;
 use annotation::time::CaptureTime;
-use annotation::wire::{FrameRef, InkPacket, Op, OrderedOp, StrokeCommit, StrokeKey, Tool, op::Body};
+use annotation::wire::{ClearAll, FrameRef, InkPacket, LiveStroke, Op, OrderedOp, StrokeCommit, StrokeKey, Tool, op::Body};
 use anyhow::{Context, Result, bail, ensure};
 use benches::{machine, stats::Percentiles};
 use futures_util::{SinkExt, StreamExt};
@@ -32,6 +34,10 @@ const CASES: usize = 8;
 /// One op of each page in this time.
 const OP_EVERY: Duration = Duration::from_millis(100);
 const DRAW_FOR: Duration = Duration::from_secs(10);
+/// Pages that send ink as fast as the server takes their bytes, and how often the room clears meanwhile.
+const FLOODING: usize = 6;
+const CLEARS: u32 = 100;
+const CLEAR_EVERY: Duration = Duration::from_millis(100);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -40,11 +46,14 @@ async fn main() -> Result<()> {
     let joins = late_joins(home.path()).await?;
     let home = tempfile::tempdir()?;
     let (acknowledged, seen) = durable(home.path()).await?;
+    let home = tempfile::tempdir()?;
+    let (cleared, flood) = clear_in_a_flood(home.path()).await?;
     let told = serde_json::json!({
         "machine": machine::describe(),
         "late_join_ms": { "objects": OBJECTS, "from": "WebSocket opened", "to": "last piece applied", "is": joins, "budget": 300 },
         "acknowledged_ms": { "from": "op sent", "to": "on disk and acknowledged", "pages": CASES * 2, "is": acknowledged, "budget": 50 },
         "seen_ms": { "from": "op sent", "to": "ordered, at the other page of the case", "is": seen },
+        "clear_in_a_flood_ms": { "from": "the room's clear sent", "to": "at the desk's page", "flooding": FLOODING, "packets_per_s": flood, "is": cleared, "budget": 200 },
     });
     println!("{told}");
     Ok(())
@@ -123,6 +132,67 @@ async fn durable(home: &Path) -> Result<(Option<Percentiles>, Option<Percentiles
     Ok((Percentiles::of(&acknowledged), Percentiles::of(&seen)))
 }
 
+/// From the room's *clear* to the desk, while pages of the mentor's flood the case. And the flood's packets a second.
+async fn clear_in_a_flood(home: &Path) -> Result<(Option<Percentiles>, f64)> {
+    let running = server::start(&config(home, 1)?).await?;
+    let host = address(&running)?;
+    let tokens = &running.ready.tokens;
+    let over = Arc::new(AtomicBool::new(false));
+    let sent = Arc::new(AtomicU64::new(0));
+    let session = sign_in(host, &tokens.mentor).await?;
+    let mut hands = Vec::new();
+    for _ in 0..FLOODING {
+        let page = Page::open(host, &session).await?;
+        hands.push(tokio::spawn(page.flood(over.clone(), sent.clone())));
+    }
+    let mut room = Page::open(host, &sign_in(host, &tokens.room).await?).await?;
+    let mut desk = Page::open(host, &sign_in(host, &tokens.desk).await?).await?;
+    let heard = tokio::spawn(async move {
+        let mut heard = std::collections::BTreeMap::new();
+        while heard.len() < CLEARS as usize {
+            match tokio::time::timeout(Duration::from_secs(20), desk.next()).await.context("a clear never came")?? {
+                said::Body::Ink(packet) => {
+                    let at = Instant::now();
+                    packet.clears.iter().for_each(|clear| drop(heard.entry(clear.up_to).or_insert(at)));
+                }
+                _ => {}
+            }
+        }
+        Ok::<_, anyhow::Error>(heard)
+    });
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let (author, epoch) = (room.welcome.author, room.welcome.epoch);
+    let case_id = room.welcome.case_info.as_ref().map(|c| c.case_id.clone()).unwrap_or_default();
+    let (began, before) = (Instant::now(), sent.load(Ordering::Relaxed));
+    let mut said = Vec::new();
+    for seq in 1..=CLEARS {
+        let at = now();
+        let op = Op { author, epoch, seq, at, body: Some(Body::ClearAll(ClearAll { up_to: at })) };
+        let packet = InkPacket { version: 1, ops: vec![op], case_id: case_id.clone(), ..Default::default() };
+        said.push((at, Instant::now()));
+        room.say(client::Body::Ink(packet)).await?;
+        let rest = tokio::time::sleep(CLEAR_EVERY);
+        tokio::pin!(rest);
+        loop {
+            tokio::select! {
+                () = &mut rest => break,
+                message = room.next() => drop(message?),
+            }
+        }
+    }
+    let flood = (sent.load(Ordering::Relaxed) - before) as f64 / began.elapsed().as_secs_f64();
+    let heard = heard.await??;
+    over.store(true, Ordering::Relaxed);
+    for hand in hands {
+        hand.abort();
+    }
+    running.stop().await;
+    let samples: Vec<f64> =
+        said.iter().filter_map(|(at, said)| Some(heard.get(at)?.duration_since(*said).as_secs_f64() * 1_000.0)).collect();
+    ensure!(samples.len() == CLEARS as usize, "{} clears of {CLEARS} were heard by their own name", samples.len());
+    Ok((Percentiles::of(&samples), flood.round()))
+}
+
 #[derive(Default)]
 struct Drawn {
     acknowledged: Vec<f64>,
@@ -174,6 +244,38 @@ impl Page {
                 _ => {}
             }
         }
+    }
+
+    /// Ink without pause, as fast as the server takes the bytes; hears what it is told and minds nothing.
+    async fn flood(self, over: Arc<AtomicBool>, sent: Arc<AtomicU64>) -> Result<()> {
+        let (author, epoch) = (self.welcome.author, self.welcome.epoch);
+        let case_id = self.welcome.case_info.as_ref().map(|c| c.case_id.clone()).unwrap_or_default();
+        let (mut out, mut hear) = self.socket.split();
+        let ears = tokio::spawn(async move { while let Some(Ok(_)) = hear.next().await {} });
+        let mut number = 0;
+        while !over.load(Ordering::Relaxed) {
+            number += 1;
+            let op = stroke(author, epoch, number);
+            let live = match op.body.clone() {
+                Some(Body::Stroke(s)) => LiveStroke {
+                    key: s.key.map(|key| StrokeKey { number: number + 1_000_000, ..key }),
+                    tool: s.tool,
+                    width: s.width,
+                    frame: s.frame,
+                    began: s.began,
+                    points: s.points,
+                    ..Default::default()
+                },
+                _ => LiveStroke::default(),
+            };
+            let packet =
+                InkPacket { version: 1, ops: vec![op], live: vec![live], case_id: case_id.clone(), ..Default::default() };
+            let bytes = ClientMessage { body: Some(client::Body::Ink(packet)) }.encode_to_vec();
+            out.send(Message::Binary(bytes.into())).await?;
+            sent.fetch_add(1, Ordering::Relaxed);
+        }
+        ears.abort();
+        Ok(())
     }
 
     /// A stroke now and then; a page's packets say how far it is, as the web client's do.
