@@ -382,10 +382,8 @@ impl InkRoom {
                 && let Some(began) = stroke.key.as_ref().and_then(|key| self.wet.began(key.into()))
             {
                 stroke.began = stroke.began.min(began.0);
-                if !self.sequencer.may_draw(rights)
-                    && !self.wet.cut(stroke)
-                    && let Some(key) = &stroke.key
-                {
+                let ended = self.wet.cut(stroke);
+                if !ended && let Some(key) = &stroke.key {
                     self.sequencer.forbid_end(&key.into());
                 }
             }

@@ -34,6 +34,7 @@ describe('stills of runs', () => {
     const run: Inked = { still: '', feed: 'fluoro-run', capture: 9n, geometry: 7 };
     expect(drawnFrame(stills, [run], { feeds: ['field', 'fluoro'], held: [] })).toMatchObject({ id: '', feed: 'fluoro-run', capture: 9n });
     expect(drawnFrame(stills, [run], { feeds: ['field', 'fluoro-run'], held: [] }), 'it stands in an inset on its own picture').toBeNull();
+    expect(drawnFrame(stills, [run], { feeds: [], held: [] }), 'nothing is known of the glass').toBeNull();
   });
   it('stand on a glass as a picture of their own, as old as they are', () => {
     const [still] = stills;

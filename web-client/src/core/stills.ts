@@ -42,7 +42,8 @@ export const frameName = (feed: string, capture: bigint): string => `${feed} ${c
  */
 export function drawnFrame(stills: readonly Still[], inked: readonly Inked[], glass: OnGlass): Still | null {
   const away = inked.findLast((one) => {
-    if (one.still === '') return !glass.feeds.includes(one.feed);
+    // What the glass shows is not known before its first index.
+    if (one.still === '') return glass.feeds.length > 0 && !glass.feeds.includes(one.feed);
     return stills.some((s) => s.id === one.still) && !glass.held.includes(frameName(one.feed, one.capture));
   });
   if (!away) return null;

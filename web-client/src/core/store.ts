@@ -103,7 +103,7 @@ export class Store {
   readonly still = signal<Still | null>(null);
   /** Frames with ink on them, the last drawn on last. */
   readonly inked = signal<readonly Inked[]>([]);
-  /** What the program shows, while anything is drawn on. */
+  /** What the program shows. */
   readonly onGlass = signal<OnGlass>(NOTHING_ON_GLASS);
   /** Whether this page of this browser holds the pen. */
   readonly penPlace = signal<PenPlace>({ kind: 'asking' });

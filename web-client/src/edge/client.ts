@@ -561,7 +561,7 @@ export class Client {
 
   private handleIndex(frame: FrameIndex): void {
     this.views.handleIndex(frame);
-    if (frame.program === PROGRAM && this.store.inked.value.length > 0) this.lookAtGlass(frame);
+    if (frame.program === PROGRAM) this.lookAtGlass(frame);
     if (this.store.measuring.value) this.inking.handleIndex(frame);
   }
 
