@@ -387,7 +387,7 @@ impl InkRoom {
                     self.sequencer.forbid_end(&key.into());
                 }
             }
-            let before = self.sequencer.textures().clone();
+            let before = self.sequencer.textures().of(rights.author);
             let frames = &self.frames;
             match self.sequencer.handle_op(rights, page, op, |stroke| frames.fit(stroke, now), now) {
                 Verdict::Gap => break,
@@ -400,7 +400,7 @@ impl InkRoom {
                         purse.refusals.spend(1);
                     }
                     let more = fault.is_none() || purse.refusals.has_left(limits::REFUSALS, now);
-                    if before != *self.sequencer.textures() {
+                    if before != self.sequencer.textures().of(rights.author) {
                         self.effects.push_back(InkEffect::Pen);
                     }
                     self.announce(page, rights, &ordered, fault.as_ref(), now);
