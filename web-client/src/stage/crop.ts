@@ -28,6 +28,7 @@ export class CropTile {
   private readonly strip: Strip;
   private nextAges = -Infinity;
   private nextTake = -Infinity;
+  private taken = false;
   private from: { x: number; y: number; w: number; h: number } | null = null;
   private shape = '';
 
@@ -57,13 +58,21 @@ export class CropTile {
       this.pattern.className = PATTERNED.has(look) ? `layer wholepat is-${look}` : 'layer wholepat';
     }
     if (reading) this.lay(feed === PROGRAM ? { x: 0, y: 0, w: reading.frame.width, h: reading.frame.height } : one?.rect ?? null, reading.frame);
-    if (flow === 'flowing' && now >= this.nextTake) this.take(now);
+    if (look === 'curtain') this.forget();
+    else if (flow === 'flowing' && now >= this.nextTake) this.take(now);
+  }
+
+  /** Behind the curtain nothing is kept of what was seen. */
+  private forget(): void {
+    if (this.taken) this.context2d?.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    this.taken = false;
   }
 
   private take(now: PerfMs): void {
     this.nextTake = now + TAKEN_EVERY_MS - 10;
     const { from, video, canvas } = this;
     if (from === null || video.videoWidth === 0) return;
+    this.taken = true;
     // Parts of the picture, which may come at a lower layer's size.
     this.context2d?.drawImage(video, from.x * video.videoWidth, from.y * video.videoHeight, from.w * video.videoWidth, from.h * video.videoHeight, 0, 0, canvas.width, canvas.height);
   }
