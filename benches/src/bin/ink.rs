@@ -150,12 +150,12 @@ async fn clear_in_a_flood(home: &Path) -> Result<(Option<Percentiles>, f64)> {
     let heard = tokio::spawn(async move {
         let mut heard = std::collections::BTreeMap::new();
         while heard.len() < CLEARS as usize {
-            match tokio::time::timeout(Duration::from_secs(20), desk.next()).await.context("a clear never came")?? {
-                said::Body::Ink(packet) => {
-                    let at = Instant::now();
-                    packet.clears.iter().for_each(|clear| drop(heard.entry(clear.up_to).or_insert(at)));
+            let body = tokio::time::timeout(Duration::from_secs(20), desk.next()).await.context("a clear never came")??;
+            let at = Instant::now();
+            if let said::Body::Ink(packet) = body {
+                for clear in &packet.clears {
+                    heard.entry(clear.up_to).or_insert(at);
                 }
-                _ => {}
             }
         }
         Ok::<_, anyhow::Error>(heard)
