@@ -52,7 +52,8 @@ test("a still is opened large as what it is, drawn on, shown to the room and cle
 
 test("a mark on the looping run stays on its frame, and the room is shown that frame", { timeout: 120_000 }, async () => {
   await mentor.locator("[data-testid=show-fluoro-run]").click();
-  await until(async () => (await look(mentor)) === "looping", "the run, looping", 30_000);
+  let seen;
+  await until(async () => (seen = await look(mentor)) === "looping", "the run, looping", 40_000).catch((e) => { throw new Error(`${e.message}; it is ${seen}`); });
   await drag(mentor, [0.3, 0.4], [0.6, 0.5]);
   assert.equal(await mentor.locator("[data-testid=stage]").getAttribute("class").then((c) => c.includes("held")), true, "it is held under the pen");
   await until(() => room.locator("[data-testid=drawn-still][data-feed='fluoro-run']").isVisible(), "its frame in the room", 20_000);
