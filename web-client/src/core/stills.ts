@@ -33,6 +33,14 @@ export interface Inked { readonly still: string; readonly feed: string; readonly
 export interface OnGlass { readonly feeds: readonly string[]; readonly held: readonly string[] }
 export const NOTHING_ON_GLASS: OnGlass = { feeds: [], held: [] };
 
+/** What a frame of the program shows; `before` itself where that is the same. */
+export function glassOf({ entries }: FrameIndex, before: OnGlass): OnGlass {
+  const held = entries.filter((e) => e.state === FeedState.XRAY_OFF).map((e) => frameName(e.feed, e.capture));
+  const feeds = entries.map((e) => e.feed);
+  const same = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((one, i) => one === b[i]);
+  return same(before.held, held) && same(before.feeds, feeds) ? before : { feeds, held };
+}
+
 /** Names a feed's frame. */
 export const frameName = (feed: string, capture: bigint): string => `${feed} ${capture}`;
 

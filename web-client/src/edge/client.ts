@@ -11,12 +11,11 @@ import { failureOf, Store } from '../core/store';
 import type { CaptureNtp, LocalNtp, PerfMs } from '../core/units';
 import { captureNtp, unixMsFromNtp } from '../core/units';
 import type { Still } from '../core/stills';
-import { frameName, stillsOf } from '../core/stills';
+import { glassOf, stillsOf } from '../core/stills';
 import { withVitals } from '../core/vitals';
 import type { View } from '../core/view';
 import { PROGRAM, Views } from '../core/view';
 import type { FrameIndex } from '../gen/frame_pb';
-import { FeedState } from '../gen/frame_pb';
 import type { Assign, CaseState, ClientMessage, FeedInfo, Person, ServerMessage, Welcome } from '../gen/signal_pb';
 import {
   ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema, SetLayoutSchema, SetTimingSchema,
@@ -561,16 +560,8 @@ export class Client {
 
   private handleIndex(frame: FrameIndex): void {
     this.views.handleIndex(frame);
-    if (frame.program === PROGRAM) this.lookAtGlass(frame);
+    if (frame.program === PROGRAM) this.store.onGlass.value = glassOf(frame, this.store.onGlass.value);
     if (this.store.measuring.value) this.inking.handleIndex(frame);
-  }
-
-  private lookAtGlass({ entries }: FrameIndex): void {
-    const held = entries.filter((e) => e.state === FeedState.XRAY_OFF).map((e) => frameName(e.feed, e.capture));
-    const before = this.store.onGlass.value;
-    const same = (a: readonly string[], b: readonly string[]): boolean => a.length === b.length && a.every((one, i) => one === b[i]);
-    const feeds = entries.map((e) => e.feed);
-    if (!same(before.held, held) || !same(before.feeds, feeds)) this.store.onGlass.value = { feeds, held };
   }
 
   private handlePong(t1: bigint, t2: bigint, t3: bigint, now: PerfMs): void {
