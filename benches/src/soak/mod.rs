@@ -227,12 +227,10 @@ mod tests {
         for k in 1..400 {
             show(10_000 + 40 * k, 10_000 + if (100..103).contains(&k) { 40 * 99 } else { 40 * k });
         }
-        for k in 0..10 {
-            show(27_000 + 40 * k, 27_000 + 40 * k);
-        }
         let stalls = watch.stalls();
         assert_eq!((stalls[1].over_one_frame, stalls[1].worst_ms.round()), (1, 120.0));
-        assert_eq!(stalls[0].over_one_frame, 1, "the pause between the two runs");
+        assert_eq!((stalls[0].over_one_frame, stalls[0].stall.as_ref().map(|p| p.n)), (0, Some(398)));
+        assert!(stalls[1].stall.as_ref().is_some_and(|p| p.n < 350), "what it does while it is away, and just after, is none");
         assert!(watch.ages.iter().all(|a| (a.1 - 5.0).abs() < 0.01));
     }
 
