@@ -70,6 +70,12 @@ pub struct Mortal {
     pub began: Instant,
 }
 
+impl std::fmt::Debug for Mortal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mortal({} times away)", self.life.away.len())
+    }
+}
+
 impl Source for Mortal {
     fn picture(&mut self, k: u64) -> Result<Arc<Picture>, String> {
         let now = self.began.elapsed();
