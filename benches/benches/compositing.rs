@@ -54,6 +54,32 @@ fn compositing(c: &mut Criterion) {
             }))
         });
     });
+    // The floor: a program's bytes written once.
+    let whole = Picture::black(program);
+    group.bench_function("floor_a_copy_of_the_program", |b| {
+        let rect = PixelRect { x: 0, y: 0, w: PROGRAM.0, h: PROGRAM.1 };
+        b.iter(|| black_box(pool.draw(|canvas| blit(canvas, &whole, rect))));
+    });
+    group.finish();
+
+    let size = (1920, 1080);
+    let program = Geometry::new(size.0, size.1).expect("even");
+    let mut pool = PicturePool::new(program);
+    let wall = built_in("wall").expect("a layout of the engine");
+    let rects = (0..wall.rects.len()).map(|n| letterbox(wall.pixels(n, size).expect("inside"), Some((16, 9))));
+    let feeds: Vec<(Picture, PixelRect)> = rects.map(|r| (Picture::black(Geometry::new(r.w, r.h).expect("even")), r)).collect();
+    let mut group = c.benchmark_group("compositing_1080p");
+    group.throughput(Throughput::Bytes(program.bytes() as u64));
+    group.bench_function("eight_feeds_wall", |b| {
+        b.iter(|| {
+            black_box(pool.draw(|canvas| {
+                clear(canvas);
+                for (picture, rect) in &feeds {
+                    blit(canvas, picture, *rect);
+                }
+            }))
+        });
+    });
     group.finish();
 }
 

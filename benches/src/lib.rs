@@ -1,5 +1,6 @@
 //! Measurements: what the end-to-end programs share. Criterion groups lie in `benches/`, the browser's end in `browser/`.
 
+pub mod aligning;
 pub mod browser;
 pub mod driver;
 pub mod fanout;
@@ -12,5 +13,6 @@ pub mod playout_delay;
 pub mod product;
 pub mod rehearsed;
 pub mod report;
+pub mod soak;
 pub mod stats;
 pub mod track;

@@ -376,6 +376,7 @@ impl Case {
             curtain: self.curtain.drawn,
             curtain_since: self.curtain.since.0,
             curtain_author: self.curtain.by.map_or(0, |author| author.0),
+            shed: String::new(),
         }
     }
 

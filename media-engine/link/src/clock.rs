@@ -135,4 +135,58 @@ mod tests {
         assert!(!map.handle_exchange(at(0), at(10), at(90), at(5)));
         assert_eq!(map.to_timeline(at(0)), None);
     }
+
+    /// Drift of the local clock, slews of the timeline, uneven and queued paths, from a seed: what must hold whatever they are.
+    #[test]
+    fn whatever_the_clocks_and_the_path_do_time_is_monotone_steered_gently_and_off_by_no_more_than_they_explain() {
+        for seed in 0..200u64 {
+            let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+            let mut dice = move |n: u64| {
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                state % n
+            };
+            let drift_ppm = dice(401) as i64 - 200;
+            let (out_us, back_us) = (50 + dice(20_000), 50 + dice(20_000));
+            let mut slew_ppm = 0i64;
+            let (mut true_us, mut line_us) = (0u64, 5_000_000i64);
+            let local = |true_us: u64| true_us as i64 + true_us as i64 * drift_ppm / 1_000_000;
+            let ntp = |us: i64| CaptureTime::from_unix(Duration::from_secs(1_790_000_000)).offset_ns(us * 1_000);
+            let mut map = ClockMap::new();
+            let mut last: Option<(CaptureTime, CaptureTime)> = None;
+            for s in 0..300u64 {
+                if s % 30 == 0 {
+                    // With the drift no more than steering can follow.
+                    slew_ppm = [-300, 0, 300][dice(3) as usize];
+                }
+                let queued = if s > 0 && dice(5) == 0 { dice(300_000) } else { 0 };
+                let there = line_us + out_us as i64;
+                let t4 = true_us + out_us + back_us + queued;
+                map.handle_exchange(ntp(local(true_us)), ntp(there), ntp(there), ntp(local(t4)));
+                for step in 0..10u64 {
+                    let at = t4 + step * 50_000;
+                    let (here, told) = (ntp(local(at)), map.to_timeline(ntp(local(at))).expect("set"));
+                    if let Some((before, then)) = last.filter(|(before, _)| here > *before) {
+                        let (ran, passed) = (told.minus_ns(then), here.minus_ns(before));
+                        assert!(ran > 0, "seed {seed}: time ran backwards");
+                        assert!(
+                            (ran - passed).abs() <= passed / 1_000_000 * SLEW_PPM_MAX + 2_000,
+                            "seed {seed}: {ran} in {passed}"
+                        );
+                    }
+                    last = Some((here, told));
+                    if s > 20 && step < 5 {
+                        // Half of how uneven the path is; what drift and slew do in the time of the filter and a second; steering that lags.
+                        let uneven = out_us.abs_diff(back_us) as i64 / 2;
+                        let meant = line_us + (at - true_us) as i64 + (at - true_us) as i64 * slew_ppm / 1_000_000;
+                        let error = (told.minus_ns(ntp(meant)) / 1_000).abs();
+                        assert!(error <= uneven + 700 * 10 + 1_000, "seed {seed} second {s}: {error} us");
+                    }
+                }
+                true_us += 1_000_000;
+                line_us += 1_000_000 + slew_ppm;
+            }
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use annotation::id::FeedId;
 use serde::Deserialize;
 
+use crate::encode::level::Level;
 use crate::encode::{EncoderKind, EncoderSettings};
 use crate::feed::{SourceConfig, View, last_run};
 use crate::picture::Geometry;
@@ -17,9 +18,6 @@ use crate::xray::XrayRule;
 
 pub mod source;
 
-/// Level 3.1 of H.264, which is what every browser negotiates: 3,600 macroblocks a frame, 108,000 a second.
-const MACROBLOCKS_MAX: usize = 3_600;
-const MACROBLOCKS_PER_S_MAX: u64 = 108_000;
 const FEEDS_MAX: usize = 8;
 /// How long X-ray is off between two runs of the demo.
 const DEMO_REST_S: u32 = 6;
@@ -54,6 +52,9 @@ pub struct ProgramConfig {
     /// bit/s of the highest layer at first; the server steers it.
     #[serde(default = "default_bitrate")]
     pub bitrate_bps: u32,
+    /// Highest level of H.264 that is sent, of the program and of feeds watched alone.
+    #[serde(default)]
+    pub level: Level,
     /// `aligned`, or `now`; the room may change it.
     #[serde(default)]
     pub timing: Timing,
@@ -192,12 +193,15 @@ impl Config {
             }
         }
         let (w, h) = (self.program.width, self.program.height);
-        let sized = Geometry::new(w, h).filter(|_| w % 8 == 0 && w.div_ceil(16) * h.div_ceil(16) <= MACROBLOCKS_MAX);
+        let sized = Geometry::new(w, h).filter(|g| w % 8 == 0 && self.program.level.has_room_for(*g));
         if sized.is_none() {
             return refuse(
                 "config.program-size",
                 format!(
-                    "A program of {w}x{h} cannot be encoded for browsers; use 1280x720 or less, width a multiple of 8, height even."
+                    "A program of {w}x{h} is more than level {} has room for; use {}x{} or less, width a multiple of 8, height even.",
+                    self.program.level.name(),
+                    self.program.level.picture_max().0,
+                    self.program.level.picture_max().1
                 ),
             );
         }
@@ -244,6 +248,7 @@ impl Config {
                 height: 720,
                 layout: if time_code { "measuring" } else { "field-large" }.into(),
                 bitrate_bps: default_bitrate(),
+                level: Level::default(),
                 timing: Timing::default(),
                 align_ms: None,
             },
@@ -301,13 +306,11 @@ impl Config {
         let too_large = || {
             Refusal::new(
                 "config.program-rate",
-                "The main feed is faster than browsers decode at this size (level 3.1); make the program smaller.",
+                "The main feed is faster than the level has room for at this size; make the program smaller, or allow level = \"4.2\".",
             )
         };
         let size = Geometry::new(self.program.width, self.program.height).ok_or_else(too_large)?;
-        let (frames, seconds) = period.rate();
-        let blocks = (size.width.div_ceil(16) * size.height.div_ceil(16)) as u64;
-        if blocks * frames > MACROBLOCKS_PER_S_MAX * seconds {
+        if self.program.level.every(size, period) > 1 {
             return Err(too_large());
         }
         Ok(EncoderSettings { kind: self.encoder, size, period, bitrate_bps: self.program.bitrate_bps })
@@ -382,7 +385,11 @@ mod tests {
     }
 
     #[test]
-    fn sixty_a_second_at_720p_is_over_the_level() {
+    fn sixty_a_second_at_720p_is_over_the_level_unless_a_higher_is_allowed() {
+        let text = GOOD.replace("width = 1280, height = 720", "width = 1920, height = 1080, level = \"4.2\"");
+        let large = Config::parse(&text).expect("good");
+        assert!(large.encoder_settings(Period::from_rate(60, 1).expect("sane")).is_ok());
+        assert_eq!(code(&GOOD.replace("width = 1280, height = 720", "width = 1920, height = 1080")), "config.program-size");
         let config = Config::demo(None, false);
         assert!(config.encoder_settings(Period::NTSC_30).is_ok());
         assert!(config.encoder_settings(Period::from_rate(60, 1).expect("sane")).is_err());

@@ -14,12 +14,13 @@ use crate::board::Board;
 use crate::clock::LocalClock;
 use crate::config::{Config, FeedConfig};
 use crate::encode::EncoderSettings;
+use crate::encode::level::Level;
 use crate::feed::fit::{Fitted, single_size};
 use crate::feed::ingest::{self, Desk};
 use crate::feed::last_run::{self, RunKeeper};
 use crate::feed::unusable::Unusable;
 use crate::feed::{self, FeedRun, Source, SourceInfo};
-use crate::output::link::{Link, LinkConfig, LinkEnd};
+use crate::output::link::{Link, LinkConfig, LinkEnd, LinkHandle};
 use crate::picture::Geometry;
 use crate::program::run::Program;
 use crate::program::stage::{Actor, FURTHER_MAX, Stage};
@@ -43,7 +44,7 @@ pub struct Prepared {
     faults: Vec<Refusal>,
 }
 
-struct PreparedFeed {
+pub(crate) struct PreparedFeed {
     actor: Actor,
     rate: Period,
     offset_ns: i64,
@@ -84,6 +85,7 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
     // The main feed first, the others as configured, what loops of them at the end.
     let mut ordered: Vec<_> = config.feeds.iter().collect();
     ordered.sort_by_key(|f| !f.main);
+    let level = config.program.level;
     let mut opened: Vec<Opened> = Vec::new();
     let mut faults = Vec::new();
     let mut look_backs: Vec<Opened> = Vec::new();
@@ -96,25 +98,27 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
         let keeper = config.keeps_last_run(feed).then(|| {
             let (keeper, run) = last_run::look_back(prepared.info());
             let config = feed.last_run();
-            look_backs.push(Opened { config, prepared: Box::new(run), time_code: false, keeper: None });
+            look_backs.push(Opened { config, prepared: Box::new(run), time_code: false, level, keeper: None });
             keeper
         });
-        opened.push(Opened { config: feed.clone(), prepared, time_code, keeper });
+        opened.push(Opened { config: feed.clone(), prepared, time_code, level, keeper });
     }
     opened.append(&mut look_backs);
     let actors = opened.iter().enumerate().map(|(n, o)| o.actor(n)).collect::<Result<Vec<_>, _>>()?;
     let stage = Stage::new(layout, size, actors.clone());
     let arrangement = stage.arrangement();
     let mut feeds = Vec::new();
-    for (Opened { config: feed, prepared, time_code, keeper }, actor) in opened.into_iter().zip(actors) {
+    for (Opened { config: feed, prepared, time_code, keeper, .. }, actor) in opened.into_iter().zip(actors) {
         let picture = arrangement.feeds.iter().find(|f| f.feed == actor.feed).map(|f| f.place.picture);
         let place = picture.and_then(|p| Geometry::new(p.w, p.h));
         if picture.is_some() && place.is_none() {
             return Err(Refusal::new("config.layout", format!("The rectangle of feed {} is too small.", feed.id)));
         }
         let (rate, by_arrival) = (prepared.info().period, prepared.is_by_arrival());
-        let source = match Fitted::new(prepared, place, time_code) {
-            Err(refusal) if !feed.main => Fitted::new(go_on_without(&feed, refusal, &mut faults)?, place, time_code)?,
+        let source = match Fitted::new(prepared, place, time_code, config.program.level) {
+            Err(refusal) if !feed.main => {
+                Fitted::new(go_on_without(&feed, refusal, &mut faults)?, place, time_code, config.program.level)?
+            }
             source => source?,
         };
         let widths = [place.map(|p| p.width), Some(source.single_size().width)];
@@ -144,13 +148,14 @@ struct Opened {
     config: FeedConfig,
     prepared: Box<dyn feed::Prepared>,
     time_code: bool,
+    level: Level,
     keeper: Option<RunKeeper>,
 }
 
 impl Opened {
     fn actor(&self, feed: usize) -> Result<Actor, Refusal> {
         let SourceInfo { native, period } = self.prepared.info();
-        let single = single_size(native).map(|g| (g.width, g.height));
+        let single = single_size(native, self.level).map(|g| (g.width, g.height));
         let too_small = || Refusal::new("config.layout", format!("Feed {} is too small to be shown.", self.config.id));
         let (width, height) = native.or(single).ok_or_else(too_small)?;
         let info = FeedInfo {
@@ -189,6 +194,16 @@ impl Prepared {
         self.faults.first()
     }
 
+    /// Each feed and its configured offset, the main one first.
+    pub fn offsets_ns(&self) -> Vec<(FeedId, i64)> {
+        self.feeds.iter().map(|f| (f.actor.id.clone(), f.offset_ns)).collect()
+    }
+
+    /// Only the feeds, each picture as it comes: nothing is held back because X-ray is off.
+    pub(crate) fn into_feeds(self) -> Vec<PreparedFeed> {
+        self.feeds.into_iter().map(|f| PreparedFeed { xray: None, keeper: None, ..f }).collect()
+    }
+
     /// Puts another source in a feed's place: a rehearsal lets feeds fail so.
     pub fn with_source(mut self, feed: &FeedId, source: Box<dyn Source>) -> Self {
         let put = |f: PreparedFeed, source| PreparedFeed { source: f.source.with_source(source), ..f };
@@ -219,7 +234,7 @@ impl Prepared {
         });
         let singles: Vec<_> = self.feeds.iter().map(|f| (f.actor.id.clone(), f.source.single_size(), f.rate)).collect();
         // Proposed only; unlike those of another engine by its start time.
-        let plans = layers::plan(self.settings, &singles, (clock.now().0 >> 16) as u32 & !0xFF | 1);
+        let plans = layers::plan(self.settings, self.config.program.level, &singles, (clock.now().0 >> 16) as u32 & !0xFF | 1);
         // The time code fills the program in one layout only.
         let layouts = if self.config.time_code { Vec::new() } else { layout::offered(&self.config.layouts) };
         let link_config = LinkConfig {
@@ -262,22 +277,7 @@ impl Prepared {
             board.clone(),
             handle.clone(),
         );
-        let mut threads = Vec::new();
-        for (index, f) in self.feeds.into_iter().enumerate() {
-            let name = f.actor.id.to_string();
-            let run = FeedRun {
-                feed: index,
-                name: name.clone(),
-                source: f.source,
-                period: f.rate,
-                offset_ns: f.offset_ns,
-                xray: f.xray,
-                keeper: f.keeper,
-                link: handle.clone(),
-            };
-            let (case_clock, board) = (case_clock.clone(), board.clone());
-            threads.push(spawn(format!("feed-{name}"), move || feed::run(run, clock, &case_clock, &board)).map_err(system)?);
-        }
+        let mut threads = start_feeds(self.feeds, clock, &case_clock, &board, &handle).map_err(system)?;
         threads.push(spawn("published".into(), move || desk.run(&messages)).map_err(system)?);
         threads.push(spawn("tracker".into(), move || runner.run()).map_err(system)?);
         threads
@@ -292,6 +292,32 @@ impl Prepared {
         }
         result
     }
+}
+
+/// Each feed's thread.
+pub(crate) fn start_feeds(
+    feeds: Vec<PreparedFeed>,
+    clock: LocalClock,
+    case_clock: &Arc<CaseClock>,
+    board: &Arc<Board>,
+    link: &LinkHandle,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let start = |(index, f): (usize, PreparedFeed)| {
+        let name = f.actor.id.to_string();
+        let run = FeedRun {
+            feed: index,
+            name: name.clone(),
+            source: f.source,
+            period: f.rate,
+            offset_ns: f.offset_ns,
+            xray: f.xray,
+            keeper: f.keeper,
+            link: link.clone(),
+        };
+        let (case_clock, board) = (case_clock.clone(), board.clone());
+        spawn(format!("feed-{name}"), move || feed::run(run, clock, &case_clock, &board))
+    };
+    feeds.into_iter().enumerate().map(start).collect()
 }
 
 /// Starts a thread; its name is cut to what the system keeps.

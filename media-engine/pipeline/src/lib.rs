@@ -2,9 +2,10 @@
 //! hands RTP and the frame index to the server over the link.
 //!
 //! It does not know people, cases beyond an id, ink, or WebRTC. Only [`clock`] reads a clock; `timing`, `health`, `xray`,
-//! `figures`, `tracker::{host, ring}`, `program::{layout, align, single, compositor}`, `output::{queue, stats}`, the parsers of `vitals` and `encode::{keyframe, rtp}` are pure.
+//! `figures`, `tracker::{host, ring}`, `program::{layout, align, pick, single, compositor}`, `output::{queue, stats}`, the parsers of `vitals` and `encode::{governor, keyframe, rtp}` are pure.
 
 pub mod board;
+pub mod calibrate;
 pub mod clock;
 pub mod config;
 pub mod encode;

@@ -5,14 +5,19 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
+use annotation::id::FeedId;
 use link::id::CaseId;
 use pipeline::config::Config;
 use pipeline::engine::{self, Dial};
 use pipeline::output::link::report_refusal;
 use pipeline::refusal::Refusal;
 
-const USAGE: &str = "use: shirube-engine --control SOCKET --media SOCKET --case ID [--config FILE | --demo [--shared FOLDER]] [--time-code] [--check]";
+const USAGE: &str = "use: shirube-engine --control SOCKET --media SOCKET --case ID [--config FILE | --demo [--shared FOLDER]] [--time-code] [--check]; shirube-engine calibrate --config FILE --feed ID [--against ID] [--seconds N]";
+
+/// How long a light is watched.
+const CALIBRATE_S: u64 = 20;
 
 #[derive(Debug, Default)]
 struct Arguments {
@@ -24,6 +29,10 @@ struct Arguments {
     shared: Option<PathBuf>,
     time_code: bool,
     check: bool,
+    calibrate: bool,
+    feed: Option<String>,
+    against: Option<String>,
+    seconds: Option<u64>,
 }
 
 /// stderr, whose other end may be gone: a server that died leaves a closed pipe, and the engine outlives it. What cannot be
@@ -62,6 +71,9 @@ fn main() -> ExitCode {
 
 fn start(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     let config = configuration(arguments)?;
+    if arguments.calibrate {
+        return calibrate(arguments, config);
+    }
     let dial = if arguments.check { None } else { Some(dial(arguments)?) };
     let prepared = engine::prepare(config)?;
     let Some(dial) = dial else {
@@ -85,6 +97,19 @@ fn start(arguments: &Arguments) -> Result<ExitCode, Refusal> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Says on stdout how much later a feed shows the same light, and the line for its configuration.
+fn calibrate(arguments: &Arguments, config: Config) -> Result<ExitCode, Refusal> {
+    let id = |text: &str| FeedId::parse(text).map_err(|e| usage(&e.to_string()));
+    let feed = id(arguments.feed.as_deref().ok_or_else(|| usage("calibrate needs --feed"))?)?;
+    let against = arguments.against.as_deref().map(id).transpose()?;
+    let watched = Duration::from_secs(arguments.seconds.unwrap_or(CALIBRATE_S).clamp(2, 600));
+    let prepared = engine::prepare(config)?;
+    say(&format!("Switch a light that both feeds see on and off, at irregular times, for {} s.", watched.as_secs()));
+    let found = pipeline::calibrate::calibrate(prepared, &feed, against.as_ref(), watched)?;
+    let _ = writeln!(std::io::stdout(), "{}", found.text());
+    Ok(ExitCode::SUCCESS)
 }
 
 /// A socket that becomes readable on SIGTERM or SIGINT.
@@ -136,6 +161,8 @@ fn refused(refusal: &Refusal, control: Option<&std::path::Path>) -> ExitCode {
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, Refusal> {
     let mut a = Arguments::default();
+    let mut words = words.by_ref().peekable();
+    a.calibrate = words.next_if(|word| word == "calibrate").is_some();
     while let Some(word) = words.next() {
         let mut value = || words.next().ok_or_else(|| usage(&format!("{word} needs a value")));
         match word.as_str() {
@@ -144,6 +171,9 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, Refusal> 
             "--case" => a.case = Some(value()?),
             "--config" => a.config = Some(value()?.into()),
             "--shared" => a.shared = Some(value()?.into()),
+            "--feed" => a.feed = Some(value()?),
+            "--against" => a.against = Some(value()?),
+            "--seconds" => a.seconds = Some(value()?.parse().map_err(|_| usage("--seconds needs a number"))?),
             "--demo" => a.demo = true,
             "--time-code" => a.time_code = true,
             "--check" => a.check = true,

@@ -117,6 +117,7 @@ impl Engine {
             layers: vec![layer],
             clock_uncertainty_us: 50,
             tracker: Some(tracker),
+            shed: "singles-half".into(),
             ..Default::default()
         };
         self.say(said::Body::Health(health)).await;

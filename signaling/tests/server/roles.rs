@@ -41,6 +41,9 @@ async fn sg26_a_vendor_is_sent_health_and_neither_people_nor_ink() {
     assert!(report.layers.iter().any(|l| l.feed == "program" && l.layer == "high" && l.frames == 7));
     let tracker = report.tracker.expect("the engine says how ink is followed");
     assert_eq!((tracker.frames, tracker.skipped, tracker.anchors, tracker.tracked_permille), (900, 3, 2, 975));
+    assert_eq!(report.shed, "singles-half");
+    let told = |body| if let said::Body::State(state) = body { Some(()).filter(|()| state.shed == "singles-half") } else { None };
+    mentor.until("that the machine carries less", told).await;
     let mut roles: Vec<_> = report.peers.iter().map(|p| p.role()).collect();
     roles.sort();
     assert_eq!(roles, [Role::Mentor, Role::Vendor]);

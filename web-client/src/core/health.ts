@@ -88,7 +88,8 @@ export function feedAgeMs(feed: FeedStatus, report: HealthReport): number | null
 export type Trouble =
   | { readonly kind: 'engine' } | { readonly kind: 'silent' }
   | { readonly kind: 'lost' | 'problem' | 'stale'; readonly feed: FeedStatus }
-  | { readonly kind: 'stalled'; readonly peer: PeerStatus };
+  | { readonly kind: 'stalled'; readonly peer: PeerStatus }
+  | { readonly kind: 'shed'; readonly shed: string };
 
 export function troubleOf(report: HealthReport | null, stale: boolean): Trouble | null {
   if (report === null) return null;
@@ -102,5 +103,6 @@ export function troubleOf(report: HealthReport | null, stale: boolean): Trouble 
   const late = feed((f) => f.state === FeedState.STALE);
   if (late) return { kind: 'stale', feed: late };
   const stalled = report.peers.find((p) => lineStalls(p, report));
-  return stalled ? { kind: 'stalled', peer: stalled } : null;
+  if (stalled) return { kind: 'stalled', peer: stalled };
+  return report.shed ? { kind: 'shed', shed: report.shed } : null;
 }

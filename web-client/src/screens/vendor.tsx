@@ -68,6 +68,7 @@ function Warning({ client }: { client: Client }): JSX.Element {
       case 'lost': return [`${feed}${t.vendor_colon}${t.look_lost_plate}`, t.look_lost_next];
       case 'problem': return [`${feed}${t.vendor_colon}${trouble.feed.problem}`, t.vendor_problem_next];
       case 'stale': return [`${feed}${t.vendor_colon}${t.look_stale}`, t.vendor_stale_next];
+      case 'shed': return [t.fail_shed, `${t.vendor_shed}${t.vendor_colon}${shedName(trouble.shed, t)}`];
       case 'stalled': return [`${t.vendor_peer} ${trouble.peer.number}${t.vendor_colon}${t.vendor_stalled}`, t.vendor_stalled_next];
     }
   })();
@@ -187,6 +188,7 @@ function Engine({ client, report }: { client: Client; report: HealthReport | nul
         <dt>{t.vendor_restarts}</dt><dd>{report ? report.engineRestarts : t.age_none}</dd>
         <dt>{t.vendor_software}</dt><dd>{dash(t, report?.engineSoftware)}</dd>
         <dt>{t.vendor_server}</dt><dd>{dash(t, store.welcome.value?.software)}</dd>
+        <dt>{t.vendor_shed}</dt><dd class={known && report.shed ? 'c-amber' : ''} data-testid="shed">{known ? (report.shed ? shedName(report.shed, t) : t.shed_nothing) : t.age_none}</dd>
         <dt>{t.vendor_link_dropped}</dt><dd>{report ? String(report.linkDropped) : t.age_none}</dd>
         <dt>{t.vendor_tracker}</dt><dd data-testid="tracker-shares">{followed ? [followed.trackedPermille, followed.unsurePermille, followed.lostPermille].map((p) => (p / 10).toFixed(1)).join(' / ') + ' %' : t.age_none}</dd>
         <dt>{t.vendor_tracker_ms}</dt><dd data-testid="tracker-ms">{followed ? `${(followed.frameUsP50 / 1000).toFixed(1)} / ${(followed.frameUsP99 / 1000).toFixed(1)} ms` : t.age_none}</dd>
@@ -195,6 +197,9 @@ function Engine({ client, report }: { client: Client; report: HealthReport | nul
     </section>
   );
 }
+
+const SHED: Readonly<Record<string, keyof Texts>> = { 'singles-half': 'shed_singles_half', 'singles-few': 'shed_singles_few', 'program-30': 'shed_program_30', smaller: 'shed_smaller' };
+const shedName = (shed: string, t: Texts): string => { const key = SHED[shed]; return key ? t[key] : shed; };
 
 /** Pages of the case, by number and role. */
 function Peers({ t, report }: { t: Texts; report: HealthReport | null }): JSX.Element {

@@ -1,5 +1,6 @@
 //! What an encoder is told. The same description serves the product and the baseline it is measured against.
 
+use super::level;
 use crate::picture::Geometry;
 use crate::timing::pace::Period;
 
@@ -47,7 +48,7 @@ impl EncoderSettings {
     }
 
     /// The encoder as a fragment of a launch line, from raw caps to H.264 byte-stream caps. The element is named `encoder`.
-    /// The level equals profile-level-id 42e01f (3.1), or Safari stays black.
+    /// The level equals profile-level-id 42e01f (3.1), or Safari stays black; larger pictures are sent only where that is configured.
     pub fn description(&self) -> String {
         let (frames, seconds) = self.period.rate();
         let key_int_max = (KEYFRAME_EVERY_S * frames).div_ceil(seconds);
@@ -65,8 +66,8 @@ impl EncoderSettings {
             ),
         };
         let level = match self.kind {
-            EncoderKind::X264 => ",level=(string)3.1",
-            EncoderKind::OpenH264 => "",
+            EncoderKind::X264 => format!(",level=(string){}", level::least(self.size, self.period)),
+            EncoderKind::OpenH264 => String::new(),
         };
         format!("{encoder} ! video/x-h264,profile=constrained-baseline{level},stream-format=byte-stream,alignment=au")
     }

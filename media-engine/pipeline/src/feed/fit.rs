@@ -7,13 +7,12 @@ use annotation::time::CaptureTime;
 
 use super::vitals_data::Said;
 use super::{Prepared, Source, TimeCodeBurner, Word};
+use crate::encode::level::Level;
 use crate::picture::{Geometry, Picture};
 use crate::program::layout::{PixelRect, letterbox};
 use crate::refusal::Refusal;
 use crate::scale::Scaler;
 
-/// Largest picture of a feed that is watched alone: level 3.1.
-const SINGLE_MAX: (usize, usize) = (1280, 720);
 /// Size of a feed that is drawn to measure, when it is watched alone.
 const DRAWN_SINGLE: (usize, usize) = (1280, 400);
 
@@ -53,23 +52,24 @@ impl std::fmt::Debug for Fitted {
     }
 }
 
-/// Size of a feed that is watched alone: its own where level 3.1 has room for it, else the largest of its shape. `native`: of the
+/// Size of a feed that is watched alone: its own where the level has room for it, else the largest of its shape. `native`: of the
 /// source; `None`: drawn to measure.
-pub fn single_size(native: Option<(usize, usize)>) -> Option<Geometry> {
+pub fn single_size(native: Option<(usize, usize)>, level: Level) -> Option<Geometry> {
     let (w, h) = native.unwrap_or(DRAWN_SINGLE);
-    if w <= SINGLE_MAX.0 && h <= SINGLE_MAX.1 {
+    let (w_max, h_max) = level.picture_max();
+    if w <= w_max && h <= h_max {
         return Geometry::new((w & !1).max(16), (h & !1).max(16));
     }
-    let all = PixelRect { x: 0, y: 0, w: SINGLE_MAX.0, h: SINGLE_MAX.1 };
+    let all = PixelRect { x: 0, y: 0, w: w_max, h: h_max };
     let inner = letterbox(all, Some((w, h)));
     Geometry::new(inner.w, inner.h)
 }
 
 impl Fitted {
     /// Makes the source deliver. `placed`: size of its place at first, if it has one. `time_code`: burn TC48.
-    pub fn new(prepared: Box<dyn Prepared>, placed: Option<Geometry>, time_code: bool) -> Result<Self, Refusal> {
+    pub fn new(prepared: Box<dyn Prepared>, placed: Option<Geometry>, time_code: bool, level: Level) -> Result<Self, Refusal> {
         let native = prepared.info().native;
-        let single = single_size(native)
+        let single = single_size(native, level)
             .ok_or_else(|| Refusal::new("config.layout", "A feed is too small to be shown; choose another source."))?;
         let kind = match native {
             Some(_) => Kind::Pictures(prepared.fit(single)?),
@@ -159,8 +159,13 @@ mod tests {
             (Some((341, 255)), (340, 254)),
             (None, (1280, 400)),
         ] {
-            assert_eq!(single_size(native).map(|g| (g.width, g.height)), Some(want), "{native:?}");
+            assert_eq!(single_size(native, Level::L31).map(|g| (g.width, g.height)), Some(want), "{native:?}");
         }
+        let large = |w, h| single_size(Some((w, h)), Level::L42).map(|g| (g.width, g.height));
+        assert_eq!(
+            (large(1920, 1080), large(3840, 2160), large(4096, 2160)),
+            (Some((1920, 1080)), Some((1920, 1080)), Some((1920, 1012)))
+        );
     }
 
     #[test]
@@ -169,7 +174,7 @@ mod tests {
         let size = |w, h| Geometry::new(w, h).expect("even");
         for config in [SourceConfig::SyntheticFluoro { rest_s: 0 }, SourceConfig::SyntheticVitals] {
             let first = Some(size(416, 100));
-            let mut fitted = Fitted::new(prepare(&config, None).expect("generated"), first, false).expect("fits");
+            let mut fitted = Fitted::new(prepare(&config, None).expect("generated"), first, false, Level::L31).expect("fits");
             let shot = fitted.shot(1, None, first, false).expect("a picture");
             assert_eq!((shot.placed.map(|p| p.geometry()), shot.single.is_none()), (first, true));
             let shot = fitted.shot(2, None, Some(size(208, 98)), true).expect("a picture");

@@ -14,6 +14,14 @@ impl Samples {
         }
     }
 
+    /// Zero when there is no sample; forgets them.
+    pub fn take_p95(&mut self) -> u32 {
+        self.0.sort_unstable();
+        let p95 = self.0.get((self.0.len() * 95 / 100).min(self.0.len().saturating_sub(1))).copied().unwrap_or(0);
+        self.0.clear();
+        p95
+    }
+
     /// (p50, p99), zero when there is no sample; forgets them.
     pub fn take_percentiles(&mut self) -> (u32, u32) {
         self.0.sort_unstable();

@@ -10,13 +10,13 @@ use link::wire::LayerHealth;
 
 use crate::clock::LocalClock;
 use crate::encode::EncoderSettings;
+use crate::encode::governor::Shed;
 use crate::encode::layer::LayerEncoder;
+use crate::encode::level::Level;
 use crate::output::link::{LayerSpec, LinkHandle};
 use crate::picture::{Geometry, Picture};
 use crate::timing::pace::Period;
 
-/// Level 3.1 of H.264: macroblocks a second.
-const MACROBLOCKS_PER_S_MAX: u64 = 108_000;
 const BITRATE_BPS: std::ops::RangeInclusive<u32> = 100_000..=14_000_000;
 /// A whole picture of this many pixels has the configured bitrate, a smaller one its share.
 const FULL_PIXELS: u64 = 1280 * 720;
@@ -41,10 +41,30 @@ pub struct LayerPlan {
     every: u64,
 }
 
+impl LayerPlan {
+    /// Of the pictures it would take it takes each n-th.
+    fn shed_every(&self, shed: Shed) -> u64 {
+        let period = self.settings.period.duration();
+        match self.of {
+            LayerOf::Program => shed.program_every(period),
+            LayerOf::Single(_) => shed.single_every(period),
+        }
+    }
+
+    fn size_when(&self, shed: Shed) -> Geometry {
+        let size = self.settings.size;
+        let part = |n: usize| (n * 3 / 4) & !1;
+        match self.of {
+            LayerOf::Program if shed.is_smaller() => Geometry::new(part(size.width), part(size.height)).unwrap_or(size),
+            _ => size,
+        }
+    }
+}
+
 /// The program at full, half and quarter size (the last at half rate), and each single feed at its own size. Half the size
 /// for a line of 1 Mbit/s, a quarter for one of 0.3 Mbit/s, each with a voice beside it.
 /// `program`: size, cadence and bitrate of the full program. `first_ssrc`: proposed for the first layer, the others follow.
-pub fn plan(program: EncoderSettings, singles: &[(FeedId, Geometry, Period)], first_ssrc: u32) -> Vec<LayerPlan> {
+pub fn plan(program: EncoderSettings, level: Level, singles: &[(FeedId, Geometry, Period)], first_ssrc: u32) -> Vec<LayerPlan> {
     let mut plans: Vec<LayerPlan> = Vec::new();
     let mut add =
         |feed: FeedId, layer: LayerId, of: LayerOf, input: Geometry, size: Geometry, period: Period, every: u64, bps: u32| {
@@ -69,9 +89,7 @@ pub fn plan(program: EncoderSettings, singles: &[(FeedId, Geometry, Period)], fi
         add(FeedId::program(), LayerId::Low, LayerOf::Program, program.size, size, program.period, 2, (bps / 25).max(100_000));
     }
     for (index, (feed, size, period)) in singles.iter().enumerate() {
-        let (frames, seconds) = period.rate();
-        let per_frame = (size.width.div_ceil(16) * size.height.div_ceil(16)) as u64;
-        let every = (per_frame * frames).div_ceil(MACROBLOCKS_PER_S_MAX * seconds).max(1);
+        let every = level.every(*size, *period);
         let share = u64::from(bps) * (size.width * size.height) as u64 / FULL_PIXELS;
         let bps = u32::try_from(share).unwrap_or(bps).max(400_000);
         add(feed.clone(), LayerId::High, LayerOf::Single(index), *size, *size, *period, every, bps);
@@ -98,6 +116,10 @@ pub struct Layers {
     ssrcs: Vec<u32>,
     wanted: BTreeSet<usize>,
     running: BTreeMap<usize, Running>,
+    shed: Shed,
+    /// Pictures due at an encoder since the last look, and those of them that it had no room for.
+    due: u64,
+    without_room: u64,
     clock: LocalClock,
     link: LinkHandle,
 }
@@ -105,7 +127,18 @@ pub struct Layers {
 impl Layers {
     pub fn new(plans: Vec<LayerPlan>, clock: LocalClock, link: LinkHandle) -> Self {
         let bitrates = plans.iter().map(|p| p.settings.bitrate_bps).collect();
-        Layers { plans, bitrates, ssrcs: Vec::new(), wanted: BTreeSet::new(), running: BTreeMap::new(), clock, link }
+        Layers {
+            plans,
+            bitrates,
+            ssrcs: Vec::new(),
+            wanted: BTreeSet::new(),
+            running: BTreeMap::new(),
+            shed: Shed::Nothing,
+            due: 0,
+            without_room: 0,
+            clock,
+            link,
+        }
     }
 
     /// Another link has other SSRCs and perhaps another timeline; without one nothing is encoded.
@@ -166,12 +199,14 @@ impl Layers {
         let mut takers = Vec::new();
         for (&layer, running) in &mut self.running {
             let Some(plan) = self.plans.get(layer).filter(|p| p.of == of) else { continue };
-            let due = running.offered.is_multiple_of(plan.every);
+            let due = running.offered.is_multiple_of(plan.every * plan.shed_every(self.shed));
             running.offered += 1;
+            self.due += u64::from(due);
             if due && running.encoder.has_room() {
                 takers.push(layer);
             } else if due {
                 running.encoder.count_dropped();
+                self.without_room += 1;
             }
         }
         takers
@@ -183,6 +218,22 @@ impl Layers {
                 running.encoder.push(picture, capture, after_control, self.clock.now());
             }
         }
+    }
+
+    /// Less is made from now on, or more again.
+    pub fn set_shed(&mut self, shed: Shed) {
+        let resized = self.shed.is_smaller() != shed.is_smaller();
+        self.shed = shed;
+        if resized {
+            let plans = &self.plans;
+            self.running.retain(|layer, _| plans.get(*layer).is_some_and(|p| p.of != LayerOf::Program));
+            self.start_missing();
+        }
+    }
+
+    /// Pictures due at an encoder since the last call, and those of them that it had no room for.
+    pub fn take_due(&mut self) -> (u64, u64) {
+        (std::mem::take(&mut self.due), std::mem::take(&mut self.without_room))
     }
 
     /// Once a second: an encoder that failed is started anew.
@@ -223,7 +274,7 @@ impl Layers {
                 continue;
             }
             let bitrate_bps = self.bitrates.get(layer).copied().unwrap_or(plan.settings.bitrate_bps);
-            let settings = EncoderSettings { bitrate_bps, ..plan.settings };
+            let settings = EncoderSettings { bitrate_bps, size: plan.size_when(self.shed), ..plan.settings };
             let link = self.link.clone();
             match LayerEncoder::start(&settings, plan.input, ssrc, self.clock, move |frame| link.send_frame(layer, frame)) {
                 Ok(encoder) => {
@@ -248,7 +299,7 @@ mod tests {
         let id = |text: &str| FeedId::parse(text).expect("an id");
         let sixty = Period::from_rate(60, 1).expect("sane");
         let singles = [(id("field"), size(1280, 720), sixty), (id("fluoro"), size(512, 512), Period::HZ_30)];
-        let plans = plan(program, &singles, 7);
+        let plans = plan(program, Level::L31, &singles, 7);
         let shown: Vec<_> = plans
             .iter()
             .map(|p| (p.spec.feed.as_str(), p.spec.layer.as_str(), p.spec.width, p.spec.height, p.every, p.spec.ssrc))
@@ -261,6 +312,10 @@ mod tests {
             ("fluoro", "high", 512, 512, 1, 11),
         ];
         assert_eq!(shown, want, "60 a second at 1280x720 is over level 3.1");
+        assert_eq!(plan(program, Level::L42, &singles, 7)[3].every, 1);
+        assert_eq!(plans[0].size_when(Shed::Smaller), size(960, 540));
+        assert_eq!(plans[3].size_when(Shed::Smaller), size(1280, 720), "a feed alone is slower then, not smaller");
+        assert_eq!((plans[3].shed_every(Shed::SinglesHalf), plans[0].shed_every(Shed::Smaller)), (2, 1));
         assert_eq!(plans[2].settings.period.rate(), (30_000, 2002));
         assert!(plans.windows(2).take(2).all(|w| w[0].settings.bitrate_bps > w[1].settings.bitrate_bps));
     }

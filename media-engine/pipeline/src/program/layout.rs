@@ -23,7 +23,8 @@ impl From<[f64; 4]> for NormRect {
 }
 
 /// A named arrangement. A rectangle goes to the first feed of the kind that it is for; what is left is taken in turn: the main feed
-/// first, the others in the order of the configuration. A last run stands only where a rectangle is for it.
+/// first, the others in the order of the configuration. A last run stands only where a rectangle is for it, and that is kept for it where
+/// there is one.
 #[derive(Debug, Clone, PartialEq, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Layout {
@@ -190,7 +191,8 @@ impl Layout {
             }
         }
         let named = !self.kinds.is_empty();
-        for (rect, _) in taken.iter().enumerate().filter(|(r, t)| !**t && self.kind(*r) != last_run::KIND) {
+        let kept = kinds.contains(&last_run::KIND);
+        for (rect, _) in taken.iter().enumerate().filter(|(r, t)| !**t && !(kept && self.kind(*r) == last_run::KIND)) {
             let next = kinds.iter().enumerate();
             let mut next = next.filter(|(n, kind)| got[*n].is_none() && **kind != last_run::KIND && (named || *n < n_own));
             if let Some((n, _)) = next.next() {
@@ -294,7 +296,11 @@ mod tests {
         );
         assert_eq!(assign("quad", &[field, vitals, "ivus"]), [Some(0), Some(3), Some(1)], "whoever is next");
         assert_eq!(assign("single", &[field, xray]), [Some(0), None]);
-        assert_eq!(assign("wall", &[field; 9]).iter().flatten().count(), 7, "the place of the last run stays free");
+        assert_eq!(assign("wall", &[field; 9]).iter().flatten().count(), 8);
+        let mut with_run = [field; 9];
+        with_run[8] = run;
+        let got = assign("wall", &with_run);
+        assert_eq!((got.iter().flatten().count(), got[8]), (8, Some(4)), "its place is kept for the last run");
         let strip = built_in("field-large").expect("built in");
         assert_eq!(strip.assign(&[field, xray, "camera"], 2), [Some(0), Some(1), None], "who came shares the strip");
     }

@@ -61,6 +61,10 @@ pub struct Picker {
     /// Capture of the last main frame composed, and when the last program frame was made, case timeline.
     last_main: Option<CaptureTime>,
     last_made: Option<CaptureTime>,
+    /// When the frame that is due could have been made.
+    ready_at: Option<CaptureTime>,
+    /// The main frame that was found waiting, and until when.
+    waited: Option<(CaptureTime, CaptureTime)>,
     /// Since when somebody watches on this link.
     began: Option<CaptureTime>,
     skews: BTreeMap<usize, Skew>,
@@ -75,6 +79,8 @@ impl Picker {
             pending: None,
             last_main: None,
             last_made: None,
+            ready_at: None,
+            waited: None,
             began: None,
             skews: BTreeMap::new(),
         }
@@ -122,15 +128,24 @@ impl Picker {
             let t = frame.capture;
             return match self.aligner.wait_until(t, bound, &insets, now) {
                 None => {
+                    let companions = || insets.iter().filter_map(|i| state.feeds.get(i.feed)?.newest().map(|f| f.came)).max();
+                    let until = self.waited.take().filter(|w| w.0 == t).map(|w| companions().map_or(w.1, |came| came.min(w.1)));
+                    self.ready_at = Some(until.map_or(frame.came, |until| until.max(frame.came)));
                     self.pending = Some(frame.clone());
                     Ok(t)
                 }
-                Some(at) => Err(Some(at)),
+                Some(at) => {
+                    self.waited = Some((t, at));
+                    Err(Some(at))
+                }
             };
         }
-        // The main feed is silent: a timer takes over once it counts as late.
+        // The main feed is silent: a timer takes over, for the sake of its companions as soon as a second frame is missing, else when
+        // it counts as late.
         let began = *self.began.get_or_insert(now);
-        let late_at = slot.newest().map_or(began, |f| f.came).saturating_add(health::stale_after(main.period));
+        let period = slot.cadence.period(main.period);
+        let patience = if arrangement.feeds.len() > 1 { period * 2 } else { health::stale_after(period) };
+        let late_at = slot.newest().map_or(began, |f| f.came).saturating_add(patience.min(health::stale_after(period)));
         let due = self.last_made.map_or(late_at, |made| late_at.max(made.saturating_add(main.period)));
         if due <= now { Ok(now) } else { Err(Some(due)) }
     }
@@ -179,6 +194,11 @@ impl Picker {
         skew.last = Some(t.minus_ns(captured));
         skew.excess.add(u32::try_from(excess.as_micros()).unwrap_or(u32::MAX));
         skew.word.handle(excess, now)
+    }
+
+    /// How late the frame just made was handed on at `now`: from when it could have been made. Once a frame.
+    pub fn take_lateness(&mut self, now: CaptureTime) -> Option<Duration> {
+        self.ready_at.take().map(|ready| now.since(ready))
     }
 
     /// The program frame of time `t` was made at `now`.

@@ -133,7 +133,7 @@ fn times_of_arrival_are_never_called_aligned() {
 }
 
 #[test]
-fn a_timer_takes_over_while_the_main_feed_is_silent() {
+fn a_timer_takes_over_while_the_main_feed_is_silent_so_that_its_companions_go_on() {
     let (board, arrangement) = (Board::new(2), arrangement("field-large", &[33, 33]));
     let mut picker = Picker::new(Timing::Aligned, None);
     put(&board, 0, 0, 0);
@@ -143,5 +143,9 @@ fn a_timer_takes_over_while_the_main_feed_is_silent() {
             made.push((ms, at(ms).minus_ns(t) / 1_000_000));
         }
     }
-    assert_eq!(made, [(1, 0), (250, 0), (283, 0)], "late at 250, then once a period");
+    assert_eq!(
+        made.iter().take(3).copied().collect::<Vec<_>>(),
+        [(1, 0), (66, 0), (99, 0)],
+        "a second frame is missing, then once a period"
+    );
 }

@@ -20,13 +20,17 @@ use super::pick::{Picker, Shown, is_dark, shows_none};
 use super::single::{Due, Single};
 use crate::board::{Board, CapturedFrame, LinkUp, State};
 use crate::clock::LocalClock;
+use crate::encode::governor::{Governor, Second};
 use crate::output::link::LinkHandle;
+use crate::output::stats::Samples;
 use crate::picture::{Geometry, Picture, PicturePool};
 use crate::scale::Scaler;
 use crate::timing::case_clock::CaseClock;
 use crate::timing::stamps::StrictStamps;
 
 const HEALTH_EVERY: Duration = Duration::from_secs(1);
+/// Health is said out of turn, too; load is looked at once a second.
+const GOVERN_EVERY: Duration = Duration::from_millis(900);
 /// A change of a feed's state is reported at once, but a feed that flickers not more often than this.
 const CHANGE_EVERY: Duration = Duration::from_millis(100);
 /// How often states are looked at: silence rings no bell.
@@ -50,6 +54,9 @@ pub struct Program {
     scaler: Scaler,
     stamps: StrictStamps,
     picker: Picker,
+    governor: Governor,
+    governed: CaptureTime,
+    lateness: Samples,
     link_id: Option<u64>,
     /// Last image of each feed, by its index on the board.
     held: BTreeMap<usize, Arc<Picture>>,
@@ -108,6 +115,9 @@ impl Program {
             picker: Picker::new(timing, align_bound),
             layers: Layers::new(plans, clock, link.clone()),
             singles: BTreeMap::new(),
+            governor: Governor::default(),
+            governed: clock.now(),
+            lateness: Samples::default(),
             link_id: None,
             held: BTreeMap::new(),
             states: BTreeMap::new(),
@@ -289,6 +299,27 @@ impl Program {
             return;
         };
         self.layers.push(&takers, &canvas, capture, number);
+        let done = self.case_clock.stamp(self.clock.now());
+        if let Some(late) = done.and_then(|(now, _)| self.picker.take_lateness(now)) {
+            self.lateness.add(u32::try_from(late.as_micros()).unwrap_or(u32::MAX));
+        }
+    }
+
+    /// Once a second: can the machine carry what is asked of it?
+    fn govern(&mut self) {
+        let now = self.clock.now();
+        if now.since(self.governed) < GOVERN_EVERY {
+            return;
+        }
+        self.governed = now;
+        let (due, without_room) = self.layers.take_due();
+        let period = self.arrangement.feeds.first().map_or(HEALTH_EVERY, |f| f.period);
+        let late_p95 = Duration::from_micros(self.lateness.take_p95().into());
+        if let Some(shed) = self.governor.handle_second(Second { period, late_p95, due, without_room }, now) {
+            let (shed_name, late_ms) = (shed.as_str(), late_p95.as_millis());
+            tracing::warn!(shed = shed_name, late_ms, due, without_room, "load: another part of the pictures is shed, or back");
+            self.layers.set_shed(shed);
+        }
     }
 
     /// The curtain moved while pictures were in the works: what was made of them is let go of, the next is made in time.
@@ -416,6 +447,7 @@ impl Program {
     fn report_health(&mut self) {
         self.next_health = self.clock.now().saturating_add(HEALTH_EVERY);
         self.next_change = self.clock.now().saturating_add(CHANGE_EVERY);
+        self.govern();
         self.layers.mend();
         self.follow_singles();
         let Some((now, _)) = self.case_clock.stamp(self.clock.now()) else { return };
@@ -466,6 +498,7 @@ impl Program {
         let body = Health {
             feeds,
             layers: self.layers.health(self.skipped),
+            shed: self.governor.shed().as_str().into(),
             clock_uncertainty_us: u32::try_from(uncertainty).unwrap_or(u32::MAX),
             curtain: self.board.read(|state| state.curtain_drawn()),
             tracker: Some(tracker),

@@ -162,6 +162,29 @@ mod tests {
     }
 
     #[test]
+    fn a_wall_has_a_place_for_eight_feeds_side_by_side() {
+        let kinds =
+            ["operative-field", "fluoroscopy", "fluoroscopy", "vital-signs", "ivus", "microscope", "room-camera", "overhead"];
+        let with_kind = |(n, kind): (usize, &str)| {
+            let mut a = actor(n, &format!("feed-{n}"), Some((1280, 720)));
+            a.info.kind = kind.into();
+            a
+        };
+        for size in [(1280, 720), (1920, 1080)] {
+            let own = kinds.into_iter().enumerate().map(with_kind).collect();
+            let stage = Stage::new(built_in("wall").expect("built in"), size, own);
+            let now = rects(&stage);
+            assert_eq!((now.len(), stage.arrangement().aside.len()), (8, 0));
+            assert_eq!(stage.arrangement().align_bound(), Duration::from_millis(200));
+            for (n, a) in now.iter().enumerate() {
+                for b in &now[..n] {
+                    assert!(a.x >= b.x + b.w || b.x >= a.x + a.w || a.y >= b.y + b.h || b.y >= a.y + a.h, "{a:?} {b:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn seats_are_kept_freed_and_bounded() {
         let mut stage = stage("full");
         let id = |text: &str| FeedId::parse(text).expect("an id");

@@ -14,6 +14,8 @@ use crate::wire::{self, server_message};
 
 /// Layers of one case in a report: three of the program, one of each feed, and some to come.
 const LAYERS_MAX: usize = 2 * FEEDS_MAX;
+/// Longest word for what is shed.
+const SHED_CHARS: usize = 16;
 /// Longest sentence of a feed's problem.
 const PROBLEM_CHARS: usize = 200;
 
@@ -43,6 +45,7 @@ impl EngineFigures {
             feed.state = FeedState::Lost as i32;
             feed.sync = Sync::Unspecified as i32;
         }
+        self.last.shed.clear();
         self.last.tracker = None;
     }
 
@@ -59,6 +62,11 @@ impl EngineFigures {
         })
     }
 
+    /// What the room's machine cannot carry now.
+    pub(super) fn shed(&self) -> &str {
+        &self.last.shed
+    }
+
     /// Of insets shown live, while the engine is up.
     pub(super) fn skews(&self) -> Vec<SkewFigures> {
         let compared = self.last.feeds.iter().filter(|f| f.sync() != Sync::Unspecified && f.sync() != Sync::Unknown);
@@ -72,6 +80,7 @@ impl EngineFigures {
         self.last.feeds.retain(|f| FeedId::parse(&f.feed).is_ok());
         self.last.feeds.truncate(FEEDS_MAX);
         self.last.layers.truncate(LAYERS_MAX);
+        self.last.shed = self.last.shed.chars().take(SHED_CHARS).collect();
     }
 }
 
@@ -100,6 +109,7 @@ impl Actor {
             engine_restarts: self.engine.ups.saturating_sub(1),
             engine_since: self.engine.since.0,
             tracker: self.engine.tracker(),
+            shed: self.engine.shed().to_owned(),
         }
     }
 

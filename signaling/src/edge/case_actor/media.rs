@@ -181,7 +181,12 @@ impl Actor {
             }
             LinkEvent::Vitals { vitals, .. } => self.handle_vitals(vitals),
             LinkEvent::Health { health, .. } => {
+                let before = self.engine.shed().to_owned();
                 self.engine.handle_health(&health);
+                if self.engine.shed() != before {
+                    info!(case = %self.case.id(), shed = self.engine.shed(), before, "load of the room's machine");
+                    self.tell_state();
+                }
                 if health.curtain != self.case.curtain().drawn {
                     self.tell_engine_curtain();
                 }

@@ -301,7 +301,8 @@ impl Actor {
     pub(super) fn state(&self, now: CaptureTime) -> wire::CaseState {
         let store = self.disk.borrow().code().map_or_else(String::new, |code| code.as_str().into());
         let (layout, layouts, timing) = (self.layout.now.clone(), self.layout.names.clone(), self.layout.timing.clone());
-        wire::CaseState { store, layout, layouts, timing, ..self.case.state(now) }
+        let shed = self.engine.shed().to_owned();
+        wire::CaseState { store, layout, layouts, timing, shed, ..self.case.state(now) }
     }
 
     /// The room ends the case: everybody is told and parted from their media at once; the end is kept.
