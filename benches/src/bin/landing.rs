@@ -175,7 +175,7 @@ fn print(row: &Row) {
     let ms = |p: Option<benches::stats::Percentiles>| p.map_or("-".into(), |p| format!("{:.1}/{:.1}", p.p50, p.p95));
     let most = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.1}"));
     println!(
-        "{:<16}{:>4} ms  {} marks, {} pictures, {:.1} % with the mark, {:.1} % with gaps (at most {} ms, px {}); error p50/p95 {} max {}, {} silent; stayed put {}; \
+        "{:<16}{:>4} ms  {} marks, {} pictures, {:.1} % with the mark, {:.1} % with gaps (at most {} ms, px {}); error p50/p95 {} max {}, {} silent, {} of these (of {} all in all) on pictures that the page was not told of yet; stayed put {}; \
          frame exact {} of {} frozen, {} of {} live {:?}; gone after {} max {} ms; canvas bare {} left over {}; first seen {} ms; never {}; unreadable {} unknown {}",
         row.scene,
         row.lag_ms,
@@ -188,6 +188,8 @@ fn print(row: &Row) {
         ms(row.error_px),
         most(row.error_px_max),
         row.silent,
+        row.silent_behind,
+        row.behind,
         ms(row.naive_px),
         row.frozen_exact,
         row.frozen,

@@ -29,6 +29,8 @@ pub struct Seen {
     pub k: Option<usize>,
     /// Since the pen came down, ms.
     pub at: f64,
+    /// The browser showed a picture that it had not told the page of yet.
+    pub behind: bool,
     /// Where the page drew the mark: x' = a·x − b·y + tx, in parts of the picture's width. None: not on the live picture.
     pub moved: Option<Moved>,
     /// Share of the mark's places that have ink on the canvas; where it was last, if it is not on the picture.
@@ -79,6 +81,9 @@ pub struct Tally {
     /// Had the mark stayed where it was drawn.
     naive: Vec<f64>,
     silent: usize,
+    /// Of these, pictures that the page had not been told of.
+    silent_behind: usize,
+    behind: usize,
     pictures: usize,
     unreadable: usize,
     /// Pictures whose canvas has no ink where the page said it drew, or has where it said it did not.
@@ -110,6 +115,8 @@ pub struct Row {
     pub error_px: Option<Percentiles>,
     pub error_px_max: Option<f64>,
     pub silent: usize,
+    pub silent_behind: usize,
+    pub behind: usize,
     pub unsure_px: Option<Percentiles>,
     pub unsure_ms_max: Option<f64>,
     pub naive_px: Option<Percentiles>,
@@ -179,6 +186,7 @@ impl Tally {
             };
             (absent, left) = (None, None);
             self.pictures += 1;
+            self.behind += usize::from(seen.behind);
             self.naive.push(f64::from(own(mark.centre).minus(truth).length()) * PX_1080);
             let Some(m) = seen.moved else { continue };
             let [x, y] = mark.centre;
@@ -189,6 +197,7 @@ impl Tally {
                 continue;
             }
             self.silent += usize::from(error > SILENT_PX);
+            self.silent_behind += usize::from(error > SILENT_PX && seen.behind);
             self.bare += usize::from(seen.inked < RING_SHARE);
             self.errors.push(error);
         }
@@ -230,6 +239,8 @@ impl Tally {
             self.live[i] += o.live[i];
         }
         self.silent += o.silent;
+        self.silent_behind += o.silent_behind;
+        self.behind += o.behind;
         self.pictures += o.pictures;
         self.unreadable += o.unreadable;
         self.bare += o.bare;
@@ -252,6 +263,8 @@ impl Tally {
             error_px: Percentiles::of(&self.errors),
             error_px_max: worst(&self.errors),
             silent: self.silent,
+            silent_behind: self.silent_behind,
+            behind: self.behind,
             unsure_px: Percentiles::of(&self.unsure),
             unsure_ms_max: worst(&self.doubted),
             naive_px: Percentiles::of(&self.naive),
@@ -294,7 +307,7 @@ mod tests {
         let seen = frames.map(|k| {
             let off = scene.place(k, material).map(|p| [parts(p)[0] - parts(at)[0], parts(p)[1] - parts(at)[1]]);
             let moved = moved(k, off);
-            Seen { k: Some(k), at: k as f64 * 33.0, moved, inked: if moved.is_some() { 1.0 } else { 0.0 } }
+            Seen { k: Some(k), at: k as f64 * 33.0, behind: false, moved, inked: if moved.is_some() { 1.0 } else { 0.0 } }
         });
         let held = Some(Codes { k: Some(10), ms: Some(5.0) });
         Mark { named: Some(10), named_ms: Some(5.4), held, shown: None, told: false, centre: parts(at), seen: seen.collect() }
