@@ -101,6 +101,8 @@
     },
     /** Pictures captured after `unixMs` that were shown. */
     picturesAfter: (unixMs) => window.glass.pictures().filter(([, captured]) => captured > unixMs).length,
+    /** Animation frames after `unixMs` since whose predecessor a voice packet was played. */
+    voicesAfter: (unixMs) => run?.voice.filter((t) => t + performance.timeOrigin > unixMs).length ?? 0,
     async stop() {
       const done = run;
       run = null;
