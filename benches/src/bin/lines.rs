@@ -23,7 +23,7 @@ lines — a mentor on a bad line, in Chromium
 
   --seconds N     of each profile (default 20)
   --only NAMES    of pictures, voice, tcp
-  --profile NAME  this profile of the pictures alone
+  --profile PART  the profiles of the pictures alone whose names have this part
   --viewer ROLE   who is on the bad line (default mentor; desk or observer: one who only watches)
   --seed N        of the line (default 1)
   --shared DIR    sample recordings (default: shared/data beside the project, where it is)
@@ -153,7 +153,7 @@ fn main() -> Result<()> {
 /// All profiles one after the other, on one page; the room is there and speaks.
 fn pictures(house: &House, browser: &mut Browser, shared: Option<&std::path::Path>, args: &Args) -> Result<Vec<Value>> {
     let all: Vec<Profile> =
-        profiles(args.seconds).into_iter().filter(|p| args.profile.as_deref().is_none_or(|only| only == p.name)).collect();
+        profiles(args.seconds).into_iter().filter(|p| args.profile.as_deref().is_none_or(|part| p.name.contains(part))).collect();
     let mut script = vec![Phase::default()];
     let mut at = FIRST.as_millis() as u64;
     let mut begins = Vec::new();
