@@ -111,7 +111,8 @@
       const { offset } = window.glass.calibrate();
       window.glass.stop();
       const unix = (list) => list.map(([t, value]) => [t + offset, value]);
-      const gained = (key) => after[key] - done.audio[key];
+      // Another path counts from nothing.
+      const gained = (key) => after[key] - (done.peer === peers.at(-1) ? done.audio[key] : 0);
       return {
         looks: unix(done.looks),
         lines: unix(done.lines),
