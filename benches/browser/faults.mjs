@@ -154,7 +154,7 @@ async function during({ look, strokes }) {
 }
 
 /** Until both pages are whole again: fresh pictures, live, all ink on disk and on both. Then what they saw. */
-async function finish({ unixAfter }) {
+async function finish({ unixAfter, voice }) {
   if (background) {
     await background.stop();
     await unfreeze();
@@ -165,8 +165,9 @@ async function finish({ unixAfter }) {
   while (missing !== '' && Date.now() < end) {
     const states = await now();
     const fresh = await each((page) => page.evaluate((t) => window.faults.picturesAfter(t), unixAfter));
+    const heard = await each((page) => page.evaluate((t) => window.faults.voicesAfter(t), unixAfter));
     missing = Object.entries(states).map(([name, s]) => [
-      s.look !== 'live' && `${name} shows ${s.look}`, s.line !== 'up' && `${name}'s line is ${s.line}`, fresh[name] < 3 && `${name} has no fresh picture`,
+      s.look !== 'live' && `${name} shows ${s.look}`, s.line !== 'up' && `${name}'s line is ${s.line}`, fresh[name] < 3 && `${name} has no fresh picture`, voice && heard[name] < 10 && `${name} hears nobody`,
       s.unacknowledged !== 0 && `${name} has ${s.unacknowledged} acts not on disk`, s.strokes !== states.mentor.strokes && `${name} has ${s.strokes} strokes of ${states.mentor.strokes}`,
     ].filter(Boolean).join(', ')).filter(Boolean).join('; ');
     if (missing !== '') await rest(50);

@@ -101,6 +101,8 @@
     },
     /** Pictures captured after `unixMs` that were shown. */
     picturesAfter: (unixMs) => window.glass.pictures().filter(([, captured]) => captured > unixMs).length,
+    /** Animation frames after `unixMs` since whose predecessor a voice packet was played. */
+    voicesAfter: (unixMs) => run?.voice.filter((t) => t + performance.timeOrigin > unixMs).length ?? 0,
     async stop() {
       const done = run;
       run = null;
@@ -109,7 +111,8 @@
       const { offset } = window.glass.calibrate();
       window.glass.stop();
       const unix = (list) => list.map(([t, value]) => [t + offset, value]);
-      const gained = (key) => after[key] - done.audio[key];
+      // Another path counts from nothing.
+      const gained = (key) => after[key] - (done.peer === peers.at(-1) ? done.audio[key] : 0);
       return {
         looks: unix(done.looks),
         lines: unix(done.lines),

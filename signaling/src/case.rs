@@ -310,6 +310,11 @@ impl Case {
         Ok(())
     }
 
+    /// As before a restart of the server (SG22a).
+    pub fn resume_voice(&mut self, muted: bool) {
+        (self.voice_open, self.remote_muted) = (true, muted);
+    }
+
     /// The next conversation begins unsilenced: who muted this one may not be there to say otherwise.
     fn close_voice(&mut self) {
         self.voice_open = false;

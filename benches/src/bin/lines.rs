@@ -22,8 +22,9 @@ lines — a mentor on a bad line, in Chromium
   cargo run --release -p benches --bin lines -- [options]
 
   --seconds N     of each profile (default 20)
-  --only NAME     pictures, voice or tcp
-  --profile NAME  this profile of the pictures alone
+  --only NAMES    of pictures, voice, tcp
+  --profile PART  the profiles of the pictures alone whose names have this part
+  --viewer ROLE   who is on the bad line (default mentor; desk or observer: one who only watches)
   --seed N        of the line (default 1)
   --shared DIR    sample recordings (default: shared/data beside the project, where it is)
   --generated     generated pictures, even where recordings are
@@ -112,6 +113,7 @@ struct Args {
     seconds: u64,
     only: Option<String>,
     profile: Option<String>,
+    viewer: String,
     seed: u64,
     shared: Option<PathBuf>,
     generated: bool,
@@ -132,7 +134,7 @@ fn main() -> Result<()> {
     let machine = machine::describe();
     let mut browser = Browser::start(&house.root, "lines.mjs")?;
     let mut results = Vec::new();
-    let wanted = |what: &str| args.only.as_deref().is_none_or(|only| only == what);
+    let wanted = |what: &str| args.only.as_deref().is_none_or(|only| only.split(',').any(|one| one == what));
     if wanted("pictures") {
         results.extend(pictures(&house, &mut browser, shared.as_deref(), &args)?);
     }
@@ -151,7 +153,7 @@ fn main() -> Result<()> {
 /// All profiles one after the other, on one page; the room is there and speaks.
 fn pictures(house: &House, browser: &mut Browser, shared: Option<&std::path::Path>, args: &Args) -> Result<Vec<Value>> {
     let all: Vec<Profile> =
-        profiles(args.seconds).into_iter().filter(|p| args.profile.as_deref().is_none_or(|only| only == p.name)).collect();
+        profiles(args.seconds).into_iter().filter(|p| args.profile.as_deref().is_none_or(|part| p.name.contains(part))).collect();
     let mut script = vec![Phase::default()];
     let mut at = FIRST.as_millis() as u64;
     let mut begins = Vec::new();
@@ -165,7 +167,7 @@ fn pictures(house: &House, browser: &mut Browser, shared: Option<&std::path::Pat
         // One that heals is looked at for as long again as a steady one.
         at += REST.as_millis() as u64 + if profile.heals { args.seconds * 1_000 } else { 0 };
     }
-    let case = Case::start(house, browser, shared, args.seed, script, &["mentor", "room"], false)?;
+    let case = Case::start(house, browser, shared, args, script, &["mentor", "room"], false)?;
     // As in a case: both speak. It also tells the mentor's browser how long its line is.
     let _: Value = browser.ask(&json!({ "what": "voice" }))?;
     let mut results = Vec::new();
@@ -187,7 +189,7 @@ fn voice(house: &House, browser: &mut Browser, shared: Option<&std::path::Path>,
     let loss = Conditions { loss: 0.10, ..conditions(60.0) };
     let at_ms = FIRST.as_millis() as u64;
     let script = vec![Phase::default(), Phase { at_ms, up: loss.clone(), down: loss }];
-    let case = Case::start(house, browser, shared, args.seed, script, &["mentor", "room"], false)?;
+    let case = Case::start(house, browser, shared, args, script, &["mentor", "room"], false)?;
     let _: Value = browser.ask(&json!({ "what": "voice" }))?;
     case.wait_until(FIRST + SETTLE)?;
     let looked: Looked = browser.ask(&json!({ "what": "look", "seconds": args.seconds }))?;
@@ -197,7 +199,7 @@ fn voice(house: &House, browser: &mut Browser, shared: Option<&std::path::Path>,
 
 /// No UDP at all.
 fn tcp(house: &House, browser: &mut Browser, shared: Option<&std::path::Path>, args: &Args) -> Result<Value> {
-    let case = Case::start(house, browser, shared, args.seed, vec![Phase::default()], &["mentor"], true)?;
+    let case = Case::start(house, browser, shared, args, vec![Phase::default()], &["mentor"], true)?;
     case.wait_until(case.start.elapsed() + SETTLE)?;
     let looked: Looked = browser.ask(&json!({ "what": "look", "seconds": args.seconds }))?;
     let _: Value = browser.ask(&json!({ "what": "close" }))?;
@@ -217,7 +219,7 @@ impl Case {
         house: &House,
         browser: &mut Browser,
         shared: Option<&std::path::Path>,
-        seed: u64,
+        args: &Args,
         script: Vec<Phase>,
         pages: &[&str],
         only_tcp: bool,
@@ -226,7 +228,7 @@ impl Case {
         let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let media = UdpSocket::bind(here(0))?.local_addr()?.port();
         let (start, start_unix_ms) = (Instant::now(), unix_ms());
-        let udp = if only_tcp { None } else { Some(UdpProxy::start(here(0), here(media), seed, script.clone(), start)?) };
+        let udp = if only_tcp { None } else { Some(UdpProxy::start(here(0), here(media), args.seed, script.clone(), start)?) };
         let announce = udp.as_ref().map(|proxy| proxy.address);
         let demo =
             Demo::start_with(house, Start { shared, engine_config: None, folder, https_port: 0, media_port: media, announce })?;
@@ -234,7 +236,8 @@ impl Case {
         let tcp = if only_tcp { None } else { Some(TcpProxy::start(here(0), here(https), script, start)?) };
         let mut links = serde_json::Map::new();
         for page in pages {
-            let link = demo.ready.links[page].as_str().context("no link")?;
+            let role = if *page == "mentor" { args.viewer.as_str() } else { page };
+            let link = demo.ready.links[role].as_str().with_context(|| format!("no link of a {role}"))?;
             // Only the mentor's line is bad.
             let through = tcp.as_ref().filter(|_| *page == "mentor").map_or(https, |proxy| proxy.address.port());
             links.insert((*page).to_owned(), json!(link.replacen(&format!(":{https}/"), &format!(":{through}/"), 1)));
@@ -308,13 +311,15 @@ fn unix_ms() -> f64 {
 /// `None`: help was asked for.
 fn arguments() -> Result<Option<Args>> {
     use lexopt::Arg::{Long, Short};
-    let mut args = Args { seconds: 20, only: None, profile: None, seed: 1, shared: None, generated: false, build: true };
+    let viewer = "mentor".to_owned();
+    let mut args = Args { seconds: 20, only: None, profile: None, viewer, seed: 1, shared: None, generated: false, build: true };
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
             Long("seconds") => args.seconds = parser.value()?.to_string_lossy().parse()?,
             Long("only") => args.only = Some(parser.value()?.to_string_lossy().into_owned()),
             Long("profile") => args.profile = Some(parser.value()?.to_string_lossy().into_owned()),
+            Long("viewer") => args.viewer = parser.value()?.to_string_lossy().into_owned(),
             Long("seed") => args.seed = parser.value()?.to_string_lossy().parse()?,
             Long("shared") => args.shared = Some(parser.value()?.into()),
             Long("generated") => args.generated = true,

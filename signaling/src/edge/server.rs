@@ -103,9 +103,10 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
     let (mut handles, mut tasks, mut told, mut presences) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
     for (number, (case, stored)) in cases.into_iter().enumerate() {
         let sheet = demo::sheet(case.clone());
+        let voice = stored.voice;
         let ink = InkRoom::new(sheet.id.clone(), stored.ops, sheet.drawers());
         let case_rules = Case::new(sheet, Phase::Live, stored.curtain);
-        let (handle, actor) = case_actor::start(number as u32, case_rules, ink, around.clone());
+        let (handle, actor) = case_actor::start(number as u32, case_rules, ink, voice, around.clone());
         handles.push(handle);
         tasks.push(actor);
         let (tell, heard) = mpsc::channel(PRESENCES);

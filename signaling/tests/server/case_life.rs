@@ -76,6 +76,42 @@ async fn sg23_the_room_ends_the_case_and_its_links_say_so_also_after_a_restart()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sg22a_a_short_restart_finds_the_voice_as_the_room_left_it_once_the_rooms_page_is_back() {
+    let home = tempfile::tempdir().expect("a folder");
+    let first = server(home.path()).await;
+    let tokens = first.ready.tokens.clone();
+    let mut room = Page::open(&host(&first), &tokens.room, "").await.expect("enters");
+    let mentor = Page::open(&host(&first), &tokens.mentor, "").await.expect("enters");
+    room.say(client::Body::VoiceOpen(VoiceOpen { open: true })).await;
+    room.say(client::Body::RemoteMute(RemoteMute { muted: true })).await;
+    room.until("open and silenced", |body| state(body).filter(|s| s.voice_open && s.remote_muted)).await;
+    let (of_room, of_mentor) = (room.welcome.resume.clone(), mentor.welcome.resume.clone());
+    first.stop().await;
+
+    let second = server(home.path()).await;
+    let host = host(&second);
+    // Neither the mentor's page nor a new one of the room opens anything.
+    let mut mentor = Page::open(&host, &tokens.mentor, &of_mentor).await.expect("enters again");
+    let mut other = Page::open(&host, &tokens.room, "").await.expect("enters");
+    other.until("closed", |body| state(body).filter(|s| !s.voice_open)).await;
+    mentor.until("closed", |body| state(body).filter(|s| !s.voice_open)).await;
+    let _room = Page::open(&host, &tokens.room, &of_room).await.expect("enters again");
+    mentor.until("open, and silenced still", |body| state(body).filter(|s| s.voice_open && s.remote_muted)).await;
+    second.stop().await;
+    assert_eq!(count(home.path(), "SELECT COUNT(*) FROM audit WHERE act = 'voice-resumed'").await, 1);
+
+    // What the room closed stays closed.
+    let third = server(home.path()).await;
+    let at = crate::page::host(&third);
+    let mut room = Page::open(&at, &tokens.room, &of_room).await.expect("enters again");
+    room.until("open again", |body| state(body).filter(|s| s.voice_open)).await;
+    room.say(client::Body::VoiceOpen(VoiceOpen { open: false })).await;
+    room.until("closed", |body| state(body).filter(|s| !s.voice_open)).await;
+    third.stop().await;
+    assert_eq!(count(home.path(), "SELECT voice_open FROM voices").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sg12_a_page_that_comes_back_replaces_the_socket_it_had() {
     let home = tempfile::tempdir().expect("a folder");
     let server = server(home.path()).await;

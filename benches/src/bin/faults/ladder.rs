@@ -20,6 +20,8 @@ const BACK_BLOCKED: f64 = 5_000.0;
 const BACK_ASLEEP: f64 = 5_000.0;
 
 const ASLEEP: Duration = Duration::from_secs(30);
+/// Of its rounds, which are most of a minute long, this share is run.
+const ASLEEP_SHARE: usize = 2;
 /// Between rounds: estimates and timers have settled.
 const SETTLED: Duration = Duration::from_secs(4);
 
@@ -135,6 +137,7 @@ impl Bench {
         let case = self.through()?;
         self.open(&case.links, case.ports.clone())?;
         let mut scenario = Scenario::new("laptop asleep for 30 s");
+        let all = std::mem::replace(&mut self.rounds, self.rounds.div_ceil(ASLEEP_SHARE));
         self.rounds(&mut scenario, |bench, s, _| {
             std::thread::sleep(SETTLED);
             let _: Value = bench.browser.ask(&json!({ "what": "begin" }))?;
@@ -167,6 +170,7 @@ impl Bench {
                 missing(&done)
             ))
         });
+        self.rounds = all;
         Ok(scenario)
     }
 }

@@ -28,7 +28,7 @@ faults — a part dies or the line does: what is seen, what is lost, when it is 
   cargo run --release -p benches --bin faults -- [options]
 
   --rounds N         of each scenario (default 20: the worst of them counts)
-  --only NAME        engine, server, cut, address, blocked or asleep
+  --only NAMES       of engine, server, cut, address, blocked, asleep
   --seed N           of the moments at which is killed (default 1)
   --shared DIR       sample recordings (default: shared/data beside the project, where it is)
   --generated        generated pictures, even where recordings are
@@ -89,7 +89,7 @@ fn main() -> Result<()> {
     let mut bench = Bench { house, browser, shared, rounds: args.rounds, rng: ChaCha8Rng::seed_from_u64(args.seed), dump };
     let mut scenarios = Vec::new();
     for name in SCENARIOS {
-        if args.only.as_deref().is_some_and(|only| only != name) {
+        if args.only.as_deref().is_some_and(|only| !only.split(',').any(|one| one == name)) {
             continue;
         }
         let scenario = match name {
@@ -192,7 +192,7 @@ impl Bench {
 
     /// Ends a round: both pages whole, or not in time. `at`: of the fault.
     fn finish(&mut self, at: f64, unix_after: f64) -> Result<Finished> {
-        let seen: Value = self.browser.ask(&json!({ "what": "finish", "unixAfter": unix_after }))?;
+        let seen: Value = self.browser.ask(&json!({ "what": "finish", "unixAfter": unix_after, "voice": true }))?;
         if let Some(dump) = &mut self.dump {
             writeln!(dump, "{}", json!({ "at": at, "seen": seen }))?;
         }
@@ -384,6 +384,8 @@ impl ServerRound {
         s.figure("line said to be lost, room", "ms", Some(LINE_SAID), r.line_lost_after(self.at));
         s.figure("back after it is up, mentor", "ms", Some(BACK_SERVER), back(m));
         s.figure("back after it is up, room", "ms", Some(BACK_SERVER), back(r));
+        s.figure("voice back after it is up, at the mentor", "ms", Some(BACK_SERVER), m.voice_back_after(self.up));
+        s.figure("voice back after it is up, in the room", "ms", Some(BACK_SERVER), r.voice_back_after(self.up));
         s.figure("all ink in the room after it is up", "ms", None, r.ink_whole_after(self.up));
         s.figure("killed to up", "ms", None, Some(self.up - self.at));
         s.figure("up to ready, with its engine", "ms", None, Some(self.ready - self.up));
@@ -516,6 +518,10 @@ fn arguments() -> Result<Option<Args>> {
         }
     }
     ensure!((1..=1_000).contains(&args.rounds), "--rounds 1 to 1000");
-    ensure!(args.only.as_deref().is_none_or(|o| SCENARIOS.contains(&o)), "--only {}", SCENARIOS.join(", "));
+    ensure!(
+        args.only.as_deref().is_none_or(|o| o.split(',').all(|one| SCENARIOS.contains(&one))),
+        "--only {}",
+        SCENARIOS.join(", ")
+    );
     Ok(Some(args))
 }

@@ -425,7 +425,7 @@ impl Conn {
             Event::MediaEgressStats(media) => {
                 self.stats.egress.insert(media.mid, (media.nacks, media.plis + media.firs));
                 if let Some(rtt) = media.rtt {
-                    self.stats.rtt = Some(rtt);
+                    self.stats.rtt.insert(media.mid, rtt);
                 }
                 let told = media.loss.filter(|l| l.is_finite());
                 self.stats.loss = match (told, self.stats.loss) {
@@ -447,14 +447,12 @@ impl Conn {
                     return Some(ConnEvent::Line { estimate_bps, waiting, loss: None, on_the_way: None, stats: None });
                 }
                 let reported = self.stats.loss.take();
-                // A receiver's report may count what was repaired as received; feedback on every packet does not.
-                let on_the_way = peer
-                    .egress_loss_fraction
-                    .filter(|l| l.is_finite())
-                    .map_or(reported, |l| Some(l.max(reported.unwrap_or(0.0))));
+                // Feedback on every packet counts repairs apart, and a slow voice's report says little; of the round trip it is
+                // the other way round: feedback waits for its turn.
+                let on_the_way = peer.egress_loss_fraction.filter(|l| l.is_finite()).or(reported);
                 let loss = reported.or(peer.egress_loss_fraction);
                 let stats = PeerStats {
-                    rtt: peer.rtt.or(self.stats.rtt),
+                    rtt: self.stats.rtt.values().min().copied().or(peer.rtt),
                     loss,
                     packets_out: self.stats.packets_out.values().sum(),
                     // str0m counts datagrams here, all of them.
@@ -503,7 +501,8 @@ impl Conn {
 /// str0m tells figures per media line, then those of the peer.
 #[derive(Debug, Default)]
 struct StatsBook {
-    rtt: Option<Duration>,
+    /// As the last report on each line had it.
+    rtt: BTreeMap<Mid, Duration>,
     loss: Option<f32>,
     egress: BTreeMap<Mid, (u64, u64)>,
     packets_out: BTreeMap<Mid, u64>,

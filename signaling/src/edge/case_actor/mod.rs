@@ -17,6 +17,7 @@ mod publish;
 mod resource;
 mod talk;
 mod track;
+mod voice;
 
 pub(crate) use self::media::case_number;
 pub(crate) use self::talk::media_code;
@@ -44,11 +45,12 @@ use self::resource::Player;
 pub use self::resource::{Offering, Ported, ResourceWord};
 pub use self::track::StillName;
 use self::track::Track;
+use self::voice::Consent;
 use super::clock::Timeline;
 use super::engine_link::{LinkCommands, LinkEvent};
 use super::mailbox::Mailbox;
 use super::metrics::CaseFigures;
-use super::store::{AuditRow, Command, DiskState, Store};
+use super::store::{AuditRow, Command, DiskState, Store, VoiceKept};
 use super::turn::Turn;
 use crate::authorize::{Action, Phase};
 use crate::case::{Case, JoinFault};
@@ -185,6 +187,7 @@ pub(super) struct Actor {
     frames: BTreeMap<FeedId, VecDeque<FrameIndex>>,
     track: Track,
     watchers: BTreeMap<(FeedId, LayerId), usize>,
+    consent: Consent,
     people_dirty: bool,
     backlog: VecDeque<Command>,
     disk: watch::Receiver<DiskState>,
@@ -194,8 +197,14 @@ pub(super) struct Actor {
     inputs: mpsc::WeakSender<CaseInput>,
 }
 
-/// Starts a case. `number`: its place in the directory, below 2²⁴. The task ends with [`CaseInput::Stop`].
-pub fn start(number: u32, case: Case, ink: InkRoom, around: Surroundings) -> (CaseHandle, JoinHandle<()>) {
+/// Starts a case. `number`: its place in the directory, below 2²⁴; `voice`: as it was kept. The task ends with [`CaseInput::Stop`].
+pub fn start(
+    number: u32,
+    case: Case,
+    ink: InkRoom,
+    voice: Option<VoiceKept>,
+    around: Surroundings,
+) -> (CaseHandle, JoinHandle<()>) {
     let (inputs, taken) = mpsc::channel(INPUTS);
     let (events, heard) = mpsc::channel(EVENTS);
     let (phase_told, phase_seen) = watch::channel(case.phase());
@@ -204,6 +213,7 @@ pub fn start(number: u32, case: Case, ink: InkRoom, around: Surroundings) -> (Ca
     let id = case.id().clone();
     let authors = Arc::new(case.sheet().people.iter().map(|p| (p.key.clone(), p.author)).collect());
     let disk = around.store.disk();
+    let around_now = around.timeline.now();
     let mut actor = Actor {
         case,
         ink,
@@ -225,6 +235,7 @@ pub fn start(number: u32, case: Case, ink: InkRoom, around: Surroundings) -> (Ca
         frames: BTreeMap::new(),
         track: Track::default(),
         watchers: BTreeMap::new(),
+        consent: Consent::new(voice, around_now),
         people_dirty: false,
         backlog: VecDeque::new(),
         disk: disk.clone(),
@@ -261,7 +272,7 @@ impl Actor {
                         break;
                     }
                     Some(input) => {
-                        let page = page_of(&input);
+                        let page = page::page_of(&input);
                         self.guarded(page, |actor| actor.handle_input(input));
                     }
                 },
@@ -411,6 +422,7 @@ impl Actor {
         if returned {
             self.tell_selection(epoch);
         }
+        self.resume_voice(epoch, role, now);
         Ok(Joined { connection })
     }
 
@@ -497,6 +509,7 @@ impl Actor {
             self.send_health();
             self.tell_health(None);
             self.publish_figures();
+            self.keep_voice(now);
         }
     }
 
@@ -565,6 +578,8 @@ impl Actor {
             self.audit_page(epoch, "server-stop", "ok");
         }
         self.drain_ink();
+        self.consent.forget_when();
+        self.keep_voice(self.now());
         self.flush_backlog();
         if !self.backlog.is_empty() {
             warn!(case = %self.case.id(), left = self.backlog.len(), "stopping with commands that the store did not take");
@@ -581,15 +596,5 @@ async fn sleep_until_or_never(due: Option<std::time::Instant>) {
     match due {
         Some(due) => sleep_until(due.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-fn page_of(input: &CaseInput) -> Option<Epoch> {
-    match input {
-        CaseInput::Join { epoch, .. }
-        | CaseInput::Page { epoch, .. }
-        | CaseInput::Gone { epoch, .. }
-        | CaseInput::Offered { epoch, .. } => Some(*epoch),
-        _ => None,
     }
 }

@@ -1,14 +1,26 @@
 //! What the case keeps of one page.
 
-use annotation::id::FeedId;
+use annotation::id::{Epoch, FeedId};
 use annotation::time::CaptureTime;
 use link::id::LayerId;
 use sfu::{Grants, PeerId, PeerStats, Why, Wish};
 
+use super::CaseInput;
 use crate::claims::Role;
 use crate::edge::mailbox::Mailbox;
 use crate::ink_limits::Bucket;
 use crate::wire::ClientReport;
+
+/// Whose input this is, where it is a page's.
+pub(super) fn page_of(input: &CaseInput) -> Option<Epoch> {
+    match input {
+        CaseInput::Join { epoch, .. }
+        | CaseInput::Page { epoch, .. }
+        | CaseInput::Gone { epoch, .. }
+        | CaseInput::Offered { epoch, .. } => Some(*epoch),
+        _ => None,
+    }
+}
 
 /// Who only watches gets a steady picture a tenth of a second later; who guides, and the room, the soonest there is.
 pub(super) fn only_watches(role: Option<Role>) -> bool {

@@ -287,6 +287,7 @@ impl Actor {
     }
 
     pub(super) fn after_voice_change(&mut self) {
+        self.keep_voice(self.now());
         for epoch in self.case.epochs() {
             self.apply_grants(epoch);
         }

@@ -11,6 +11,7 @@ mod curtain;
 mod links;
 mod schema;
 mod standby;
+mod voice;
 
 use std::collections::BTreeSet;
 use std::fs::OpenOptions;
@@ -36,6 +37,7 @@ use tracing::{error, info, warn};
 pub use audit::{AuditReport, AuditRow, ChainFault, verify_file};
 pub use links::{KnownLink, Withdrawal, links_of_file, revoke_file};
 pub use standby::{DiskState, NoEpoch};
+pub use voice::VoiceKept;
 
 use self::standby::{EPOCHS_AHEAD, Epochs, Withdrawn};
 
@@ -79,6 +81,11 @@ pub enum Command {
         case: CaseId,
         curtain: Curtain,
     },
+    /// Only the newest counts.
+    Voice {
+        case: CaseId,
+        voice: VoiceKept,
+    },
     /// More numbers for pages of the case are to be reserved.
     Epochs(CaseId),
     TokenIssued(Claims),
@@ -116,6 +123,7 @@ pub struct Stopped;
 #[derive(Debug, Clone)]
 pub struct StoredCase {
     pub phase: Phase,
+    pub voice: Option<VoiceKept>,
     /// Ascending from 1.
     pub ops: Vec<OrderedOp>,
     pub curtain: Curtain,
@@ -197,7 +205,8 @@ impl Opened {
             ops.push(op);
         }
         let curtain = curtain::load(&mut self.connection, case).await?;
-        Ok(StoredCase { phase, ops, curtain })
+        let voice = voice::load(&mut self.connection, case).await?;
+        Ok(StoredCase { phase, voice, ops, curtain })
     }
 
     /// Cases that have ended: their links say so.
@@ -489,6 +498,7 @@ async fn write_one(db: &mut SqliteConnection, tail: &mut audit::Tail, command: &
                 .await?;
         }
         Command::Curtain { case, curtain } => curtain::keep(db, case, curtain).await?,
+        Command::Voice { case, voice } => voice::keep(db, case, voice).await?,
         Command::Epochs(case) => return Ok(Found::Epochs(reserve_epochs(db, case).await?)),
         Command::TokenIssued(claims) => {
             sqlx::query("INSERT INTO tokens (token_id, case_id, role, expires_unix_s) VALUES ($1, $2, $3, $4) ON CONFLICT (token_id) DO NOTHING")

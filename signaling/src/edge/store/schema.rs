@@ -7,7 +7,7 @@ use sqlx::{Connection, Row};
 /// Rises with every change of the tables.
 const SCHEMA_VERSION: i64 = 1;
 
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     "CREATE TABLE IF NOT EXISTS schema_version (version BIGINT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS cases (case_id TEXT PRIMARY KEY, phase TEXT NOT NULL, epoch_last BIGINT NOT NULL)",
     // The privacy curtain as it was moved last; no row: never.
@@ -20,6 +20,9 @@ const TABLES: [&str; 7] = [
         first_used_us BIGINT, revoked_us BIGINT)",
     // bytes: what the tracker said within about a second, length-delimited XformFrames of ink.proto.
     "CREATE TABLE IF NOT EXISTS xforms (case_id TEXT NOT NULL, at_us BIGINT NOT NULL, bytes BYTEA NOT NULL)",
+    // Whether the room had the voice open (0, 1), remote voices silenced, and the newest page of the room, when last said.
+    "CREATE TABLE IF NOT EXISTS voices (
+        case_id TEXT PRIMARY KEY, voice_open BIGINT NOT NULL, muted BIGINT NOT NULL, page BIGINT NOT NULL, at_us BIGINT NOT NULL)",
     // Append-only; each row's hash covers the one before it.
     "CREATE TABLE IF NOT EXISTS audit (
         seq BIGINT PRIMARY KEY, at_us BIGINT NOT NULL, case_id TEXT NOT NULL, who TEXT NOT NULL, role TEXT NOT NULL,

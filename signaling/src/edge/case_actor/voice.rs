@@ -1,0 +1,145 @@
+//! What the room opened stays open over a short restart of the server (SG22a): the press is a fact on the disk.
+
+use std::time::Duration;
+
+use annotation::id::Epoch;
+use annotation::time::CaptureTime;
+use tracing::info;
+
+use super::Actor;
+use crate::claims::Role;
+use crate::edge::store::{Command, VoiceKept};
+
+/// While open it is said again this often: how long the server was away is known to that.
+const KEEP_EVERY: Duration = Duration::from_secs(5);
+/// A server that was away for longer finds the voice closed: people have gone on by telephone.
+const AWAY_MAX: Duration = Duration::from_secs(30);
+/// The room's page is back within this, or presses again.
+const BACK_WITHIN: Duration = Duration::from_secs(15);
+
+/// The room's opening of the voice: as it is on the disk, and as it waits for the room's page after a start.
+#[derive(Debug)]
+pub(super) struct Consent {
+    kept: Option<VoiceKept>,
+    /// Of before the start, and until when it may be taken up.
+    waits: Option<(VoiceKept, CaptureTime)>,
+}
+
+impl Consent {
+    /// `kept`: as the disk had it at the start.
+    pub(super) fn new(kept: Option<VoiceKept>, now: CaptureTime) -> Self {
+        // A clock that was set back in between tells nothing.
+        let recent = |k: &VoiceKept| k.open && now >= k.at && now.since(k.at) <= AWAY_MAX;
+        Consent { kept, waits: kept.filter(recent).map(|k| (k, now.saturating_add(BACK_WITHIN))) }
+    }
+
+    /// What is to be written now, if anything.
+    fn poll_keep(&mut self, voice: VoiceKept) -> Option<VoiceKept> {
+        let same = self.kept.is_some_and(|k| (k.open, k.muted, k.page) == (voice.open, voice.muted, voice.page));
+        let fresh = self.kept.is_some_and(|k| voice.at.since(k.at) < KEEP_EVERY);
+        if same && (fresh || !voice.open) || self.kept.is_none() && !voice.open {
+            return None;
+        }
+        self.kept = Some(voice);
+        Some(voice)
+    }
+
+    /// True, with whether remote voices were silenced: this page was the room's before the start, and is back in time.
+    fn take_up(&mut self, page: Epoch, role: Role, now: CaptureTime) -> Option<bool> {
+        let (kept, until) = self.waits?;
+        if now > until {
+            self.waits = None;
+            return None;
+        }
+        // Later pages have greater numbers: this one was there.
+        (role == Role::Room && page <= kept.page).then(|| {
+            self.waits = None;
+            kept.muted
+        })
+    }
+
+    /// The next keeping says when again, however fresh the last is.
+    pub(super) fn forget_when(&mut self) {
+        if let Some(kept) = &mut self.kept {
+            kept.at = CaptureTime(0);
+        }
+    }
+}
+
+impl Actor {
+    pub(super) fn keep_voice(&mut self, now: CaptureTime) {
+        // Until the room's page is back or late, what is on the disk stands.
+        if self.consent.waits.is_some_and(|(_, until)| now <= until) && !self.case.voice_open() {
+            return;
+        }
+        let newest = self.case.epochs().into_iter().filter(|epoch| self.case.role(*epoch) == Some(Role::Room)).max();
+        let state = self.case.state(now);
+        let voice = VoiceKept { open: state.voice_open, muted: state.remote_muted, page: newest.unwrap_or(Epoch(0)), at: now };
+        // A disk that does not take is not given more of the same.
+        if !self.backlog.is_empty() && self.consent.kept.is_some_and(|k| (k.open, k.muted) == (voice.open, voice.muted)) {
+            return;
+        }
+        if let Some(voice) = self.consent.poll_keep(voice) {
+            self.hand_to_store(Command::Voice { case: self.case.id().clone(), voice });
+        }
+    }
+
+    /// A page has entered: if it is the room's of before a short restart, the voice is as it was.
+    pub(super) fn resume_voice(&mut self, page: Epoch, role: Role, now: CaptureTime) {
+        let Some(muted) = self.consent.take_up(page, role, now) else { return };
+        self.case.resume_voice(muted);
+        info!(case = %self.case.id(), page = page.0, "the room's page is back after a restart: the voice is as it was");
+        self.audit_page(page, "voice-resumed", "ok");
+        self.after_voice_change();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: Epoch = Epoch(7);
+
+    fn at(seconds: u64) -> CaptureTime {
+        CaptureTime::from_unix(Duration::from_secs(1_790_000_000 + seconds))
+    }
+
+    fn open(seconds: u64) -> VoiceKept {
+        VoiceKept { open: true, muted: true, page: PAGE, at: at(seconds) }
+    }
+
+    #[test]
+    fn sg22a_the_rooms_own_page_finds_the_voice_as_it_was_after_a_short_restart() {
+        assert_eq!(Consent::new(Some(open(0)), at(6)).take_up(PAGE, Role::Room, at(8)), Some(true));
+        let mut consent = Consent::new(Some(open(0)), at(6));
+        assert_eq!(consent.take_up(PAGE, Role::Mentor, at(7)), None, "another's page opens nothing");
+        assert_eq!(consent.take_up(Epoch(8), Role::Room, at(7)), None, "nor does one that was not there");
+        assert_eq!(consent.take_up(PAGE, Role::Room, at(8)), Some(true));
+        assert_eq!(consent.take_up(PAGE, Role::Room, at(9)), None, "once");
+    }
+
+    #[test]
+    fn sg22a_after_a_long_restart_a_late_page_or_a_closed_voice_the_room_presses_again() {
+        assert_eq!(Consent::new(Some(open(0)), at(31)).take_up(PAGE, Role::Room, at(32)), None);
+        assert_eq!(Consent::new(Some(open(0)), at(6)).take_up(PAGE, Role::Room, at(22)), None);
+        assert_eq!(Consent::new(Some(open(9)), at(6)).take_up(PAGE, Role::Room, at(8)), None, "a clock set back");
+        let closed = VoiceKept { open: false, ..open(0) };
+        assert_eq!(Consent::new(Some(closed), at(6)).take_up(PAGE, Role::Room, at(8)), None);
+        assert_eq!(Consent::new(None, at(6)).take_up(PAGE, Role::Room, at(8)), None);
+    }
+
+    #[test]
+    fn it_is_kept_at_each_change_and_every_five_seconds_while_open() {
+        let mut consent = Consent::new(None, at(0));
+        assert_eq!(consent.poll_keep(VoiceKept { open: false, ..open(1) }), None, "nothing was ever said");
+        assert!(consent.poll_keep(open(2)).is_some());
+        assert_eq!(consent.poll_keep(open(4)), None);
+        assert!(consent.poll_keep(VoiceKept { muted: false, ..open(5) }).is_some());
+        assert!(consent.poll_keep(VoiceKept { muted: false, ..open(10) }).is_some());
+        consent.forget_when();
+        assert!(consent.poll_keep(VoiceKept { muted: false, ..open(11) }).is_some());
+        let closed = |seconds| VoiceKept { open: false, muted: false, ..open(seconds) };
+        assert!(consent.poll_keep(closed(12)).is_some());
+        assert_eq!(consent.poll_keep(closed(600)), None);
+    }
+}
