@@ -137,7 +137,8 @@ impl Bench {
         let case = self.through()?;
         self.open(&case.links, case.ports.clone())?;
         let mut scenario = Scenario::new("laptop asleep for 30 s");
-        let all = std::mem::replace(&mut self.rounds, self.rounds.div_ceil(ASLEEP_SHARE));
+        let all = self.rounds;
+        self.rounds = all.div_ceil(ASLEEP_SHARE);
         self.rounds(&mut scenario, |bench, s, _| {
             std::thread::sleep(SETTLED);
             let _: Value = bench.browser.ask(&json!({ "what": "begin" }))?;
