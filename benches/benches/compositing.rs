@@ -1,9 +1,12 @@
 //! One program frame of 1280x720 from three feeds, each already at its final size: ms of CPU per frame.
 
 use std::hint::black_box;
+use std::sync::Arc;
 use std::time::Duration;
 
+use annotation::id::FeedId;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use pipeline::mask::{MaskConfig, Masking};
 use pipeline::picture::{Geometry, Picture, PicturePool};
 use pipeline::program::compositor::{blit, clear, mark_dead};
 use pipeline::program::layout::{PixelRect, built_in, letterbox};
@@ -83,9 +86,30 @@ fn compositing(c: &mut Criterion) {
     group.finish();
 }
 
+/// A feed of 1280x720 with the four masks of an angiography screen: what one picture costs.
+fn masks(c: &mut Criterion) {
+    let feed = FeedId::parse("field").expect("an id");
+    let mask = MaskConfig {
+        feed: feed.clone(),
+        published: false,
+        size: [1280, 720],
+        rects: vec![[8, 8, 300, 60], [970, 8, 300, 60], [8, 650, 260, 60]],
+        polygons: vec![vec![[1000, 640], [1280, 640], [1280, 720], [1060, 720]]],
+        keep: vec![[560, 660, 160, 50]],
+    };
+    let mut masking = Masking::of(&feed, &[mask]).expect("has one");
+    let picture = Arc::new(Picture::black(Geometry::new(1280, 720).expect("even")));
+    let mut group = c.benchmark_group("mask");
+    group.throughput(Throughput::Bytes(picture.geometry().bytes() as u64));
+    group.bench_function("four_parts_720p", |b| {
+        b.iter(|| black_box(masking.apply(picture.clone(), (1280, 720)).expect("certain")));
+    });
+    group.finish();
+}
+
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(30).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(3));
-    targets = compositing
+    targets = compositing, masks
 }
 criterion_main!(benches);

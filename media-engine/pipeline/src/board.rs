@@ -10,6 +10,7 @@ use link::frame::FeedState;
 
 use crate::figures::{Figures, Glance};
 use crate::health::{self, Beam, Cadence, Signs};
+use crate::mask::MaskState;
 use crate::picture::{Geometry, Picture};
 use crate::program::align::Timing;
 use crate::program::layout::Arrangement;
@@ -83,6 +84,8 @@ pub struct FeedSlot {
     pub by_arrival: bool,
     /// Does somebody watch this feed alone?
     pub single_wanted: bool,
+    /// Whether it has masks, and whether one is on its pictures.
+    pub mask: MaskState,
     /// It goes behind the privacy curtain.
     pub behind_curtain: bool,
     /// The curtain is drawn before it: nothing that it captures is kept here, so nobody can have it.
@@ -101,7 +104,11 @@ impl FeedSlot {
         }
         let looping = self.newest().is_some_and(|f| f.origin.is_some());
         let signs = Signs { heard: self.heard, beam: self.beam, gaps: self.gaps, failed: !self.problem.is_empty(), looping };
-        health::state(signs, self.cadence.period(declared), now)
+        match health::state(signs, self.cadence.period(declared), now) {
+            FeedState::Lost => FeedState::Lost,
+            _ if self.mask == MaskState::Unknown => FeedState::MaskUnknown,
+            state => state,
+        }
     }
 
     /// From capture to arrival, the worst of the frames kept.
@@ -191,6 +198,13 @@ impl State {
         slot.is_some_and(FeedSlot::is_covered)
     }
 
+    /// Whether the feed in this slot has masks; until one does not fit, it does.
+    pub fn set_masked(&mut self, feed: usize, masked: bool) {
+        if let Some(slot) = self.feeds.get_mut(feed) {
+            slot.mask = if masked { MaskState::Certain } else { MaskState::None };
+        }
+    }
+
     /// Whether the feed in this slot goes behind the curtain.
     pub fn put_behind_curtain(&mut self, feed: usize, behind: bool) {
         let drawn = self.curtain_drawn();
@@ -227,6 +241,9 @@ impl Board {
             slot.heard = Some(frame.came);
             slot.problem.clear();
             return;
+        }
+        if slot.mask == MaskState::Unknown {
+            slot.mask = MaskState::Certain;
         }
         if let Some(before) = slot.frames.back_mut() {
             before.single = None;
@@ -281,6 +298,20 @@ impl Board {
         }
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// A picture came whose size has no confirmed mask: that it came is all that is known of it here.
+    pub fn hear_unmasked(&self, feed: usize, generation: Generation, at: CaptureTime, (width, height): (u32, u32)) {
+        self.change(|state| {
+            let current = state.generation == generation;
+            let Some(slot) = state.feeds.get_mut(feed).filter(|_| current) else { return };
+            slot.heard = Some(at);
+            slot.mask = MaskState::Unknown;
+            slot.frames.clear();
+            slot.figures = Figures::default();
+            slot.problem =
+                format!("No mask is confirmed for its {width}x{height}; propose one from a still, look at it, configure it.");
+        });
     }
 
     pub fn set_problem(&self, feed: usize, problem: String) {
@@ -419,6 +450,22 @@ mod tests {
         board.change(|s| s.feeds[1] = FeedSlot::default());
         board.change(|s| s.put_behind_curtain(1, true));
         assert_eq!(look(), (0, FeedState::Curtain));
+    }
+
+    #[test]
+    fn a_picture_without_a_certain_mask_is_dark_until_one_with_it_comes() {
+        let board = Board::new(1);
+        let period = Duration::from_millis(33);
+        let look = |ms| board.read(|s| (s.feeds[0].frames.len(), s.feeds[0].state(period, frame(ms).capture)));
+        board.change(|s| s.feeds[0].mask = MaskState::Certain);
+        board.put(0, Generation(0), frame(0));
+        assert_eq!(look(1), (1, FeedState::Live));
+        board.hear_unmasked(0, Generation(0), frame(33).capture, (640, 480));
+        assert_eq!(look(34), (0, FeedState::MaskUnknown));
+        assert!(board.read(|s| s.feeds[0].problem.contains("640x480")));
+        assert_eq!(look(900).1, FeedState::Lost, "it stopped, too");
+        board.put(0, Generation(0), frame(933));
+        assert_eq!((look(934), board.read(|s| s.feeds[0].mask)), ((1, FeedState::Live), MaskState::Certain));
     }
 
     #[test]

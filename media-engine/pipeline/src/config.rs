@@ -9,6 +9,7 @@ use serde::Deserialize;
 use crate::encode::level::Level;
 use crate::encode::{EncoderKind, EncoderSettings};
 use crate::feed::{SourceConfig, View, last_run};
+use crate::mask::MaskConfig;
 use crate::picture::Geometry;
 use crate::program::align::Timing;
 use crate::program::layout::{self, Layout};
@@ -38,6 +39,9 @@ pub struct Config {
     pub layouts: Vec<Layout>,
     #[serde(rename = "feed")]
     pub feeds: Vec<FeedConfig>,
+    /// Over what identifies a patient and is burnt into pictures.
+    #[serde(default, rename = "mask")]
+    pub masks: Vec<MaskConfig>,
     /// Measuring mode: TC48 is burnt into the main feed. Only by the command line.
     #[serde(skip)]
     pub time_code: bool,
@@ -192,6 +196,8 @@ impl Config {
                 return refuse("config.offset", format!("offset_ms of feed {} is out of range; give -1000 to 10000.", feed.id));
             }
         }
+        let own: Vec<_> = self.feeds.iter().map(|f| (&f.id, f.source.is_drawn())).collect();
+        MaskConfig::check_all(&self.masks, &own)?;
         let (w, h) = (self.program.width, self.program.height);
         let sized = Geometry::new(w, h).filter(|g| w % 8 == 0 && self.program.level.has_room_for(*g));
         if sized.is_none() {
@@ -253,6 +259,7 @@ impl Config {
                 align_ms: None,
             },
             layouts: Vec::new(),
+            masks: Vec::new(),
             feeds: vec![
                 feed(
                     "field",
@@ -373,6 +380,21 @@ mod tests {
         assert_eq!(code(&GOOD.replace("12.5", "1e9")), "config.offset");
         let refusal = Config::parse(&GOOD.replace("main = true", "mian = true")).expect_err("refused");
         assert!(refusal.message.contains("line 9") && !refusal.message.contains('\n'), "{}", refusal.message);
+    }
+
+    #[test]
+    fn the_sample_of_a_room_is_good_and_its_camera_goes_behind_the_curtain() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../infra/room-sample.toml");
+        let config = Config::load(&path).expect("good");
+        let behind: Vec<_> = config.feeds.iter().filter(|f| f.behind_curtain()).map(|f| f.id.as_str()).collect();
+        assert_eq!((behind, config.masks.len()), (vec!["room"], 1));
+        assert_eq!(
+            config.layout().expect("its own").assign(&["operative-field", "fluoroscopy", "room-camera", "vital-signs"], 4),
+            (0..4).map(Some).collect::<Vec<_>>()
+        );
+        let over = std::fs::read_to_string(&path).expect("there").replace("[[8, 8, 180, 36]]", "[[8, 440, 400, 60]]");
+        assert_eq!(code(&over), "config.mask");
+        assert_eq!(code(&over.replace("feed = \"fluoro\"", "feed = \"flouro\"")), "config.mask");
     }
 
     #[test]

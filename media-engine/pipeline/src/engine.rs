@@ -20,6 +20,7 @@ use crate::feed::ingest::{self, Desk};
 use crate::feed::last_run::{self, RunKeeper};
 use crate::feed::unusable::Unusable;
 use crate::feed::{self, FeedRun, Source, SourceInfo};
+use crate::mask::Masking;
 use crate::output::link::{Link, LinkConfig, LinkEnd, LinkHandle};
 use crate::picture::Geometry;
 use crate::program::run::Program;
@@ -121,6 +122,7 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
             }
             source => source?,
         };
+        let source = source.with_masks(Masking::of(&feed.id, &config.masks));
         let widths = [place.map(|p| p.width), Some(source.single_size().width)];
         if let Some(wide) = widths.into_iter().flatten().find(|w| time_code && !w.is_multiple_of(40)) {
             return Err(Refusal::new(
@@ -228,6 +230,7 @@ impl Prepared {
             }
             state.timing = self.config.program.timing;
             for (feed, f) in self.feeds.iter().enumerate() {
+                state.set_masked(feed, f.source.is_masked());
                 state.put_behind_curtain(feed, f.actor.info.curtain);
             }
             state.arrange(arrangement);
@@ -252,7 +255,8 @@ impl Prepared {
         let layers = link_config.layers.clone();
         let (link, handle) =
             Link::new(link_config, stop, clock, case_clock.clone(), board.clone(), published.clone(), ear).map_err(system)?;
-        let desk = Desk::new(stage, layouts, layers, published, clock, case_clock.clone(), board.clone(), handle.clone());
+        let desk = Desk::new(stage, layouts, layers, published, clock, case_clock.clone(), board.clone(), handle.clone())
+            .with_masks(self.config.masks.clone());
 
         let (stills, jobs) = std::sync::mpsc::sync_channel(tracker::run::STILLS_MAX);
         // One word a still that was made: as bounded as they are.

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod feed;
 pub mod figures;
 pub mod health;
+pub mod mask;
 pub mod output;
 pub mod picture;
 pub mod program;

@@ -11,6 +11,7 @@ use annotation::id::FeedId;
 use link::id::CaseId;
 use pipeline::config::Config;
 use pipeline::engine::{self, Dial};
+use pipeline::mask::command::Ask;
 use pipeline::output::link::report_refusal;
 use pipeline::refusal::Refusal;
 
@@ -59,7 +60,17 @@ fn main() -> ExitCode {
         tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt().with_writer(|| BestEffort).with_ansi(false).with_env_filter(filter).init();
 
-    let arguments = match parse(std::env::args().skip(1)) {
+    let mut words = std::env::args().skip(1).peekable();
+    if words.next_if(|word| word == "mask").is_some() {
+        return match Ask::parse(words).and_then(|ask| ask.run()) {
+            Ok(draft) => {
+                let _ = std::io::stdout().write_all(draft.as_bytes());
+                ExitCode::SUCCESS
+            }
+            Err(refusal) => refused(&refusal, None),
+        };
+    }
+    let arguments = match parse(words) {
         Ok(arguments) => arguments,
         Err(refusal) => return refused(&refusal, None),
     };

@@ -7,6 +7,7 @@ import { feedAgeMs, lineStalls, numbersOf, rateOf, sourcesOf, troubleOf } from '
 import { lookOf } from '../core/glass';
 import { unixMsFromNtp } from '../core/units';
 import type { Client } from '../edge/client';
+import { MaskState } from '../gen/frame_pb';
 import type { FeedStatus, HealthReport } from '../gen/signal_pb';
 import type { Texts } from '../i18n';
 import { pick } from '../i18n';
@@ -106,9 +107,9 @@ function Feeds({ client, report }: { client: Client; report: HealthReport | null
   return (
     <section class="panel scroll">
       <table data-testid="feeds">
-        <thead><tr><th>{t.vendor_feed}</th><th>{t.vendor_state}</th><th>{t.vendor_format}</th><th class="r">{t.vendor_luma}</th><th class="r">{t.vendor_black}</th><th class="r">{t.vendor_frozen}</th><th class="r">{t.vendor_feed_age}</th><th>{t.vendor_problem}</th></tr></thead>
+        <thead><tr><th>{t.vendor_feed}</th><th>{t.vendor_state}</th><th>{t.vendor_format}</th><th class="r">{t.vendor_luma}</th><th class="r">{t.vendor_black}</th><th class="r">{t.vendor_frozen}</th><th>{t.vendor_mask}</th><th class="r">{t.vendor_feed_age}</th><th>{t.vendor_problem}</th></tr></thead>
         <tbody>
-          {report && sourcesOf(report).length > 0 ? sourcesOf(report).map((f) => <FeedRow key={f.feed} client={client} feed={f} report={report} />) : <tr><td colSpan={8} class="mid">{t.age_none}</td></tr>}
+          {report && sourcesOf(report).length > 0 ? sourcesOf(report).map((f) => <FeedRow key={f.feed} client={client} feed={f} report={report} />) : <tr><td colSpan={9} class="mid">{t.age_none}</td></tr>}
         </tbody>
       </table>
     </section>
@@ -134,11 +135,14 @@ function FeedRow({ client, feed: f, report }: { client: Client; feed: FeedStatus
       <td class="r">{figure(f.lumaMean > 0 ? String(f.lumaMean) : t.age_none)}</td>
       <td class="r">{figure(`${(f.blackPermille / 10).toFixed(1)} %`)}</td>
       <td class="r">{figure(`${(f.frozenPermille / 10).toFixed(1)} %`)}</td>
+      <td data-testid={`mask-${f.feed}`}>{stale ? t.age_none : maskWord(f.mask, t)}</td>
       <td class="r">{age && !stale ? `${age.value} ${t[`age_${age.unit}`]}` : t.age_none}</td>
       <td class="wrap">{dash(t, f.problem)}</td>
     </tr>
   );
 }
+
+const maskWord = (mask: MaskState, t: Texts): string => (mask === MaskState.CERTAIN ? t.vendor_mask_on : mask === MaskState.UNKNOWN ? t.look_unmasked : mask === MaskState.NONE ? t.vendor_mask_none : t.age_none);
 
 function Layers({ client, report }: { client: Client; report: HealthReport | null }): JSX.Element {
   const { store } = client;

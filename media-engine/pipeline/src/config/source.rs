@@ -74,6 +74,19 @@ pub enum View {
 }
 
 impl SourceConfig {
+    /// Drawn by the engine from numbers and waves: nobody burnt a name into it.
+    pub fn is_drawn(&self) -> bool {
+        matches!(
+            self,
+            SourceConfig::Wfdb { .. }
+                | SourceConfig::Mfer { .. }
+                | SourceConfig::DicomWaveform { .. }
+                | SourceConfig::Hl7 { .. }
+                | SourceConfig::Sdc { .. }
+                | SourceConfig::SyntheticVitals
+        )
+    }
+
     /// Relative paths are relative to `folder`.
     pub fn relative_to(&mut self, folder: &Path) {
         match self {

@@ -8,6 +8,7 @@ use annotation::time::CaptureTime;
 use super::vitals_data::Said;
 use super::{Prepared, Source, TimeCodeBurner, Word};
 use crate::encode::level::Level;
+use crate::mask::Masking;
 use crate::picture::{Geometry, Picture};
 use crate::program::layout::{PixelRect, letterbox};
 use crate::refusal::Refusal;
@@ -25,12 +26,23 @@ pub struct Shot {
     pub placed: Option<Arc<Picture>>,
     /// At its own size; only when asked for.
     pub single: Option<Arc<Picture>>,
+    /// It has no picture because no mask is confirmed for this size of its source.
+    pub unmasked: Option<(u32, u32)>,
+}
+
+impl Shot {
+    fn unmasked(size: (u32, u32)) -> Self {
+        Shot { picture: None, placed: None, single: None, unmasked: Some(size) }
+    }
 }
 
 /// A source with its scalers, or a drawing with its two sizes.
 pub struct Fitted {
     kind: Kind,
     single: Geometry,
+    /// Width and height of the source as it was opened; `None`: drawn.
+    native: Option<(usize, usize)>,
+    masking: Option<Masking>,
     burner: Option<TimeCodeBurner>,
     scaler: Scaler,
 }
@@ -79,7 +91,16 @@ impl Fitted {
             }
         };
         let burner = time_code.then(|| TimeCodeBurner::new(single));
-        Ok(Fitted { kind, single, burner, scaler: Scaler::default() })
+        Ok(Fitted { kind, single, native, masking: None, burner, scaler: Scaler::default() })
+    }
+
+    /// Masks over every picture, before anybody has it; `None`: this feed has none.
+    pub fn with_masks(self, masking: Option<Masking>) -> Self {
+        Fitted { masking, ..self }
+    }
+
+    pub fn is_masked(&self) -> bool {
+        self.masking.is_some()
     }
 
     /// Another source in the same place, whatever its size.
@@ -117,13 +138,19 @@ impl Fitted {
         match &mut self.kind {
             Kind::Pictures(source) => {
                 let mut picture = source.picture(k)?;
+                if let Some(masking) = &mut self.masking {
+                    let (w, h) = source.native().or(self.native).unwrap_or_default();
+                    let size = (w as u32, h as u32);
+                    let Some(masked) = masking.apply(picture, size) else { return Ok(Shot::unmasked(size)) };
+                    picture = masked;
+                }
                 if let (Some(burner), Some(capture)) = (&mut self.burner, capture) {
                     picture = burner.burn(&picture, capture, k);
                 }
                 let mut fit = |size: Geometry| self.scaler.fit(&picture, size).ok_or_else(unscaled);
                 let single = single.then(|| fit(self.single)).transpose()?;
                 let placed = placed.map(fit).transpose()?;
-                Ok(Shot { picture: Some(picture), placed, single })
+                Ok(Shot { picture: Some(picture), placed, single, unmasked: None })
             }
             Kind::Drawn { prepared, placed: at, single: alone } => {
                 let draw = |kept: &mut Option<(Geometry, Box<dyn Source>)>, size: Option<Geometry>| {
@@ -138,7 +165,7 @@ impl Fitted {
                 };
                 let placed = draw(at, placed)?;
                 let single = draw(alone, single.then_some(self.single))?;
-                Ok(Shot { picture: placed.clone().or_else(|| single.clone()), placed, single })
+                Ok(Shot { picture: placed.clone().or_else(|| single.clone()), placed, single, unmasked: None })
             }
         }
     }

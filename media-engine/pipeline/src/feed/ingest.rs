@@ -22,6 +22,7 @@ use crate::board::{Board, CapturedFrame, FeedSlot};
 use crate::clock::LocalClock;
 use crate::encode::rtp::HEADER_BYTES;
 use crate::figures::Watcher;
+use crate::mask::{MaskConfig, Masking};
 use crate::output::link::{LayerSpec, LinkHandle};
 use crate::picture::Picture;
 use crate::program::align::Timing;
@@ -100,6 +101,7 @@ pub struct Desk {
     /// That the program can be given.
     layouts: Vec<Layout>,
     layers: Vec<LayerSpec>,
+    masks: Vec<MaskConfig>,
     sender: Published,
     clock: LocalClock,
     case_clock: Arc<CaseClock>,
@@ -127,7 +129,11 @@ impl Desk {
         board: Arc<Board>,
         link: LinkHandle,
     ) -> Self {
-        Desk { stage, layouts, layers, sender, clock, case_clock, board, link, decoders: BTreeMap::new() }
+        Desk { stage, layouts, layers, masks: Vec::new(), sender, clock, case_clock, board, link, decoders: BTreeMap::new() }
+    }
+
+    pub fn with_masks(self, masks: Vec<MaskConfig>) -> Self {
+        Desk { masks, ..self }
     }
 
     /// Until the engine stops.
@@ -182,7 +188,11 @@ impl Desk {
             info,
         };
         let curtain = actor.info.curtain;
-        self.board.change(|state| state.put_behind_curtain(seat, curtain));
+        let masked = self.masks.iter().any(|m| m.feed == id);
+        self.board.change(|state| {
+            state.set_masked(seat, masked);
+            state.put_behind_curtain(seat, curtain);
+        });
         let started = self.start(&actor, &ingest.codec);
         self.stage.enter(actor);
         self.publish();
@@ -304,19 +314,27 @@ impl Desk {
         let base = now.saturating_sub(2 * AGE_MAX);
         let (feed, id, board, sender) = (actor.feed, actor.id.clone(), self.board.clone(), self.sender.clone());
         let (mut scaler, mut watcher, mut told) = (Scaler::default(), Watcher::default(), None);
+        let mut masking = Masking::of(&id, &self.masks);
         let mut show = move |sample: &gst::Sample| -> Option<()> {
             let info = gst_video::VideoInfo::from_caps(sample.caps()?).ok()?;
             let pts = sample.buffer()?.pts()?;
             let frame = gst_video::VideoFrame::from_buffer_readable(sample.buffer_owned()?, &info).ok()?;
-            let picture = Arc::new(Picture::from_frame(frame)?);
+            let mut picture = Arc::new(Picture::from_frame(frame)?);
             let size = (info.width(), info.height());
             if told != Some(size) && sender.send(Message::Size { feed: id.clone(), width: size.0, height: size.1 }) {
                 told = Some(size);
             }
             let place = board.read(|state| state.feeds.get(feed).and_then(|slot| slot.place));
+            let capture = base.saturating_add(Duration::from_nanos(pts.nseconds()));
+            if let Some(masking) = &mut masking {
+                let Some(masked) = masking.apply(picture, size) else {
+                    board.hear_unmasked(feed, generation, capture, size);
+                    return Some(());
+                };
+                picture = masked;
+            }
             let glance = watcher.look(&picture);
             let placed = place.map(|place| scaler.fit(&picture, place));
-            let capture = base.saturating_add(Duration::from_nanos(pts.nseconds()));
             let own = Some(picture);
             let picture = if let Some(placed) = placed { Some(placed?) } else { None };
             let frame = CapturedFrame { capture, came: capture, origin: None, picture, single: None, own, glance };

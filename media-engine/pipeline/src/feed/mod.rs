@@ -75,6 +75,11 @@ pub trait Source: Send {
         Word::default()
     }
 
+    /// Width and height that its device delivers now, where that is not what it was opened with.
+    fn native(&self) -> Option<(usize, usize)> {
+        None
+    }
+
     /// Vital signs that came with the last pictures, as data.
     fn vitals(&mut self) -> Vec<Said> {
         Vec::new()
@@ -253,12 +258,17 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
             pace.advance(clock.now());
             continue;
         }
+        if let Some(size) = shot.unmasked {
+            board.hear_unmasked(run.feed, generation, came, size);
+            pace.advance(clock.now());
+            continue;
+        }
         match xray.look(shot.picture.as_ref(), glance.black, word.beam, capture) {
             Verdict::Show => {
                 if let (Some(keeper), Some(picture)) = (&mut run.keeper, &shot.picture) {
                     keeper.handle_picture(capture, picture);
                 }
-                let Shot { placed: picture, single, picture: own } = shot;
+                let Shot { placed: picture, single, picture: own, .. } = shot;
                 let frame = CapturedFrame { capture, came, origin: word.origin, picture, single, own, glance };
                 board.put(run.feed, generation, frame);
             }

@@ -21,6 +21,7 @@ use super::single::{Due, Single};
 use crate::board::{Board, CapturedFrame, LinkUp, State};
 use crate::clock::LocalClock;
 use crate::encode::governor::{Governor, Second};
+use crate::mask::MaskState;
 use crate::output::link::LinkHandle;
 use crate::output::stats::Samples;
 use crate::picture::{Geometry, Picture, PicturePool};
@@ -484,6 +485,7 @@ impl Program {
                     width: f.native.0,
                     height: f.native.1,
                     period_us: figures.period_us,
+                    mask: mask_on_wire(slot.mask).into(),
                     skew_us: skew.skew_us,
                     excess_us_p50: skew.excess_us_p50,
                     excess_us_p99: skew.excess_us_p99,
@@ -506,6 +508,14 @@ impl Program {
         if self.link.send_control(to_server::Body::Health(body)).is_none() {
             tracing::debug!("health not sent: the server does not read");
         }
+    }
+}
+
+fn mask_on_wire(mask: MaskState) -> link::frame::MaskState {
+    match mask {
+        MaskState::None => link::frame::MaskState::None,
+        MaskState::Certain => link::frame::MaskState::Certain,
+        MaskState::Unknown => link::frame::MaskState::Unknown,
     }
 }
 

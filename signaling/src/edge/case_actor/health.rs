@@ -134,6 +134,7 @@ impl Actor {
             width: health.width,
             height: health.height,
             period_us: health.period_us,
+            mask: health.mask,
             skew_us: health.skew_us,
             excess_us_p50: health.excess_us_p50,
             excess_us_p99: health.excess_us_p99,
