@@ -139,7 +139,7 @@ impl Tally {
     pub fn add(&mut self, ground: &Ground, aim: &Aim, mark: &Mark) {
         self.marks += 1;
         self.refer(mark);
-        let Some(named) = mark.named else {
+        let Some(named) = mark.named.or(mark.held.and_then(|held| held.k)) else {
             self.unknown += 1;
             return;
         };
@@ -211,8 +211,9 @@ impl Tally {
             (Some(named), Some(saw)) => (named - saw + 1.5 * TURN_MS).rem_euclid(TURN_MS) - 0.5 * TURN_MS,
             _ => f64::INFINITY,
         };
-        // Two witnesses: the time burnt into the picture, and the picture's own number.
-        let exact = (-0.05..=EXACT_MS).contains(&off) && saw.is_some_and(|codes| codes.k.is_some() && codes.k == mark.named);
+        // Two witnesses: the time burnt into the picture, and the picture's own number (which a frame that was held before it was painted has not).
+        let same = saw.is_some_and(|codes| codes.k.is_some() && mark.named.is_none_or(|named| codes.k == Some(named)));
+        let exact = (-0.05..=EXACT_MS).contains(&off) && same;
         let of = if frozen { &mut self.frozen } else { &mut self.live };
         of[0] += 1;
         of[1] += usize::from(exact);
