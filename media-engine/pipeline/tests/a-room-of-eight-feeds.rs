@@ -1,4 +1,4 @@
-//! A strategy desk's wall: two planes, IVUS, microscope, room camera, vital signs and a camera from the network are ordinary feeds; one
+//! A strategy desk's wall: two planes, IVUS, microscope, room camera, vital signs and an endoscope from the network are ordinary feeds; one
 //! that changes its size, dies and returns does so alone.
 
 mod sender;
@@ -31,8 +31,8 @@ fn config(port: u16) -> String {
         feed("vitals", "vital-signs", "生体情報", "Vital signs", "{ type = \"synthetic-vitals\" }"),
         feed("ivus", "ivus", "血管内超音波", "IVUS", fluoro),
         feed("scope", "microscope", "顕微鏡", "Microscope", fluoro),
-        feed("room", "room-camera", "手術室内映像", "Room camera", &camera),
-        feed("echo", "ultrasound", "超音波", "Ultrasound", fluoro),
+        feed("endo", "endoscope", "内視鏡", "Endoscope", &camera),
+        feed("room", "room-camera", "手術室内映像", "Room camera", fluoro),
     ]
     .concat()
 }
@@ -59,7 +59,7 @@ fn longest_pause(server: &Server) -> f64 {
 }
 
 #[test]
-fn a_camera_from_the_network_comes_changes_dies_and_returns_and_seven_others_go_on() {
+fn an_endoscope_from_the_network_comes_changes_dies_and_returns_and_seven_others_go_on() {
     let port = free_port();
     let to = SocketAddr::from(([127, 0, 0, 1], port));
     let mut server = Server::start(&config(port));
@@ -70,19 +70,19 @@ fn a_camera_from_the_network_comes_changes_dies_and_returns_and_seven_others_go_
     server.until("seven feeds", |s| ["field", "front", "side", "vitals", "ivus", "scope"].iter().all(|f| live(f)(s)));
     let Some(placed) = newest(&server).map(|i| i.entries.len()) else { panic!("no frame") };
     assert_eq!(placed, 7, "one of eight stands aside: the last run keeps its place on the wall");
-    assert!(newest(&server).is_some_and(|i| state(i, "room") == FeedState::Lost), "nobody sends yet");
+    assert!(newest(&server).is_some_and(|i| state(i, "endo") == FeedState::Lost), "nobody sends yet");
 
     let sender = Sender::rtp((640, 480), 15, to);
-    server.until("the camera", live("room"));
+    server.until("the endoscope", live("endo"));
     drop(sender);
-    server.until("its loss", |s| newest(s).is_some_and(|i| state(i, "room") == FeedState::Lost));
+    server.until("its loss", |s| newest(s).is_some_and(|i| state(i, "endo") == FeedState::Lost));
     server.until("its sentence", |s| {
         let health = s.health.as_ref();
-        health.is_some_and(|h| h.feeds.iter().any(|f| f.feed == "room" && f.problem.ends_with("[feed.silent]")))
+        health.is_some_and(|h| h.feeds.iter().any(|f| f.feed == "endo" && f.problem.ends_with("[feed.silent]")))
     });
     let _sender = Sender::rtp((1280, 720), 30, to);
-    server.until("its return with another picture", |s| live("room")(s) && size_of(s, "room") == Some((1280, 720)));
-    let rect = newest(&server).and_then(|i| i.entries.iter().find(|e| e.feed == "room")?.rect);
+    server.until("its return with another picture", |s| live("endo")(s) && size_of(s, "endo") == Some((1280, 720)));
+    let rect = newest(&server).and_then(|i| i.entries.iter().find(|e| e.feed == "endo")?.rect);
     let rect = rect.expect("placed");
     assert!((f64::from(rect.w) / f64::from(rect.h) - 16.0 / 9.0).abs() < 0.1, "its place has its new shape: {rect:?}");
     let others = ["front", "side", "vitals", "ivus", "scope"];
