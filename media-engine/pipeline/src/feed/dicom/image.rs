@@ -3,6 +3,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
 
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{DefaultDicomObject, InMemDicomObject, Tag, open_file};
@@ -14,6 +18,10 @@ use super::palette::Palette;
 /// Largest side of a picture.
 pub const SIDE_MAX: u32 = 4096;
 const FRAMES_MAX: u32 = 100_000;
+
+/// CharLS 2.4 never ends on some broken streams: so long for one frame, and no further one after that.
+const DECODE_MAX: Duration = Duration::from_secs(3);
+static HANGS: AtomicBool = AtomicBool::new(false);
 
 /// How its samples stand for colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +70,7 @@ pub enum Pixels {
 
 /// An opened object with a picture. Never printed: it names the patient.
 pub struct DicomImage {
-    pub object: DefaultDicomObject,
+    pub object: Arc<DefaultDicomObject>,
     pub width: usize,
     pub height: usize,
     pub frames: u32,
@@ -70,6 +78,8 @@ pub struct DicomImage {
     colours: Colours,
     planar: bool,
     compressed: bool,
+    /// Its decoder may hang.
+    jpeg_ls: bool,
     palette: Option<Palette>,
     grey: GreyRule,
 }
@@ -129,7 +139,9 @@ impl DicomImage {
         let planar = number(tags::PLANAR_CONFIGURATION).unwrap_or(0.0) as u32 == 1 && !compressed;
         let grey = GreyRule::of(&object, bits);
         let (width, height) = (columns as usize, rows as usize);
-        Ok(DicomImage { object, width, height, frames, bits, colours, planar, compressed, palette, grey })
+        let jpeg_ls = compressed && [uids::JPEGLS_LOSSLESS, uids::JPEGLS_NEAR_LOSSLESS].contains(&syntax.as_str());
+        let object = Arc::new(object);
+        Ok(DicomImage { object, jpeg_ls, width, height, frames, bits, colours, planar, compressed, palette, grey })
     }
 
     /// Pixels of frame `n`. `levels`: the range of values of a run without a window, kept so that it does not flicker. The error says what
@@ -179,8 +191,7 @@ impl DicomImage {
     /// The stored words of a frame as the file orders them; those of a compressed one as its decoder gives them.
     fn words(&self, n: u32) -> Result<Vec<u16>, String> {
         let bytes = if self.compressed {
-            let decode = || self.object.decode_pixel_data_frame(n).map(|d| d.data().to_vec()).map_err(|e| e.to_string());
-            catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err("its decoder failed".into()))?
+            if self.jpeg_ls { watched(&self.object, n)? } else { decoded(&self.object, n)? }
         } else {
             let all = self.object.element(tags::PIXEL_DATA).map_err(|_| "it has no pixels")?;
             let all = all.value().primitive().ok_or("it has no pixels")?.to_bytes();
@@ -199,6 +210,32 @@ impl DicomImage {
         } else {
             bytes.chunks_exact(2).map(|b| u16::from_le_bytes([b[0], b[1]])).collect()
         })
+    }
+}
+
+/// Samples of one compressed frame. The decoders are not ours: one that panics is caught.
+fn decoded(object: &DefaultDicomObject, n: u32) -> Result<Vec<u8>, String> {
+    let decode = || object.decode_pixel_data_frame(n).map(|d| d.data().to_vec()).map_err(|e| e.to_string());
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(|_| Err("its decoder failed".into()))
+}
+
+/// On a thread of its own, which is left behind if it does not end.
+fn watched(object: &Arc<DefaultDicomObject>, n: u32) -> Result<Vec<u8>, String> {
+    let hangs = "its decoder does not end";
+    if HANGS.load(Ordering::Relaxed) {
+        return Err(format!("{hangs}; restart the engine without the broken file"));
+    }
+    let (done, result) = sync_channel(1);
+    let object = object.clone();
+    let decode = move || drop(done.send(decoded(&object, n)));
+    std::thread::Builder::new().name("jpeg-ls".into()).spawn(decode).map_err(|e| e.to_string())?;
+    match result.recv_timeout(DECODE_MAX) {
+        Ok(samples) => samples,
+        Err(RecvTimeoutError::Timeout) => {
+            HANGS.store(true, Ordering::Relaxed);
+            Err(hangs.into())
+        }
+        Err(RecvTimeoutError::Disconnected) => Err("its decoder failed".into()),
     }
 }
 
