@@ -86,8 +86,8 @@ pub fn calibrate(prepared: Prepared, feed: &FeedId, against: Option<&FeedId>, wa
     let (published, _messages) = ingest::channel();
     let (ear, _words) = tracker::run::channel();
     let (_link, handle) =
-        Link::new(nobody, engine_stop, clock, case_clock.clone(), board.clone(), published, ear).map_err(system)?;
-    let threads = start_feeds(prepared.into_feeds(), clock, &case_clock, &board, &handle).map_err(system)?;
+        Link::new(nobody, engine_stop, clock, case_clock.clone(), board.clone(), published.clone(), ear).map_err(system)?;
+    let threads = start_feeds(prepared.into_feeds(), clock, &case_clock, &board, &handle, &published).map_err(system)?;
     let until = now.saturating_add(watched);
     let mut looks: [Vec<Look>; 2] = Default::default();
     while clock.now() < until && !board.sleep(LOOK_EVERY) {

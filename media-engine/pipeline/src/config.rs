@@ -192,6 +192,9 @@ impl Config {
                     ),
                 );
             }
+            if let Err(what) = feed.source.check() {
+                return refuse("config.source", format!("In the source of feed {}, {what}.", feed.id));
+            }
             if !(-1000.0..=10_000.0).contains(&feed.offset_ms) {
                 return refuse("config.offset", format!("offset_ms of feed {} is out of range; give -1000 to 10000.", feed.id));
             }

@@ -16,7 +16,7 @@ use crate::config::{Config, FeedConfig};
 use crate::encode::EncoderSettings;
 use crate::encode::level::Level;
 use crate::feed::fit::{Fitted, single_size};
-use crate::feed::ingest::{self, Desk};
+use crate::feed::ingest::{self, Desk, Published};
 use crate::feed::last_run::{self, RunKeeper};
 use crate::feed::unusable::Unusable;
 use crate::feed::{self, FeedRun, Source, SourceInfo};
@@ -115,7 +115,10 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
         if picture.is_some() && place.is_none() {
             return Err(Refusal::new("config.layout", format!("The rectangle of feed {} is too small.", feed.id)));
         }
-        let (rate, by_arrival) = (prepared.info().period, prepared.is_by_arrival());
+        let rate = prepared.info().period;
+        // Who measured the delay of its path knows when its pictures were captured.
+        let measured = prepared.arrives() && feed.offset_ms != 0.0;
+        let by_arrival = prepared.is_by_arrival() && !measured;
         let source = match Fitted::new(prepared, place, time_code, config.program.level) {
             Err(refusal) if !feed.main => {
                 Fitted::new(go_on_without(&feed, refusal, &mut faults)?, place, time_code, config.program.level)?
@@ -255,7 +258,7 @@ impl Prepared {
         let layers = link_config.layers.clone();
         let (link, handle) =
             Link::new(link_config, stop, clock, case_clock.clone(), board.clone(), published.clone(), ear).map_err(system)?;
-        let desk = Desk::new(stage, layouts, layers, published, clock, case_clock.clone(), board.clone(), handle.clone())
+        let desk = Desk::new(stage, layouts, layers, published.clone(), clock, case_clock.clone(), board.clone(), handle.clone())
             .with_masks(self.config.masks.clone());
 
         let (stills, jobs) = std::sync::mpsc::sync_channel(tracker::run::STILLS_MAX);
@@ -281,7 +284,7 @@ impl Prepared {
             board.clone(),
             handle.clone(),
         );
-        let mut threads = start_feeds(self.feeds, clock, &case_clock, &board, &handle).map_err(system)?;
+        let mut threads = start_feeds(self.feeds, clock, &case_clock, &board, &handle, &published).map_err(system)?;
         threads.push(spawn("published".into(), move || desk.run(&messages)).map_err(system)?);
         threads.push(spawn("tracker".into(), move || runner.run()).map_err(system)?);
         threads
@@ -305,18 +308,20 @@ pub(crate) fn start_feeds(
     case_clock: &Arc<CaseClock>,
     board: &Arc<Board>,
     link: &LinkHandle,
+    published: &Published,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let start = |(index, f): (usize, PreparedFeed)| {
         let name = f.actor.id.to_string();
         let run = FeedRun {
             feed: index,
-            name: name.clone(),
+            id: f.actor.id.clone(),
             source: f.source,
             period: f.rate,
             offset_ns: f.offset_ns,
             xray: f.xray,
             keeper: f.keeper,
             link: link.clone(),
+            published: published.clone(),
         };
         let (case_clock, board) = (case_clock.clone(), board.clone());
         spawn(format!("feed-{name}"), move || feed::run(run, clock, &case_clock, &board))

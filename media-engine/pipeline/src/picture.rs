@@ -92,6 +92,24 @@ impl Picture {
         whole.then_some(picture)
     }
 
+    /// A copy of a decoded frame of an odd size, without its last row or column.
+    pub fn copy_even(frame: &gst_video::VideoFrame<gst_video::video_frame::Readable>) -> Option<Self> {
+        let geometry = Geometry::new(frame.width() as usize & !1, frame.height() as usize & !1)?;
+        if frame.format() != gst_video::VideoFormat::I420 {
+            return None;
+        }
+        let mut picture = Picture::black(geometry);
+        for (n, (to, to_stride)) in picture.planes_mut()?.into_iter().enumerate() {
+            let (w, h) = if n == 0 { (geometry.width, geometry.height) } else { (geometry.width / 2, geometry.height / 2) };
+            let from = frame.plane_data(n as u32).ok()?;
+            let stride = usize::try_from(*frame.plane_stride().get(n)?).ok()?;
+            for y in 0..h {
+                to[y * to_stride..y * to_stride + w].copy_from_slice(from.get(y * stride..y * stride + w)?);
+            }
+        }
+        Some(picture)
+    }
+
     pub fn geometry(&self) -> Geometry {
         self.geometry
     }

@@ -6,7 +6,7 @@ use pipeline::feed::{SourceConfig, View, prepare};
 use pipeline::picture::Geometry;
 use pipeline::vitals::hl7::{self, Answer};
 use pipeline::vitals::mllp::Mllp;
-use pipeline::vitals::{mfer, sdc};
+use pipeline::vitals::{dicom_wave, mfer, sdc};
 
 fn sample(path: &str) -> Option<PathBuf> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data/vitals").join(path);
@@ -115,4 +115,26 @@ fn draws(config: &SourceConfig) {
     }
     // Where nothing was said that is at least a name and two dashes.
     assert!(lit > 30, "{config:?} draws {lit} pixels");
+}
+
+#[test]
+fn broken_dicom_waveforms_are_read_or_refused() {
+    let Some(path) = sample("dicom_12lead_ecg.dcm") else { return };
+    // Its head, where all its words are, and a second of its samples.
+    let mut whole = std::fs::read(path).expect("there");
+    let quiet = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| ()));
+    dicom_wave::fuzz(&whole);
+    for cut in (0..whole.len().min(8_000)).step_by(97) {
+        dicom_wave::fuzz(&whole[..cut]);
+    }
+    let mut random = 0x9E37_79B9_7F4A_7C15u64;
+    for _ in 0..120 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let at = (random >> 33) as usize % whole.len().min(12_000);
+        let before = std::mem::replace(&mut whole[at], (random >> 20) as u8);
+        dicom_wave::fuzz(&whole);
+        whole[at] = before;
+    }
+    std::panic::set_hook(quiet);
 }

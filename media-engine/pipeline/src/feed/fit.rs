@@ -2,20 +2,28 @@
 //! the feed alone, at its own.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use annotation::time::CaptureTime;
 
+use super::arriving::{Arrived, Arriving};
 use super::vitals_data::Said;
 use super::{Prepared, Source, TimeCodeBurner, Word};
+use crate::clock::LocalClock;
 use crate::encode::level::Level;
 use crate::mask::Masking;
-use crate::picture::{Geometry, Picture};
+use crate::picture::{Geometry, Picture, PicturePool};
+use crate::program::compositor;
 use crate::program::layout::{PixelRect, letterbox};
 use crate::refusal::Refusal;
 use crate::scale::Scaler;
+use crate::timing::pace::Times;
 
 /// Size of a feed that is drawn to measure, when it is watched alone.
 const DRAWN_SINGLE: (usize, usize) = (1280, 400);
+
+/// Bars thinner than this are only rounding, px.
+const ROUNDED: usize = 8;
 
 /// One picture of a feed.
 #[derive(Debug, Clone)]
@@ -45,9 +53,13 @@ pub struct Fitted {
     masking: Option<Masking>,
     burner: Option<TimeCodeBurner>,
     scaler: Scaler,
+    /// For pictures of another shape than the one that the feed was taken for.
+    bars: PicturePool,
 }
 
 enum Kind {
+    /// Comes by itself, at whatever size; opened by the thread that takes it.
+    Arriving { prepared: Box<dyn Prepared>, open: Option<Box<dyn Arriving>> },
     /// Delivers at the single size; the place is scaled from that.
     Pictures(Box<dyn Source>),
     /// Drawn anew for each size.
@@ -77,6 +89,14 @@ pub fn single_size(native: Option<(usize, usize)>, level: Level) -> Option<Geome
     Geometry::new(inner.w, inner.h)
 }
 
+/// Where a picture of this shape lies in the picture of a feed that is watched alone: all of it, but for rounding, unless the source
+/// changed its shape.
+pub fn within(single: Geometry, native: (usize, usize)) -> PixelRect {
+    let all = PixelRect { x: 0, y: 0, w: single.width, h: single.height };
+    let inner = letterbox(all, Some(native));
+    if all.w - inner.w <= ROUNDED && all.h - inner.h <= ROUNDED { all } else { inner }
+}
+
 impl Fitted {
     /// Makes the source deliver. `placed`: size of its place at first, if it has one. `time_code`: burn TC48.
     pub fn new(prepared: Box<dyn Prepared>, placed: Option<Geometry>, time_code: bool, level: Level) -> Result<Self, Refusal> {
@@ -84,6 +104,7 @@ impl Fitted {
         let single = single_size(native, level)
             .ok_or_else(|| Refusal::new("config.layout", "A feed is too small to be shown; choose another source."))?;
         let kind = match native {
+            _ if prepared.arrives() => Kind::Arriving { prepared, open: None },
             Some(_) => Kind::Pictures(prepared.fit(single)?),
             None => {
                 let placed = placed.map(|size| Ok::<_, Refusal>((size, prepared.fit(size)?))).transpose()?;
@@ -91,7 +112,7 @@ impl Fitted {
             }
         };
         let burner = time_code.then(|| TimeCodeBurner::new(single));
-        Ok(Fitted { kind, single, native, masking: None, burner, scaler: Scaler::default() })
+        Ok(Fitted { kind, single, native, masking: None, burner, scaler: Scaler::default(), bars: PicturePool::new(single) })
     }
 
     /// Masks over every picture, before anybody has it; `None`: this feed has none.
@@ -103,6 +124,53 @@ impl Fitted {
         self.masking.is_some()
     }
 
+    /// Do its pictures come by themselves?
+    pub fn arrives(&self) -> bool {
+        matches!(self.kind, Kind::Arriving { .. })
+    }
+
+    /// The next picture of a source that arrives by itself, if one comes within `wait`. The error: a sentence, and how long to rest.
+    pub fn take(&mut self, clock: LocalClock, wait: Duration) -> Result<Option<Arrived>, (String, Duration)> {
+        match &mut self.kind {
+            Kind::Arriving { prepared, open } => {
+                if open.is_none() {
+                    *open = prepared.arriving(clock);
+                }
+                open.as_mut().map_or(Ok(None), |source| source.next(wait))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// The pictures that are needed of one that arrived.
+    pub fn shot_of(&mut self, arrived: &Arrived, placed: Option<Geometry>, single: bool) -> Result<Shot, String> {
+        let unscaled = || "The picture cannot be scaled.".to_owned();
+        let mut picture = arrived.picture.clone();
+        if let Some(masking) = &mut self.masking {
+            let (w, h) = (picture.geometry().width, picture.geometry().height);
+            let size = (w as u32, h as u32);
+            let Some(masked) = masking.apply(picture, size) else { return Ok(Shot::unmasked(size)) };
+            picture = masked;
+        }
+        let placed = placed.map(|size| self.scaler.fit(&picture, size).ok_or_else(unscaled)).transpose()?;
+        let single = single.then(|| self.alone(&picture, arrived.native).ok_or_else(unscaled)).transpose()?;
+        Ok(Shot { picture: Some(picture), placed, single, unmasked: None })
+    }
+
+    /// At the feed's own size, with bars where its shape is another.
+    fn alone(&mut self, picture: &Arc<Picture>, native: (usize, usize)) -> Option<Arc<Picture>> {
+        let rect = within(self.single, native);
+        let inner = Geometry::new(rect.w, rect.h)?;
+        let scaled = self.scaler.fit(picture, inner)?;
+        if inner == self.single {
+            return Some(scaled);
+        }
+        Some(self.bars.draw(|canvas| {
+            compositor::clear(canvas);
+            compositor::blit(canvas, &scaled, rect);
+        }))
+    }
+
     /// Another source in the same place, whatever its size.
     pub fn with_source(self, source: Box<dyn Source>) -> Self {
         Fitted { kind: Kind::Pictures(source), ..self }
@@ -112,11 +180,19 @@ impl Fitted {
         self.single
     }
 
+    /// When its pictures are due, if not one a period.
+    pub fn times(&self) -> Option<Arc<Times>> {
+        match &self.kind {
+            Kind::Pictures(source) => source.times(),
+            Kind::Drawn { .. } | Kind::Arriving { .. } => None,
+        }
+    }
+
     /// What the source knows of the picture it gave last.
     pub fn word(&self) -> Word {
         match &self.kind {
             Kind::Pictures(source) => source.word(),
-            Kind::Drawn { .. } => Word::default(),
+            Kind::Drawn { .. } | Kind::Arriving { .. } => Word::default(),
         }
     }
 
@@ -124,6 +200,7 @@ impl Fitted {
     pub fn vitals(&mut self) -> Vec<Said> {
         match &mut self.kind {
             Kind::Pictures(source) => source.vitals(),
+            Kind::Arriving { .. } => Vec::new(),
             Kind::Drawn { placed, single, .. } => {
                 let drawn = placed.as_mut().or(single.as_mut());
                 drawn.map(|(_, source)| source.vitals()).unwrap_or_default()
@@ -136,6 +213,7 @@ impl Fitted {
     pub fn shot(&mut self, k: u64, capture: Option<CaptureTime>, placed: Option<Geometry>, single: bool) -> Result<Shot, String> {
         let unscaled = || "The picture cannot be scaled.".to_owned();
         match &mut self.kind {
+            Kind::Arriving { .. } => Err("The source has no schedule.".into()),
             Kind::Pictures(source) => {
                 let mut picture = source.picture(k)?;
                 if let Some(masking) = &mut self.masking {
@@ -147,9 +225,10 @@ impl Fitted {
                 if let (Some(burner), Some(capture)) = (&mut self.burner, capture) {
                     picture = burner.burn(&picture, capture, k);
                 }
-                let mut fit = |size: Geometry| self.scaler.fit(&picture, size).ok_or_else(unscaled);
-                let single = single.then(|| fit(self.single)).transpose()?;
-                let placed = placed.map(fit).transpose()?;
+                let placed = placed.map(|size| self.scaler.fit(&picture, size).ok_or_else(unscaled)).transpose()?;
+                // Only a run that was kept may have another shape than its feed was taken for.
+                let shape = (picture.geometry().width, picture.geometry().height);
+                let single = single.then(|| self.alone(&picture, shape).ok_or_else(unscaled)).transpose()?;
                 Ok(Shot { picture: Some(picture), placed, single, unmasked: None })
             }
             Kind::Drawn { prepared, placed: at, single: alone } => {

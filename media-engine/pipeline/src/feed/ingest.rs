@@ -49,7 +49,7 @@ const PERIOD_GUESS_US: u32 = 33_333;
 pub enum Message {
     Ingest(Ingest),
     Packet(Bytes),
-    /// The first picture, or one of another size, was decoded.
+    /// The first picture, or one of another size, came.
     Size {
         feed: FeedId,
         width: u32,
@@ -241,6 +241,11 @@ impl Desk {
     }
 
     fn handle_size(&mut self, feed: &FeedId, width: u32, height: u32) {
+        if self.stage.resize(feed, width, height) {
+            tracing::info!(feed = %feed, width, height, "a feed has another size");
+            self.publish();
+            return;
+        }
         let Some(decoder) = self.decoders.values_mut().find(|d| d.actor.id == *feed) else { return };
         if (decoder.actor.info.width, decoder.actor.info.height) == (width, height) {
             return;

@@ -2,17 +2,20 @@
 //!
 //! Life of a source: [`prepare`] opens it and finds what is wrong with it (a configuration error); [`Prepared::fit`] makes it
 //! deliver at its final size; [`run`] paces it: a picture is made ready, awaits its scheduled time, is stamped with that
-//! time and handed to the board. A source that fails later says so in a sentence and is tried again; one that is not the main
+//! time and handed to the board; pictures of a source that arrives by itself ([`arriving`]) are taken and stamped as they come. A source that fails later says so in a sentence and is tried again; one that is not the main
 //! feed's may be broken from the start ([`unusable`]).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
+use annotation::id::FeedId;
 use annotation::time::CaptureTime;
 use link::wire::to_server;
 
+use self::arriving::{Arrived, Arriving};
 use self::fit::{Fitted, Shot};
+use self::ingest::{Message, Published};
 use self::last_run::RunKeeper;
 use self::vitals_data::Said;
 use crate::board::{Board, CapturedFrame, Heard};
@@ -23,12 +26,13 @@ use crate::output::link::LinkHandle;
 use crate::picture::{Geometry, NEUTRAL_CHROMA, Picture, PicturePool};
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
-use crate::timing::pace::{Pace, Period};
+use crate::timing::pace::{Pace, Period, Times};
 use crate::timing::tc48;
 use crate::xray::{Verdict, XrayRule, XrayWatch};
 
 pub use crate::config::source::{SourceConfig, View};
 
+pub mod arriving;
 pub mod dicom;
 pub mod file;
 pub mod fit;
@@ -43,6 +47,10 @@ pub mod vitals_data;
 
 /// How long a failed source rests before it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+/// How long a picture that comes by itself is awaited before the thread looks around.
+const ARRIVAL_WAIT: Duration = Duration::from_millis(100);
+/// Pictures of a new size that are let go while the program arranges itself for it.
+const ARRANGING_MAX: u32 = 15;
 
 /// What a source says of itself once opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +69,16 @@ pub trait Prepared: Send {
     /// Nobody knows when its pictures were captured: they are stamped when they arrive, by a path of unknown delay.
     fn is_by_arrival(&self) -> bool {
         false
+    }
+
+    /// Do its pictures come by themselves, instead of by our schedule?
+    fn arrives(&self) -> bool {
+        false
+    }
+
+    /// Then this is who delivers them; to be opened by the thread that takes them.
+    fn arriving(&self, _clock: LocalClock) -> Option<Box<dyn Arriving>> {
+        None
     }
 }
 
@@ -84,6 +102,11 @@ pub trait Source: Send {
     fn vitals(&mut self) -> Vec<Said> {
         Vec::new()
     }
+
+    /// When its pictures are due, if not one a period.
+    fn times(&self) -> Option<Arc<Times>> {
+        None
+    }
 }
 
 /// What a source knows of a picture beside its pixels.
@@ -97,6 +120,15 @@ pub struct Word {
 
 /// Opens a source. `period`: the cadence asked of sources that have none of their own.
 pub fn prepare(config: &SourceConfig, period: Option<Period>) -> Result<Box<dyn Prepared>, Refusal> {
+    if let Some(arriving) = arriving::PreparedArriving::open(config) {
+        if period.is_some() {
+            return Err(Refusal::new(
+                "config.time-code",
+                "A main feed that arrives by itself carries no time code of ours; measure with a file or a generated scene.",
+            ));
+        }
+        return Ok(Box::new(arriving?));
+    }
     Ok(match config {
         SourceConfig::File { path } => Box::new(file::PreparedFile::open(path, period)?),
         SourceConfig::Dicom { path, rest_s } => Box::new(dicom::PreparedCine::open(path)?.with_rest(*rest_s)),
@@ -110,6 +142,11 @@ pub fn prepare(config: &SourceConfig, period: Option<Period>) -> Result<Box<dyn 
         SourceConfig::Sdc { path, alarms } => Box::new(live_vitals::PreparedLive::sdc(path, *alarms)?),
         SourceConfig::SyntheticField => Box::new(synthetic_field::PreparedField::new(period.unwrap_or(Period::HZ_25))),
         SourceConfig::SyntheticFluoro { rest_s } => Box::new(synthetic_fluoro::PreparedFluoro::new(Period::HZ_30, *rest_s)),
+        SourceConfig::Rtsp(_)
+        | SourceConfig::Srt(_)
+        | SourceConfig::Rtp(_)
+        | SourceConfig::V4l2(_)
+        | SourceConfig::Decklink(_) => unreachable!("it arrives by itself"),
     })
 }
 
@@ -182,7 +219,7 @@ impl MeasuringSource {
 pub struct FeedRun {
     /// Index on the board.
     pub feed: usize,
-    pub name: String,
+    pub id: FeedId,
     pub source: Fitted,
     pub period: Period,
     /// Fixed delay of the capture path: what is seen now was captured so much earlier.
@@ -192,64 +229,91 @@ pub struct FeedRun {
     pub keeper: Option<RunKeeper>,
     /// Where its vital signs go as data.
     pub link: LinkHandle,
+    /// Who arranges the program when its size changes.
+    pub published: Published,
 }
 
 impl std::fmt::Debug for FeedRun {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "FeedRun({})", self.name)
+        write!(f, "FeedRun({})", self.id)
     }
 }
 
-/// Paces one source until the engine stops. Runs on its own thread.
+/// Takes pictures of one source, by its schedule or as they come, until the engine stops. Runs on its own thread.
 pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &Board) {
     let mut pace: Option<Pace> = None;
     let mut watcher = Watcher::default();
     let mut xray = XrayWatch::new(run.xray);
+    let mut size = Size::default();
+    let broken = || "The program part that reads this feed failed; it is being restarted.".to_owned();
+    let mut told = String::new();
     while !board.is_stopped() {
         // Nothing can be stamped before the first exchange of clocks.
         if case_clock.stamp(clock.now()).is_none() {
             board.sleep(Duration::from_millis(5));
             continue;
         }
-        let pace = pace.get_or_insert_with(|| Pace::new(clock.now().saturating_add(run.period.duration()), run.period));
-        let due = pace.due();
-        let scheduled = case_clock.stamp(due.offset_ns(-run.offset_ns)).map(|(capture, _)| capture);
+        let start = || Pace::new(clock.now().saturating_add(run.period.duration()), run.period).with_times(run.source.times());
+        let pace = pace.get_or_insert_with(start);
+        let mut fail = |problem: String, rest: Duration, pace: &mut Pace| {
+            if told != problem {
+                tracing::warn!(feed = %run.id, problem, "feed failed");
+                told.clone_from(&problem);
+            }
+            board.set_problem(run.feed, problem);
+            board.sleep(rest);
+            pace.advance(clock.now());
+        };
+        // Who arrives by himself is awaited; the others are made ready ahead of their time.
+        let mut arrived = None;
+        if run.source.arrives() {
+            let took = catch_unwind(AssertUnwindSafe(|| run.source.take(clock, ARRIVAL_WAIT)));
+            match took.unwrap_or_else(|_| Err((broken(), RETRY_AFTER))) {
+                Ok(Some(picture)) if size.is_arranged(&run, &picture, board) => arrived = Some(picture),
+                Ok(_) => continue,
+                Err((problem, rest)) => {
+                    fail(problem, rest, pace);
+                    continue;
+                }
+            }
+        }
+        let came = arrived.as_ref().map_or(pace.due(), |a| a.came);
+        let captured = arrived.as_ref().map_or(pace.due(), |a| a.capture).offset_ns(-run.offset_ns);
+        let scheduled = case_clock.stamp(captured).map(|(capture, _)| capture);
         let wish = board.read(|state| state.feeds.get(run.feed).map(|f| (f.place, f.single_wanted, f.is_covered())));
         let Some((place, single, covered)) = wish else {
-            tracing::error!(feed = %run.name, "the feed is not on the board");
+            tracing::error!(feed = %run.id, "the feed is not on the board");
             return;
         };
         // Behind the curtain the source runs on and nothing is made of its pictures.
         let (place, single) = if covered { (None, false) } else { (place, single) };
-        let made = catch_unwind(AssertUnwindSafe(|| run.source.shot(pace.k(), scheduled, place, single)))
-            .unwrap_or_else(|_| Err("The program part that reads this feed failed; it is being restarted.".into()));
-        let shot = match made {
+        let made = catch_unwind(AssertUnwindSafe(|| match &arrived {
+            Some(arrived) => run.source.shot_of(arrived, place, single),
+            None => run.source.shot(pace.k(), scheduled, place, single),
+        }));
+        let shot = match made.unwrap_or_else(|_| Err(broken())) {
             Ok(shot) => shot,
             Err(problem) => {
-                tracing::warn!(feed = %run.name, problem, "feed failed");
-                board.set_problem(run.feed, problem);
-                board.sleep(RETRY_AFTER);
-                pace.advance(clock.now());
+                fail(problem, RETRY_AFTER, pace);
                 continue;
             }
         };
+        told.clear();
         let word = run.source.word();
         let said = run.source.vitals();
         let glance = shot.picture.as_ref().map(|p| watcher.look(p)).unwrap_or_default();
-        let ahead = due.since(clock.now());
+        let ahead = came.since(clock.now());
         if !ahead.is_zero() && board.sleep(ahead) {
             return;
         }
-        let (Some((capture, generation)), Some((came, _))) =
-            (case_clock.stamp(due.offset_ns(-run.offset_ns)), case_clock.stamp(due))
-        else {
+        let (Some((capture, generation)), Some((came, _))) = (case_clock.stamp(captured), case_clock.stamp(came)) else {
             continue;
         };
         for said in said {
-            let vitals = said.on_wire(&run.name, capture);
+            let vitals = said.on_wire(run.id.as_str(), capture);
             // Nobody misses what was measured before there was a link.
             if board.read(|s| s.wishes.up.is_some()) && run.link.send_control(to_server::Body::Vitals(vitals)).is_none() {
-                tracing::debug!(feed = %run.name, "vital signs not sent: the server does not read");
+                tracing::debug!(feed = %run.id, "vital signs not sent: the server does not read");
             }
         }
         let heard = |off, single| Heard { at: came, off, single, glance };
@@ -279,8 +343,33 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
             }
         }
         let skipped = pace.advance(clock.now());
-        if skipped > 0 {
-            tracing::debug!(feed = %run.name, skipped, "behind the schedule");
+        if skipped > 0 && arrived.is_none() {
+            tracing::debug!(feed = %run.id, skipped, "behind the schedule");
         }
+    }
+}
+
+/// The size of a source that may change it.
+#[derive(Debug, Default)]
+struct Size {
+    told: Option<(usize, usize)>,
+    waited: u32,
+}
+
+impl Size {
+    /// Is the program arranged for a picture of this size? Until it is, one would stand in it distorted.
+    fn is_arranged(&mut self, run: &FeedRun, arrived: &Arrived, board: &Board) -> bool {
+        let native = (arrived.native.0 as u32, arrived.native.1 as u32);
+        if self.told != Some(arrived.native) {
+            self.waited = 0;
+            if run.published.send(Message::Size { feed: run.id.clone(), width: native.0, height: native.1 }) {
+                self.told = Some(arrived.native);
+            }
+        }
+        if board.read(|state| state.arrangement.find(run.feed).is_some_and(|f| f.native == native)) {
+            return true;
+        }
+        self.waited += 1;
+        self.waited > ARRANGING_MAX
     }
 }

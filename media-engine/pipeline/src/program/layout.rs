@@ -192,7 +192,7 @@ impl Layout {
         }
         let named = !self.kinds.is_empty();
         let kept = kinds.contains(&last_run::KIND);
-        for (rect, _) in taken.iter().enumerate().filter(|(r, t)| !**t && !(kept && self.kind(*r) == last_run::KIND)) {
+        for (rect, _) in taken.iter().enumerate().filter(|(r, t)| !(**t || kept && self.kind(*r) == last_run::KIND)) {
             let next = kinds.iter().enumerate();
             let mut next = next.filter(|(n, kind)| got[*n].is_none() && **kind != last_run::KIND && (named || *n < n_own));
             if let Some((n, _)) = next.next() {

@@ -21,6 +21,7 @@ use super::single::{Due, Single};
 use crate::board::{Board, CapturedFrame, LinkUp, State};
 use crate::clock::LocalClock;
 use crate::encode::governor::{Governor, Second};
+use crate::feed::fit::within;
 use crate::mask::MaskState;
 use crate::output::link::LinkHandle;
 use crate::output::stats::Samples;
@@ -361,13 +362,14 @@ impl Program {
             held => {
                 let mut marked = Picture::black(size);
                 held.iter().for_each(|held| marked.copy_from(held));
-                compositor::mark(&mut marked, PixelRect { x: 0, y: 0, w: size.width, h: size.height }, state);
+                let rect = within(size, (f.native.0 as usize, f.native.1 as usize));
+                compositor::mark(&mut marked, rect, state);
                 Arc::new(marked)
             }
         };
         let capture = single.stamps.stamp(fresh.unwrap_or(now));
         let Some((composed, _)) = self.case_clock.stamp(self.clock.now()) else { return };
-        let rect = PixelRect { x: 0, y: 0, w: size.width, h: size.height };
+        let rect = within(size, (f.native.0 as usize, f.native.1 as usize));
         let index = FrameIndex {
             program: f.place.feed.as_str().to_owned(),
             rtp_ts: capture.rtp_90khz(),

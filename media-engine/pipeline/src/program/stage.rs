@@ -69,6 +69,22 @@ impl Stage {
         &self.layout.name
     }
 
+    /// A configured feed, and its last run with it, has another size from now on; true when it is another one.
+    pub fn resize(&mut self, id: &FeedId, width: u32, height: u32) -> bool {
+        let run = format!("{id}-run");
+        let mut changed = false;
+        for actor in &mut self.own {
+            let is_run = actor.info.kind == last_run::KIND && actor.id.as_str() == run;
+            if (actor.id == *id || is_run) && (actor.info.width, actor.info.height) != (width, height) {
+                (actor.info.width, actor.info.height) = (width, height);
+                actor.native = Some((width as usize, height as usize));
+                changed = true;
+            }
+        }
+        self.rev += u32::from(changed);
+        changed
+    }
+
     /// Another layout from now on; true when it is another one.
     pub fn change_layout(&mut self, layout: Layout) -> bool {
         if self.layout == layout {
@@ -182,6 +198,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_source_that_changes_its_size_gets_a_place_of_its_shape() {
+        let mut stage = stage("field-large");
+        let fluoro = FeedId::parse("fluoro").expect("an id");
+        assert!(!stage.resize(&fluoro, 0, 0), "as it was");
+        assert!(stage.resize(&fluoro, 1280, 720) && !stage.resize(&fluoro, 1280, 720));
+        let now = stage.arrangement();
+        assert_eq!((now.rev, now.feeds[1].native), (2, (1280, 720)));
+        assert_eq!(now.feeds[1].place.picture, PixelRect { x: 864, y: 204, w: 416, h: 234 });
+        assert!(!stage.resize(&FeedId::parse("nobody").expect("an id"), 640, 480));
     }
 
     #[test]

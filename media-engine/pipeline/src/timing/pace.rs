@@ -1,5 +1,6 @@
 //! Drift-free schedules: the k-th frame is due at start + k × period, from exact fractions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use annotation::time::CaptureTime;
@@ -49,17 +50,56 @@ impl Period {
     }
 }
 
+/// Frames that are shown for different times, again and again. Shape: none empty, so that times rise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Times {
+    /// When each frame of a turn is due; the first at zero.
+    due: Vec<Duration>,
+    turn: Duration,
+}
+
+impl Times {
+    /// `each`: how long each frame is shown; a time of zero counts as a millisecond.
+    pub fn new(each: impl IntoIterator<Item = Duration>) -> Self {
+        let mut turn = Duration::ZERO;
+        let mut due = Vec::new();
+        for one in each {
+            due.push(turn);
+            turn += one.max(Duration::from_millis(1));
+        }
+        Times { due, turn: turn.max(Duration::from_millis(1)) }
+    }
+
+    fn at(&self, k: u64) -> Duration {
+        let n = self.due.len().max(1) as u64;
+        let turns = u32::try_from(k / n).unwrap_or(u32::MAX);
+        self.turn.saturating_mul(turns) + self.due.get((k % n) as usize).copied().unwrap_or_default()
+    }
+
+    fn index_at(&self, elapsed: Duration) -> u64 {
+        let turns = (elapsed.as_nanos() / self.turn.as_nanos()) as u64;
+        let within = Duration::from_nanos((elapsed.as_nanos() % self.turn.as_nanos()) as u64);
+        turns * self.due.len() as u64 + (self.due.partition_point(|due| *due <= within) as u64).saturating_sub(1)
+    }
+}
+
 /// A running schedule on the local clock. It never bursts: what could not be kept is skipped, and the grid stays.
 #[derive(Debug, Clone)]
 pub struct Pace {
     start: CaptureTime,
     period: Period,
+    times: Option<Arc<Times>>,
     k: u64,
 }
 
 impl Pace {
     pub fn new(start: CaptureTime, period: Period) -> Self {
-        Pace { start, period, k: 0 }
+        Pace { start, period, times: None, k: 0 }
+    }
+
+    /// Each frame at its own time instead of one a period.
+    pub fn with_times(self, times: Option<Arc<Times>>) -> Self {
+        Pace { times, ..self }
     }
 
     /// Index of the frame that is due next.
@@ -68,14 +108,15 @@ impl Pace {
     }
 
     pub fn due(&self) -> CaptureTime {
-        self.start.saturating_add(self.period.at(self.k))
+        self.start.saturating_add(self.times.as_ref().map_or_else(|| self.period.at(self.k), |times| times.at(self.k)))
     }
 
     /// Goes on to the next frame. When more than a whole period was missed at `now`, jumps to the newest frame due and
     /// returns how many were skipped.
     pub fn advance(&mut self, now: CaptureTime) -> u64 {
         self.k += 1;
-        let newest_due = self.period.index_at(now.since(self.start));
+        let elapsed = now.since(self.start);
+        let newest_due = self.times.as_ref().map_or_else(|| self.period.index_at(elapsed), |times| times.index_at(elapsed));
         if newest_due > self.k {
             let skipped = newest_due - self.k;
             self.k = newest_due;
@@ -118,6 +159,20 @@ mod tests {
         let skipped = pace.advance(t0().saturating_add(Duration::from_millis(1010)));
         assert_eq!((skipped, pace.k()), (24, 25));
         assert!(pace.due().minus_ns(t0().saturating_add(Duration::from_secs(1))).abs() <= 1);
+    }
+
+    #[test]
+    fn frames_of_different_length_keep_their_times_turn_by_turn() {
+        let each = [33, 50, 33].map(Duration::from_millis);
+        let mut pace = Pace::new(t0(), Period::HZ_25).with_times(Some(Arc::new(Times::new(each))));
+        let mut due = Vec::new();
+        for _ in 0..5 {
+            due.push(pace.due().since(t0()).as_secs_f64() * 1000.0);
+            assert_eq!(pace.advance(pace.due()), 0);
+        }
+        assert_eq!(due.iter().map(|ms| ms.round() as u32).collect::<Vec<_>>(), [0, 33, 83, 116, 149]);
+        // 1,160 ms are ten turns; 40 ms later the second frame of the next is the newest.
+        assert_eq!((pace.advance(t0().saturating_add(Duration::from_millis(1200))), pace.k()), (25, 31));
     }
 
     #[test]

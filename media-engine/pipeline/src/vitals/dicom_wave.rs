@@ -65,6 +65,15 @@ pub fn read(object: &InMemDicomObject) -> Result<Record, WaveError> {
     Ok(Record { signals, duration_s })
 }
 
+/// For fuzzing: any bytes as a file are read or refused; a parser of the file that panics is caught, what is done here must not.
+pub fn fuzz(bytes: &[u8]) {
+    let parsed = std::panic::catch_unwind(|| dicom_object::from_reader(bytes));
+    let Some(object) = parsed.ok().and_then(Result::ok) else { return };
+    if let Ok(record) = read(&object) {
+        assert!(!record.signals.is_empty() && record.duration_s > 0.0);
+    }
+}
+
 fn raw(bytes: &[u8], kind: &str) -> f64 {
     match (kind, bytes) {
         ("SS", [a, b]) => f64::from(i16::from_le_bytes([*a, *b])),

@@ -14,12 +14,14 @@ const ALARM_FOR_S: f64 = 120.0;
 const ALARMS_MAX: usize = 16;
 /// Seconds of a wave that are kept. Policy: drop_oldest.
 const TAPE_S: f64 = 10.0;
-/// Beyond the longest piece, for its way through the network.
-const SLACK_S: f64 = 0.3;
+/// Beyond the longest piece: a picture's worth of samples that is read at once, and the unevenness of its way through the network. It
+/// begins with the least, and grows with each time that the wave ran dry, up to the most.
+const SLACK_S: std::ops::RangeInclusive<f64> = 0.06..=0.3;
+const SLACK_STEP_S: f64 = 0.04;
 /// Reports that wait to be sent as data. Policy: drop_oldest.
 const OUTBOX_MAX: usize = 64;
 
-/// A wave that comes in pieces and is drawn continuously: as late as its longest piece is long.
+/// A wave that comes in pieces and is drawn continuously: as late as its longest piece is long, and a little more.
 #[derive(Debug, Clone)]
 pub struct Tape(Arc<Mutex<Ring>>);
 
@@ -37,11 +39,12 @@ struct Ring {
     first: u64,
     samples: VecDeque<f32>,
     piece_s: f64,
+    slack_s: f64,
 }
 
 impl Tape {
     fn new(rate_hz: f64) -> Self {
-        Tape(Arc::new(Mutex::new(Ring { rate_hz, first: 0, samples: VecDeque::new(), piece_s: 0.0 })))
+        Tape(Arc::new(Mutex::new(Ring { rate_hz, first: 0, samples: VecDeque::new(), piece_s: 0.0, slack_s: *SLACK_S.start() })))
     }
 
     fn push(&self, piece: &WavePiece) {
@@ -57,9 +60,9 @@ impl Tape {
     /// The next `n` samples for one who reads at `cursor`; NaN while too few are there. A reader far behind jumps ahead; none ever
     /// reads a sample twice: a device that is silent must not look alive.
     pub fn read(&self, cursor: &mut Cursor, n: usize) -> Vec<f32> {
-        let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let (first, end) = (ring.first, ring.first + ring.samples.len() as u64);
-        let lag = ((ring.piece_s + SLACK_S) * ring.rate_hz) as u64;
+        let lag = ((ring.piece_s + ring.slack_s) * ring.rate_hz).ceil() as u64;
         // Two pieces and more behind: the device's clock is faster than ours, or ours stood still.
         if !cursor.runs || cursor.at < first || end.saturating_sub(cursor.at) > 2 * lag {
             cursor.runs = end - first >= lag && end - lag >= cursor.at;
@@ -74,6 +77,9 @@ impl Tape {
         let mut out: Vec<f32> = ring.samples.range(from..from + there).copied().collect();
         // Run dry: a gap, and the wave waits until it is ahead again.
         *cursor = Cursor { at: at + there as u64, runs: there == n };
+        if there < n {
+            ring.slack_s = (ring.slack_s + SLACK_STEP_S).min(*SLACK_S.end());
+        }
         out.resize(n, f32::NAN);
         out
     }
@@ -214,10 +220,53 @@ mod tests {
         let mut cursor = Cursor::default();
         (0..3).for_each(|s| tape.push(&piece(s * 250, 250)));
         let read = (0..100).map(|_| tape.read(&mut cursor, 10)).collect::<Vec<_>>().concat();
-        assert!(read[..300].iter().all(|v| !v.is_nan()) && read[400..].iter().all(|v| v.is_nan()));
+        assert!(read[..260].iter().all(|v| !v.is_nan()) && read[400..].iter().all(|v| v.is_nan()));
         (3..100).for_each(|s| tape.push(&piece(s * 250, 250)));
         let next = tape.read(&mut cursor, 1)[0];
         assert!(next > 96.0 * 250.0, "{next}");
+    }
+
+    /// Delays from sample to picture, s: pieces of `piece_ms` that come up to `jitter_ms` late, pictures at 25 a second.
+    fn delays(piece_ms: usize, jitter_ms: u64, seconds: usize) -> Vec<f64> {
+        let tape = Tape::new(500.0);
+        let mut cursor = Cursor::default();
+        let (mut sent, mut delays, mut random) = (0, Vec::new(), 1u64);
+        let n = piece_ms / 2;
+        let mut next_ms = piece_ms as u64;
+        for ms in 0..seconds as u64 * 1000 {
+            if ms >= next_ms {
+                tape.push(&WavePiece { rate_hz: 500.0, ..piece(sent, n) });
+                sent += n;
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                // A piece is whole when its last sample was measured.
+                next_ms = ((sent + n) * 2) as u64 + if jitter_ms > 0 { (random >> 33) % jitter_ms } else { 0 };
+            }
+            // Not in step with the pieces.
+            if ms % 40 == 17 {
+                let read = tape.read(&mut cursor, 20);
+                delays.extend(read.last().filter(|v| !v.is_nan()).map(|v| ms as f64 / 1000.0 - f64::from(*v) / 500.0));
+            }
+        }
+        delays
+    }
+
+    #[test]
+    fn a_sample_is_on_the_picture_within_100_ms_where_pieces_are_short() {
+        for (piece_ms, jitter_ms, most) in [(20, 0, 0.1), (40, 0, 0.1), (40, 15, 0.1), (100, 10, 0.16), (1000, 20, 1.06)] {
+            let mut delays = delays(piece_ms, jitter_ms, 60);
+            assert!(delays.len() > 1400, "{piece_ms} ms: {} pictures of 1500", delays.len());
+            delays.sort_by(f64::total_cmp);
+            let p99 = delays[delays.len() * 99 / 100];
+            assert!(p99 <= most, "{piece_ms} ms, {jitter_ms} ms late: {p99}");
+        }
+    }
+
+    #[test]
+    fn a_wave_whose_way_is_uneven_is_drawn_later_and_then_without_gaps() {
+        let delays = delays(40, 150, 60);
+        assert!(delays.len() > 1300, "{} pictures of 1500", delays.len());
+        let last = &delays[delays.len() - 500..];
+        assert!(last.iter().all(|d| *d < 0.36), "{:?}", last.iter().fold(0.0f64, |a, b| a.max(*b)));
     }
 
     #[test]
