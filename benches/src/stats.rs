@@ -1,9 +1,9 @@
 //! Percentiles of samples. Nearest rank, nothing interpolated: each value printed was measured.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// In the samples' own unit.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Percentiles {
     pub p50: f64,
     pub p95: f64,

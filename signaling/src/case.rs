@@ -372,16 +372,11 @@ impl Case {
             engine_up: self.engine_up,
             case_info: Some(self.info()),
             at: now.0,
-            // The disk is not the case's to know.
-            store: String::new(),
-            // Nor what the engine shows.
-            layout: String::new(),
-            layouts: Vec::new(),
-            timing: String::new(),
             curtain: self.curtain.drawn,
             curtain_since: self.curtain.since.0,
             curtain_author: self.curtain.by.map_or(0, |author| author.0),
-            shed: String::new(),
+            // The disk, what the engine shows and sheds, and the end of the server are not the case's to know.
+            ..Default::default()
         }
     }
 

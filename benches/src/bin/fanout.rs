@@ -4,6 +4,7 @@
 //! `fanout [--viewers 1,10,50,100,200] [--seconds 15] [--flood N] [--no-janus] [--json]`; `--flood`: so many datagrams a second
 //! from strangers to our server meanwhile.
 
+use std::cell::RefCell;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -33,7 +34,12 @@ struct Step {
     cpu_s_per_subscriber_minute: Option<f64>,
     rss_kb_per_viewer: Option<f64>,
     rss_mb: Option<f64>,
+    /// From sent by the source to taken by a viewer.
     delay_ms: Option<Percentiles>,
+    /// Within our server: from a packet read to each datagram handed to the kernel.
+    forwarding_ms: Option<Percentiles>,
+    /// Datagrams that the kernel did not take from our server.
+    dropped: Option<u64>,
     lost: u64,
     received: u64,
     join_connected_ms: Option<Percentiles>,
@@ -94,9 +100,9 @@ fn main() -> Result<()> {
 fn print(step: Option<&Step>) {
     let Some(s) = step else { return };
     let number = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.3}"));
-    let ms = |p: Option<Percentiles>| p.map_or("-".into(), |p| format!("{:.1} / {:.1}", p.p50, p.p99));
+    let ms = |p: Option<Percentiles>| p.map_or("-".into(), |p| format!("{:.2} / {:.1}", p.p50, p.p99));
     eprintln!(
-        "{:8} {:4} viewers ({} joined): {} CPU-s per subscriber-minute, {} kB each, delay {} ms, lost {} of {}, \
+        "{:8} {:4} viewers ({} joined): {} CPU-s per subscriber-minute, {} kB each, delay {} ms, within {} ms, lost {} of {}, \
          connected {} ms, complete {} ms, machine {} cores",
         s.server,
         s.viewers,
@@ -104,6 +110,7 @@ fn print(step: Option<&Step>) {
         number(s.cpu_s_per_subscriber_minute),
         number(s.rss_kb_per_viewer),
         ms(s.delay_ms),
+        ms(s.forwarding_ms),
         s.lost,
         s.received + s.lost,
         ms(s.join_connected_ms),
@@ -138,15 +145,29 @@ fn ours(viewers: usize, seconds: u64, flood: u64) -> Result<Step> {
             }
         }
     }
+    let served = RefCell::new(served);
     let mut pump = |crowd: &mut Crowd| {
-        while let Ok(said) = served.said.try_recv() {
+        while let Ok(said) = served.borrow().said.try_recv() {
             handle(&said, crowd, &source, &numbers)?;
         }
         Ok(())
     };
+    let mut ask = |crowd: &mut Crowd| {
+        let mut served = served.borrow_mut();
+        served.ask_figures()?;
+        loop {
+            match served.said.recv_timeout(Duration::from_secs(5)).context("the server tells no figures")? {
+                Said::Figures { forwarding_ms, datagrams_dropped } => return Ok(Some((forwarding_ms, datagrams_dropped))),
+                other => handle(&other, crowd, &source, &numbers)?,
+            }
+        }
+    };
     let _flood = (flood > 0).then(|| Flood::start(media, flood)).transpose()?;
-    measure("shirube", viewers, seconds, pid, before, &mut crowd, &mut pump)
+    measure("shirube", viewers, seconds, (pid, before), &mut crowd, &mut pump, &mut ask)
 }
+
+/// Since the question before: within the server, and datagrams dropped.
+type Within = Option<(Option<Percentiles>, u64)>;
 
 fn handle(said: &Said, crowd: &mut Crowd, source: &Source, numbers: &std::collections::BTreeMap<u64, usize>) -> Result<()> {
     match said {
@@ -155,7 +176,7 @@ fn handle(said: &Said, crowd: &mut Crowd, source: &Source, numbers: &std::collec
         }
         Said::Refused { peer, why } => bail!("viewer {peer} is refused: {why}"),
         Said::Keyframe => source.wanted.store(true, Ordering::Relaxed),
-        Said::Ready { .. } => {}
+        Said::Ready { .. } | Said::Figures { .. } => {}
     }
     Ok(())
 }
@@ -189,17 +210,17 @@ fn theirs(viewers: usize, seconds: u64) -> Result<Option<Step>> {
         }
         Ok(())
     };
-    measure("janus", viewers, seconds, pid, before, &mut crowd, &mut pump).map(Some)
+    measure("janus", viewers, seconds, (pid, before), &mut crowd, &mut pump, &mut |_| Ok(None)).map(Some)
 }
 
 fn measure(
     server: &'static str,
     viewers: usize,
     seconds: u64,
-    pid: u32,
-    rss_before: Option<u64>,
+    (pid, rss_before): (u32, Option<u64>),
     crowd: &mut Crowd,
     pump: &mut impl FnMut(&mut Crowd) -> Result<()>,
+    ask: &mut impl FnMut(&mut Crowd) -> Result<Within>,
 ) -> Result<Step> {
     let mut run = |crowd: &mut Crowd, time: Duration| -> Result<()> {
         let end = Instant::now() + time;
@@ -211,11 +232,13 @@ fn measure(
     };
     run(crowd, SETTLE)?;
     let joins = crowd.seen();
+    ask(crowd)?;
     crowd.begin_window();
     let meter = Meter::start(&[pid]);
     run(crowd, Duration::from_secs(seconds))?;
     let used = meter.stop();
     crowd.measuring = false;
+    let within = ask(crowd)?;
     // What was asked for again may still come.
     run(crowd, Duration::from_millis(500))?;
     let seen = crowd.seen();
@@ -234,6 +257,8 @@ fn measure(
             .map(|(after, before)| after.saturating_sub(before) as f64 / 1_024.0 / viewers as f64),
         rss_mb: rss.map(|r| r as f64 / 1_048_576.0),
         delay_ms: Percentiles::of(&crowd.delays_ms),
+        forwarding_ms: within.and_then(|w| w.0),
+        dropped: within.map(|w| w.1),
         lost: seen.iter().map(Seen::lost).sum(),
         received: seen.iter().map(|s| s.packets).sum(),
         join_connected_ms: ms(|s| s.connected),

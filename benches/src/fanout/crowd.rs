@@ -1,7 +1,7 @@
 //! Many viewers in one thread: real sockets, DTLS and SRTP, feedback and requests for what was lost; nothing is decoded.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
+use quinn_udp::{RecvMeta, UdpSocketState};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::config::CryptoProvider;
 use str0m::media::{Direction, MediaKind};
@@ -41,6 +42,8 @@ impl Seen {
 struct Viewer {
     rtc: Rtc,
     socket: UdpSocket,
+    /// Datagrams of one sender that came together are read in one call, as browsers do.
+    state: UdpSocketState,
     local: SocketAddr,
     deadline: Instant,
     pending: Option<SdpPendingOffer>,
@@ -56,6 +59,7 @@ pub struct Crowd {
     provider: Arc<CryptoProvider>,
     ip: IpAddr,
     start: Instant,
+    buffer: Vec<u8>,
     /// From sent by the source to taken by a viewer, ms; kept while `measuring`.
     pub delays_ms: Vec<f64>,
     pub measuring: bool,
@@ -71,19 +75,39 @@ impl Crowd {
     /// `start`: of the source, whose times are since then.
     pub fn new(ip: IpAddr, start: Instant) -> Result<Self> {
         let provider = Arc::new(str0m::crypto::from_feature_flags());
-        Ok(Crowd { poll: Poll::new()?, viewers: Vec::new(), provider, ip, start, delays_ms: Vec::new(), measuring: false })
+        Ok(Crowd {
+            poll: Poll::new()?,
+            viewers: Vec::new(),
+            provider,
+            ip,
+            start,
+            buffer: vec![0; 65_536],
+            delays_ms: Vec::new(),
+            measuring: false,
+        })
     }
 
     fn add(&mut self) -> Result<usize> {
         let mut socket = UdpSocket::bind(SocketAddr::new(self.ip, 0))?;
         let local = socket.local_addr()?;
         self.poll.registry().register(&mut socket, Token(self.viewers.len()), Interest::READABLE)?;
+        let state = UdpSocketState::new((&socket).into())?;
         let now = Instant::now();
         let config = Rtc::builder().set_crypto_provider(self.provider.clone()).set_rtp_mode(true).clear_codecs();
         let mut rtc = config.enable_h264(true).build(now);
         rtc.add_local_candidate(Candidate::host(local, "udp")?);
         let seen = Seen::default();
-        self.viewers.push(Viewer { rtc, socket, local, deadline: now, pending: None, offered: now, seen, out: VecDeque::new() });
+        self.viewers.push(Viewer {
+            rtc,
+            socket,
+            state,
+            local,
+            deadline: now,
+            pending: None,
+            offered: now,
+            seen,
+            out: VecDeque::new(),
+        });
         Ok(self.viewers.len() - 1)
     }
 
@@ -163,16 +187,24 @@ impl Crowd {
     }
 
     fn receive(&mut self, n: usize) {
-        let mut bytes = [0; 2_000];
+        let mut buffer = std::mem::take(&mut self.buffer);
         loop {
             let viewer = &mut self.viewers[n];
-            let Ok((length, source)) = viewer.socket.recv_from(&mut bytes) else { return };
+            let mut meta = [RecvMeta::default()];
+            let read = viewer.state.recv((&viewer.socket).into(), &mut [IoSliceMut::new(&mut buffer)], &mut meta);
+            if !matches!(read, Ok(1)) {
+                break;
+            }
             let now = Instant::now();
-            let Ok(contents) = bytes[..length].try_into() else { continue };
-            let receive = Receive { proto: Protocol::Udp, source, destination: viewer.local, contents };
-            let _ = viewer.rtc.handle_input(Input::Receive(now, receive));
-            self.turn(n);
+            for datagram in buffer[..meta[0].len].chunks(meta[0].stride.max(1)) {
+                let Ok(contents) = datagram.try_into() else { continue };
+                let viewer = &mut self.viewers[n];
+                let receive = Receive { proto: Protocol::Udp, source: meta[0].addr, destination: viewer.local, contents };
+                let _ = viewer.rtc.handle_input(Input::Receive(now, receive));
+                self.turn(n);
+            }
         }
+        self.buffer = buffer;
     }
 
     fn turn(&mut self, n: usize) {

@@ -11,21 +11,37 @@ use annotation::time::CaptureTime;
 use anyhow::{Context, Result};
 use link::id::{CaseId, LayerId};
 use serde::{Deserialize, Serialize};
-use sfu::{FeedPacket, Grants, Limits, Moment, PeerId, PeerKind, SfuConfig, SfuEvent, VideoCodec};
+use sfu::{FeedPacket, Figures, Grants, Limits, Moment, PeerId, PeerKind, SfuConfig, SfuEvent, VideoCodec};
+
+use crate::stats::Percentiles;
 
 /// What the process says.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Said {
-    Ready { rtp: SocketAddr, media: SocketAddr },
-    Answer { peer: u64, sdp: String },
-    Refused { peer: u64, why: String },
+    Ready {
+        rtp: SocketAddr,
+        media: SocketAddr,
+    },
+    Answer {
+        peer: u64,
+        sdp: String,
+    },
+    Refused {
+        peer: u64,
+        why: String,
+    },
     Keyframe,
+    /// Since the question before.
+    Figures {
+        forwarding_ms: Option<Percentiles>,
+        datagrams_dropped: u64,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Offer {
-    peer: u64,
-    sdp: String,
+enum Asked {
+    Offer { peer: u64, sdp: String },
+    Figures,
 }
 
 /// The process's body: until its input ends.
@@ -62,14 +78,31 @@ pub fn run() -> Result<()> {
         }
     });
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    let mut before = Figures::default();
     for line in std::io::stdin().lock().lines() {
-        let offer: Offer = serde_json::from_str(&line?)?;
+        let (peer, sdp) = match serde_json::from_str(&line?)? {
+            Asked::Offer { peer, sdp } => (peer, sdp),
+            Asked::Figures => {
+                let now = sfu.figures();
+                let forwarding = now.forwarding.since(&before.forwarding);
+                let ms = |share| forwarding.quantile(share).map(|d| d.as_secs_f64() * 1_000.0);
+                let forwarding_ms = ms(0.5).zip(ms(0.95)).zip(ms(0.99)).map(|((p50, p95), p99)| Percentiles {
+                    n: forwarding.count() as usize,
+                    p50,
+                    p95,
+                    p99,
+                });
+                say(&Said::Figures { forwarding_ms, datagrams_dropped: now.datagrams_dropped - before.datagrams_dropped });
+                before = now;
+                continue;
+            }
+        };
         let kind = PeerKind::Whep { feed: feed.clone(), layer: Some(LayerId::High) };
         let grants = Grants { see: true, ..Grants::default() };
-        let answer = runtime.block_on(sfu.offer(PeerId(offer.peer), case.clone(), kind, grants, offer.sdp));
+        let answer = runtime.block_on(sfu.offer(PeerId(peer), case.clone(), kind, grants, sdp));
         say(&match answer {
-            Ok(sdp) => Said::Answer { peer: offer.peer, sdp },
-            Err(e) => Said::Refused { peer: offer.peer, why: e.to_string() },
+            Ok(sdp) => Said::Answer { peer, sdp },
+            Err(e) => Said::Refused { peer, why: e.to_string() },
         });
     }
     Ok(())
@@ -124,7 +157,16 @@ impl Served {
     }
 
     pub fn offer(&mut self, peer: u64, sdp: String) -> Result<()> {
-        writeln!(self.input, "{}", serde_json::to_string(&Offer { peer, sdp })?)?;
+        self.ask(&Asked::Offer { peer, sdp })
+    }
+
+    /// The figures of the time since the last question; they come as [`Said::Figures`].
+    pub fn ask_figures(&mut self) -> Result<()> {
+        self.ask(&Asked::Figures)
+    }
+
+    fn ask(&mut self, asked: &Asked) -> Result<()> {
+        writeln!(self.input, "{}", serde_json::to_string(asked)?)?;
         Ok(self.input.flush()?)
     }
 }

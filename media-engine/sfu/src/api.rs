@@ -261,9 +261,10 @@ pub enum SendError {
 }
 
 /// Figures of one peer, counted since it connected; once a second.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct PeerStats {
-    /// Round trip of the media path, by RTCP or STUN. `None` until known.
+    /// Round trip of the media path, by its receiver reports; before the first by transport feedback, which waits for its
+    /// turn at the peer. `None` until known.
     pub rtt: Option<Duration>,
     /// Share of our packets lost on the way to it, 0 to 1, last report.
     pub loss: Option<f32>,
@@ -281,6 +282,36 @@ pub struct PeerStats {
     pub estimate_bps: Option<u64>,
     /// How long the oldest packet of a picture has been waiting for its line.
     pub waiting: Duration,
+    /// Share of its own packets, mostly voice, lost on the way to us, 0 to 1, last report.
+    pub loss_in: Option<f32>,
+    /// Its packets travel by TCP.
+    pub by_tcp: bool,
+    /// Of each slot that is to show something.
+    pub tracks: Vec<TrackStats>,
+}
+
+/// Figures of one video slot of a peer, counted since it connected, whatever was shown in it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct TrackStats {
+    pub slot: u8,
+    /// What it is to show.
+    pub feed: Option<FeedId>,
+    /// What it gets of it. `None`: it waits for a keyframe, or pauses.
+    pub layer: Option<LayerId>,
+    /// Round trip, and share lost on the way, 0 to 1, by its last receiver report.
+    pub rtt: Option<Duration>,
+    pub loss: Option<f32>,
+    /// With what was sent again.
+    pub packets: u64,
+    pub bytes: u64,
+    /// Lost for good on the way, as the peer counts.
+    pub lost: u64,
+    pub nacks: u64,
+    pub keyframes: u64,
+    /// Packets the peer asked for again too late: a keyframe was asked for instead.
+    pub late: u64,
+    /// How often it was brought to another layer, or paused.
+    pub switches: u64,
 }
 
 /// What the server hears. `Data`, `Stats` and `Voice` are dropped (newest first) when the server does not take them;

@@ -86,6 +86,15 @@ pub(crate) struct Ingested {
     pub(crate) restarted: bool,
 }
 
+/// Packets of one layer that came together, in order: what a viewer gets of them leaves together.
+#[derive(Debug, Default)]
+pub(crate) struct Run {
+    pub(crate) codec: VideoCodec,
+    /// Before the first of them.
+    pub(crate) restarted: bool,
+    pub(crate) packets: Vec<LayerPacket>,
+}
+
 impl Layer {
     /// Peers that show this layer, each counted once.
     pub(crate) fn watchers(&self) -> usize {
@@ -129,6 +138,7 @@ impl Layer {
             begins_keyframe: begins_keyframe(view.codec, view.payload),
             capture,
             wallclock,
+            arrived: Some(view.received.at.min(now)),
             payload: Arc::from(view.payload),
         };
         if packet.begins_keyframe {

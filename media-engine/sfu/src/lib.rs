@@ -17,6 +17,7 @@ pub mod fuzz;
 mod peer;
 mod route;
 pub mod sdp_guard;
+mod stats;
 mod timing;
 mod voice;
 
@@ -25,6 +26,7 @@ pub use api::*;
 #[cfg(feature = "edge")]
 pub use edge::{Events, SfuConfig, SfuHandle, StartError, start};
 pub use engine::{Counters, Engine, Given};
+pub use stats::{Figures, Histogram, STEPS_US};
 
 #[cfg(test)]
 /// Virtual time begins at some instant.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use link::id::{CaseId, LayerId};
 
 use crate::adapter::{Carrier, Conn};
-use crate::api::{Grants, Limits, PeerKind, VideoCodec, Why, Wish};
+use crate::api::{Grants, Limits, PeerKind, TrackStats, VideoCodec, Why, Wish};
 use crate::engine::publish::Publication;
 use crate::route::gop::LayerPacket;
 use crate::route::keyframe::Patience;
@@ -94,12 +94,24 @@ pub(crate) struct VideoSlot {
     pub(crate) patience: Patience,
     /// The peer cannot decode what it was given; said once.
     pub(crate) refused: bool,
+    /// When a keyframe was last sent.
+    pub(crate) keyed: Option<Instant>,
+    /// Since when it waits for the first picture of what it is to show.
+    pub(crate) starting: Option<Instant>,
+    /// Layers it was brought to after the first, pauses among them.
+    pub(crate) switches: u64,
 }
 
 impl VideoSlot {
     /// The feed and the layer that it gets.
     pub(crate) fn what(&self) -> Option<(FeedId, LayerId)> {
         Some((self.wish.as_ref()?.feed.clone(), self.on?))
+    }
+
+    /// Pictures begin with this packet. Returns how long the first of them was waited for.
+    pub(crate) fn begin(&mut self, now: Instant, seq: u64) -> Option<Duration> {
+        self.seq.begin(seq);
+        self.starting.take().map(|since| now.saturating_duration_since(since))
     }
 
     pub(crate) fn may_begin(&self, capture: CaptureTime) -> bool {
@@ -196,6 +208,16 @@ impl Peer {
         }
         self.addresses.push_back(address);
         if self.addresses.len() > ADDRESSES_MAX { self.addresses.pop_front() } else { None }
+    }
+
+    /// Fills in what the connection does not know of a track. False: nothing is to be shown in it.
+    pub(crate) fn describe(&self, track: &mut TrackStats) -> bool {
+        let Some(video) = self.video.get(usize::from(track.slot)) else { return false };
+        let Some(wish) = &video.wish else { return false };
+        track.feed = Some(wish.feed.clone());
+        track.layer = video.on.filter(|_| video.seq.is_running());
+        track.switches = video.switches;
+        true
     }
 
     /// A picture was sent to it.

@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods)] // A real socket runs on real time.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -85,6 +85,30 @@ fn an_announced_address_is_offered_alone() {
 fn pictures_pass_through_the_real_socket() {
     let (sfu, events) = sfu::start(config()).expect("started");
     watch(sfu, events);
+}
+
+/// An IPv6 address of this machine that others on its network reach; sends nothing.
+fn own_v6() -> Option<IpAddr> {
+    let probe = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok()?;
+    probe.connect((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9)).ok()?;
+    Some(probe.local_addr().ok()?.ip()).filter(|ip| !ip.is_loopback())
+}
+
+#[test]
+fn a_socket_on_both_families_serves_ipv6_and_ipv4() {
+    // Where the system has no IPv6 there is nothing to show.
+    if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return;
+    }
+    let both = SfuConfig { udp: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)), ..SfuConfig::default() };
+    let ways = [Some(Ipv6Addr::LOCALHOST.into()), own_v6(), Some([127, 0, 0, 1].into())];
+    for ip in ways.into_iter().flatten() {
+        let (sfu, events) = sfu::start(both.clone()).expect("started");
+        let answer = wait(sfu.offer(PeerId(9), case(), PeerKind::Client, Grants::default(), PAGE.into())).expect("an answer");
+        let candidate = format!(" {ip} {} typ host", sfu.port());
+        assert!(answer.lines().any(|l| l.starts_with("a=candidate:") && l.contains(&candidate)), "{ip}: {answer}");
+        watch_from(ip, sfu, events);
+    }
 }
 
 #[test]
@@ -206,8 +230,12 @@ fn picture(seq: u16, since: Duration) -> FeedPacket {
 }
 
 /// A player over a real socket: it connects and sees pictures.
-fn watch(sfu: SfuHandle, mut events: Events) {
-    let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
+fn watch(sfu: SfuHandle, events: Events) {
+    watch_from([127, 0, 0, 1].into(), sfu, events);
+}
+
+fn watch_from(ip: IpAddr, sfu: SfuHandle, mut events: Events) {
+    let socket = UdpSocket::bind((ip, 0)).expect("a port");
     let local = socket.local_addr().expect("an address");
     let mut rtc = Rtc::builder()
         .set_crypto_provider(std::sync::Arc::new(str0m::crypto::from_feature_flags()))
@@ -260,4 +288,8 @@ fn watch(sfu: SfuHandle, mut events: Events) {
     }
     assert!(told.iter().any(|e| matches!(e, SfuEvent::Connected { peer: PeerId(1) })));
     assert!(told.iter().any(|e| matches!(e, SfuEvent::Watchers { count: 1, .. })));
+    // Counted on its way: at least those of the pictures that came.
+    let figures = sfu.figures();
+    assert!(figures.forwarding.count() >= 18, "{}", figures.forwarding.count());
+    assert!(figures.joining.count() == 1 && figures.starting.count() == 1, "{figures:?}");
 }

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use link::frame::FeedState;
 use link::id::LayerId;
-use sfu::PeerStats;
+use sfu::{Figures, Histogram, PeerStats, TrackStats};
 
 use super::directory::Directory;
 use super::engine_link::LinkCommands;
+use crate::claims::Role;
 use crate::texts::Code;
-use crate::wire::{ClientReport, TrackerStatus};
+use crate::wire::{ClientReport, TrackReport, TrackerStatus};
 
 /// Counts since start.
 #[derive(Debug, Default)]
@@ -71,6 +72,7 @@ pub struct SkewFigures {
 #[derive(Debug, Clone)]
 pub struct PeerFigures {
     pub page: u32,
+    pub role: Option<Role>,
     pub media_up: bool,
     pub stats: PeerStats,
     pub report: ClientReport,
@@ -78,8 +80,14 @@ pub struct PeerFigures {
     pub layer: Option<LayerId>,
 }
 
-/// Everything, as text.
-pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, sfu_dropped: u64, disk: Option<Code>) -> String {
+/// Everything, as text. `sfu_dropped`: commands; `media`: what the media threads count.
+pub fn render(
+    directory: &Directory,
+    counters: &Counters,
+    link: &LinkCommands,
+    (sfu_dropped, media): (u64, &Figures),
+    disk: Option<Code>,
+) -> String {
     let mut out = Page::default();
     out.family("shirube_info", "gauge", "Version of the server.");
     out.line("shirube_info", &format!("version=\"{}\"", env!("CARGO_PKG_VERSION")), 1);
@@ -100,6 +108,7 @@ pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, s
         out.family(name, "counter", help);
         out.line(name, "", value);
     }
+    media_figures(&mut out, media);
     out.family("shirube_disk_refusing", "gauge", "1 while the disk does not take what is to be kept, by code.");
     for code in [Code::StoreFull, Code::StoreFailing] {
         out.line("shirube_disk_refusing", &format!("code=\"{code}\""), u8::from(disk == Some(code)));
@@ -181,7 +190,7 @@ pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, s
         }
     }
     type OfPeer<'a> = (&'static str, &'static str, &'static str, &'a dyn Fn(&PeerFigures) -> Option<f64>);
-    let of_peer: [OfPeer<'_>; 15] = [
+    let of_peer: [OfPeer<'_>; 18] = [
         ("shirube_peer_media_up", "gauge", "Its media path is up.", &|p| Some(f64::from(u8::from(p.media_up)))),
         ("shirube_peer_rtt_seconds", "gauge", "Round trip of the media path.", &|p| p.stats.rtt.map(|d| d.as_secs_f64())),
         ("shirube_peer_loss_ratio", "gauge", "Share of our packets lost on the way.", &|p| p.stats.loss.map(f64::from)),
@@ -192,11 +201,7 @@ pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, s
             Some(p.stats.waiting.as_secs_f64())
         }),
         ("shirube_peer_layer", "gauge", "Layer of its first picture: 3 high, 2 mid, 1 low, 0 paused or none.", &|p| {
-            Some(p.layer.map_or(0.0, |layer| match layer {
-                LayerId::High => 3.0,
-                LayerId::Mid => 2.0,
-                LayerId::Low => 1.0,
-            }))
+            Some(layer_number(p.layer))
         }),
         ("shirube_peer_bytes_out_total", "counter", "Media bytes to it.", &|p| Some(p.stats.bytes_out as f64)),
         ("shirube_peer_bytes_in_total", "counter", "Media bytes from it.", &|p| Some(p.stats.bytes_in as f64)),
@@ -204,7 +209,14 @@ pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, s
         ("shirube_peer_keyframes_total", "counter", "Keyframes it asked for.", &|p| Some(p.stats.keyframes as f64)),
         ("shirube_peer_data_dropped_total", "counter", "Data messages not sent.", &|p| Some(p.stats.data_dropped as f64)),
         ("shirube_peer_frames_shown_total", "counter", "Frames it says it showed.", &|p| Some(p.report.frames_shown.into())),
-        ("shirube_peer_freezes_total", "counter", "Freezes it says it had.", &|p| Some(p.report.freezes.into())),
+        ("shirube_peer_stalls_total", "counter", "Times it marked its picture as stalled.", &|p| Some(p.report.freezes.into())),
+        ("shirube_peer_by_tcp", "gauge", "Its packets travel by TCP.", &|p| Some(f64::from(u8::from(p.stats.by_tcp)))),
+        ("shirube_peer_loss_in_ratio", "gauge", "Share of its own packets lost on the way to us.", &|p| {
+            p.stats.loss_in.map(f64::from)
+        }),
+        ("shirube_peer_voice_concealed_ratio", "gauge", "Share of the voice it played that was made up.", &|p| {
+            Some(p.report.voice_concealed.into())
+        }),
         ("shirube_peer_age_seconds", "gauge", "Age of the picture on its glass.", &|p| Some(f64::from(p.report.age_ms) / 1000.0)),
         ("shirube_peer_picture_stalled", "gauge", "It says its picture stands.", &|p| {
             Some(f64::from(u8::from(p.report.picture_stalled)))
@@ -215,12 +227,97 @@ pub fn render(directory: &Directory, counters: &Counters, link: &LinkCommands, s
         for (case, figures) in &cases {
             for peer in &figures.peers {
                 if let Some(value) = value(peer).filter(|v| v.is_finite()) {
-                    out.line(name, &format!("case=\"{case}\",page=\"{}\"", peer.page), value);
+                    out.line(name, &peer.labels(case), value);
                 }
             }
         }
     }
+    track_figures(&mut out, &cases);
     out.0
+}
+
+impl PeerFigures {
+    fn labels(&self, case: &str) -> String {
+        format!("case=\"{case}\",page=\"{}\",role=\"{}\"", self.page, self.role.map_or("", Role::as_str))
+    }
+}
+
+/// Of each slot of each page that shows something.
+fn track_figures(out: &mut Page, cases: &[(String, CaseFigures)]) {
+    type OfTrack<'a> = (&'static str, &'static str, &'static str, &'a dyn Fn(&TrackStats, &TrackReport) -> Option<f64>);
+    let of_track: [OfTrack<'_>; 14] = [
+        ("rtt_seconds", "gauge", "Round trip, by its last receiver report.", &|t, _| t.rtt.map(|d| d.as_secs_f64())),
+        ("loss_ratio", "gauge", "Share lost on the way, by its last receiver report.", &|t, _| t.loss.map(f64::from)),
+        ("layer", "gauge", "What it gets: 3 high, 2 mid, 1 low, 0 paused or waiting.", &|t, _| Some(layer_number(t.layer))),
+        ("packets_total", "counter", "Packets to it, with those sent again.", &|t, _| Some(t.packets as f64)),
+        ("bytes_total", "counter", "Bytes to it, with what was sent again.", &|t, _| Some(t.bytes as f64)),
+        ("lost_total", "counter", "Packets it says never came.", &|t, _| Some(t.lost as f64)),
+        ("nacks_total", "counter", "Requests to send again.", &|t, _| Some(t.nacks as f64)),
+        ("late_total", "counter", "Packets asked for again too late to be of use.", &|t, _| Some(t.late as f64)),
+        ("keyframes_total", "counter", "Keyframes it asked for.", &|t, _| Some(t.keyframes as f64)),
+        ("switches_total", "counter", "Other layers it was brought to, and pauses.", &|t, _| Some(t.switches as f64)),
+        ("freezes_total", "counter", "Freezes as W3C webrtc-stats defines them.", &|_, r| Some(r.freezes.into())),
+        ("frozen_seconds_total", "counter", "How long it was frozen, by the same.", &|_, r| {
+            Some(f64::from(r.frozen_ms) / 1000.0)
+        }),
+        ("frames_decoded_total", "counter", "Pictures it decoded.", &|_, r| Some(r.frames_decoded.into())),
+        ("jitter_seconds", "gauge", "Mean wait of a picture before it is shown.", &|_, r| Some(f64::from(r.jitter_ms) / 1000.0)),
+    ];
+    for (name, kind, help, value) in of_track {
+        let name = format!("shirube_track_{name}");
+        out.family(&name, kind, help);
+        for (case, figures) in cases {
+            for peer in &figures.peers {
+                for track in &peer.stats.tracks {
+                    let told = peer.report.tracks.iter().find(|told| told.slot == u32::from(track.slot));
+                    let told = told.copied().unwrap_or_default();
+                    let feed = track.feed.as_ref().map_or("", |feed| feed.as_str());
+                    if let Some(value) = value(track, &told).filter(|v| v.is_finite()) {
+                        out.line(&name, &format!("{},slot=\"{}\",feed=\"{feed}\"", peer.labels(case), track.slot), value);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Of the media threads together.
+fn media_figures(out: &mut Page, media: &Figures) {
+    out.family("shirube_media_peers", "gauge", "Connections of pages, players and cameras.");
+    out.line("shirube_media_peers", "", media.peers as u64);
+    let counters = &media.counters;
+    for (name, help, value) in [
+        ("shirube_media_datagrams_dropped_total", "Datagrams that the network did not take in time.", media.datagrams_dropped),
+        ("shirube_media_events_dropped_total", "Events that the server did not take in time.", media.events_dropped),
+        ("shirube_media_strangers_total", "Datagrams of nobody known.", counters.strangers),
+        ("shirube_media_bad_packets_total", "Packets of feeds that cannot be forwarded.", counters.bad_packets),
+        ("shirube_media_late_packets_total", "Packets of cameras that came too late.", counters.late_packets),
+        ("shirube_media_floods_total", "Data messages beyond what a page may say.", counters.floods),
+        ("shirube_media_keyframes_denied_total", "Keyframes asked for too often.", counters.keyframes_denied),
+        ("shirube_media_faults_total", "Connections ended by a fault of the server.", counters.faults),
+    ] {
+        out.family(name, "counter", help);
+        out.line(name, "", value);
+    }
+    for (name, help, histogram) in [
+        (
+            "shirube_forwarding_seconds",
+            "From a picture's packet read to each viewer's copy handed to the kernel.",
+            &media.forwarding,
+        ),
+        ("shirube_join_seconds", "From an offer to a media path that is up.", &media.joining),
+        ("shirube_stream_start_seconds", "From told what to show to the first packet of its first picture.", &media.starting),
+    ] {
+        out.histogram(name, help, histogram);
+    }
+}
+
+fn layer_number(layer: Option<LayerId>) -> f64 {
+    layer.map_or(0.0, |layer| match layer {
+        LayerId::High => 3.0,
+        LayerId::Mid => 2.0,
+        LayerId::Low => 1.0,
+    })
 }
 
 #[derive(Default)]
@@ -230,6 +327,16 @@ impl Page {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
         // Writing to a String cannot fail.
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, of: &Histogram) {
+        self.family(name, "histogram", help);
+        for (step, count) in of.cumulative() {
+            self.line(&format!("{name}_bucket"), &format!("le=\"{}\"", step.as_secs_f64()), count);
+        }
+        self.line(&format!("{name}_bucket"), "le=\"+Inf\"", of.count());
+        self.line(&format!("{name}_sum"), "", of.sum().as_secs_f64());
+        self.line(&format!("{name}_count"), "", of.count());
     }
 
     fn line(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
@@ -250,5 +357,54 @@ fn state_word(state: i32) -> &'static str {
         FeedState::Looping => "looping",
         FeedState::Curtain => "curtain",
         FeedState::MaskUnknown => "mask-unknown",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_histogram_is_cumulative_and_whole() {
+        let mut forwarding = Histogram::default();
+        for ms in [1, 4, 4, 9_000] {
+            forwarding.record(Duration::from_millis(ms));
+        }
+        let mut out = Page::default();
+        media_figures(&mut out, &Figures { forwarding, ..Figures::default() });
+        let lines: Vec<&str> = out.0.lines().filter(|l| l.starts_with("shirube_forwarding_seconds")).collect();
+        assert_eq!(lines.len(), sfu::STEPS_US.len() + 3);
+        for line in [
+            "shirube_forwarding_seconds_bucket{le=\"0.001\"} 1",
+            "shirube_forwarding_seconds_bucket{le=\"0.005\"} 3",
+            "shirube_forwarding_seconds_bucket{le=\"5\"} 3",
+            "shirube_forwarding_seconds_bucket{le=\"+Inf\"} 4",
+            "shirube_forwarding_seconds_sum 9.009",
+            "shirube_forwarding_seconds_count 4",
+        ] {
+            assert!(lines.contains(&line), "{line} is not in {lines:#?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_a_number_and_a_role_and_its_tracks_are_feeds() {
+        let track = TrackStats { slot: 1, feed: annotation::id::FeedId::parse("field").ok(), late: 7, ..TrackStats::default() };
+        let told = TrackReport { slot: 1, freezes: 2, frozen_ms: 1_500, ..TrackReport::default() };
+        let peer = PeerFigures {
+            page: 12,
+            role: Some(Role::Mentor),
+            media_up: true,
+            stats: PeerStats { tracks: vec![track], ..PeerStats::default() },
+            report: ClientReport { tracks: vec![told], ..ClientReport::default() },
+            layer: None,
+        };
+        let mut out = Page::default();
+        track_figures(&mut out, &[("one".into(), CaseFigures { peers: vec![peer], ..CaseFigures::default() })]);
+        let labels = "{case=\"one\",page=\"12\",role=\"mentor\",slot=\"1\",feed=\"field\"}";
+        for (name, value) in [("late_total", "7"), ("freezes_total", "2"), ("frozen_seconds_total", "1.5"), ("layer", "0")] {
+            assert!(out.0.contains(&format!("shirube_track_{name}{labels} {value}\n")), "{name}: {}", out.0);
+        }
     }
 }

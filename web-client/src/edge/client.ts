@@ -3,6 +3,7 @@
 import { create } from '@bufbuild/protobuf';
 import { CaseClock } from '../core/clock';
 import { Backoff, LineVoice, LineWatch, MediaWatch } from '../core/line';
+import { NO_FIGURES } from '../core/media_stats';
 import { clientBytes, ephPingBytes, parseCtl, parseEph, parseInk, parseServer, parseVit, screenOf, SIGNAL_VERSION } from '../core/protocol';
 import type { CHANNEL } from '../core/protocol';
 import type { Flow } from '../core/stall';
@@ -18,7 +19,7 @@ import { PROGRAM, Views } from '../core/view';
 import type { FrameIndex } from '../gen/frame_pb';
 import type { Assign, CaseState, ClientMessage, FeedInfo, Person, ServerMessage, Welcome } from '../gen/signal_pb';
 import {
-  ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema, SetLayoutSchema, SetTimingSchema,
+  ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema, SetLayoutSchema, SetTimingSchema, TrackReportSchema,
 } from '../gen/signal_pb';
 import { perfNow, toLocalNtp } from './clock';
 import { CurtainHand } from './curtain';
@@ -114,7 +115,7 @@ export class Client {
   private framesShown = 0;
   private freezes = 0;
   private wasStalled = false;
-  private rttMs: number | null = null;
+  private mediaFigures = NO_FIGURES;
   private inkPathGone: PerfMs | null = null;
   /** The still that was asked for last. */
   private opening: Still | null = null;
@@ -329,7 +330,8 @@ export class Client {
   private tickReport(now: PerfMs): void {
     if (!this.welcomed || now < this.nextReport) return;
     this.nextReport = now + REPORT_MS;
-    void this.path?.rttMs().then((rtt) => { this.rttMs = rtt; }, () => undefined);
+    void this.path?.figures().then((figures) => { this.mediaFigures = figures; }, () => undefined);
+    const media = this.mediaFigures;
     const view = this.largeView;
     const last = view.log.last;
     const capture = last ? this.views.ring(view.feed)?.at(last.rtpTs)?.entries[0]?.capture ?? 0n : 0n;
@@ -338,8 +340,9 @@ export class Client {
     this.send({
       case: 'report',
       value: create(ClientReportSchema, {
-        framesShown: this.framesShown, freezes: this.freezes, rttMs: this.rttMs ?? (this.uncertaintyMs() ?? 0) * 2, ageMs,
+        framesShown: this.framesShown, freezes: this.freezes, rttMs: media.rttMs ?? (this.uncertaintyMs() ?? 0) * 2, ageMs,
         pictureStalled: document.visibilityState === 'visible' && this.flow(now) === 'stalled',
+        tracks: media.tracks.map((track) => create(TrackReportSchema, track)), voiceConcealed: media.voiceConcealed,
       }),
     });
   }
@@ -390,7 +393,7 @@ export class Client {
         if (body.value.id === this.offerId) void this.path?.answer(body.value.sdp);
         return;
       case 'people': return this.handlePeople(body.value.people, now);
-      case 'state': this.store.handleDisk(body.value.store); return this.handleCaseState(body.value);
+      case 'state': this.store.handleDisk(body.value.store); this.store.notice('fail_restarting', body.value.restarting); return this.handleCaseState(body.value);
       case 'refused':
         if (body.value.final) this.finish(failureOf(body.value.code, { ja: body.value.messageJa, en: body.value.messageEn }));
         return;

@@ -1,5 +1,7 @@
 // The media path: one peer connection with fixed slots and data channels. Made whole, negotiated again only to find another
 // way for it (ICE restart); when it is gone a new one is made.
+import type { MediaFigures, StatsEntry } from '../core/media_stats';
+import { figuresOf } from '../core/media_stats';
 import { CHANNEL, SLOTS_VIDEO, SLOTS_VOICE } from '../core/protocol';
 
 export interface PathEvents {
@@ -18,7 +20,7 @@ export interface MediaPath {
   send(name: keyof typeof CHANNEL, bytes: Uint8Array<ArrayBuffer>): boolean;
   isOpen(name: keyof typeof CHANNEL): boolean;
   speak(track: MediaStreamTrack | null): Promise<void>;
-  rttMs(): Promise<number | null>;
+  figures(): Promise<MediaFigures>;
   /** Looks for another way to the server; all that goes over the path goes on. */
   restartIce(): void;
   close(): void;
@@ -82,13 +84,7 @@ export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[]
     },
     isOpen: (name) => channels.get(name)?.readyState === 'open',
     speak: (track) => own.sender.replaceTrack(track),
-    rttMs: async () => {
-      let rtt: number | null = null;
-      for (const one of (await pc.getStats()).values() as Iterable<{ type: string; nominated?: boolean; currentRoundTripTime?: number }>) {
-        if (one.type === 'candidate-pair' && one.nominated && one.currentRoundTripTime !== undefined) rtt = one.currentRoundTripTime * 1000;
-      }
-      return rtt;
-    },
+    figures: async () => figuresOf((await pc.getStats()).values() as Iterable<StatsEntry>, video.map((t) => t.mid)),
     restartIce: () => {
       // One that waits for its answer is given its time, and then its end.
       if (over || pc.signalingState !== 'stable') return;

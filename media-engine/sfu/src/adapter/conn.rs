@@ -1,6 +1,6 @@
 //! One connection: turned by hand, drained after each turn.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,15 +16,14 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
+use super::figures::StatsBook;
+use super::repair::Repair;
+use super::ways::Ways;
 use super::{Carrier, Transmit};
-use crate::api::{Channel, PeerId, PeerStats, VideoCodec};
+use crate::api::{Channel, PeerId, PeerStats, TrackStats, VideoCodec};
 
 /// Outputs of one drain. More means that something turns in circles.
 const DRAIN_MAX: usize = 20_000;
-
-/// str0m tells its figures this often; every so many times they are passed on, the other times only the estimate.
-pub(super) const STATS_EVERY: Duration = Duration::from_millis(200);
-const LINES_PER_STATS: u32 = 5;
 
 /// Where an estimate begins anew: the first questions are three and six times this.
 const ANEW_BPS: u64 = 100_000;
@@ -32,9 +31,13 @@ const ANEW_BPS: u64 = 100_000;
 /// The ids str0m gave our four channels, in the order of [`Channel::ALL`].
 pub(super) type Channels = [Option<ChannelId>; 4];
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct VideoLine {
     pub(super) mid: Mid,
+    /// Its stream to the peer; told with the first packet.
+    pub(super) ways: Ways,
+    pub(super) repair: Repair,
+    pub(super) told: TrackStats,
     pub(super) h264: Option<Pt>,
     pub(super) vp8: Option<Pt>,
 }
@@ -84,6 +87,10 @@ pub(crate) enum ConnEvent {
     KeyframeRequest {
         slot: usize,
     },
+    /// Packets were asked for again that are too old to be of use.
+    Late {
+        slot: usize,
+    },
     Voice(VoicePacket),
     Published(PublishedPacket),
     ChannelOpen(Channel),
@@ -106,8 +113,6 @@ pub(crate) enum ConnEvent {
 
 #[derive(Debug)]
 pub(crate) struct VideoWrite {
-    pub(crate) slot: usize,
-    pub(crate) codec: VideoCodec,
     pub(crate) seq: u64,
     pub(crate) timestamp: u32,
     pub(crate) marker: bool,
@@ -116,6 +121,8 @@ pub(crate) struct VideoWrite {
     /// How long the browser is to hold it, hundredths of a second; 0: it is shown as soon as it is decoded, the setting that
     /// matters most for age.
     pub(crate) playout_hundredths: u64,
+    /// When it came to this process, if that is to be told of its datagram.
+    pub(crate) arrived: Option<Instant>,
     pub(crate) payload: Arc<[u8]>,
 }
 
@@ -152,8 +159,8 @@ impl From<str0m::RtcError> for Spent {
 
 #[derive(Debug)]
 pub(crate) struct Conn {
-    rtc: Rtc,
-    video: Vec<VideoLine>,
+    pub(super) rtc: Rtc,
+    pub(super) video: Vec<VideoLine>,
     voice: Vec<VoiceLine>,
     /// The line of a publisher's picture.
     published: Option<Mid>,
@@ -161,9 +168,11 @@ pub(crate) struct Conn {
     deadline: Instant,
     connected: bool,
     /// The other side tells what arrives: the estimate means something.
-    tells: bool,
+    pub(super) tells: bool,
+    /// What it says that it can take, where it does not tell what arrives.
+    pub(super) remb_bps: Option<u64>,
     desired_bps: u64,
-    stats: StatsBook,
+    pub(super) stats: StatsBook,
     #[cfg(test)]
     pub(crate) panics: bool,
 }
@@ -187,6 +196,7 @@ impl Conn {
             deadline: now,
             connected: false,
             tells: false,
+            remb_bps: None,
             desired_bps: 0,
             stats,
             #[cfg(test)]
@@ -257,29 +267,52 @@ impl Conn {
         self.connected
     }
 
-    /// Queues one video packet; it leaves with the next [`Conn::handle_timeout`]. False: the peer did not take this codec.
-    pub(crate) fn write_video(&mut self, packet: VideoWrite, sink: &mut Sink<'_>) -> Result<bool, Spent> {
-        let Some(line) = self.video.get(packet.slot) else { return Ok(false) };
-        let pt = match packet.codec {
+    /// Writes packets of one slot; those that the line takes now leave with this call, the others when they are due. False:
+    /// the peer did not take this codec.
+    pub(crate) fn write_video(
+        &mut self,
+        now: Instant,
+        slot: usize,
+        codec: VideoCodec,
+        packets: impl Iterator<Item = VideoWrite>,
+        sink: &mut Sink<'_>,
+    ) -> Result<bool, Spent> {
+        let Some(line) = self.video.get_mut(slot) else { return Ok(false) };
+        let pt = match codec {
             VideoCodec::H264 => line.h264,
             VideoCodec::Vp8 => line.vp8,
         };
         let Some(pt) = pt else { return Ok(false) };
-        let held = MediaTime::from_hundredths(packet.playout_hundredths);
-        let ext_vals = ExtensionValues {
-            play_delay_min: Some(held),
-            play_delay_max: Some(held),
-            abs_capture_time: Some(AbsCaptureTime {
-                capture_time: SystemTime::UNIX_EPOCH + packet.capture.to_unix(),
-                clock_offset: None,
-            }),
-            ..Default::default()
-        };
         let mut api = self.rtc.direct_api();
         let Some(stream) = api.stream_tx_by_mid(line.mid, None) else { return Ok(false) };
-        let write = RtpWrite::new(pt, packet.seq.into(), packet.timestamp, packet.wallclock, packet.payload);
-        stream.write_rtp(write.marker(packet.marker).nackable(true).ext_vals(ext_vals));
+        // One mutation: the queue of this stream grows by them all.
+        let mut written = 0;
+        for packet in packets {
+            let held = MediaTime::from_hundredths(packet.playout_hundredths);
+            let ext_vals = ExtensionValues {
+                play_delay_min: Some(held),
+                play_delay_max: Some(held),
+                abs_capture_time: Some(AbsCaptureTime {
+                    capture_time: SystemTime::UNIX_EPOCH + packet.capture.to_unix(),
+                    clock_offset: None,
+                }),
+                ..Default::default()
+            };
+            let write = RtpWrite::new(pt, packet.seq.into(), packet.timestamp, packet.wallclock, packet.payload);
+            stream.write_rtp(write.marker(packet.marker).nackable(true).ext_vals(ext_vals));
+            if let Some(arrived) = packet.arrived {
+                line.ways.push(packet.seq as u16, arrived);
+            }
+            written += 1;
+        }
         self.drain(sink)?;
+        // str0m lets one packet out for each word on the time.
+        for _ in 0..=written {
+            self.handle_timeout(now, sink)?;
+            if self.deadline > now {
+                break;
+            }
+        }
         Ok(true)
     }
 
@@ -294,13 +327,6 @@ impl Conn {
         stream.write_rtp(write.marker(packet.marker).ext_vals(ext_vals));
         self.drain(sink)?;
         Ok(true)
-    }
-
-    fn waiting(&mut self, now: Instant) -> Duration {
-        let mut api = self.rtc.direct_api();
-        let oldest =
-            self.video.iter().filter_map(|line| api.stream_tx_by_mid(line.mid, None)?.queue_info()?.first_unsent()).min();
-        oldest.map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
     }
 
     /// What the line should be found to carry, if it does.
@@ -369,12 +395,20 @@ impl Conn {
                     self.deadline = at;
                     return Ok(());
                 }
-                Output::Transmit(t) => sink.transmits.push_back(Transmit {
-                    carrier: if t.proto == Protocol::Udp { Carrier::Udp } else { Carrier::Tcp },
-                    source: t.source,
-                    destination: t.destination,
-                    contents: t.contents.into(),
-                }),
+                Output::Transmit(t) => {
+                    let mut since = None;
+                    for line in &mut self.video {
+                        since = since.or_else(|| line.ways.take(&t.contents));
+                        line.repair.handle_sent(&t.contents);
+                    }
+                    sink.transmits.push_back(Transmit {
+                        carrier: if t.proto == Protocol::Udp { Carrier::Udp } else { Carrier::Tcp },
+                        source: t.source,
+                        destination: t.destination,
+                        contents: t.contents.into(),
+                        since,
+                    });
+                }
                 Output::Event(event) => {
                     if let Some(event) = self.handle_event(event) {
                         sink.events.push_back((sink.peer, event));
@@ -422,51 +456,16 @@ impl Conn {
                 self.tells = can_probe;
                 None
             }
-            Event::MediaEgressStats(media) => {
-                self.stats.egress.insert(media.mid, (media.nacks, media.plis + media.firs));
-                if let Some(rtt) = media.rtt {
-                    self.stats.rtt.insert(media.mid, rtt);
-                }
-                let told = media.loss.filter(|l| l.is_finite());
-                self.stats.loss = match (told, self.stats.loss) {
-                    (Some(a), Some(b)) => Some(a.max(b)),
-                    (a, b) => a.or(b),
-                };
-                self.stats.packets_out.insert(media.mid, media.packets);
+            Event::EgressBitrateEstimate(BweKind::Remb { estimate, .. }) => {
+                self.remb_bps = Some(estimate.as_u64());
                 None
             }
+            Event::MediaEgressStats(media) => self.handle_egress(&media),
             Event::MediaIngressStats(media) => {
                 self.stats.packets_in.insert(media.mid, media.packets);
                 None
             }
-            Event::PeerStats(peer) => {
-                self.stats.told += 1;
-                let estimate_bps = peer.bwe_tx.filter(|_| self.tells).map(|b| b.as_u64());
-                let waiting = self.waiting(peer.timestamp);
-                if !self.stats.told.is_multiple_of(LINES_PER_STATS) {
-                    return Some(ConnEvent::Line { estimate_bps, waiting, loss: None, on_the_way: None, stats: None });
-                }
-                let reported = self.stats.loss.take();
-                // Feedback on every packet counts repairs apart, and a slow voice's report says little; of the round trip it is
-                // the other way round: feedback waits for its turn.
-                let on_the_way = peer.egress_loss_fraction.filter(|l| l.is_finite()).or(reported);
-                let loss = reported.or(peer.egress_loss_fraction);
-                let stats = PeerStats {
-                    rtt: self.stats.rtt.values().min().copied().or(peer.rtt),
-                    loss,
-                    packets_out: self.stats.packets_out.values().sum(),
-                    // str0m counts datagrams here, all of them.
-                    bytes_out: peer.peer_bytes_tx,
-                    packets_in: self.stats.packets_in.values().sum(),
-                    bytes_in: peer.peer_bytes_rx,
-                    nacks: self.stats.egress.values().map(|(n, _)| n).sum(),
-                    keyframes: self.stats.egress.values().map(|(_, k)| k).sum(),
-                    data_dropped: 0,
-                    estimate_bps,
-                    waiting,
-                };
-                Some(ConnEvent::Line { estimate_bps, waiting, loss, on_the_way, stats: Some(stats) })
-            }
+            Event::PeerStats(peer) => Some(self.handle_stats(&peer)),
             _ => None,
         }
     }
@@ -496,18 +495,6 @@ impl Conn {
     fn channel_of(&self, id: ChannelId) -> Option<Channel> {
         Channel::ALL.into_iter().find(|c| self.channels[*c as usize] == Some(id))
     }
-}
-
-/// str0m tells figures per media line, then those of the peer.
-#[derive(Debug, Default)]
-struct StatsBook {
-    /// As the last report on each line had it.
-    rtt: BTreeMap<Mid, Duration>,
-    loss: Option<f32>,
-    egress: BTreeMap<Mid, (u64, u64)>,
-    packets_out: BTreeMap<Mid, u64>,
-    packets_in: BTreeMap<Mid, u64>,
-    told: u32,
 }
 
 fn time_of(time: SystemTime) -> Option<CaptureTime> {

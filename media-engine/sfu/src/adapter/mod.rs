@@ -4,13 +4,17 @@
 //! Source: str0m README, single-mutation invariant.
 
 mod conn;
+mod figures;
+mod repair;
 mod setup;
 mod text;
+mod ways;
 
 pub(crate) use conn::{Conn, ConnEvent, PublishedPacket, Sink, Spent, VideoWrite, VoicePacket, VoiceWrite};
 pub(crate) use setup::Setup;
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use str0m::net::Protocol;
 
@@ -40,6 +44,8 @@ pub struct Transmit {
     pub source: SocketAddr,
     pub destination: SocketAddr,
     pub contents: Vec<u8>,
+    /// When what is in it came to this process: a packet of a picture that is forwarded, neither replayed nor sent again.
+    pub since: Option<Instant>,
 }
 
 /// The user fragment a STUN binding request is addressed to; `None` for anything else. Claims nothing about who sent it.

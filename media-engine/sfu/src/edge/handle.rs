@@ -15,7 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::api::{
     Channel, FeedPacket, Grants, LayerSpec, Limits, Moment, OfferError, PeerId, PeerKind, SendError, SfuEvent, Wish,
 };
-use crate::engine::Counters;
+use crate::stats::Figures;
 
 /// How the media thread is set up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +138,7 @@ pub(crate) struct Inner {
     /// What must reach the media thread and found its queue full. At most one entry a peer.
     pub(crate) sure: Arc<Mutex<BTreeMap<PeerId, Sure>>>,
     /// Written by the media thread when nobody reads it, so that it never waits.
-    pub(crate) counters: Arc<Mutex<Counters>>,
+    pub(crate) figures: Arc<Mutex<Figures>>,
 }
 
 impl Drop for Inner {
@@ -160,8 +160,8 @@ impl SfuHandle {
     }
 
     /// What was counted since the start, at most a turn of the media thread ago.
-    pub fn counters(&self) -> Counters {
-        *self.inner.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn figures(&self) -> Figures {
+        *lock(&self.inner.figures)
     }
 
     /// Answers a peer's offer; makes the peer if it is new. A later offer of the same peer restarts its ICE, or, from a new

@@ -19,8 +19,10 @@ use super::handle::{Command, Events, Inner, SfuConfig, SfuHandle, StartError, Su
 use super::tcp::{TOKEN_FIRST, Tcp};
 use super::udp::Udp;
 use crate::adapter::Carrier;
-use crate::api::{CoreConfig, PeerId, SfuEvent};
-use crate::engine::{Counters, Engine, Given};
+use crate::adapter::Transmit;
+use crate::api::{CoreConfig, FeedPacket, PeerId, SfuEvent};
+use crate::engine::{Engine, Given};
+use crate::stats::Figures;
 
 /// Commands on their way here. 4 Mbit/s are 450 packets/s: room for a second of eight layers.
 const COMMANDS_MAX: usize = 4_096;
@@ -31,8 +33,10 @@ const KEPT_MAX: usize = 65_536;
 /// Commands, and batches of datagrams, taken in one turn of the loop: neither starves the other, nor the deadlines.
 const COMMANDS_PER_TURN: usize = 512;
 const BATCHES_PER_TURN: usize = 16;
-/// Commands whose datagrams leave together: a picture of 4 Mbit/s is 15 packets.
+/// Commands whose datagrams leave together.
 const COMMANDS_PER_BATCH: usize = 16;
+/// Packets of pictures that are given to each viewer in one go: one of 4 Mbit/s is 15, and the kernel takes 64 in one call.
+const FEEDS_PER_BATCH: usize = 64;
 /// How soon a full event queue is tried again.
 const RETRY: Duration = Duration::from_millis(5);
 
@@ -59,7 +63,7 @@ pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError
     let (events_in, events) = mpsc::channel(EVENTS_MAX);
     let woken = Arc::new(AtomicBool::new(false));
     let local = udp.local();
-    let counters = Arc::new(Mutex::new(Counters::default()));
+    let figures = Arc::new(Mutex::new(Figures::default()));
     let sure = Arc::new(Mutex::new(BTreeMap::new()));
     let run = RunLoop {
         engine,
@@ -72,12 +76,13 @@ pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError
         events: events_in,
         kept: VecDeque::new(),
         dropped: 0,
-        counters: counters.clone(),
+        figures: figures.clone(),
+        feeds: Vec::with_capacity(FEEDS_PER_BATCH),
         taps: Taps::new(),
         sure: sure.clone(),
     };
     std::thread::Builder::new().name("media".into()).spawn(move || run.run(poll)).map_err(StartError::Setup)?;
-    let inner = Inner { queue, waker, woken, dropped: AtomicU64::new(0), local, sure, counters };
+    let inner = Inner { queue, waker, woken, dropped: AtomicU64::new(0), local, sure, figures };
     Ok((SfuHandle { inner: Arc::new(inner) }, events))
 }
 
@@ -106,7 +111,9 @@ struct RunLoop {
     events: mpsc::Sender<SfuEvent>,
     kept: VecDeque<SfuEvent>,
     dropped: u64,
-    counters: Arc<Mutex<Counters>>,
+    figures: Arc<Mutex<Figures>>,
+    /// Packets of pictures taken from the queue and not yet given on.
+    feeds: Vec<FeedPacket>,
     taps: Taps,
     sure: Arc<Mutex<BTreeMap<PeerId, Sure>>>,
 }
@@ -139,8 +146,13 @@ impl RunLoop {
                 self.engine.handle_timeout(now);
             }
             self.pump();
-            if let Ok(mut counters) = self.counters.try_lock() {
-                *counters = self.engine.counters();
+            if let Ok(mut figures) = self.figures.try_lock() {
+                *figures = Figures {
+                    forwarding: *self.udp.forwarding(),
+                    datagrams_dropped: self.udp.dropped(),
+                    events_dropped: self.dropped,
+                    ..self.engine.figures()
+                };
             }
             if self.events.is_closed() {
                 return;
@@ -207,25 +219,36 @@ impl RunLoop {
         self.woken.store(false, Ordering::Release);
         for n in 1..=COMMANDS_PER_TURN {
             match self.commands.try_recv() {
+                Ok(Command::Feed(packet)) => {
+                    self.feeds.push(packet);
+                    if self.feeds.len() == FEEDS_PER_BATCH {
+                        self.give_feeds();
+                    }
+                    continue;
+                }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
                     let now = clock::now();
                     self.engine.remove_all(now);
                     return false;
                 }
-                Ok(command) => self.handle(command),
+                Ok(command) => {
+                    self.give_feeds();
+                    self.handle(command);
+                }
                 Err(TryRecvError::Empty) => {
+                    self.give_feeds();
                     self.pump();
                     self.take_sure(true);
                     return true;
                 }
             }
-            // The packets of a picture come together, and leave together.
             if n.is_multiple_of(COMMANDS_PER_BATCH) {
                 self.pump();
             } else {
                 self.gather();
             }
         }
+        self.give_feeds();
         self.pump();
         self.take_sure(false);
         // The rest in the next turn, after the datagrams that came meanwhile.
@@ -286,6 +309,22 @@ impl RunLoop {
         }
     }
 
+    /// Packets of pictures to all who watch them; each viewer's leave before the next is served.
+    fn give_feeds(&mut self) {
+        if self.feeds.is_empty() {
+            return;
+        }
+        let (udp, tcp) = (&mut self.udp, &mut self.tcp);
+        self.engine.handle_feeds(clock::now(), &self.feeds, |transmits| {
+            for transmit in transmits.drain(..) {
+                send(udp, tcp, &transmit);
+            }
+            udp.send_all();
+            clock::now()
+        });
+        self.feeds.clear();
+    }
+
     /// Sends everything that came out of the engine.
     fn pump(&mut self) {
         self.gather();
@@ -307,10 +346,7 @@ impl RunLoop {
             }
         });
         while let Some(transmit) = self.engine.poll_transmit() {
-            match (transmit.carrier, &mut self.tcp) {
-                (Carrier::Tcp, Some(tcp)) => tcp.send(transmit.destination, &transmit.contents),
-                _ => self.udp.send(&transmit),
-            }
+            send(&mut self.udp, &mut self.tcp, &transmit);
         }
         while let Some(event) = self.kept.pop_front() {
             if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
@@ -341,5 +377,12 @@ impl RunLoop {
         } else {
             self.kept.push_back(event);
         }
+    }
+}
+
+fn send(udp: &mut Udp, tcp: &mut Option<Tcp>, transmit: &Transmit) {
+    match (transmit.carrier, tcp) {
+        (Carrier::Tcp, Some(tcp)) => tcp.send(transmit.destination, &transmit.contents),
+        _ => udp.send(transmit),
     }
 }

@@ -96,7 +96,7 @@ impl Tcp {
         }
         for _ in 0..ACCEPTS_PER_TURN {
             let (mut stream, peer) = match self.listener.accept() {
-                Ok(accepted) => accepted,
+                Ok((stream, peer)) => (stream, canonical(peer)),
                 Err(e) if matches!(e.kind(), ErrorKind::Interrupted | ErrorKind::ConnectionAborted) => continue,
                 Err(_) => {
                     self.waiting = false;
@@ -145,7 +145,7 @@ impl Tcp {
         for _ in 0..self.more.len() {
             let Some(token) = self.more.pop_front() else { break };
             let Some(connection) = self.connections.get_mut(&token) else { continue };
-            let local = connection.stream.local_addr().unwrap_or(self.local);
+            let local = canonical(connection.stream.local_addr().unwrap_or(self.local));
             // ICE compares it with what was offered.
             let way = Way { source: connection.peer, destination: self.announce.unwrap_or(local) };
             match connection.read(way, &mut each) {
@@ -273,6 +273,11 @@ pub(crate) fn frames(bytes: &[u8], mut each: impl FnMut(&[u8])) -> Option<usize>
         at += 2 + length;
     }
     Some(at)
+}
+
+/// IPv4 that came to `::` is IPv4 to everybody else.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Who shares a house: an IPv4 address, the /64 of an IPv6 address.

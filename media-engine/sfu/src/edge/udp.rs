@@ -5,13 +5,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{ErrorKind, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::time::Instant;
 
 use mio::net::UdpSocket;
 use quinn_udp::{RecvMeta, UdpSocketState};
 
+use super::clock;
 use super::handle::StartError;
 use crate::adapter::Transmit;
+use crate::stats::Histogram;
 
 /// Kernel buffers asked for; the system may grant less. 50 viewers x 60 packets of a keyframe x 1,200 bytes = 3.6 MB.
 const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
@@ -38,6 +41,8 @@ pub(super) struct Udp {
     /// Datagrams in `waiting`.
     n_waiting: usize,
     dropped: u64,
+    /// From a packet's arrival in this process to the kernel.
+    forwarding: Histogram,
 }
 
 /// Datagrams from one address of ours to one peer, all of one size but the last, which may be shorter.
@@ -48,6 +53,8 @@ struct Run {
     bytes: Vec<u8>,
     segment: usize,
     count: usize,
+    /// When what is forwarded in it came here.
+    since: Vec<Instant>,
 }
 
 /// What leaves in one turn. Buffers are used again.
@@ -69,6 +76,7 @@ impl Batch {
             if length <= run.segment && run.count < segments_max && run.bytes.len() + length <= RUN_BYTES_MAX {
                 run.bytes.extend_from_slice(&transmit.contents);
                 run.count += 1;
+                run.since.extend(transmit.since);
                 if length < run.segment {
                     self.open.remove(&way);
                 }
@@ -76,12 +84,14 @@ impl Batch {
             }
         }
         if self.used == self.runs.len() {
-            self.runs.push(Run { source: way.0, destination: way.1, bytes: Vec::new(), segment: 0, count: 0 });
+            self.runs.push(Run { source: way.0, destination: way.1, bytes: Vec::new(), segment: 0, count: 0, since: Vec::new() });
         }
         let run = &mut self.runs[self.used];
         (run.source, run.destination, run.segment, run.count) = (way.0, way.1, length, 1);
         run.bytes.clear();
         run.bytes.extend_from_slice(&transmit.contents);
+        run.since.clear();
+        run.since.extend(transmit.since);
         self.open.insert(way, self.used);
         self.used += 1;
     }
@@ -116,6 +126,7 @@ impl Udp {
             waiting: VecDeque::new(),
             n_waiting: 0,
             dropped: 0,
+            forwarding: Histogram::default(),
         })
     }
 
@@ -131,9 +142,12 @@ impl Udp {
         }
         let mut ips = Vec::new();
         if self.local.ip().is_unspecified() {
-            ips.push(IpAddr::V4(Ipv4Addr::LOCALHOST));
+            // A socket on `::` takes IPv4 as well.
+            let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+            let families = if self.local.is_ipv6() { &both[..] } else { &both[..1] };
+            ips.extend(families);
             if advertise.is_empty() {
-                ips.extend(own_address());
+                ips.extend(families.iter().filter_map(|family| own_address(family.is_ipv6())));
             }
         } else {
             ips.push(self.local.ip());
@@ -153,11 +167,13 @@ impl Udp {
         match self.state.recv((&self.socket).into(), &mut slices, &mut metas) {
             Ok(count) => {
                 for (meta, buffer) in metas.iter().zip(&self.buffers).take(count) {
-                    let ip = meta.dst_ip.unwrap_or(self.local.ip());
+                    // IPv4 that came to `::` is IPv4 to everybody else.
+                    let ip = meta.dst_ip.unwrap_or(self.local.ip()).to_canonical();
+                    let source = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
                     // ICE compares it with what was offered.
                     let destination = self.announce.unwrap_or(SocketAddr::new(ip, self.local.port()));
                     for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
-                        each(meta.addr, destination, datagram);
+                        each(source, destination, datagram);
                     }
                 }
                 count > 0
@@ -184,8 +200,8 @@ impl Udp {
             }
             if self.n_waiting + run.count <= WAITING_MAX {
                 self.n_waiting += run.count;
-                let bytes = std::mem::take(&mut run.bytes);
-                self.waiting.push_back(Run { bytes, ..*run });
+                let (bytes, since) = (std::mem::take(&mut run.bytes), std::mem::take(&mut run.since));
+                self.waiting.push_back(Run { bytes, since, ..*run });
             } else {
                 self.dropped += run.count as u64;
                 if self.dropped.is_power_of_two() {
@@ -209,10 +225,10 @@ impl Udp {
     }
 
     /// False: the kernel takes no more now. Any other failure counts as lost on the way.
-    fn try_send(&self, run: &Run) -> bool {
+    fn try_send(&mut self, run: &Run) -> bool {
         let source = run.source.ip();
         let datagrams = quinn_udp::Transmit {
-            destination: run.destination,
+            destination: mapped(run.destination, self.local.is_ipv6()),
             ecn: None,
             contents: &run.bytes,
             segment_size: (run.count > 1).then_some(run.segment),
@@ -220,16 +236,50 @@ impl Udp {
             src_ip: (self.announce.is_none() && self.local.ip().is_unspecified() && !source.is_unspecified()).then_some(source),
         };
         match self.state.try_send((&self.socket).into(), &datagrams) {
-            Ok(()) => true,
+            Ok(()) => {
+                if !run.since.is_empty() {
+                    let now = clock::now();
+                    for since in &run.since {
+                        self.forwarding.record(now.saturating_duration_since(*since));
+                    }
+                }
+                true
+            }
             Err(e) => e.kind() != ErrorKind::WouldBlock,
         }
     }
+
+    /// Datagrams that found no room, since the start.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// From a packet's arrival in this process to the kernel.
+    pub(super) fn forwarding(&self) -> &Histogram {
+        &self.forwarding
+    }
 }
 
-/// The address this machine would leave by. Connecting a UDP socket sends nothing. 192.0.2.1 is nobody's (RFC 5737).
-fn own_address() -> Option<IpAddr> {
-    let probe = StdUdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    probe.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+/// IPv4 as a socket on `::` takes it. Source: RFC 4291 §2.5.5.2.
+fn mapped(address: SocketAddr, v6: bool) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(v4) if v6 => SocketAddr::new(v4.to_ipv6_mapped().into(), address.port()),
+        _ => address,
+    }
+}
+
+/// The address this machine would leave by. Connecting a UDP socket sends nothing. 192.0.2.1 and 2001:db8::1 are nobody's
+/// (RFC 5737, RFC 3849).
+fn own_address(v6: bool) -> Option<IpAddr> {
+    let probe = if v6 {
+        let probe = StdUdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).ok()?;
+        probe.connect((Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 9)).ok()?;
+        probe
+    } else {
+        let probe = StdUdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+        probe.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+        probe
+    };
     let ip = probe.local_addr().ok()?.ip();
     (!ip.is_loopback() && !ip.is_unspecified()).then_some(ip)
 }
@@ -240,7 +290,13 @@ mod tests {
 
     fn datagram(to: u16, length: usize, tag: u8) -> Transmit {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Transmit { carrier: crate::adapter::Carrier::Udp, source: at(1), destination: at(to), contents: vec![tag; length] }
+        Transmit {
+            carrier: crate::adapter::Carrier::Udp,
+            source: at(1),
+            destination: at(to),
+            contents: vec![tag; length],
+            since: None,
+        }
     }
 
     #[test]

@@ -114,7 +114,11 @@ impl Engine {
     /// Brings a slot to a layer of what it wishes for; `None`: it pauses.
     fn move_to(&mut self, now: Instant, id: PeerId, slot: u8, to: Option<LayerId>, why: Why) {
         let Some(video) = self.slot(id, slot) else { return };
+        if to.is_none() {
+            video.starting = None;
+        }
         if video.told != (to, why) {
+            video.switches += u64::from(video.told.0 != to && video.told != (None, Why::Wished));
             video.told = (to, why);
             self.events.push_back(SfuEvent::Shown { peer: id, slot, layer: to, why });
         }

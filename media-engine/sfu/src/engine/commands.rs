@@ -146,6 +146,9 @@ impl Engine {
         let before = std::mem::replace(&mut peer.grants, grants);
         if before.see && !grants.see {
             self.withdraw_all(id);
+            for slot in 0..self.n_slots(id) {
+                self.slot(id, slot).map(|video| video.starting.take());
+            }
         } else if !before.see && grants.see {
             self.weigh(now, id);
         }
@@ -160,6 +163,7 @@ impl Engine {
 
     /// Chooses what a peer sees in a video slot. A slot it does not have is ignored.
     pub fn assign(&mut self, now: Instant, id: PeerId, slot: u8, wish: Option<Wish>) {
+        let connected = self.peers.get(&id).is_some_and(|p| p.conn.is_connected());
         let Some(video) = self.slot(id, slot) else { return };
         if video.wish != wish {
             // Another size or bound of the same feed is no reason to begin anew.
@@ -172,6 +176,7 @@ impl Engine {
                     video.refused = false;
                 }
                 video.wish = wish;
+                video.starting = (connected && video.wish.is_some() && !video.seq.is_running()).then_some(now);
             }
             self.weigh(now, id);
         }

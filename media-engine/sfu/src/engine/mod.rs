@@ -21,9 +21,10 @@ use link::id::CaseId;
 
 use crate::adapter::{Carrier, ConnEvent, Setup, Sink, Spent, Transmit, stun_ufrag};
 use crate::api::{CloseReason, CoreConfig, Limits, Moment, PeerId, SfuEvent};
-use crate::case::Case;
+use crate::case::{Case, Run};
 use crate::peer::Peer;
 use crate::route::layer::Line;
+use crate::stats::{Figures, Histogram};
 use mixes::CaseMix;
 pub use taps::Given;
 use taps::{Tap, Tapped};
@@ -79,6 +80,12 @@ pub struct Engine {
     tapped: VecDeque<Tapped>,
     /// Of cases where somebody takes the mix.
     mixes: BTreeMap<CaseId, CaseMix>,
+    /// Empty between calls: its room is used again.
+    run: Run,
+    /// From an offer to connected.
+    joining: Histogram,
+    /// From told what to show, or connected, to the first packet of the first picture.
+    starting: Histogram,
 }
 
 impl Engine {
@@ -101,6 +108,9 @@ impl Engine {
             taps: BTreeMap::new(),
             tapped: VecDeque::new(),
             mixes: BTreeMap::new(),
+            run: Run::default(),
+            joining: Histogram::default(),
+            starting: Histogram::default(),
         })
     }
 
@@ -119,6 +129,17 @@ impl Engine {
 
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// All that was counted; what only the edge knows is left at nothing.
+    pub fn figures(&self) -> Figures {
+        Figures {
+            counters: self.counters,
+            peers: self.peers.len(),
+            joining: self.joining,
+            starting: self.starting,
+            ..Figures::default()
+        }
     }
 
     /// A datagram that came to `destination`, one of the candidates. From a stranger it does nothing: only a STUN request
@@ -296,6 +317,7 @@ impl Engine {
         match event {
             ConnEvent::Connected => {
                 peer.heard = now;
+                self.joining.record(now.saturating_duration_since(peer.made));
                 self.events.push_back(SfuEvent::Connected { peer: id });
                 self.weigh(now, id);
                 self.begin_all(now, id);
@@ -313,6 +335,8 @@ impl Engine {
                 }
                 if let Some(mut stats) = stats {
                     stats.data_dropped = peer.data_dropped;
+                    stats.by_tcp = peer.addresses.back().is_some_and(|(carrier, _)| *carrier == Carrier::Tcp);
+                    stats.tracks.retain_mut(|track| peer.describe(track));
                     self.events.push_back(SfuEvent::Stats { peer: id, stats });
                 }
                 self.weigh(now, id);
@@ -322,7 +346,8 @@ impl Engine {
                 }
             }
             ConnEvent::Hangup => self.end_soon(id, CloseReason::Hangup),
-            ConnEvent::KeyframeRequest { slot } => self.handle_keyframe_request(now, id, slot),
+            ConnEvent::KeyframeRequest { slot } => self.handle_keyframe_request(now, id, slot, false),
+            ConnEvent::Late { slot } => self.handle_keyframe_request(now, id, slot, true),
             ConnEvent::Published(packet) => self.handle_published(now, id, &packet),
             ConnEvent::Voice(packet) => self.handle_voice(now, id, packet),
             ConnEvent::ChannelOpen(channel) => {

@@ -1,65 +1,113 @@
 //! From the layers of a case to the video slots of its peers.
 
-use std::time::Instant;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use annotation::id::FeedId;
 use link::id::{CaseId, LayerId};
 
 use super::Engine;
-use crate::adapter::VideoWrite;
+use crate::adapter::{Transmit, VideoWrite};
 use crate::api::{FeedPacket, PeerId, SfuEvent, VideoCodec};
-use crate::case::{Incoming, Ingested, LAYERS_MAX};
+use crate::case::{Incoming, LAYERS_MAX, Layer, Run};
 use crate::peer::VideoSlot;
 use crate::route::gop::LayerPacket;
+
+/// A receiver goes on asking for what is too old a while after a keyframe made it needless.
+const LATE_AFTER: Duration = Duration::from_secs(2);
+
+/// Who takes what came out for one viewer, before the next is served, and tells what time it is then.
+pub(super) type Leave<'a> = &'a mut dyn FnMut(&mut VecDeque<Transmit>) -> Instant;
 
 impl Engine {
     /// One packet of a layer of the room's engine, to all who watch it. Of a feed that somebody publishes: dropped, counted.
     pub fn handle_feed(&mut self, now: Instant, feed: &FeedPacket) {
-        self.set_timeline(feed.received);
-        let key = (feed.feed.clone(), feed.layer);
-        match Incoming::read(feed) {
-            Some(incoming) => self.spread(now, &feed.case, &key, &incoming, None),
-            None => self.counters.bad_packets += 1,
+        self.handle_feeds(now, std::slice::from_ref(feed), |_| now);
+    }
+
+    /// The same of packets that came together, in order. One viewer after the other is given all that are of one layer;
+    /// `leave` may take what came out for each before the next is served, so that the first need not wait for the last, and
+    /// tells what time it is then. What it leaves is for `poll_transmit`.
+    pub fn handle_feeds(
+        &mut self,
+        now: Instant,
+        feeds: &[FeedPacket],
+        mut leave: impl FnMut(&mut VecDeque<Transmit>) -> Instant,
+    ) {
+        let mut rest = feeds;
+        while let Some(first) = rest.first() {
+            let alike = |p: &&FeedPacket| p.layer == first.layer && p.feed == first.feed && p.case == first.case;
+            let (together, others) = rest.split_at(rest.iter().take_while(alike).count());
+            rest = others;
+            self.set_timeline(first.received);
+            let key = (first.feed.clone(), first.layer);
+            self.spread(now, &first.case, &key, together.iter().map(Incoming::read), None, &mut leave);
         }
         self.settle(now);
     }
 
-    /// One packet of a layer, from the engine or from a publisher.
-    pub(super) fn spread(
+    /// Packets of one layer, from the engine or from a publisher. `None`: no packet that can be forwarded.
+    pub(super) fn spread<'a>(
         &mut self,
         now: Instant,
         case_id: &CaseId,
         key: &(FeedId, LayerId),
-        incoming: &Incoming<'_>,
+        packets: impl Iterator<Item = Option<Incoming<'a>>>,
         publisher: Option<PeerId>,
+        leave: Leave<'_>,
     ) {
-        let case = self.cases.entry(case_id.clone()).or_default();
-        if case.layers.len() >= LAYERS_MAX && !case.layers.contains_key(key) {
-            self.counters.layers_refused += 1;
-            return;
+        let mut run = std::mem::take(&mut self.run);
+        for incoming in packets {
+            let case = self.cases.entry(case_id.clone()).or_default();
+            if case.layers.len() >= LAYERS_MAX && !case.layers.contains_key(key) {
+                self.counters.layers_refused += 1;
+                continue;
+            }
+            let layer = case.layers.entry(key.clone()).or_default();
+            let taken = incoming.filter(|_| layer.publisher == publisher);
+            let Some((codec, ingested)) = taken.and_then(|i| Some((i.codec, layer.ingest(now, &i)?))) else {
+                self.counters.bad_packets += 1;
+                continue;
+            };
+            if ingested.restarted && !run.packets.is_empty() {
+                self.serve(now, case_id, key, &run, leave);
+                run.packets.clear();
+            }
+            if run.packets.is_empty() {
+                (run.codec, run.restarted) = (codec, ingested.restarted);
+            }
+            run.packets.push(ingested.packet.clone());
+            if publisher.is_some() {
+                self.tap_packet(case_id, &key.0, codec, ingested);
+            }
         }
-        let layer = case.layers.entry(key.clone()).or_default();
-        let ingested = if layer.publisher == publisher { layer.ingest(now, incoming) } else { None };
-        let Some(ingested) = ingested else {
-            self.counters.bad_packets += 1;
-            return;
-        };
+        if !run.packets.is_empty() {
+            self.serve(now, case_id, key, &run, leave);
+            run.packets.clear();
+        }
+        // Its room is kept for the next.
+        self.run = run;
+    }
+
+    /// A run of one layer to all who watch it.
+    fn serve(&mut self, mut now: Instant, case_id: &CaseId, key: &(FeedId, LayerId), run: &Run, leave: Leave<'_>) {
+        let Some(layer) = self.layer(case_id, key) else { return };
         // Taken out while they are served: nothing below changes who watches, ends wait for `settle`.
         let viewers = std::mem::take(&mut layer.viewers);
         let mut waiting = false;
         for (peer, slot) in &viewers {
-            waiting |= self.forward(now, *peer, *slot, key.1, incoming.codec, &ingested);
+            waiting |= self.forward(now, *peer, *slot, key.1, run);
+            now = now.max(leave(&mut self.transmits));
         }
-        if let Some(layer) = self.cases.get_mut(case_id).and_then(|c| c.layers.get_mut(key)) {
-            layer.viewers = viewers;
-            let ask = if waiting { layer.asking.want(now) } else { layer.asking.due(now) };
-            if ask {
-                self.ask_for_keyframe(now, case_id, key);
-            }
+        let Some(layer) = self.layer(case_id, key) else { return };
+        layer.viewers = viewers;
+        if if waiting { layer.asking.want(now) } else { layer.asking.due(now) } {
+            self.ask_for_keyframe(now, case_id, key);
         }
-        if publisher.is_some() {
-            self.tap_packet(case_id, &key.0, incoming.codec, ingested);
-        }
+    }
+
+    fn layer(&mut self, case: &CaseId, key: &(FeedId, LayerId)) -> Option<&mut Layer> {
+        self.cases.get_mut(case)?.layers.get_mut(key)
     }
 
     /// The room's engine no longer makes a feed. Who watches it goes on waiting and sees it again when it returns.
@@ -91,33 +139,34 @@ impl Engine {
         }
     }
 
-    /// One packet of a layer into one slot. True: the slot waits for a keyframe of this layer.
-    fn forward(&mut self, now: Instant, id: PeerId, slot: u8, layer: LayerId, codec: VideoCodec, ingested: &Ingested) -> bool {
-        let packet = &ingested.packet;
+    /// A run of one layer into one slot. True: the slot waits for a keyframe of this layer.
+    fn forward(&mut self, now: Instant, id: PeerId, slot: u8, layer: LayerId, run: &Run) -> bool {
         let Some(peer) = self.peers.get_mut(&id) else { return false };
         if !peer.conn.is_connected() || peer.ending {
             return false;
         }
         let Some(video) = peer.video.get_mut(usize::from(slot)) else { return false };
+        let begins = |video: &VideoSlot| run.packets.iter().position(|p| p.begins_keyframe && video.may_begin(p.capture));
+        let mut first = 0;
         if video.on != Some(layer) {
-            if !self.arrive(now, id, slot, packet) {
-                return true;
-            }
+            let Some(at) = begins(video).filter(|at| self.arrive(now, id, slot, &run.packets[*at])) else { return true };
+            first = at;
         } else {
-            if ingested.restarted {
+            if run.restarted {
                 video.seq.stop();
             }
             if !video.seq.is_running() {
-                if !packet.begins_keyframe || !video.may_begin(packet.capture) {
-                    return !video.refused;
-                }
-                video.seq.begin(packet.seq);
+                let Some(at) = begins(video) else { return !video.refused };
+                self.starting.extend_with(video.begin(now, run.packets[at].seq));
+                first = at;
             } else if video.next.is_some() {
-                self.hold(now, id, slot, codec, packet);
+                for packet in &run.packets {
+                    self.hold(now, id, slot, run.codec, packet);
+                }
                 return false;
             }
         }
-        self.write(now, id, slot, codec, std::slice::from_ref(packet));
+        self.write(now, id, slot, run.codec, &run.packets[first..]);
         false
     }
 
@@ -125,29 +174,28 @@ impl Engine {
     pub(super) fn write(&mut self, now: Instant, id: PeerId, slot: u8, codec: VideoCodec, packets: &[LayerPacket]) {
         let taken = self.turn(now, id, |peer, sink| {
             let index = usize::from(slot);
-            let mut taken = true;
-            for packet in packets {
-                let Some(video) = peer.video.get_mut(index) else { continue };
-                let Some(seq) = video.seq.rewrite(packet.seq) else { continue };
-                let smooth = video.wish.as_ref().is_some_and(|w| w.smooth);
-                let write = VideoWrite {
-                    slot: index,
-                    codec,
+            let Some(video) = peer.video.get_mut(index) else { return Ok(true) };
+            let smooth = video.wish.as_ref().is_some_and(|w| w.smooth);
+            let playout_hundredths = peer.playout.hundredths(smooth);
+            let writes = packets.iter().filter_map(|packet| {
+                let seq = video.seq.rewrite(packet.seq)?;
+                video.newest = video.newest.max(Some(packet.capture));
+                if packet.begins_keyframe {
+                    video.keyed = Some(now);
+                }
+                Some(VideoWrite {
                     seq,
                     timestamp: packet.timestamp,
                     marker: packet.marker,
                     capture: packet.capture,
                     wallclock: packet.wallclock,
-                    playout_hundredths: peer.playout.hundredths(smooth),
+                    playout_hundredths,
+                    arrived: packet.arrived,
                     payload: packet.payload.clone(),
-                };
-                taken &= peer.conn.write_video(write, sink)?;
-                peer.handle_fed(now);
-                if let Some(video) = peer.video.get_mut(index) {
-                    video.newest = video.newest.max(Some(packet.capture));
-                }
-            }
-            peer.conn.handle_timeout(now, sink)?;
+                })
+            });
+            let taken = peer.conn.write_video(now, index, codec, writes, sink)?;
+            peer.handle_fed(now);
             Ok(taken)
         });
         if taken == Some(false)
@@ -160,15 +208,20 @@ impl Engine {
         }
     }
 
-    /// The peer asked for a keyframe by PLI or FIR.
-    pub(super) fn handle_keyframe_request(&mut self, now: Instant, id: PeerId, slot: usize) {
+    /// The peer asked for a keyframe by PLI or FIR, or (`late`) for packets that are too old to help it: it asks on for those
+    /// though a keyframe came, so that its patience is tried also where it watches alone.
+    pub(super) fn handle_keyframe_request(&mut self, now: Instant, id: PeerId, slot: usize, late: bool) {
         let Some(peer) = self.peers.get_mut(&id).filter(|p| p.grants.see) else { return };
         let Some(video) = peer.video.get_mut(slot) else { return };
         let Some(what) = video.what() else { return };
+        // What it asks for again is from before that keyframe.
+        if late && video.keyed.is_some_and(|at| now.saturating_duration_since(at) < LATE_AFTER) {
+            return;
+        }
         let layer = self.cases.get(&peer.case).and_then(|c| c.layers.get(&what));
         let alone = layer.is_none_or(|l| l.watchers() < 2);
         // Who waits for his first picture has not had one yet.
-        if !alone && video.seq.is_running() && !video.patience.hears(now) {
+        if (late || !alone) && video.seq.is_running() && !video.patience.hears(now) {
             self.counters.keyframes_denied += 1;
             return;
         }
@@ -228,7 +281,7 @@ impl Engine {
         let replay = layer.gop.replay(now);
         match replay.first() {
             Some(first) if video.may_begin(first.capture) => {
-                video.seq.begin(first.seq);
+                self.starting.extend_with(video.begin(now, first.seq));
                 let (packets, codec) = (replay.to_vec(), layer.codec);
                 self.write(now, id, slot, codec, &packets);
             }
@@ -238,6 +291,9 @@ impl Engine {
 
     pub(super) fn begin_all(&mut self, now: Instant, id: PeerId) {
         for slot in 0..self.n_slots(id) {
+            if let Some(video) = self.slot(id, slot).filter(|v| v.wish.is_some()) {
+                video.starting = Some(now);
+            }
             self.begin(now, id, slot);
         }
     }

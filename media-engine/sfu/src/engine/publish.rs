@@ -112,7 +112,7 @@ impl Engine {
             payload: &packet.payload,
             received,
         };
-        self.spread(now, &case, &key, &incoming, Some(id));
+        self.spread(now, &case, &key, std::iter::once(Some(incoming)), Some(id), &mut |_| now);
     }
 
     /// Has a publisher fallen silent?

@@ -21,6 +21,8 @@ pub(crate) struct LayerPacket {
     pub(crate) capture: CaptureTime,
     /// Capture instant on this process's clock, not in the future.
     pub(crate) wallclock: Instant,
+    /// When it came to this process; `None`: it is replayed, and how long it took says nothing.
+    pub(crate) arrived: Option<Instant>,
     pub(crate) payload: Arc<[u8]>,
 }
 
@@ -42,7 +44,7 @@ impl Gop {
             self.clear();
             return;
         }
-        self.packets.push(packet);
+        self.packets.push(LayerPacket { arrived: None, ..packet });
     }
 
     pub(crate) fn clear(&mut self) {
@@ -72,6 +74,7 @@ mod tests {
             begins_keyframe: key,
             capture: CaptureTime(1),
             wallclock: start + Duration::from_millis(ms),
+            arrived: None,
             payload: Arc::from([0u8]),
         }
     }

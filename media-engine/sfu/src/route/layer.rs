@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use link::id::LayerId;
 
+use super::room::Room;
+
 /// Set aside for voices and ink: one voice of 32 kbit/s with its headers.
 const RESERVE_BPS: u64 = 50_000;
 /// Of an estimate this share is given out: the rest is for retransmissions and the bursts of keyframes.
@@ -109,6 +111,7 @@ pub(crate) struct Chooser {
     idle: Option<Instant>,
     /// Asking is saying a little less and then a little more.
     lowered: bool,
+    room: Room,
 }
 
 impl Default for Chooser {
@@ -125,6 +128,7 @@ impl Default for Chooser {
             ceiling_bps: None,
             idle: None,
             lowered: false,
+            room: Room::default(),
         }
     }
 }
@@ -180,6 +184,11 @@ impl Chooser {
         let scarce = line.estimate_bps.is_some_and(|e| e < (best + RESERVE_BPS) * 110 / 100);
         let wants_more = scarce || picked.iter().any(|p| *p != Some(0));
         let quiet = line.waiting < WAITING_MAX;
+        // Half as much again as all that is wished.
+        let good = |estimate: u64| !wants_more && quiet && self.ceiling_bps.is_none() && estimate * 2 >= best * 3;
+        if let Some(room) = line.estimate_bps.and_then(|e| self.room.desired(now, e, best, good(e))) {
+            return room.max(desired);
+        }
         let due = self.asked.is_none_or(|at| now.saturating_duration_since(at) >= ASK_EVERY);
         if wants_more && quiet && (due || self.lowered) {
             self.asked = Some(now);
@@ -433,7 +442,7 @@ mod tests {
         assert!((7..=10).contains(&rises), "{rises} questions in 10 s");
         let all = [Some(0)];
         let quiet: Vec<u64> = (50..100u64)
-            .map(|n| chooser.desired(start + Duration::from_millis(n * 200), line(9_000_000, 0), &asks, &all))
+            .map(|n| chooser.desired(start + Duration::from_millis(n * 200), line(20_000_000, 0), &asks, &all))
             .collect();
         assert!(quiet.windows(2).skip(1).all(|w| w[0] == w[1]), "nothing to ask for");
     }

@@ -7,4 +7,5 @@ pub(crate) mod layer;
 pub(crate) mod meter;
 pub(crate) mod playout;
 pub(crate) mod rewrite;
+pub(crate) mod room;
 pub(crate) mod rtp;

@@ -11,16 +11,16 @@ const MBIT: u64 = 1_000_000;
 
 /// What a decoder makes of what arrived: a frame is whole when its packets run on from the one before to its marker; it is
 /// shown when it is a keyframe or follows the frame shown before it.
-struct Glass {
+pub(crate) struct Glass {
     /// (when complete, source).
-    shown: Vec<(Instant, u8)>,
+    pub(crate) shown: Vec<(Instant, u8)>,
     /// Whole frames, nothing missing before them, of whose source the one before was not shown: a browser would show rubble.
-    broken: usize,
+    pub(crate) broken: usize,
     /// Whole frames that need one that was lost: a browser waits, and asks for a keyframe.
     orphans: usize,
 }
 
-fn glass(mut pictures: Vec<Picture>) -> Glass {
+pub(crate) fn glass(mut pictures: Vec<Picture>) -> Glass {
     pictures.sort_by_key(|p| p.seq);
     let mut glass = Glass { shown: Vec::new(), broken: 0, orphans: 0 };
     let (mut last, mut newest, mut gap) = (None, None::<u32>, false);
@@ -251,4 +251,49 @@ fn a_lossy_line_is_given_a_round_trip_to_repair_in_and_a_clean_one_nothing() {
     world.lose(lossy, 0.0);
     world.run(ms(20_000));
     assert_eq!(held(&mut world, lossy), (0, 0));
+}
+
+/// How long a keyframe of 64 kB takes to arrive, and what the line lost by then.
+fn keyframe_over(rate: Option<u64>) -> (Duration, u64, usize) {
+    let mut world = World::new(43);
+    world.layered_of("program", 1_108);
+    let page = world.page(ALL, ms(5));
+    world.rate(page, rate);
+    world.show(page, 0, "program");
+    world.run(ms(20_000));
+    world.request_keyframe(page, 0);
+    let asked = world.now;
+    world.run(ms(500));
+    let pictures = world.viewer(page).pictures(0);
+    let first = pictures.iter().find(|p| p.at > asked && p.keyframe).expect("a keyframe").timestamp;
+    let at = || pictures.iter().filter(|p| p.timestamp == first).map(|p| p.at);
+    let took = at().max().expect("packets").duration_since(at().min().expect("packets"));
+    (took, world.lost(page), world.shown(page, 0).len())
+}
+
+#[test]
+fn a_keyframe_leaves_at_once_where_the_line_was_found_to_have_room_and_is_spread_where_it_has_not() {
+    for (rate, at_most) in [(None, 1), (Some(100 * MBIT), 6), (Some(20 * MBIT), 40), (Some(10 * MBIT), 60), (Some(6 * MBIT), 95)]
+    {
+        let (took, lost, told) = keyframe_over(rate);
+        println!("{rate:?}: a keyframe of 64 kB in {took:?}");
+        assert!(took <= ms(at_most), "{rate:?}: {took:?}");
+        assert_eq!((lost, told), (0, 1), "{rate:?}: asking for room lost nothing and moved nobody");
+    }
+}
+
+#[test]
+fn a_player_that_only_says_what_it_can_take_gets_no_more() {
+    let mut world = World::new(44);
+    world.layered("program");
+    let see = Grants { see: true, ..Grants::default() };
+    let old = world.old_player(PeerKind::Whep { feed: feed("program"), layer: None }, see, ms(10));
+    world.run(ms(2_000));
+    assert_eq!(world.shown(old, 0).last().map(|t| t.1), Some(Some(LayerId::High)), "it has said nothing");
+    world.tell_remb(old, 900_000);
+    world.run(ms(3_000));
+    assert_eq!(world.shown(old, 0).last().map(|t| t.1), Some(Some(LayerId::Mid)), "{:?}", world.shown(old, 0));
+    world.tell_remb(old, 9_000_000);
+    world.run(ms(5_000));
+    assert_eq!(world.shown(old, 0).last().map(|t| t.1), Some(Some(LayerId::High)), "{:?}", world.shown(old, 0));
 }

@@ -4,6 +4,7 @@
 mod camera;
 mod lines;
 mod publishing;
+mod scenarios;
 mod strangers;
 mod viewer;
 mod world;
@@ -502,4 +503,31 @@ fn a_player_that_hears_gets_all_who_speak_on_one_track() {
     let so_far = world.viewer(player).voices().len();
     world.run(ms(1_000));
     assert_eq!(world.viewer(player).voices().len(), so_far, "nothing is sent while nobody speaks");
+}
+
+#[test]
+fn who_asks_again_for_what_is_too_old_is_given_a_keyframe_without_asking_for_one() {
+    let mut world = World::new(51);
+    // By satellite: whatever is asked for again left 700 ms ago at the least.
+    let page = world.page(ALL, ms(350));
+    let other = world.page(ALL, ms(10));
+    for page in [page, other] {
+        world.show(page, 0, "program");
+    }
+    world.source("program");
+    world.run(ms(6_000));
+    let asked = world.keyframes_asked("program");
+    world.lose(page, 0.3);
+    world.run(ms(300));
+    world.lose(page, 0.0);
+    let over = world.now;
+    world.run(ms(3_000));
+    let keyframe = world.viewer(page).pictures(0).into_iter().find(|p| p.at > over && p.keyframe).expect("a keyframe");
+    assert!(keyframe.at.duration_since(over) <= ms(1_600), "{:?}", keyframe.at.duration_since(over));
+    let late: u64 = world.stats(page).map(|s| s.tracks.iter().map(|t| t.late).sum()).unwrap_or(0);
+    assert!(late > 0, "it was the late requests");
+    world.run(ms(10_000));
+    let cost = world.keyframes_asked("program") - asked;
+    assert!(cost <= 3, "and not for ever: {cost}");
+    world.viewer(other).assert_unbroken(0);
 }

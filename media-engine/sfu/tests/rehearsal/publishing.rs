@@ -93,7 +93,7 @@ fn loss_on_the_way_in_is_repaired() {
     world.run(ms(5_000));
     world.lose(camera, 0.0);
     world.run(ms(1_000));
-    assert!(world.lost(camera) > 20);
+    assert!(world.lost(camera) > 10);
     world.viewer(page).assert_unbroken(0);
     let pictures = world.viewer(page).pictures(0);
     for pair in pictures.windows(2) {

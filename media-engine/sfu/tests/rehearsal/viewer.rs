@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::camera::{Camera, Lens};
 use annotation::time::CaptureTime;
 use sfu::Channel;
+use str0m::bwe::Bitrate;
 use str0m::change::SdpPendingOffer;
 use str0m::channel::{ChannelConfig, ChannelId, Reliability};
 use str0m::format::Codec;
@@ -63,15 +64,20 @@ pub(crate) struct Viewer {
 impl Viewer {
     /// `page`: 5 video, 8 + 1 voice, 4 channels; else one video and one audio, and no candidates at all.
     pub(crate) fn new(now: Instant, address: SocketAddr, page: bool) -> (Self, String) {
-        Self::make(now, address, page, None)
+        Self::make(now, address, page, None, false)
+    }
+
+    /// A player of the old kind, that does not tell what arrives, only what it can take.
+    pub(crate) fn old(now: Instant, address: SocketAddr) -> (Self, String) {
+        Self::make(now, address, false, None, true)
     }
 
     /// A camera that publishes: one video and one audio to send.
     pub(crate) fn camera(now: Instant, address: SocketAddr, lens: Lens) -> (Self, String) {
-        Self::make(now, address, false, Some(lens))
+        Self::make(now, address, false, Some(lens), false)
     }
 
-    fn make(now: Instant, address: SocketAddr, page: bool, lens: Option<Lens>) -> (Self, String) {
+    fn make(now: Instant, address: SocketAddr, page: bool, lens: Option<Lens>, old: bool) -> (Self, String) {
         let provider = std::sync::Arc::new(str0m::crypto::from_feature_flags());
         let mut config = Rtc::builder()
             .set_crypto_provider(provider)
@@ -81,6 +87,9 @@ impl Viewer {
             .enable_vp8(true)
             .set_extension(7, Extension::PlayoutDelay)
             .set_extension(8, Extension::AbsoluteCaptureTime);
+        if old {
+            config = config.clear_extension_map().set_extension(4, Extension::RtpMid);
+        }
         config.codec_config().add_h264(102.into(), Some(103.into()), true, 0x42e01f);
         let mut rtc = config.build(now);
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("an address"));
@@ -224,6 +233,17 @@ impl Viewer {
         let mut api = self.rtc.direct_api();
         if let Some(stream) = api.stream_rx_by_mid(mid, None) {
             stream.request_keyframe(KeyframeRequestKind::Pli);
+        }
+        self.drain();
+        self.handle_timeout(now);
+    }
+
+    /// Says what it can take.
+    pub(crate) fn tell_remb(&mut self, now: Instant, bps: u64) {
+        let mid = self.video[0];
+        let mut api = self.rtc.direct_api();
+        if let Some(stream) = api.stream_rx_by_mid(mid, None) {
+            stream.request_remb(Bitrate::bps(bps));
         }
         self.drain();
         self.handle_timeout(now);

@@ -125,10 +125,29 @@ impl World {
         self.join(kind, grants, delay, false)
     }
 
+    /// A player that tells what it can take, and not what arrives.
+    pub(crate) fn old_player(&mut self, kind: PeerKind, grants: Grants, delay: Duration) -> PeerId {
+        let made = Viewer::old(self.now, self.next_address());
+        self.meet(kind, grants, delay, made)
+    }
+
+    pub(crate) fn tell_remb(&mut self, id: PeerId, bps: u64) {
+        let now = self.now;
+        self.viewer(id).tell_remb(now, bps);
+        self.carry();
+    }
+
     fn join(&mut self, kind: PeerKind, grants: Grants, delay: Duration, page: bool) -> PeerId {
+        let made = Viewer::new(self.now, self.next_address(), page);
+        self.meet(kind, grants, delay, made)
+    }
+
+    fn next_address(&self) -> SocketAddr {
+        SocketAddr::from(([198, 51, 100, self.members.len() as u8 + 1], 40_000))
+    }
+
+    fn meet(&mut self, kind: PeerKind, grants: Grants, delay: Duration, (mut viewer, offer): (Viewer, String)) -> PeerId {
         let id = PeerId(self.members.len() as u64 + 1);
-        let address = SocketAddr::from(([198, 51, 100, id.0 as u8], 40_000));
-        let (mut viewer, offer) = Viewer::new(self.now, address, page);
         let answer = self.engine.handle_offer(self.now, id, case(), kind, grants, &offer).expect("an answer");
         viewer.accept(&answer);
         self.members
@@ -312,6 +331,11 @@ impl World {
         self.members.get_mut(&id).expect("a member").loss = loss;
     }
 
+    /// One way, from now on.
+    pub(crate) fn delay(&mut self, id: PeerId, delay: Duration) {
+        self.members.get_mut(&id).expect("a member").delay = delay;
+    }
+
     /// From now on it no longer checks that the way is open.
     pub(crate) fn check_no_more(&mut self, id: PeerId) {
         self.members.get_mut(&id).expect("a member").checked = true;
@@ -383,7 +407,7 @@ impl World {
 
     pub(crate) fn stats(&self, id: PeerId) -> Option<PeerStats> {
         self.events.iter().rev().find_map(|e| match e {
-            SfuEvent::Stats { peer, stats } if *peer == id => Some(*stats),
+            SfuEvent::Stats { peer, stats } if *peer == id => Some(stats.clone()),
             _ => None,
         })
     }

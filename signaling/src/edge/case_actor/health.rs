@@ -4,6 +4,7 @@ use annotation::id::{Epoch, FeedId};
 use annotation::time::CaptureTime;
 use link::frame::{FeedState, Sync};
 use link::wire as from_engine;
+use sfu::{Histogram, TrackStats};
 
 use super::Actor;
 use super::media::FEEDS_MAX;
@@ -97,6 +98,7 @@ impl Actor {
     fn health_report(&self, now: CaptureTime) -> wire::HealthReport {
         let engine_up = self.case.state(now).engine_up;
         let (events, rtp, unknown) = self.around.link.dropped();
+        let media = self.around.sfu.figures();
         wire::HealthReport {
             at: now.0,
             feeds: self.feeds.iter().map(|info| self.feed_status(info, engine_up)).collect(),
@@ -110,6 +112,9 @@ impl Actor {
             engine_since: self.engine.since.0,
             tracker: self.engine.tracker(),
             shed: self.engine.shed().to_owned(),
+            forwarding: took(&media.forwarding),
+            joining: took(&media.joining),
+            starting: took(&media.starting),
         }
     }
 
@@ -186,13 +191,45 @@ impl Actor {
                 nacks: page.stats.nacks,
                 keyframes: page.stats.keyframes,
                 age_ms: page.report.age_ms,
-                freezes: page.report.freezes,
+                freezes: page.report.tracks.iter().fold(0, |sum: u32, track| sum.saturating_add(track.freezes)),
                 picture_stalled: page.report.picture_stalled,
                 estimate_kbps: page.stats.estimate_bps.map_or(0, |bps| (bps / 1_000).try_into().unwrap_or(u32::MAX)),
                 waiting_ms: page.stats.waiting.as_millis().try_into().unwrap_or(u32::MAX),
                 layer: page.given[0].and_then(|(layer, _)| layer).map(|l| l.to_string()).unwrap_or_default(),
+                by_tcp: page.stats.by_tcp,
+                loss_in: page.stats.loss_in.unwrap_or(0.0),
+                voice_concealed: page.report.voice_concealed,
+                tracks: page.stats.tracks.iter().map(|track| track_status(track, &page.report)).collect(),
             })
         };
         self.pages.iter().filter_map(status).collect()
     }
+}
+
+/// What the media thread counts of a slot, and what the page says of it.
+fn track_status(track: &TrackStats, report: &wire::ClientReport) -> wire::TrackStatus {
+    let told = report.tracks.iter().find(|told| told.slot == u32::from(track.slot)).copied().unwrap_or_default();
+    wire::TrackStatus {
+        slot: track.slot.into(),
+        feed: track.feed.as_ref().map(ToString::to_string).unwrap_or_default(),
+        layer: track.layer.map(|layer| layer.to_string()).unwrap_or_default(),
+        rtt_ms: track.rtt.map_or(0.0, |rtt| rtt.as_secs_f32() * 1000.0),
+        loss: track.loss.unwrap_or(0.0),
+        packets: track.packets,
+        bytes: track.bytes,
+        lost: track.lost,
+        nacks: track.nacks,
+        keyframes: track.keyframes,
+        late: track.late,
+        switches: track.switches,
+        freezes: told.freezes,
+        frozen_ms: told.frozen_ms,
+        frames_decoded: told.frames_decoded,
+        jitter_ms: told.jitter_ms,
+    }
+}
+
+fn took(of: &Histogram) -> Option<wire::Took> {
+    let us = |share| Some(u32::try_from(of.quantile(share)?.as_micros()).unwrap_or(u32::MAX));
+    Some(wire::Took { p50_us: us(0.5)?, p99_us: us(0.99)? })
 }

@@ -367,9 +367,10 @@ impl Actor {
                 .iter()
                 .map(|(epoch, page)| PeerFigures {
                     page: epoch.0,
+                    role: self.case.role(*epoch),
                     media_up: page.media_up,
-                    stats: page.stats,
-                    report: page.report,
+                    stats: page.stats.clone(),
+                    report: page.report.clone(),
                     layer: page.given[0].and_then(|(layer, _)| layer),
                 })
                 .collect(),

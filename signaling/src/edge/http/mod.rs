@@ -254,7 +254,13 @@ async fn figures(State(app): State<App>, caller: axum::Extension<Caller>, header
     if proxied || !caller.address.ip().to_canonical().is_loopback() || !names_this_machine(&headers) {
         app.admit(bearer(&headers)?, &Action::ReadMetrics).await?;
     }
-    let text = metrics::render(&app.directory, &app.counters, &app.link, app.sfu.dropped(), app.store.disk().borrow().code());
+    let text = metrics::render(
+        &app.directory,
+        &app.counters,
+        &app.link,
+        (app.sfu.dropped(), &app.sfu.figures()),
+        app.store.disk().borrow().code(),
+    );
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }
 
