@@ -18,6 +18,9 @@ use tracing_subscriber::EnvFilter;
 /// What a person in the case would feel. The reader of offers warns of every line that it does not know; that is nobody's concern.
 const LOG_FILTER: &str = "info,webrtc_sdp=error";
 
+/// The end that lets people finish first: a supervisor asks for it, not somebody at the keys.
+const TERMINATED: &str = "SIGTERM";
+
 fn main() -> ExitCode {
     let task = match cli::parse(std::env::args_os()) {
         Ok(task) => task,
@@ -70,6 +73,13 @@ async fn demo(config: &Demo) -> anyhow::Result<ExitCode> {
     // Nobody may be reading; the server runs all the same.
     let _ = if config.json { say_json(&running.ready) } else { say_to_people(&running.ready) };
     let why = ends.recv().await.unwrap_or("nothing to wait for");
+    if why == TERMINATED {
+        info!(seconds = config.drain.as_secs(), "those who are in a case go on for a while");
+        tokio::select! {
+            () = running.drain(config.drain) => {}
+            Some(again) = ends.recv() => info!(why = again, "at once"),
+        }
+    }
     info!(why, "stopping");
     running.stop().await;
     Ok(ExitCode::SUCCESS)
@@ -84,7 +94,7 @@ fn ends(json: bool) -> anyhow::Result<mpsc::Receiver<&'static str>> {
     tokio::spawn(async move {
         loop {
             let why = tokio::select! {
-                _ = terminate.recv() => "SIGTERM",
+                _ = terminate.recv() => TERMINATED,
                 _ = interrupt.recv() => "SIGINT",
             };
             let _ = by_signal.try_send(why);

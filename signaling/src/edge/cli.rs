@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::prelude::*;
 use link::id::CaseId;
@@ -29,6 +30,7 @@ Options of demo:
   --turn-secret FILE the secret that the relay has as static-auth-secret
   --http [PORT]      also plain HTTP, on 127.0.0.1 only (default port: a free one)
   --json             one line of JSON when ready; ends with SIGTERM or the end of its input
+  --drain SECONDS    after SIGTERM, how long those who are in a case may go on (default: 10, at most 600)
   --time-code        measuring mode: a time code in the pictures
   --no-engine        start no engine: there are no pictures
   --engine PATH      the engine's program (default: shirube-engine beside this one)
@@ -38,6 +40,8 @@ Options of demo:
   --cases N          so many cases beside each other, each with an engine of its own: demo, demo-b, ... (1 to 8)
 ";
 
+/// Longest drain, seconds: what ends a service waits no longer either.
+const DRAIN_S_MAX: u64 = 600;
 /// Cases beside each other: each brings an engine, which takes cores.
 const CASES_MAX: usize = 8;
 
@@ -65,6 +69,8 @@ pub struct Demo {
     pub turn_secret: Option<PathBuf>,
     pub http: Option<u16>,
     pub json: bool,
+    /// After SIGTERM, how long those who are in a case may go on.
+    pub drain: Duration,
     pub time_code: bool,
     pub no_engine: bool,
     pub engine: Option<PathBuf>,
@@ -87,6 +93,7 @@ impl Default for Demo {
             turn_secret: None,
             http: None,
             json: false,
+            drain: Duration::from_secs(10),
             time_code: false,
             no_engine: false,
             engine: None,
@@ -139,6 +146,7 @@ fn demo(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
             Long("cases") => demo.cases = some_cases(parser.value()?.parse()?)?,
             Long("http") => demo.http = Some(optional_port(parser)?),
             Long("json") => demo.json = true,
+            Long("drain") => demo.drain = Duration::from_secs(parser.value()?.parse::<u64>()?.min(DRAIN_S_MAX)),
             Long("time-code") => demo.time_code = true,
             Long("no-engine") => demo.no_engine = true,
             Long("engine") => demo.engine = Some(parser.value()?.into()),

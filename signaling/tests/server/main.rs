@@ -6,6 +6,7 @@ mod cases;
 mod curtain;
 mod disk;
 mod doors;
+mod drain;
 mod engine;
 mod ink;
 mod page;

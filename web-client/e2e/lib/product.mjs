@@ -29,7 +29,7 @@ export async function startProduct(args = [], { data = mkdtempSync(path.join(tmp
     log: () => log,
     /** Ends it as Ctrl-C does; resolves with its exit code. */
     async stop({ keep = false } = {}) {
-      child.kill("SIGTERM");
+      child.kill("SIGINT");
       const { code } = await ended;
       if (!keep) rmSync(data, { recursive: true, force: true });
       return code;

@@ -33,7 +33,7 @@ export interface Failure {
 }
 
 /** A sentence in the side column, with its one act. */
-export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_fifth' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media' | 'fail_store_full' | 'fail_store_failing' | 'fail_clock' | 'fail_line_small' | 'fail_line_paused' | 'fail_shed';
+export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_fifth' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media' | 'fail_store_full' | 'fail_store_failing' | 'fail_clock' | 'fail_line_small' | 'fail_line_paused' | 'fail_shed' | 'fail_restarting';
 
 /** idle: not asked · asking · ready: allowed, not sending · sending · refused · none: no device. */
 export type MicrophoneState = 'idle' | 'asking' | 'ready' | 'sending' | 'refused' | 'none';

@@ -215,6 +215,7 @@ export const ja = {
   fail_microphone_none: 'マイクが見つかりません。声は届いていません。',
   fail_autoplay: '音声がまだ聞こえていません。',
   fail_outbox: '書き込みを保持できません。回線が戻るまで新しい書き込みはできません。',
+  fail_restarting: 'まもなくサーバを再起動します。音声と映像はそれまで続き、この画面は自動でつながり直します。急ぐ場合は電話してください。',
   fail_store_full: 'サーバの保存領域がいっぱいです。書き込みは表示されますが、まだ保存されていません。空きができると自動で保存します。システムベンダに連絡してください。',
   fail_store_failing: 'サーバが保存できない状態です。書き込みは表示されますが、まだ保存されていません。自動で再試行します。システムベンダに連絡してください。',
   fail_clock: 'この端末の時計を合わせられません。映像の遅延を表示できません。自動で再試行します。',
@@ -290,5 +291,14 @@ export const ja = {
   vendor_rtt: '往復',
   vendor_loss_short: '損失',
   vendor_freezes: '停止',
+  vendor_forwarding: 'サーバ内の遅延 50 / 99 %',
+  vendor_joining: '接続まで 50 / 99 %',
+  vendor_starting: '最初の映像の送出まで 50 / 99 %',
+  vendor_track: '画面と映像',
+  vendor_nacks: '再送要求',
+  vendor_keyframes: 'キーフレーム要求',
+  vendor_switches: '画質の切替',
+  vendor_frozen_s: '停止（秒）',
+  vendor_paused: '休止',
 };
 export type Texts = { readonly [Key in keyof typeof ja]: string };

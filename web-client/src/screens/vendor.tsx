@@ -8,7 +8,7 @@ import { lookOf } from '../core/glass';
 import { unixMsFromNtp } from '../core/units';
 import type { Client } from '../edge/client';
 import { MaskState } from '../gen/frame_pb';
-import type { FeedStatus, HealthReport } from '../gen/signal_pb';
+import type { FeedStatus, HealthReport, PeerStatus, Took } from '../gen/signal_pb';
 import type { Texts } from '../i18n';
 import { pick } from '../i18n';
 import { LOOKS } from '../stage/looks';
@@ -42,6 +42,7 @@ export function Vendor({ client }: { client: Client }): JSX.Element {
         <Cards client={client} />
         <Feeds client={client} report={report} />
         <Layers client={client} report={report} />
+        <Tracks client={client} report={report} />
       </main>
       <aside>
         <Engine client={client} report={report} />
@@ -197,6 +198,9 @@ function Engine({ client, report }: { client: Client; report: HealthReport | nul
         <dt>{t.vendor_tracker}</dt><dd data-testid="tracker-shares">{followed ? [followed.trackedPermille, followed.unsurePermille, followed.lostPermille].map((p) => (p / 10).toFixed(1)).join(' / ') + ' %' : t.age_none}</dd>
         <dt>{t.vendor_tracker_ms}</dt><dd data-testid="tracker-ms">{followed ? `${(followed.frameUsP50 / 1000).toFixed(1)} / ${(followed.frameUsP99 / 1000).toFixed(1)} ms` : t.age_none}</dd>
         <dt>{t.vendor_tracker_skipped}</dt><dd data-testid="tracker-skipped">{tracker ? String(tracker.skipped) : t.age_none}</dd>
+        <dt>{t.vendor_forwarding}</dt><dd class="num" data-testid="forwarding">{tookText(report?.forwarding, t)}</dd>
+        <dt>{t.vendor_joining}</dt><dd class="num" data-testid="joining">{tookText(report?.joining, t)}</dd>
+        <dt>{t.vendor_starting}</dt><dd class="num" data-testid="starting">{tookText(report?.starting, t)}</dd>
       </dl>
     </section>
   );
@@ -204,6 +208,46 @@ function Engine({ client, report }: { client: Client; report: HealthReport | nul
 
 const SHED: Readonly<Record<string, keyof Texts>> = { 'singles-half': 'shed_singles_half', 'singles-few': 'shed_singles_few', 'program-30': 'shed_program_30', smaller: 'shed_smaller' };
 const shedName = (shed: string, t: Texts): string => { const key = SHED[shed]; return key ? t[key] : shed; };
+/** How its packets travel, and what its line is estimated to carry. */
+function lineText(p: PeerStatus): string {
+  const way = p.byTcp ? 'TCP' : 'UDP';
+  return p.estimateKbps > 0 ? `${way} · ${(p.estimateKbps / 1000).toFixed(1)} Mbit/s` : way;
+}
+
+/** Half of all took at most the first, 99 of 100 the second. */
+function tookText(took: Took | undefined, t: Texts): string {
+  if (!took) return t.age_none;
+  const ms = (us: number): string => (us < 10_000 ? (us / 1000).toFixed(1) : String(Math.round(us / 1000)));
+  return `${ms(took.p50Us)} / ${ms(took.p99Us)} ms`;
+}
+
+/** What each page is sent, slot by slot. */
+function Tracks({ client, report }: { client: Client; report: HealthReport | null }): JSX.Element {
+  const t = client.store.texts.value;
+  const name = (feed: string): string => {
+    if (feed === 'program') return t.program;
+    const known = report?.feeds.find((f) => f.feed === feed);
+    return known ? feedName(known, client) : feed;
+  };
+  const rows = report && !client.store.healthStale.value ? report.peers.filter((p) => p.media).flatMap((p) => p.tracks.map((track) => ({ p, track }))) : [];
+  return (
+    <section class="panel scroll">
+      <table data-testid="tracks">
+        <thead><tr><th>{t.vendor_track}</th><th>{t.vendor_layer}</th><th class="r">{t.vendor_rtt}</th><th class="r">{t.vendor_loss_short}</th><th class="r">{t.vendor_nacks}</th><th class="r">{t.vendor_keyframes}</th><th class="r">{t.vendor_switches}</th><th class="r">{t.vendor_freezes}</th><th class="r">{t.vendor_frozen_s}</th></tr></thead>
+        <tbody>
+          {rows.length > 0 ? rows.map(({ p, track }) => (
+            <tr key={`${p.number} ${track.slot}`} data-testid={`track-${p.number}-${track.slot}`}>
+              <td><b class="num">{p.number}</b> {roleName(p.role, t)} · {name(track.feed)}</td><td class="mid">{track.layer === '' ? t.vendor_paused : track.layer}</td>
+              <td class="r">{track.rttMs > 0 ? `${Math.round(track.rttMs)} ms` : t.age_none}</td><td class="r">{`${(track.loss * 100).toFixed(1)} %`}</td>
+              <td class="r">{String(track.nacks)}</td><td class="r">{String(track.keyframes)}</td><td class="r">{String(track.switches)}</td>
+              <td class="r">{track.freezes}</td><td class="r">{(track.frozenMs / 1000).toFixed(1)}</td>
+            </tr>
+          )) : <tr><td colSpan={9} class="mid">{t.age_none}</td></tr>}
+        </tbody>
+      </table>
+    </section>
+  );
+}
 
 /** Pages of the case, by number and role. */
 function Peers({ t, report }: { t: Texts; report: HealthReport | null }): JSX.Element {
@@ -217,7 +261,7 @@ function Peers({ t, report }: { t: Texts; report: HealthReport | null }): JSX.El
             const figure = (on: boolean, value: string): string => (p.media && on ? value : t.age_none);
             return (
               <tr key={p.number} data-testid={`peer-${p.number}`}>
-                <td><b class="num">{p.number}</b> {roleName(p.role, t)}{lineStalls(p, report) ? <><br /><Tag icon="wifi-slash-bold" look="fill c-orchid">{t.look_stalled}</Tag></> : null}</td>
+                <td><b class="num">{p.number}</b> {roleName(p.role, t)}{p.media ? <><br /><small class="mid num">{lineText(p)}</small></> : null}{lineStalls(p, report) ? <><br /><Tag icon="wifi-slash-bold" look="fill c-orchid">{t.look_stalled}</Tag></> : null}</td>
                 <td class="r">{figure(p.rttMs > 0, `${Math.round(p.rttMs)} ms`)}</td><td class="r">{figure(true, `${(p.loss * 100).toFixed(1)} %`)}</td>
                 <td class="r">{figure(p.ageMs > 0, `${Math.round(p.ageMs)} ms`)}</td><td class="r">{figure(true, String(p.freezes))}</td>
               </tr>

@@ -15,6 +15,7 @@ mod media;
 mod page;
 mod publish;
 mod resource;
+mod stop;
 mod talk;
 mod track;
 mod voice;
@@ -35,7 +36,7 @@ use sfu::{PeerId, SfuEvent, SfuHandle};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use self::health::EngineFigures;
 use self::layout::ProgramLayout;
@@ -101,6 +102,8 @@ pub enum CaseInput {
     Revoked(TokenId),
     /// A page wants a pinned frame.
     Still { claims: Claims, name: StillName, reply: oneshot::Sender<Result<Still, Code>> },
+    /// The server is about to stop: nobody new comes in, and the pages are told.
+    Drain,
     /// The server stops: every page is told.
     Stop(oneshot::Sender<()>),
 }
@@ -189,6 +192,8 @@ pub(super) struct Actor {
     watchers: BTreeMap<(FeedId, LayerId), usize>,
     consent: Consent,
     people_dirty: bool,
+    /// The server is about to stop.
+    draining: bool,
     backlog: VecDeque<Command>,
     disk: watch::Receiver<DiskState>,
     stored: watch::Sender<Order>,
@@ -237,6 +242,7 @@ pub fn start(
         watchers: BTreeMap::new(),
         consent: Consent::new(voice, around_now),
         people_dirty: false,
+        draining: false,
         backlog: VecDeque::new(),
         disk: disk.clone(),
         stored,
@@ -348,6 +354,7 @@ impl Actor {
             }
             CaseInput::Revoked(token) => self.handle_revoked(token),
             CaseInput::Still { claims, name, reply } => self.handle_still_wanted(&claims, name, reply),
+            CaseInput::Drain => self.drain(),
             CaseInput::Stop(_) => {}
         }
     }
@@ -362,6 +369,9 @@ impl Actor {
     fn handle_join(&mut self, claims: Claims, epoch: Epoch, mailbox: Mailbox, welcome: Welcoming) -> Result<Joined, Code> {
         let now = self.now();
         let (role, token) = (claims.role, claims.id);
+        if self.draining && !self.pages.contains_key(&epoch) {
+            return Err(Code::ServerStopping);
+        }
         let author = match self.case.handle_join(epoch, claims, now) {
             Ok(author) => author,
             Err(fault) => {
@@ -568,22 +578,6 @@ impl Actor {
     /// The disk has not kept up for minutes.
     fn is_choked(&self) -> bool {
         self.backlog.len() >= BACKLOG
-    }
-
-    fn stop(&mut self) {
-        for page in self.pages.values() {
-            page.mailbox.close(Code::ServerStopping, false);
-        }
-        for epoch in self.case.epochs() {
-            self.audit_page(epoch, "server-stop", "ok");
-        }
-        self.drain_ink();
-        self.consent.forget_when();
-        self.keep_voice(self.now());
-        self.flush_backlog();
-        if !self.backlog.is_empty() {
-            warn!(case = %self.case.id(), left = self.backlog.len(), "stopping with commands that the store did not take");
-        }
     }
 
     fn publish_figures(&self) {

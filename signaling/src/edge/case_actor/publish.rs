@@ -46,6 +46,9 @@ impl Actor {
         offer: String,
     ) -> Result<Offering, Code> {
         let who = format!("token:{}", claims.id);
+        if self.draining {
+            return Err(Code::ServerStopping);
+        }
         let allowed = authorize(claims, &Action::Publish(feed.clone()), &self.case.facts(), self.now());
         let allowed = allowed.map_err(|denied| denied.code()).and_then(|()| self.may_take(claims, &feed));
         if let Err(code) = allowed {

@@ -100,6 +100,9 @@ impl Actor {
     ) -> Result<Offering, Code> {
         let who = format!("token:{}", claims.id);
         let role = claims.role;
+        if self.draining {
+            return Err(Code::ServerStopping);
+        }
         if let Err(denied) = authorize(&claims, &Action::Watch(feed.clone()), &self.case.facts(), self.now()) {
             self.audit(who, role, "whep-start", denied.code().as_str());
             return Err(denied.code());

@@ -79,6 +79,7 @@ impl Actor {
             Body::Report(report) => {
                 if let Some(page) = self.pages.get_mut(&epoch) {
                     page.report = report;
+                    page.report.tracks.truncate(usize::from(sfu::SLOTS_VIDEO));
                 }
             }
             Body::Ink(packet) => match self.case.may(epoch, &Action::Attend, at) {
@@ -303,7 +304,7 @@ impl Actor {
         let store = self.disk.borrow().code().map_or_else(String::new, |code| code.as_str().into());
         let (layout, layouts, timing) = (self.layout.now.clone(), self.layout.names.clone(), self.layout.timing.clone());
         let shed = self.engine.shed().to_owned();
-        wire::CaseState { store, layout, layouts, timing, shed, ..self.case.state(now) }
+        wire::CaseState { store, layout, layouts, timing, shed, restarting: self.draining, ..self.case.state(now) }
     }
 
     /// The room ends the case: everybody is told and parted from their media at once; the end is kept.
