@@ -31,12 +31,6 @@ const SAMPLE: usize = 8;
 const SAMPLE_LIKE: f32 = 0.6;
 const SAMPLE_SHARE: usize = 4;
 
-/// X-ray: how many patches are asked whether they lie better elsewhere, from how far off, and what counts as better and as elsewhere.
-const RIVALS_MAX: usize = 12;
-const RIVAL_ASIDE: f32 = 5.0;
-const RIVAL_BETTER: f32 = 0.03;
-const RIVAL_OFF_MIN: f32 = 2.5;
-
 /// Likeness of a vessel with what lies behind it, at least.
 const WHOLE_LIKE: f32 = 0.55;
 /// Pixels.
@@ -290,32 +284,7 @@ impl Anchor {
         } else {
             self.distinct
         };
-        if self.kind == Kind::Fluoroscopy && verdict.passes(self.kind, false) {
-            verdict.rivalled = self.rivalled(frame, &motion, &seen);
-        }
         (motion, verdict)
-    }
-
-    /// Share of agreeing patches that are more like something else nearby. A vessel looks much the same a little further along: who came to the wrong
-    /// place, step by step, finds every patch again there, but each of them better where it belongs.
-    fn rivalled(&self, frame: &Frame, motion: &Similarity, seen: &[Seen]) -> f32 {
-        let agreeing = self.key.patches[0].iter().zip(seen).filter_map(|(p, s)| match s {
-            Seen::At { at, likeness, .. } if s.agrees(motion.apply(p.at)) => Some((p, *at, *likeness)),
-            _ => None,
-        });
-        let agreeing: Vec<(&Anchorage, Vec2, f32)> = agreeing.collect();
-        let some = agreeing.iter().step_by(agreeing.len().div_ceil(RIVALS_MAX).max(1));
-        let (mut asked, mut rivalled) = (0.0f32, 0.0f32);
-        for (p, at, likeness) in some {
-            let better = (0..8).map(|i| (i as f32 * std::f32::consts::FRAC_PI_4).sin_cos()).any(|(s, c)| {
-                let aside = Similarity { tx: motion.tx + RIVAL_ASIDE * c, ty: motion.ty + RIVAL_ASIDE * s, ..*motion };
-                let found = p.template.find(&frame.levels[0], &aside, 6.0, 6);
-                found.is_some_and(|f| f.likeness > likeness + RIVAL_BETTER && f.at.minus(*at).length() > RIVAL_OFF_MIN)
-            });
-            asked += 1.0;
-            rivalled += f32::from(u8::from(better));
-        }
-        if asked > 0.0 { rivalled / asked } else { 0.0 }
     }
 
     /// Mean likeness of the agreeing patches here, less the best mean of eight places [`ASIDE`].
