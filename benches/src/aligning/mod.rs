@@ -234,23 +234,23 @@ impl<'a> World<'a> {
         }
         let lives = captured >= alive && captured < dead;
         let first = self.captured[feed].is_empty();
-        if lives && (first || !self.dice.random_bool(plan.drops)) {
-            if let (Some((came, generation)), Some((stamp, _))) =
+        if lives
+            && (first || !self.dice.random_bool(plan.drops))
+            && let (Some((came, generation)), Some((stamp, _))) =
                 (self.clock.stamp(self.local(at)), self.clock.stamp(self.local(at).offset_ns(-(plan.offset_ms * 1e6) as i64)))
-            {
-                let path = at as f64 - captured as f64 - plan.offset_ms * 1e6;
-                let error = stamp.minus_ns(self.timeline(captured)) as f64 - path;
-                self.stamp_error_ms = self.stamp_error_ms.max(error.abs() / 1e6);
-                keep(&mut self.truth[feed], (stamp, captured));
-                keep(&mut self.captured[feed], captured);
-                if feed == 0 {
-                    self.main_frames += 1;
-                    self.main_came.insert(captured, at);
-                }
-                let glance = Glance::default();
-                let frame = CapturedFrame { capture: stamp, came, origin: None, picture: None, single: None, own: None, glance };
-                self.board.put(feed, generation, frame);
+        {
+            let path = at as f64 - captured as f64 - plan.offset_ms * 1e6;
+            let error = stamp.minus_ns(self.timeline(captured)) as f64 - path;
+            self.stamp_error_ms = self.stamp_error_ms.max(error.abs() / 1e6);
+            keep(&mut self.truth[feed], (stamp, captured));
+            keep(&mut self.captured[feed], captured);
+            if feed == 0 {
+                self.main_frames += 1;
+                self.main_came.insert(captured, at);
             }
+            let glance = Glance::default();
+            let frame = CapturedFrame { capture: stamp, came, origin: None, picture: None, single: None, own: None, glance };
+            self.board.put(feed, generation, frame);
         }
         self.schedule(feed, k + 1, captured + period as u64);
     }
