@@ -97,12 +97,16 @@ impl Engine {
 
     /// Until it is told what `wanted` looks for.
     pub(crate) async fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(told::Body) -> Option<T>) -> T {
-        loop {
-            let Some(body) = next(&mut self.control, &mut self.buffer).await else { panic!("closed before: {what}") };
-            if let Some(found) = wanted(body) {
-                return found;
+        // Figures come each second: what never comes is not waited for for ever.
+        let found = timeout(PATIENCE, async {
+            loop {
+                let Some(body) = next(&mut self.control, &mut self.buffer).await else { panic!("closed before: {what}") };
+                if let Some(found) = wanted(body) {
+                    return found;
+                }
             }
-        }
+        });
+        found.await.unwrap_or_else(|_| panic!("not in time: {what}"))
     }
 
     /// The field is black, the program is encoded.

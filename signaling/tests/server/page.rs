@@ -173,12 +173,16 @@ impl Page {
 
     /// Reads on until `wanted` finds what it looks for.
     pub(crate) async fn until<T>(&mut self, what: &str, mut wanted: impl FnMut(said::Body) -> Option<T>) -> T {
-        loop {
-            let Some(body) = self.next().await else { panic!("closed before: {what}") };
-            if let Some(found) = wanted(body) {
-                return found;
+        // Figures come each second: what never comes is not waited for for ever.
+        let found = timeout(PATIENCE, async {
+            loop {
+                let Some(body) = self.next().await else { panic!("closed before: {what}") };
+                if let Some(found) = wanted(body) {
+                    return found;
+                }
             }
-        }
+        });
+        found.await.unwrap_or_else(|_| panic!("not in time: {what}"))
     }
 
     pub(crate) async fn refusal(&mut self) -> Refused {

@@ -25,10 +25,10 @@ async fn sg26_a_vendor_is_sent_health_and_neither_people_nor_ink() {
     assert!(!vendor.welcome.may_draw && !vendor.welcome.may_speak);
     let mut mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
     let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
-    engine.say_health().await;
     let stroke = mentor.stroke();
     mentor.say_ink(vec![stroke]).await;
     mentor.acknowledged(1).await.expect("taken");
+    engine.say_health().await;
 
     let report = vendor
         .until("the engine's figures", |body| {
