@@ -54,6 +54,11 @@ pub enum LayerId {
     High,
     Mid,
     Low,
+    /// In VP8, for those who cannot decode H.264.
+    #[serde(rename = "high-vp8")]
+    HighVp8,
+    #[serde(rename = "low-vp8")]
+    LowVp8,
 }
 
 impl LayerId {
@@ -62,6 +67,20 @@ impl LayerId {
             LayerId::High => "high",
             LayerId::Mid => "mid",
             LayerId::Low => "low",
+            LayerId::HighVp8 => "high-vp8",
+            LayerId::LowVp8 => "low-vp8",
+        }
+    }
+
+    pub fn is_vp8(self) -> bool {
+        matches!(self, LayerId::HighVp8 | LayerId::LowVp8)
+    }
+
+    /// What stands for this layer where H.264 cannot be decoded.
+    pub fn in_vp8(self) -> Self {
+        match self {
+            LayerId::High | LayerId::HighVp8 => LayerId::HighVp8,
+            LayerId::Mid | LayerId::Low | LayerId::LowVp8 => LayerId::LowVp8,
         }
     }
 
@@ -70,6 +89,8 @@ impl LayerId {
             "high" => Some(LayerId::High),
             "mid" => Some(LayerId::Mid),
             "low" => Some(LayerId::Low),
+            "high-vp8" => Some(LayerId::HighVp8),
+            "low-vp8" => Some(LayerId::LowVp8),
             _ => None,
         }
     }

@@ -13,8 +13,8 @@ use link::wire::FeedInfo;
 use crate::board::Board;
 use crate::clock::LocalClock;
 use crate::config::{Config, FeedConfig};
-use crate::encode::EncoderSettings;
 use crate::encode::level::Level;
+use crate::encode::{EncoderKind, EncoderSettings};
 use crate::feed::fit::{Fitted, single_size};
 use crate::feed::ingest::{self, Desk, Published};
 use crate::feed::last_run::{self, RunKeeper};
@@ -240,7 +240,13 @@ impl Prepared {
         });
         let singles: Vec<_> = self.feeds.iter().map(|f| (f.actor.id.clone(), f.source.single_size(), f.rate)).collect();
         // Proposed only; unlike those of another engine by its start time.
-        let plans = layers::plan(self.settings, self.config.program.level, &singles, (clock.now().0 >> 16) as u32 & !0xFF | 1);
+        let plans = layers::plan(
+            self.settings,
+            self.config.program.level,
+            &singles,
+            (clock.now().0 >> 16) as u32 & !0xFF | 1,
+            gstreamer::ElementFactory::find(EncoderKind::Vp8.element()).is_some(),
+        );
         // The time code fills the program in one layout only.
         let layouts = if self.config.time_code { Vec::new() } else { layout::offered(&self.config.layouts) };
         let link_config = LinkConfig {

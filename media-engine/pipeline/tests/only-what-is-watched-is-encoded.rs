@@ -4,6 +4,7 @@ mod server;
 
 use annotation::time::CaptureTime;
 use link::frame::FeedState;
+use pipeline::encode::rtp;
 use server::{CONFIG, Server, timestamp};
 
 #[test]
@@ -20,7 +21,8 @@ fn three_layers_of_the_program_share_their_timestamps_and_the_lowest_has_half_th
         ("vitals", "high", 1280, 400),
         ("fluoro-run", "high", 512, 512),
     ];
-    assert_eq!(declared, want);
+    assert_eq!(declared[..want.len()], want);
+    assert!(hello.layers[want.len()..].iter().all(|l| l.codec == "VP8"), "the rest is for those without H.264");
     server.want_these(&[("program", "high"), ("program", "mid"), ("program", "low")]);
     server.until("frames of all layers", |s| s.frames() >= 60 && s.frames_of(1) >= 60 && s.frames_of(2) >= 30);
     for layer in [1, 2] {
@@ -92,5 +94,30 @@ fn health_says_what_the_pictures_of_each_feed_are_like() {
         // A machine that is busy skips pictures, never adds any.
         assert!(f.period_us + 100 > period_us, "{feed}: {}", f.period_us);
     }
+    server.stop();
+}
+
+#[test]
+fn vp8_is_encoded_for_those_who_ask_for_it_and_begins_with_a_keyframe() {
+    let mut server = Server::start(CONFIG);
+    let hello = server.accept();
+    let at = |feed: &str, layer: &str| hello.layers.iter().position(|l| l.feed == feed && l.layer == layer).expect("declared");
+    let (program, single) = (at("program", "high-vp8"), at("fluoro", "high-vp8"));
+    assert_eq!(hello.layers[program].codec, "VP8");
+    server.want_these(&[("program", "high-vp8"), ("fluoro", "high-vp8")]);
+    server.until("frames of both", |s| s.frames_of(program) >= 30 && s.frames_of(single) >= 30);
+    assert!(server.packets.is_empty(), "no H.264 beside it");
+    for layer in [program, single] {
+        let packets = &server.others[&layer];
+        assert!(rtp::begins_vp8_keyframe(&packets[0]), "a decoder can begin");
+        let keyframes = packets.iter().filter(|p| rtp::begins_vp8_keyframe(p)).count();
+        assert_eq!(keyframes, 1);
+        assert!(packets.iter().all(|p| p.len() <= 1120));
+    }
+    let strays = server.others[&program].iter().filter(|p| !server.indexes.contains_key(&timestamp(p))).count();
+    assert_eq!(strays, 0, "it carries the program's timestamps");
+    let layer = Some(link::wire::LayerRef { feed: "program".into(), layer: "high-vp8".into() });
+    server.send(link::wire::to_engine::Body::Keyframe(link::wire::Keyframe { layer }));
+    server.until("the keyframe asked for", |s| s.others[&program].iter().filter(|p| rtp::begins_vp8_keyframe(p)).count() >= 2);
     server.stop();
 }

@@ -314,9 +314,9 @@ fn media_figures(out: &mut Page, media: &Figures) {
 
 fn layer_number(layer: Option<LayerId>) -> f64 {
     layer.map_or(0.0, |layer| match layer {
-        LayerId::High => 3.0,
+        LayerId::High | LayerId::HighVp8 => 3.0,
         LayerId::Mid => 2.0,
-        LayerId::Low => 1.0,
+        LayerId::Low | LayerId::LowVp8 => 1.0,
     })
 }
 

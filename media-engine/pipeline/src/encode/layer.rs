@@ -89,7 +89,7 @@ impl LayerEncoder {
             "appsrc name=in is-live=true format=time max-buffers={IN_FLIGHT_MAX} block=false caps={caps} ! {scaled} {encoder} ! {payloader} ! appsink name=out sync=false",
             caps = EncoderSettings { size: input, ..*settings }.raw_caps().replace(' ', ""),
             encoder = settings.description(),
-            payloader = EncoderSettings::payloader(),
+            payloader = settings.packets(),
         );
         let pipeline = gst::parse::launch(&line)?
             .downcast::<gst::Pipeline>()
@@ -103,7 +103,8 @@ impl LayerEncoder {
         let shared =
             Arc::new(Shared { tags: Mutex::default(), in_flight: AtomicU32::new(0), gate: Mutex::new(KeyframeGate::default()) });
 
-        let mut collector = Collector { shared: shared.clone(), ssrc, clock, packets: Vec::new(), keyframe: false };
+        let vp8 = settings.kind == EncoderKind::Vp8;
+        let mut collector = Collector { shared: shared.clone(), ssrc, vp8, clock, packets: Vec::new(), keyframe: false };
         sink.set_callbacks(
             gst_app::AppSinkCallbacks::builder()
                 .new_sample(move |sink| {
@@ -170,6 +171,7 @@ impl LayerEncoder {
                 self.encoder.set_property("max-bitrate", bps + bps / 4);
                 self.encoder.set_property("bitrate", bps);
             }
+            EncoderKind::Vp8 => self.encoder.set_property("target-bitrate", i32::try_from(bps).unwrap_or(i32::MAX)),
         }
     }
 
@@ -206,6 +208,7 @@ impl Drop for LayerEncoder {
 struct Collector {
     shared: Arc<Shared>,
     ssrc: u32,
+    vp8: bool,
     clock: LocalClock,
     packets: Vec<Vec<u8>>,
     keyframe: bool,
@@ -223,8 +226,12 @@ impl Collector {
         if !rtp::rewrite(&mut packet, tag.rtp_ts, self.ssrc) {
             return None;
         }
-        rtp::pin_profile_level(&mut packet);
-        self.keyframe |= rtp::belongs_to_keyframe(&packet);
+        if self.vp8 {
+            self.keyframe |= rtp::begins_vp8_keyframe(&packet);
+        } else {
+            rtp::pin_profile_level(&mut packet);
+            self.keyframe |= rtp::belongs_to_keyframe(&packet);
+        }
         let last = rtp::marker(&packet);
         self.packets.push(packet);
         if !last {

@@ -1,4 +1,4 @@
-//! What the engine reads and rewrites in RTP packets of H.264. Pure. Sources: RFC 3550 §5.1, RFC 6184 §5.
+//! What the engine reads and rewrites in RTP packets of H.264 and VP8. Pure. Sources: RFC 3550 §5.1, RFC 6184 §5, RFC 7741 §4.
 
 pub const HEADER_BYTES: usize = 12;
 /// The three bytes of profile-level-id 42e01f: profile_idc, constraint flags 0 to 2, level_idc.
@@ -30,6 +30,25 @@ pub fn set_sequence(packet: &mut [u8], sequence: u16) {
 /// Does this packet carry (a part of) an IDR picture, or its parameter sets?
 pub fn belongs_to_keyframe(packet: &[u8]) -> bool {
     nal_units(packet).any(|(kind, _)| matches!(kind, 5 | 7))
+}
+
+/// Is this the first packet of a VP8 key frame, as our payloader makes them (no extension but perhaps a picture id)?
+pub fn begins_vp8_keyframe(packet: &[u8]) -> bool {
+    let Some(&first) = packet.get(HEADER_BYTES) else { return false };
+    // S set, partition 0.
+    if first & 0x1F != 0x10 {
+        return false;
+    }
+    let mut at = HEADER_BYTES + 1;
+    if first & 0x80 != 0 {
+        let Some(&extension) = packet.get(at) else { return false };
+        at += 1;
+        if extension & 0x80 != 0 {
+            at += if packet.get(at).is_some_and(|id| id & 0x80 != 0) { 2 } else { 1 };
+        }
+        at += usize::from(extension & 0x40 != 0) + usize::from(extension & 0x30 != 0);
+    }
+    packet.get(at).is_some_and(|p| p & 1 == 0)
 }
 
 /// Type and place of each NAL unit that begins in this packet. A later fragment of one yields nothing.
@@ -95,6 +114,15 @@ mod tests {
         assert!(!belongs_to_keyframe(&packet(&[24, 0, 2, 0x06, 1, 0, 2, 0x41, 9])));
         assert!(belongs_to_keyframe(&packet(&[0x7C, 0x85, 1])), "first fragment of an IDR");
         assert!(!belongs_to_keyframe(&packet(&[0x7C, 0x05, 1])), "a later fragment names no picture");
+    }
+
+    #[test]
+    fn vp8_keyframes_are_seen_by_their_first_packet() {
+        assert!(begins_vp8_keyframe(&packet(&[0x10, 0x50, 1])));
+        assert!(!begins_vp8_keyframe(&packet(&[0x10, 0x51, 1])), "an inter frame");
+        assert!(!begins_vp8_keyframe(&packet(&[0x00, 0x50, 1])), "a later packet");
+        assert!(begins_vp8_keyframe(&packet(&[0x90, 0x80, 0x81, 0x02, 0x50])), "behind a long picture id");
+        assert!(!begins_vp8_keyframe(&packet(&[0x90, 0x80])) && !begins_vp8_keyframe(&[]));
     }
 
     #[test]

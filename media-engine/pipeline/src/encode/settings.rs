@@ -18,6 +18,9 @@ pub enum EncoderKind {
     #[default]
     X264,
     OpenH264,
+    /// Never configured: beside the others, for viewers without H.264.
+    #[serde(skip)]
+    Vp8,
 }
 
 impl EncoderKind {
@@ -25,6 +28,7 @@ impl EncoderKind {
         match self {
             EncoderKind::X264 => "x264enc",
             EncoderKind::OpenH264 => "openh264enc",
+            EncoderKind::Vp8 => "vp8enc",
         }
     }
 }
@@ -64,12 +68,31 @@ impl EncoderSettings {
                 self.bitrate_bps,
                 self.bitrate_bps + self.bitrate_bps / 4
             ),
+            EncoderKind::Vp8 => String::new(),
         };
+        if self.kind == EncoderKind::Vp8 {
+            // threads=1: more spin on two cores.
+            return format!(
+                "vp8enc name=encoder deadline=1 cpu-used=16 threads=1 lag-in-frames=0 end-usage=cbr target-bitrate={} \
+                 buffer-size={VBV_MS} buffer-initial-size={} buffer-optimal-size={} keyframe-max-dist={key_int_max} ! video/x-vp8",
+                self.bitrate_bps,
+                VBV_MS / 2,
+                VBV_MS * 3 / 4
+            );
+        }
         let level = match self.kind {
             EncoderKind::X264 => format!(",level=(string){}", level::least(self.size, self.period)),
-            EncoderKind::OpenH264 => String::new(),
+            EncoderKind::OpenH264 | EncoderKind::Vp8 => String::new(),
         };
         format!("{encoder} ! video/x-h264,profile=constrained-baseline{level},stream-format=byte-stream,alignment=au")
+    }
+
+    /// The payloader of this encoder.
+    pub fn packets(&self) -> String {
+        match self.kind {
+            EncoderKind::X264 | EncoderKind::OpenH264 => Self::payloader(),
+            EncoderKind::Vp8 => format!("rtpvp8pay name=payloader mtu={RTP_BYTES_MAX} pt=96"),
+        }
     }
 
     /// The payloader: one packet a record, parameter sets with every IDR, nothing held back.

@@ -59,7 +59,7 @@ impl LayerSpec {
             feed: self.feed.as_str().to_owned(),
             layer: self.layer.as_str().to_owned(),
             ssrc: self.ssrc,
-            codec: "H264".into(),
+            codec: if self.layer.is_vp8() { "VP8" } else { "H264" }.into(),
             width: self.width,
             height: self.height,
             bitrate_bps: self.bitrate_bps,

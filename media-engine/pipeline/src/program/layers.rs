@@ -9,10 +9,10 @@ use link::id::LayerId;
 use link::wire::LayerHealth;
 
 use crate::clock::LocalClock;
-use crate::encode::EncoderSettings;
 use crate::encode::governor::Shed;
 use crate::encode::layer::LayerEncoder;
 use crate::encode::level::Level;
+use crate::encode::{EncoderKind, EncoderSettings};
 use crate::output::link::{LayerSpec, LinkHandle};
 use crate::picture::{Geometry, Picture};
 use crate::timing::pace::Period;
@@ -62,9 +62,16 @@ impl LayerPlan {
 }
 
 /// The program at full, half and quarter size (the last at half rate), and each single feed at its own size. Half the size
-/// for a line of 1 Mbit/s, a quarter for one of 0.3 Mbit/s, each with a voice beside it.
+/// for a line of 1 Mbit/s, a quarter for one of 0.3 Mbit/s, each with a voice beside it. `vp8`: the same at full and half size for
+/// viewers without H.264.
 /// `program`: size, cadence and bitrate of the full program. `first_ssrc`: proposed for the first layer, the others follow.
-pub fn plan(program: EncoderSettings, level: Level, singles: &[(FeedId, Geometry, Period)], first_ssrc: u32) -> Vec<LayerPlan> {
+pub fn plan(
+    program: EncoderSettings,
+    level: Level,
+    singles: &[(FeedId, Geometry, Period)],
+    first_ssrc: u32,
+    vp8: bool,
+) -> Vec<LayerPlan> {
     let mut plans: Vec<LayerPlan> = Vec::new();
     let mut add =
         |feed: FeedId, layer: LayerId, of: LayerOf, input: Geometry, size: Geometry, period: Period, every: u64, bps: u32| {
@@ -76,7 +83,8 @@ pub fn plan(program: EncoderSettings, level: Level, singles: &[(FeedId, Geometry
                 bitrate_bps: bps,
                 ssrc: first_ssrc.wrapping_add(plans.len() as u32),
             };
-            let settings = EncoderSettings { kind: program.kind, size, period: slower(period, every), bitrate_bps: bps };
+            let kind = if layer.is_vp8() { EncoderKind::Vp8 } else { program.kind };
+            let settings = EncoderSettings { kind, size, period: slower(period, every), bitrate_bps: bps };
             plans.push(LayerPlan { spec, of, settings, input, every });
         };
     let bps = program.bitrate_bps;
@@ -88,11 +96,34 @@ pub fn plan(program: EncoderSettings, level: Level, singles: &[(FeedId, Geometry
     if let Some(size) = smaller(4) {
         add(FeedId::program(), LayerId::Low, LayerOf::Program, program.size, size, program.period, 2, (bps / 25).max(100_000));
     }
+    let single_bps = |size: Geometry| {
+        let share = u64::from(bps) * (size.width * size.height) as u64 / FULL_PIXELS;
+        u32::try_from(share).unwrap_or(bps).max(400_000)
+    };
     for (index, (feed, size, period)) in singles.iter().enumerate() {
         let every = level.every(*size, *period);
-        let share = u64::from(bps) * (size.width * size.height) as u64 / FULL_PIXELS;
-        let bps = u32::try_from(share).unwrap_or(bps).max(400_000);
+        let bps = single_bps(*size);
         add(feed.clone(), LayerId::High, LayerOf::Single(index), *size, *size, *period, every, bps);
+    }
+    if vp8 {
+        add(FeedId::program(), LayerId::HighVp8, LayerOf::Program, program.size, program.size, program.period, 1, bps);
+        if let Some(size) = smaller(2) {
+            add(
+                FeedId::program(),
+                LayerId::LowVp8,
+                LayerOf::Program,
+                program.size,
+                size,
+                program.period,
+                1,
+                (bps / 4).max(100_000),
+            );
+        }
+        for (index, (feed, size, period)) in singles.iter().enumerate() {
+            let every = level.every(*size, *period);
+            let bps = single_bps(*size);
+            add(feed.clone(), LayerId::HighVp8, LayerOf::Single(index), *size, *size, *period, every, bps);
+        }
     }
     plans
 }
@@ -289,7 +320,6 @@ impl Layers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::encode::EncoderKind;
 
     #[test]
     fn the_plan_names_three_layers_of_the_program_and_each_feed_at_its_own_size() {
@@ -299,7 +329,7 @@ mod tests {
         let id = |text: &str| FeedId::parse(text).expect("an id");
         let sixty = Period::from_rate(60, 1).expect("sane");
         let singles = [(id("field"), size(1280, 720), sixty), (id("fluoro"), size(512, 512), Period::HZ_30)];
-        let plans = plan(program, Level::L31, &singles, 7);
+        let plans = plan(program, Level::L31, &singles, 7, false);
         let shown: Vec<_> = plans
             .iter()
             .map(|p| (p.spec.feed.as_str(), p.spec.layer.as_str(), p.spec.width, p.spec.height, p.every, p.spec.ssrc))
@@ -312,7 +342,18 @@ mod tests {
             ("fluoro", "high", 512, 512, 1, 11),
         ];
         assert_eq!(shown, want, "60 a second at 1280x720 is over level 3.1");
-        assert_eq!(plan(program, Level::L42, &singles, 7)[3].every, 1);
+        assert_eq!(plan(program, Level::L42, &singles, 7, false)[3].every, 1);
+        let with_vp8 = plan(program, Level::L31, &singles, 7, true);
+        assert!(with_vp8[..5].iter().zip(&plans).all(|(a, b)| a.spec == b.spec), "the others stay as they are");
+        let vp8: Vec<_> = with_vp8[5..].iter().map(|p| (p.spec.feed.as_str(), p.spec.layer.as_str(), p.settings.kind)).collect();
+        let kind = EncoderKind::Vp8;
+        let want = [
+            ("program", "high-vp8", kind),
+            ("program", "low-vp8", kind),
+            ("field", "high-vp8", kind),
+            ("fluoro", "high-vp8", kind),
+        ];
+        assert_eq!(vp8, want);
         assert_eq!(plans[0].size_when(Shed::Smaller), size(960, 540));
         assert_eq!(plans[3].size_when(Shed::Smaller), size(1280, 720), "a feed alone is slower then, not smaller");
         assert_eq!((plans[3].shed_every(Shed::SinglesHalf), plans[0].shed_every(Shed::Smaller)), (2, 1));

@@ -267,6 +267,11 @@ impl Conn {
         self.connected
     }
 
+    /// Did the peer agree to H.264 in this slot? A slot that it does not have counts as such.
+    pub(crate) fn takes_h264(&self, slot: usize) -> bool {
+        self.video.get(slot).is_none_or(|line| line.h264.is_some() || line.vp8.is_none())
+    }
+
     /// Writes packets of one slot; those that the line takes now leave with this call, the others when they are due. False:
     /// the peer did not take this codec.
     pub(crate) fn write_video(

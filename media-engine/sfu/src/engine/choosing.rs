@@ -23,7 +23,7 @@ const HELD_MAX: usize = 256;
 /// A better layer whose keyframe has not come for so long is given up for a while.
 const RISE_WITHIN: Duration = Duration::from_secs(3);
 /// Layers of one feed.
-const SPECS_MAX: usize = 3;
+const SPECS_MAX: usize = 5;
 /// Feeds of one case whose layers are known.
 const FEEDS_MAX: usize = 64;
 /// A picture may be drawn a ninth larger than it is.
@@ -77,7 +77,7 @@ impl Engine {
         let mut slots = Vec::new();
         for (slot, video) in peer.video.iter().enumerate() {
             let Some(wish) = &video.wish else { continue };
-            let (ladder, small) = ladder(now, case, wish);
+            let (ladder, small) = ladder(now, case, wish, peer.conn.takes_h264(slot));
             let on = video.next.filter(|(_, since)| now.saturating_duration_since(*since) < RISE_WITHIN).map(|n| n.0);
             let rung = on.or(video.on).map(|on| ladder.iter().position(|r| r.layer == on));
             let has = match rung {
@@ -248,7 +248,7 @@ fn watchers(case: &CaseId, what: &(FeedId, LayerId), count: usize) -> SfuEvent {
 }
 
 /// The layers a wish may be given, best first; true: better ones are left out because the picture is drawn small.
-fn ladder(now: Instant, case: &Case, wish: &Wish) -> (Vec<Rung>, bool) {
+fn ladder(now: Instant, case: &Case, wish: &Wish, takes_h264: bool) -> (Vec<Rung>, bool) {
     let cost = |layer: LayerId, spec: Option<&LayerSpec>| {
         let told = spec.map_or(0, |s| u64::from(s.bps));
         let unknown = || {
@@ -259,14 +259,42 @@ fn ladder(now: Instant, case: &Case, wish: &Wish) -> (Vec<Rung>, bool) {
         measured.unwrap_or_else(unknown)
     };
     let specs = case.specs.get(&wish.feed).map(Vec::as_slice).unwrap_or_default();
-    let mut specs: Vec<&LayerSpec> = specs.iter().filter(|s| s.layer >= wish.layer).collect();
+    // VP8 is for those who have nothing else: it is encoded only while one of them watches.
+    let vp8 = !takes_h264 && specs.iter().any(|s| s.layer.is_vp8());
+    let best = if vp8 { wish.layer.in_vp8() } else { wish.layer };
+    let mut specs: Vec<&LayerSpec> = specs.iter().filter(|s| s.layer >= best && s.layer.is_vp8() == vp8).collect();
     if wish.fixed || specs.is_empty() {
-        let spec = specs.first().copied().filter(|s| s.layer == wish.layer);
-        return (vec![Rung { layer: wish.layer, bps: cost(wish.layer, spec) }], false);
+        let spec = specs.first().copied().filter(|s| s.layer == best);
+        return (vec![Rung { layer: best, bps: cost(best, spec) }], false);
     }
     let wide = |s: &&LayerSpec| u64::from(s.width) * 10 >= u64::from(wish.width) * WIDTH_TENTHS;
     // The smallest that is wide enough.
     let first = if wish.width == 0 { 0 } else { specs.iter().rposition(wide).unwrap_or(0) };
     let rungs = specs.drain(first..).map(|s| Rung { layer: s.layer, bps: cost(s.layer, Some(s)) }).collect();
     (rungs, first > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_decode_h264_gets_vp8_and_nobody_else_does() {
+        let feed = FeedId::program();
+        let all = [LayerId::High, LayerId::Mid, LayerId::Low, LayerId::HighVp8, LayerId::LowVp8];
+        let spec = |layer| LayerSpec { layer, width: 1280, bps: 1_000_000 };
+        let layers = |case: &Case, wish: &Wish, takes_h264| -> Vec<LayerId> {
+            ladder(Instant::now(), case, wish, takes_h264).0.iter().map(|r| r.layer).collect()
+        };
+        let mut case = Case::default();
+        case.specs.insert(feed.clone(), all.map(spec).to_vec());
+        let wish = Wish::of(feed.clone());
+        assert_eq!(layers(&case, &wish, true), all[..3]);
+        assert_eq!(layers(&case, &wish, false), all[3..]);
+        let low = Wish { layer: LayerId::Low, fixed: true, ..Wish::of(feed.clone()) };
+        assert_eq!((layers(&case, &low, true), layers(&case, &low, false)), (vec![LayerId::Low], vec![LayerId::LowVp8]));
+        // A feed that is published in VP8 alone, or an engine without its encoder.
+        case.specs.insert(feed, all[..3].iter().copied().map(spec).collect());
+        assert_eq!(layers(&case, &wish, false), all[..3]);
+    }
 }
