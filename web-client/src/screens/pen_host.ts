@@ -79,7 +79,7 @@ export function watchPen(stage: Stage, client: Client): () => void {
   /** Nothing moves under the pen: from the picture itself, and from what is followed on it. X-ray is never taken for still: contrast comes and goes. */
   const isStill = (at: Under, now: PerfMs): boolean => {
     if (isXray(at.entry.feed)) return false;
-    const restless = inking.tracks.restlessness(at.entry.feed, RESTLESS_SPAN);
+    const restless = inking.tracks.restlessness(at.entry.feed, at.entry.capture, RESTLESS_SPAN);
     return inking.stillness.isStill(at.entry.feed, now) && (restless === null || restless < RESTLESS);
   };
 

@@ -142,11 +142,13 @@ describe('the stream of transforms', () => {
   });
   it('knows how restless a field is', () => {
     const tracks = new Tracks();
-    expect(tracks.restlessness('field', 1n << 31n)).toBeNull();
+    expect(tracks.restlessness('field', at(0), 1n << 31n)).toBeNull();
     tracks.handle(xform(0, TrackState.TRACKED, 0));
     tracks.handle(xform(33, TrackState.TRACKED, 30));
-    expect(tracks.restlessness('field', 1n << 31n)).toBeCloseTo(30);
+    expect(tracks.restlessness('field', at(33), 1n << 31n)).toBeCloseTo(30);
     tracks.handle(xform(66, TrackState.LOST));
-    expect(tracks.restlessness('field', 1n << 31n)).toBe(Infinity);
+    expect(tracks.restlessness('field', at(66), 1n << 31n)).toBe(Infinity);
+    // The last word on ink that was erased since says nothing of now.
+    expect(tracks.restlessness('field', at(600), 1n << 31n)).toBeNull();
   });
 });

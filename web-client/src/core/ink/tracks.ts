@@ -73,11 +73,11 @@ export class Tracks {
   /** Id of the pinned frame of a stroke, once it may be fetched. */
   stillOf(stroke: string): string | null { return this.stills.get(stroke) ?? null; }
 
-  /** How far anything moved on this feed between its newest frames within `span` (NTP 32.32), in units of points; null: not known. */
-  restlessness(feed: string, span: bigint): number | null {
+  /** How far anything moved on this feed within `span` (NTP 32.32) before the frame captured at `shown`, in units of points; null: nothing is followed there now. */
+  restlessness(feed: string, shown: bigint, span: bigint): number | null {
     const follows = this.feeds.get(feed);
     const newest = follows?.order.at(-1);
-    if (!follows || newest === undefined) return null;
+    if (!follows || newest === undefined || shown - newest > span) return null;
     let worst: number | null = null;
     const now = follows.frames.get(newest);
     for (const at of follows.order) {
