@@ -111,8 +111,9 @@ fn it_joins_the_program_goes_stale_and_lost_when_it_stops_and_leaves_when_it_end
         let entry = camera(&index).expect("the camera");
         let age = CaptureTime(index.composed).minus_ns(CaptureTime(entry.capture));
         assert!((0..400_000_000).contains(&age), "{codec}: {age} ns old");
+        // Three layers of the program and four feeds alone in H.264; two and four in VP8.
         let list = server.feeds.take().expect("told");
-        assert_eq!((list.feeds.len(), list.layers.len(), list.layers[0].ssrc), (5, 7, server::FIRST_SSRC));
+        assert_eq!((list.feeds.len(), list.layers.len(), list.layers[0].ssrc), (5, 13, server::FIRST_SSRC));
 
         drop(publisher);
         server.until("stale", |s| state(s) == Some(FeedState::Stale));
