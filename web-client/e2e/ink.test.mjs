@@ -18,7 +18,7 @@ before(async () => {
   room = await roomBrowser.context.newPage();
   await mentor.goto(product.links.mentor);
   await room.goto(product.links.room);
-  for (const page of [mentor, room]) await page.waitForFunction(() => (globalThis.shirube?.frames.size() ?? 0) > 10, null, { timeout: 40_000 });
+  for (const page of [mentor, room]) await page.waitForFunction(() => (globalThis.shirube?.frames.size() ?? 0) > 10, null, { timeout: 90_000 });
 });
 
 after(async () => {
@@ -27,7 +27,7 @@ after(async () => {
   if (product) assert.equal(await product.stop(), 0, product.log());
 });
 
-test("every tool reaches the room, and the eraser takes its own mark back", { timeout: 120_000 }, async () => {
+test("every tool reaches the room, and the eraser takes its own mark back", { timeout: 180_000 }, async () => {
   await mentor.locator("[data-testid=fade]").click(); // marks stay, however long the machine takes
   for (const [name, tool] of Object.entries(TOOL)) {
     await mentor.locator(`[data-testid=tool-${name}]`).click();
@@ -50,7 +50,7 @@ test("every tool reaches the room, and the eraser takes its own mark back", { ti
   await until(async () => (await dry(room)).length === 0, "nothing left in the room");
 });
 
-test("the pen freezes the mentor's picture, names its very frame, and the room's picture goes on", { timeout: 90_000 }, async () => {
+test("the pen freezes the mentor's picture, names its very frame, and the room's picture goes on", { timeout: 180_000 }, async () => {
   await mentor.keyboard.press("p");
   await live(mentor);
   await drag(mentor, [0.2, 0.4], [0.4, 0.45]);
@@ -78,7 +78,7 @@ test("the pen freezes the mentor's picture, names its very frame, and the room's
   await live(mentor);
 });
 
-test("the room sees that somebody draws, and whose pointer it is", { timeout: 60_000 }, async () => {
+test("the room sees that somebody draws, and whose pointer it is", { timeout: 180_000 }, async () => {
   const box = await mentor.locator("[data-testid=glass]").boundingBox();
   const at = (u, v) => [box.x + box.width * u, box.y + box.height * v];
   await mentor.mouse.move(...at(0.2, 0.5));
@@ -97,7 +97,7 @@ test("the room sees that somebody draws, and whose pointer it is", { timeout: 60
   await mentor.keyboard.press("p");
 });
 
-test("the room clears in the same frame with the network cut, and switches ink off and on", { timeout: 60_000 }, async () => {
+test("the room clears in the same frame with the network cut, and switches ink off and on", { timeout: 180_000 }, async () => {
   await live(mentor);
   await drag(mentor, [0.2, 0.4], [0.4, 0.45]);
   await until(async () => (await dry(room)).length > 0, "ink in the room");
@@ -116,10 +116,10 @@ test("the room clears in the same frame with the network cut, and switches ink o
   });
   assert.deepEqual(left, [0, 0], "no ink in the turn of the press");
   await roomBrowser.context.setOffline(false);
-  await until(async () => (await dry(mentor)).length === 0, "no ink at the mentor", 20_000);
+  await until(async () => (await dry(mentor)).length === 0, "no ink at the mentor");
 });
 
-test("a mark fades after ten seconds unless it is kept", { timeout: 90_000 }, async () => {
+test("a mark fades after ten seconds unless it is kept", { timeout: 180_000 }, async () => {
   const visible = () => room.evaluate(() => globalThis.shirube.ink.visible().map((s) => s.pinned));
   await mentor.locator("[data-testid=fade]").click();
   await live(mentor);
@@ -128,17 +128,17 @@ test("a mark fades after ten seconds unless it is kept", { timeout: 90_000 }, as
   await until(async () => (await visible()).length === 2, "two marks in the room");
   await mentor.keyboard.press("k");
   await until(async () => (await visible()).includes(true), "the newer one kept");
-  await until(async () => (await visible()).length === 1, "the older one gone", 20_000);
+  await until(async () => (await visible()).length === 1, "the older one gone");
   assert.deepEqual(await visible(), [true]);
   await mentor.locator("[data-testid=fade]").click();
   await mentor.locator("[data-testid=erase-mine]").click();
   await until(async () => (await visible()).length === 0, "none left");
 });
 
-test("the pen is asked for, lent and taken back", { timeout: 90_000 }, async () => {
+test("the pen is asked for, lent and taken back", { timeout: 180_000 }, async () => {
   desk = await roomBrowser.context.newPage();
   await desk.goto(product.links.desk);
-  const author = await until(() => desk.evaluate(() => globalThis.shirube?.ink.author() || 0), "the desk's number", 30_000);
+  const author = await until(() => desk.evaluate(() => globalThis.shirube?.ink.author() || 0), "the desk's number");
   await desk.locator("[data-testid=ask-pen]").click();
   await room.bringToFront();
   await until(() => room.locator(`[data-testid=lend-${author}]`).isVisible(), "the question in the room");
@@ -156,11 +156,11 @@ test("the pen is asked for, lent and taken back", { timeout: 90_000 }, async () 
   await desk.close();
 });
 
-test("two cases in one browser have one pen", { timeout: 90_000 }, async () => {
+test("two cases in one browser have one pen", { timeout: 180_000 }, async () => {
   const other = await browser.context.newPage();
   await other.goto(product.more[0].links.mentor);
-  await until(() => other.locator("[data-testid=pen-here]").isVisible(), "the pen is in the first case", 30_000);
-  await other.waitForFunction(() => (globalThis.shirube?.frames.size() ?? 0) > 10, null, { timeout: 40_000 });
+  await until(() => other.locator("[data-testid=pen-here]").isVisible(), "the pen is in the first case");
+  await other.waitForFunction(() => (globalThis.shirube?.frames.size() ?? 0) > 10, null, { timeout: 90_000 });
   await live(other);
   await drag(other, [0.2, 0.4], [0.4, 0.4]);
   assert.equal((await dry(other)).length, 0, "nothing is drawn without the pen");
@@ -183,7 +183,7 @@ const dry = (page) => page.evaluate(() => globalThis.shirube.ink.strokes().filte
   author: s.author, tool: s.tool, points: s.points.length, text: s.text, surface: s.frame.surface, told: s.frame.mappingAsTold,
 })));
 
-const live = (page) => until(async () => (await page.locator("[data-testid=stage]").getAttribute("data-look")) === "live", "a live picture", 30_000);
+const live = (page) => until(async () => (await page.locator("[data-testid=stage]").getAttribute("data-look")) === "live", "a live picture");
 
 async function drag(page, [u0, v0], [u1, v1]) {
   const box = await page.locator("[data-testid=glass]").boundingBox();

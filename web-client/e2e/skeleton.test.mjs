@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { heardHz, openBrowser, until } from "./lib/browser.mjs";
+import { heardHz, heardTones, openBrowser, until } from "./lib/browser.mjs";
 import { runToEnd, sql, startProduct } from "./lib/product.mjs";
 import { readTimeCodes } from "./lib/timecode.mjs";
 
@@ -30,9 +30,9 @@ after(async () => {
   if (product) assert.equal(await product.stop(), 0, product.log());
 });
 
-test("both see the live program, and its time code says how old it is", { timeout: 60_000 }, async () => {
+test("both see the live program, and its time code says how old it is", { timeout: 180_000 }, async () => {
   for (const page of [mentor, room]) {
-    await page.waitForFunction((s) => document.querySelector(s)?.videoWidth === 1280, VIDEO, { timeout: 30_000 });
+    await page.waitForFunction((s) => document.querySelector(s)?.videoWidth === 1280, VIDEO, { timeout: 90_000 });
     const codes = (await readTimeCodes(page, VIDEO, 40)).filter((c) => c.ok);
     assert.ok(codes.length >= 30, `${codes.length} of 40 time codes were readable`);
     for (const [i, c] of codes.entries()) {
@@ -44,7 +44,7 @@ test("both see the live program, and its time code says how old it is", { timeou
   }
 });
 
-test("the age on the screen is the age of the picture", { timeout: 30_000 }, async () => {
+test("the age on the screen is the age of the picture", { timeout: 180_000 }, async () => {
   const shown = await until(async () => {
     const text = await mentor.locator("[data-testid=strip-field] [data-testid=age]").first().innerText();
     return Number.parseFloat(text) || 0;
@@ -54,7 +54,7 @@ test("the age on the screen is the age of the picture", { timeout: 30_000 }, asy
   assert.ok(shown > 0 && Math.abs(shown - worst) < 0.5, `shown ${shown} s, time code ${worst} s`);
 });
 
-test("a stroke drawn with a pen is on the room's glass, on disk, and survives a reload", { timeout: 60_000 }, async () => {
+test("a stroke drawn with a pen is on the room's glass, on disk, and survives a reload", { timeout: 180_000 }, async () => {
   assert.equal(await inkPixels(room), 0);
   await mentor.locator("[data-testid=fade]").click(); // it stays, however long the machine takes
   await draw(mentor);
@@ -65,13 +65,13 @@ test("a stroke drawn with a pen is on the room's glass, on disk, and survives a 
   await until(async () => (await inkPixels(room)) > 100, "the same ink after a reload");
 });
 
-test("undo takes the mentor's stroke back everywhere", { timeout: 30_000 }, async () => {
+test("undo takes the mentor's stroke back everywhere", { timeout: 180_000 }, async () => {
   await mentor.keyboard.press("Control+z");
   await until(async () => (await inkPixels(room)) === 0, "the room's glass without ink");
   await until(async () => (await inkPixels(mentor)) === 0, "the mentor's glass without ink");
 });
 
-test("the room clears its glass with the network cut, and everywhere once it is back", { timeout: 60_000 }, async () => {
+test("the room clears its glass with the network cut, and everywhere once it is back", { timeout: 180_000 }, async () => {
   await draw(mentor);
   await until(async () => (await inkPixels(room)) > 100, "ink on the room's glass");
   await room.waitForFunction((s) => document.querySelector(s)?.videoWidth > 0, VIDEO);
@@ -91,17 +91,17 @@ test("the room clears its glass with the network cut, and everywhere once it is 
   });
   assert.equal(left, 0, "two animation frames after the press no ink is left");
   await roomBrowser.context.setOffline(false);
-  await until(async () => (await inkPixels(mentor)) === 0, "the mentor's glass without ink", 20_000);
+  await until(async () => (await inkPixels(mentor)) === 0, "the mentor's glass without ink");
 });
 
-test("after one press in the room both hear each other", { timeout: 60_000 }, async () => {
+test("after one press in the room both hear each other", { timeout: 180_000 }, async () => {
   assert.equal(await heardHz(room, 1200), 0, "nothing speaks into the room before the press");
   await room.locator("[data-testid=voice]").click();
   await until(async () => near(await heardHz(room), MENTOR_HZ), "the mentor's tone in the room");
   await until(async () => near(await heardHz(mentor), ROOM_HZ), "the room's tone at the mentor");
 });
 
-test("a WHEP player gets the program, and all who speak on one track", { timeout: 40_000 }, async () => {
+test("a WHEP player gets the program, and all who speak on one track", { timeout: 180_000 }, async () => {
   const page = await mentorBrowser.context.newPage();
   await page.goto(product.base_url + "/healthz");
   const frames = await page.evaluate(async ({ base, case: name, token }) => {
@@ -135,18 +135,12 @@ test("a WHEP player gets the program, and all who speak on one track", { timeout
     return n;
   }, { base: product.base_url, case: product.case, token: product.tokens.viewer });
   assert.ok(frames >= 30, `${frames} frames`);
-  // Each in turn is the loudest: they pause at different times.
-  const heard = new Set();
-  await until(async () => {
-    const hz = await heardHz(page, 300);
-    for (const one of [MENTOR_HZ, ROOM_HZ]) if (near(hz, one)) heard.add(one);
-    return heard.size === 2;
-  }, "both voices in the mix");
+  await until(async () => (await heardTones(page, [MENTOR_HZ, ROOM_HZ])).length === 2, "both voices in the mix");
   assert.equal(await page.evaluate(() => globalThis.end()), 200);
   await page.close();
 });
 
-test("a foreign link, and a browser without WebRTC, are told in one sentence", { timeout: 30_000 }, async () => {
+test("a foreign link, and a browser without WebRTC, are told in one sentence", { timeout: 180_000 }, async () => {
   const page = await mentorBrowser.context.newPage();
   const link = product.links.mentor;
   await page.goto(link.slice(0, -6) + "AAAAAA");
@@ -159,7 +153,7 @@ test("a foreign link, and a browser without WebRTC, are told in one sentence", {
   await old.close();
 });
 
-test("a busy port is one clear sentence and exit code 2", { timeout: 30_000 }, async () => {
+test("a busy port is one clear sentence and exit code 2", { timeout: 180_000 }, async () => {
   const port = new URL(product.base_url).port;
   const { code, stderr } = await runToEnd(["demo", "--no-engine", "--https-port", port, "--media-port", "0", "--data", `${product.data}-second`]);
   assert.equal(code, 2);
@@ -169,7 +163,7 @@ test("a busy port is one clear sentence and exit code 2", { timeout: 30_000 }, a
 /** A curve in the middle of the operative field, with a pen. */
 async function draw(page) {
   // Ink is not drawn on a picture that is late, as it may be while the machine is busy.
-  await until(async () => (await page.locator("[data-testid=stage]").getAttribute("data-look")) === "live", "a live picture", 30_000);
+  await until(async () => (await page.locator("[data-testid=stage]").getAttribute("data-look")) === "live", "a live picture");
   const box = await page.locator(VIDEO).boundingBox();
   const cdp = await page.context().newCDPSession(page);
   const at = (type, i) =>

@@ -16,7 +16,7 @@ before(async () => {
   room = await roomBrowser.context.newPage();
   await mentor.goto(product.links.mentor);
   await room.goto(product.links.room);
-  await until(() => mentor.locator("[data-testid=stills] [data-testid^='still-fluoro-']").first().isVisible(), "the still of the first run", 60_000);
+  await until(() => mentor.locator("[data-testid=stills] [data-testid^='still-fluoro-']").first().isVisible(), "the still of the first run");
 });
 
 after(async () => {
@@ -25,7 +25,7 @@ after(async () => {
   if (product) assert.equal(await product.stop(), 0, product.log());
 });
 
-test("a still is opened large as what it is, drawn on, shown to the room and cleared by it", { timeout: 120_000 }, async () => {
+test("a still is opened large as what it is, drawn on, shown to the room and cleared by it", { timeout: 180_000 }, async () => {
   await mentor.locator("[data-testid=fade]").click();
   const tile = mentor.locator("[data-testid^='still-fluoro-']").first();
   const id = (await tile.getAttribute("data-testid")).replace("still-", "");
@@ -39,7 +39,7 @@ test("a still is opened large as what it is, drawn on, shown to the room and cle
   // The room: on the held image itself where it is that one, else beside; in any case never instead of its main picture.
   await until(async () => (await room.locator(`[data-testid=drawn-still][data-still='${id}']`).isVisible()) || (await inked(room, "[data-testid=glass] canvas.ink")) > 0, "the mark in the room");
   // When the next run has ended the held image is another one: then the still stands beside.
-  await until(() => room.locator(`[data-testid=drawn-still][data-still='${id}']`).isVisible(), "the drawn-on still beside the room's picture", 60_000);
+  await until(() => room.locator(`[data-testid=drawn-still][data-still='${id}']`).isVisible(), "the drawn-on still beside the room's picture");
   await until(async () => (await inked(room, "[data-testid=drawn-still] canvas.ink")) > 0, "the mark on it");
   assert.notEqual(await look(room), "still");
   assert.ok(await room.locator("[data-testid=clear]").isVisible());
@@ -50,24 +50,24 @@ test("a still is opened large as what it is, drawn on, shown to the room and cle
   await until(async () => (await look(mentor)) !== "still", "the live picture again");
 });
 
-test("a mark on the looping run stays on its frame, and the room is shown that frame", { timeout: 120_000 }, async () => {
+test("a mark on the looping run stays on its frame, and the room is shown that frame", { timeout: 180_000 }, async () => {
   await show(mentor, "fluoro-run", "looping");
   await drag(mentor, [0.3, 0.4], [0.6, 0.5]);
   assert.equal(await mentor.locator("[data-testid=stage]").getAttribute("class").then((c) => c.includes("held")), true, "it is held under the pen");
-  await until(() => room.locator("[data-testid=drawn-still][data-feed='fluoro-run']").isVisible(), "its frame in the room", 20_000);
-  await until(async () => (await room.locator("[data-testid=drawn-still] .stillview").getAttribute("data-picture")) === "there", "with its picture", 20_000);
+  await until(() => room.locator("[data-testid=drawn-still][data-feed='fluoro-run']").isVisible(), "its frame in the room");
+  await until(async () => (await room.locator("[data-testid=drawn-still] .stillview").getAttribute("data-picture")) === "there", "with its picture");
   assert.ok((await inked(room, "[data-testid=drawn-still] canvas.ink")) > 0, "and its mark");
   await mentor.locator("[data-testid=erase-mine]").click();
   await until(async () => !(await room.locator("[data-testid=drawn-still]").isVisible()), "erased in the room");
 });
 
-test("a mark on the held image leaves the live picture when X-ray comes back", { timeout: 120_000 }, async () => {
+test("a mark on the held image leaves the live picture when X-ray comes back", { timeout: 180_000 }, async () => {
   await show(mentor, "fluoro", "xoff");
   await drag(mentor, [0.35, 0.35], [0.6, 0.45]);
   assert.ok((await inked(mentor, "[data-testid=glass] canvas.ink")) > 0, "the mark on the held image");
   await mentor.keyboard.press("Escape");
-  await until(async () => (await look(mentor)) === "live", "X-ray on", 60_000);
-  await until(() => mentor.locator("[data-testid=lost-inset]").first().isVisible(), "it stands in an inset on its own picture", 5_000);
+  await until(async () => (await look(mentor)) === "live", "X-ray on");
+  await until(() => mentor.locator("[data-testid=lost-inset]").first().isVisible(), "it stands in an inset on its own picture", 15_000);
   assert.equal(await inked(mentor, "[data-testid=glass] > canvas.ink"), 0, "and nowhere on the live one");
   await mentor.locator("[data-testid=erase-mine]").click();
 });
@@ -80,7 +80,7 @@ async function show(page, feed, wanted) {
   for (let turn = 0; turn < 4; turn += 1) {
     await page.locator(`[data-testid=show-${feed}]`).click();
     try {
-      return await until(async () => (seen = await look(page)) === wanted, `${feed}, ${wanted}`, 20_000);
+      return await until(async () => (seen = await look(page)) === wanted, `${feed}, ${wanted}`, 25_000);
     } catch {
       await page.locator("[data-testid=show-program]").click();
     }

@@ -46,7 +46,24 @@ function tone(hz) {
 }
 
 /** Strongest frequency, Hz, that comes out of the page's audio elements within `ms`; 0 when silent. */
-export function heardHz(page, ms = 1500) {
+export async function heardHz(page, ms = 1500) {
+  const { step, peaks } = await spectrum(page, ms);
+  const at = peaks.reduce((best, db, i) => (i >= 4 && db > peaks[best] ? i : best), 4);
+  return peaks[at] > -60 ? at * step : 0;
+}
+
+/** Which of these tones, Hz, come out of the page's audio elements within `ms`, whichever is louder: each 20 dB above what is 60 to 120 Hz off it. */
+export async function heardTones(page, tones, ms = 1500) {
+  const { step, peaks } = await spectrum(page, ms);
+  const loudest = (from, to) => Math.max(...peaks.slice(Math.floor(from / step), Math.ceil(to / step) + 1));
+  return tones.filter((hz) => {
+    const tone = loudest(hz - 15, hz + 15);
+    return tone > -60 && tone > Math.max(loudest(hz - 120, hz - 60), loudest(hz + 60, hz + 120)) + 20;
+  });
+}
+
+/** The highest level, dB, of each band of `step` Hz within `ms`. */
+function spectrum(page, ms) {
   return page.evaluate(async (ms) => {
     const context = new AudioContext();
     await context.resume();
@@ -56,22 +73,19 @@ export function heardHz(page, ms = 1500) {
       if (element.srcObject && !element.muted && !element.paused) context.createMediaStreamSource(element.srcObject).connect(analyser);
     }
     const bins = new Float32Array(analyser.frequencyBinCount);
-    const end = performance.now() + ms;
-    let best = { db: -60, hz: 0 };
-    while (performance.now() < end) {
+    const peaks = new Array(bins.length).fill(-200);
+    for (const end = performance.now() + ms; performance.now() < end; ) {
       await new Promise((r) => setTimeout(r, 60));
       analyser.getFloatFrequencyData(bins);
-      for (let i = 4; i < bins.length; i++) {
-        if (bins[i] > best.db) best = { db: bins[i], hz: (i * context.sampleRate) / analyser.fftSize };
-      }
+      for (let i = 0; i < bins.length; i++) if (bins[i] > peaks[i]) peaks[i] = bins[i];
     }
     await context.close();
-    return best.hz;
+    return { step: context.sampleRate / analyser.fftSize, peaks };
   }, ms);
 }
 
 /** Polls until `probe` gives something truthy; fails with what it last gave. */
-export async function until(probe, what, ms = 15_000) {
+export async function until(probe, what, ms = 60_000) {
   const end = Date.now() + ms;
   let last;
   for (;;) {
