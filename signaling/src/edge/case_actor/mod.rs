@@ -415,7 +415,7 @@ impl Actor {
             may_draw: may(Action::Draw),
             may_speak: may(Action::Speak),
             measuring: self.around.measuring,
-            ice_servers: self.around.turn.iter().map(|turn| turn.server(now.to_unix().as_secs(), epoch.0)).collect(),
+            ice_servers: self.around.turn.iter().map(|turn| turn.server(now.to_unix().as_secs(), u64::from(epoch.0))).collect(),
         }));
         mailbox.send(server_message::Body::State(self.state(now)));
         if may(Action::Attend) {
