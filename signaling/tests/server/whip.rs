@@ -2,6 +2,7 @@
 
 use crate::engine::{Engine, hello};
 use crate::page::{Page, host, request, server};
+use link::wire::Hello;
 use signaling::wire::server_message as said;
 
 /// As a browser's that sends one camera.
@@ -87,5 +88,29 @@ async fn sg24_a_camera_publishes_under_a_free_name_and_ends_with_delete() {
     room.until("the feeds", |body| matches!(body, said::Body::Feeds(_)).then_some(())).await;
     let taken = request(&host, "POST", "/whip/demo/field", &head, &offer()).await;
     assert_eq!((taken.status, taken.code().as_str()), (409, "feed.taken"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg24c_a_camera_that_has_a_mask_is_given_to_nobody_alone() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    let masked = Hello { masked: vec!["glasses".into(), "../etc".into()], ..hello("demo") };
+    let _engine = Engine::dial(home.path(), masked).await.expect("is taken");
+    room.until("the feeds", |body| matches!(body, said::Body::Feeds(_)).then_some(())).await;
+    let publisher = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.publisher);
+    let viewer = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.desk);
+    for name in ["glasses", "overhead"] {
+        let opened = request(&host, "POST", &format!("/whip/demo/{name}"), &publisher, &offer()).await;
+        assert_eq!(opened.status, 201, "{}", opened.body);
+    }
+    let watch = offer().replace("a=sendonly", "a=recvonly");
+    let alone = request(&host, "POST", "/whep/demo?feed=glasses", &viewer, &watch).await;
+    assert_eq!((alone.status, alone.code().as_str()), (409, "feed.masked"));
+    // It shows nothing yet, but it is not refused for a mask.
+    let other = request(&host, "POST", "/whep/demo?feed=overhead", &viewer, &watch).await;
+    assert_ne!(other.code(), "feed.masked", "{}", other.body);
     server.stop().await;
 }
