@@ -2,6 +2,7 @@
 
 use crate::engine::{Engine, hello};
 use crate::page::{Page, config, host, provider, request, server};
+use link::wire::Hello;
 use signaling::wire::server_message as said;
 
 /// As a browser's that sends one camera.
@@ -153,5 +154,29 @@ async fn hostile_and_enormous_offers_are_refused_with_a_problem_and_harm_nobody(
         let said = (asked.status, asked.header("accept-post"), asked.header("accept-patch"));
         assert_eq!(said, (204, Some("application/sdp"), Some("application/trickle-ice-sdpfrag")), "{path}");
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg24c_a_camera_that_has_a_mask_is_given_to_nobody_alone() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    let masked = Hello { masked: vec!["glasses".into(), "../etc".into()], ..hello("demo") };
+    let _engine = Engine::dial(home.path(), masked).await.expect("is taken");
+    room.until("the feeds", |body| matches!(body, said::Body::Feeds(_)).then_some(())).await;
+    let publisher = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.publisher);
+    let viewer = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.desk);
+    for name in ["glasses", "overhead"] {
+        let opened = request(&host, "POST", &format!("/whip/demo/{name}"), &publisher, &offer()).await;
+        assert_eq!(opened.status, 201, "{}", opened.body);
+    }
+    let watch = offer().replace("a=sendonly", "a=recvonly");
+    let alone = request(&host, "POST", "/whep/demo?feed=glasses", &viewer, &watch).await;
+    assert_eq!((alone.status, alone.code().as_str()), (409, "feed.masked"));
+    // It shows nothing yet, but it is not refused for a mask.
+    let other = request(&host, "POST", "/whep/demo?feed=overhead", &viewer, &watch).await;
+    assert_ne!(other.code(), "feed.masked", "{}", other.body);
     server.stop().await;
 }
