@@ -4,6 +4,7 @@ pub mod aligning;
 pub mod browser;
 pub mod driver;
 pub mod fanout;
+pub mod far;
 pub mod faults;
 pub mod impair;
 pub mod ink_log;

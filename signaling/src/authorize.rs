@@ -2,21 +2,22 @@
 //!
 //! Pure: (claims, action, state of the case, now) → allowed, or why not. The table below is the test's table too.
 //!
-//! | | room | mentor | desk | observer | vendor | planner | administrator | publisher | viewer |
-//! |---|---|---|---|---|---|---|---|---|---|
-//! | sign in | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | – | – |
-//! | join | ✓ | ✓ | ✓ | ✓ | ✓ | – | – | – | – |
-//! | attend: people, ink, voice heard, media at all | ✓ | ✓ | ✓ | ✓ | – | – | – | – | – |
-//! | watch a feed (in scope) | ✓ | ✓ | ✓ | ✓ | – | – | – | – | ✓ |
-//! | publish a feed (in scope) | – | – | – | – | – | – | – | ✓ | – |
-//! | draw, point | ✓ | ✓ | ✓ | – | – | – | – | – | – |
-//! | clear the ink, ink off | ✓ | – | – | – | – | – | – | – | – |
-//! | speak | ✓ | ✓ | ✓ | – | – | – | – | – | – |
-//! | open the voice, silence, end, draw or lift the privacy curtain | ✓ | – | – | – | – | – | – | – | – |
-//! | change the program's layout for everybody | ✓ | – | ✓ | – | – | – | – | – | – |
-//! | choose between *aligned* and *now*, for everybody | ✓ | – | – | – | – | – | – | – | – |
-//! | read the case's health | – | – | ✓ | – | ✓ | – | – | – | – |
-//! | read metrics | – | – | – | – | ✓ | – | ✓ | – | – |
+//! | | room | mentor | desk | observer | vendor | planner | administrator | publisher | viewer | engine |
+//! |---|---|---|---|---|---|---|---|---|---|---|
+//! | sign in | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | ✓ | – | – | – |
+//! | join | ✓ | ✓ | ✓ | ✓ | ✓ | – | – | – | – | – |
+//! | attend: people, ink, voice heard, media at all | ✓ | ✓ | ✓ | ✓ | – | – | – | – | – | – |
+//! | watch a feed (in scope) | ✓ | ✓ | ✓ | ✓ | – | – | – | – | ✓ | – |
+//! | publish a feed (in scope) | – | – | – | – | – | – | – | ✓ | – | – |
+//! | draw, point | ✓ | ✓ | ✓ | – | – | – | – | – | – | – |
+//! | clear the ink, ink off | ✓ | – | – | – | – | – | – | – | – | – |
+//! | speak | ✓ | ✓ | ✓ | – | – | – | – | – | – | – |
+//! | open the voice, silence, end, draw or lift the privacy curtain | ✓ | – | – | – | – | – | – | – | – | – |
+//! | change the program's layout for everybody | ✓ | – | ✓ | – | – | – | – | – | – | – |
+//! | choose between *aligned* and *now*, for everybody | ✓ | – | – | – | – | – | – | – | – | – |
+//! | read the case's health | – | – | ✓ | – | ✓ | – | – | – | – | – |
+//! | read metrics | – | – | – | – | ✓ | – | ✓ | – | – | – |
+//! | be the case's engine from afar | – | – | – | – | – | – | – | – | – | ✓ |
 //!
 //! A vendor joins without attending: figures of health, and no name, picture, voice or ink.
 
@@ -60,6 +61,8 @@ pub enum Action {
     /// Of this case: feeds, layers, peers by number.
     ReadHealth,
     ReadMetrics,
+    /// Be the case's engine over the network: its feeds, their times, what is drawn on them.
+    Compose,
 }
 
 impl Action {
@@ -83,6 +86,7 @@ impl Action {
             Action::SetTiming => "set-timing",
             Action::ReadHealth => "read-health",
             Action::ReadMetrics => "read-metrics",
+            Action::Compose => "compose",
         }
     }
 }
@@ -168,7 +172,7 @@ pub fn authorize(claims: &Claims, action: &Action, facts: &CaseFacts<'_>, now: C
 
 /// What a role may, whatever the token and the case say.
 pub(crate) fn role_may(role: Role, action: &Action) -> bool {
-    use Role::{Administrator, Desk, Mentor, Observer, Publisher, Room, Vendor, Viewer};
+    use Role::{Administrator, Desk, Engine, Mentor, Observer, Publisher, Room, Vendor, Viewer};
     match action {
         Action::SignIn => role.is_person(),
         Action::Join => matches!(role, Room | Mentor | Desk | Observer | Vendor),
@@ -183,6 +187,7 @@ pub(crate) fn role_may(role: Role, action: &Action) -> bool {
         Action::SetLayout => matches!(role, Room | Desk),
         Action::ReadHealth => matches!(role, Desk | Vendor),
         Action::ReadMetrics => matches!(role, Vendor | Administrator),
+        Action::Compose => role == Engine,
     }
 }
 
@@ -216,7 +221,7 @@ mod tests {
         }
     }
 
-    fn actions() -> [Action; 17] {
+    fn actions() -> [Action; 18] {
         [
             Action::SignIn,
             Action::Join,
@@ -235,6 +240,7 @@ mod tests {
             Action::SetLayout,
             Action::SetTiming,
             Action::MoveCurtain,
+            Action::Compose,
         ]
     }
 
@@ -242,15 +248,16 @@ mod tests {
     fn sg2_the_table_of_roles_and_actions_is_as_written() {
         // Columns in the order of `actions()`.
         let table = [
-            (Role::Room, "11110111 11100111 1"),
-            (Role::Mentor, "11110101 00000100 0"),
-            (Role::Desk, "11110101 00010110 0"),
-            (Role::Observer, "11110000 00000100 0"),
-            (Role::Vendor, "11000000 00011000 0"),
-            (Role::Planner, "10000000 00000000 0"),
-            (Role::Administrator, "10000000 00001000 0"),
-            (Role::Publisher, "00001000 00000000 0"),
-            (Role::Viewer, "00010000 00000100 0"),
+            (Role::Room, "11110111 11100111 10"),
+            (Role::Mentor, "11110101 00000100 00"),
+            (Role::Desk, "11110101 00010110 00"),
+            (Role::Observer, "11110000 00000100 00"),
+            (Role::Vendor, "11000000 00011000 00"),
+            (Role::Planner, "10000000 00000000 00"),
+            (Role::Administrator, "10000000 00001000 00"),
+            (Role::Publisher, "00001000 00000000 00"),
+            (Role::Viewer, "00010000 00000100 00"),
+            (Role::Engine, "00000000 00000000 01"),
         ];
         let live = case("demo");
         let facts = CaseFacts { case: &live, phase: Phase::Live };

@@ -18,7 +18,7 @@ pub fn role_on_wire(role: Role) -> wire::Role {
         Role::Vendor => wire::Role::Vendor,
         Role::Planner => wire::Role::Planner,
         Role::Administrator => wire::Role::Administrator,
-        Role::Publisher | Role::Viewer => wire::Role::Unspecified,
+        Role::Publisher | Role::Viewer | Role::Engine => wire::Role::Unspecified,
     }
 }
 

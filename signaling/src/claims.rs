@@ -16,7 +16,7 @@ const ALL_FEEDS: u8 = 0xFF;
 /// Random bytes of a token id: 72 bits.
 pub const TOKEN_ID_BYTES: usize = 9;
 
-/// What a token's bearer is to the case. The first seven are people; the last two are kinds of media token.
+/// What a token's bearer is to the case. The first seven are people; the others are kinds of media token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Role {
@@ -29,10 +29,11 @@ pub enum Role {
     Administrator = 7,
     Publisher = 64,
     Viewer = 65,
+    Engine = 66,
 }
 
 impl Role {
-    pub const ALL: [Role; 9] = [
+    pub const ALL: [Role; 10] = [
         Role::Room,
         Role::Mentor,
         Role::Desk,
@@ -42,6 +43,7 @@ impl Role {
         Role::Administrator,
         Role::Publisher,
         Role::Viewer,
+        Role::Engine,
     ];
 
     pub fn from_u8(byte: u8) -> Option<Self> {
@@ -59,12 +61,13 @@ impl Role {
             Role::Administrator => "administrator",
             Role::Publisher => "publisher",
             Role::Viewer => "viewer",
+            Role::Engine => "engine",
         }
     }
 
     /// False for media tokens: they have no page, no name and no ink.
     pub fn is_person(self) -> bool {
-        !matches!(self, Role::Publisher | Role::Viewer)
+        !matches!(self, Role::Publisher | Role::Viewer | Role::Engine)
     }
 }
 

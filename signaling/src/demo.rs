@@ -14,6 +14,7 @@ pub const VENDOR: &str = "vendor";
 /// Stand in media tokens, which belong to no person.
 pub const PUBLISHER: &str = "publisher";
 pub const VIEWER: &str = "viewer";
+pub const ENGINE: &str = "engine";
 
 pub fn sheet(id: CaseId) -> CaseSheet {
     CaseSheet {

@@ -15,6 +15,7 @@ use link::wire::Health;
 use pipeline::config::Config;
 use pipeline::engine::{self, Dial, Prepared};
 use pipeline::feed::{Source, SourceConfig, prepare};
+use pipeline::output::link::Way;
 use pipeline::picture::{Geometry, Picture};
 use serde::Serialize;
 
@@ -123,7 +124,7 @@ fn run(
     let folder = tempfile::tempdir()?;
     let mut listener = Listener::bind(folder.path())?;
     let [control, media] = Listener::paths(folder.path());
-    let dial = Dial { control, media, case: CaseId::parse("soak")? };
+    let dial = Dial { control, media, case: CaseId::parse("soak")?, way: Way::Local };
     let (stop, engine_stop) = UnixStream::pair()?;
     let engine = std::thread::spawn(move || prepared.run(dial, engine_stop));
     let mut run = Run { watch: Watch::new(now(), feeds), health: Vec::new(), rss: Vec::new(), cores: None, sheds: 0 };

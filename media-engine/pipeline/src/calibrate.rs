@@ -77,6 +77,7 @@ pub fn calibrate(prepared: Prepared, feed: &FeedId, against: Option<&FeedId>, wa
     let nobody = LinkConfig {
         control: "/dev/null".into(),
         media: "/dev/null".into(),
+        way: Default::default(),
         case: CaseId::parse("calibrate").map_err(|e| refuse(e.to_string()))?,
         engine: String::new(),
         feeds: Vec::new(),

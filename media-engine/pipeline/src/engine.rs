@@ -21,7 +21,7 @@ use crate::feed::last_run::{self, RunKeeper};
 use crate::feed::unusable::Unusable;
 use crate::feed::{self, FeedRun, Source, SourceInfo};
 use crate::mask::Masking;
-use crate::output::link::{Link, LinkConfig, LinkEnd, LinkHandle};
+use crate::output::link::{Link, LinkConfig, LinkEnd, LinkHandle, Way};
 use crate::picture::Geometry;
 use crate::program::run::Program;
 use crate::program::stage::{Actor, FURTHER_MAX, Stage};
@@ -183,6 +183,7 @@ pub struct Dial {
     pub control: PathBuf,
     pub media: PathBuf,
     pub case: CaseId,
+    pub way: Way,
 }
 
 /// Beside a good main picture the case goes on without a recording that cannot be read, and says so.
@@ -253,6 +254,7 @@ impl Prepared {
             control: dial.control,
             media: dial.media,
             case: dial.case,
+            way: dial.way,
             engine: self.config.engine.clone(),
             feeds: self.feeds.iter().map(|f| f.actor.info.clone()).collect(),
             layers: plans.iter().map(|p| p.spec.clone()).collect(),

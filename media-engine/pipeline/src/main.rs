@@ -13,10 +13,11 @@ use pipeline::config::Config;
 use pipeline::engine::{self, Dial};
 use pipeline::mask::command::Ask;
 use pipeline::memory::{Kept, keep_off_disks};
-use pipeline::output::link::report_refusal;
+use pipeline::output::link::{Way, report_refusal};
+use pipeline::output::remote::{Remote, RemoteConfig};
 use pipeline::refusal::Refusal;
 
-const USAGE: &str = "use: shirube-engine --control SOCKET --media SOCKET --case ID [--config FILE | --demo [--shared FOLDER]] [--time-code] [--check]; shirube-engine calibrate --config FILE --feed ID [--against ID] [--seconds N]";
+const USAGE: &str = "use: shirube-engine --control SOCKET --media SOCKET --case ID | --server wss://HOST[:PORT] --token TOKEN|--token-file FILE [--ca FILE] [--no-whip] --case ID [--config FILE | --demo [--shared FOLDER]] [--time-code] [--check]; shirube-engine calibrate --config FILE --feed ID [--against ID] [--seconds N]";
 
 /// How long a light is watched.
 const CALIBRATE_S: u64 = 20;
@@ -25,6 +26,11 @@ const CALIBRATE_S: u64 = 20;
 struct Arguments {
     control: Option<PathBuf>,
     media: Option<PathBuf>,
+    server: Option<String>,
+    token: Option<String>,
+    token_file: Option<PathBuf>,
+    ca: Option<PathBuf>,
+    no_whip: bool,
     case: Option<String>,
     config: Option<PathBuf>,
     demo: bool,
@@ -86,7 +92,10 @@ fn start(arguments: &Arguments) -> Result<ExitCode, Refusal> {
     if arguments.calibrate {
         return calibrate(arguments, config);
     }
-    let dial = if arguments.check { None } else { Some(dial(arguments)?) };
+    let (dial, remote) = match arguments.check {
+        true => (None, None),
+        false => dial(arguments)?,
+    };
     let prepared = engine::prepare(config)?;
     let Some(dial) = dial else {
         if let Some(fault) = prepared.fault() {
@@ -108,7 +117,9 @@ fn start(arguments: &Arguments) -> Result<ExitCode, Refusal> {
             tracing::warn!("memory cannot be locked: allow it (LimitMEMLOCK=infinity), or encrypt this host's swap")
         }
     }
-    match prepared.run(dial, stop) {
+    let end = prepared.run(dial, stop);
+    drop(remote);
+    match end {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(end) => {
             say(&format!("The engine ends: {end}."));
@@ -153,14 +164,28 @@ fn configuration(arguments: &Arguments) -> Result<Config, Refusal> {
     }
 }
 
-fn dial(arguments: &Arguments) -> Result<Dial, Refusal> {
-    match (&arguments.control, &arguments.media, &arguments.case) {
-        (Some(control), Some(media), Some(case)) => Ok(Dial {
-            control: control.clone(),
-            media: media.clone(),
-            case: CaseId::parse(case).map_err(|e| usage(&e.to_string()))?,
-        }),
-        _ => Err(usage("--control, --media and --case are needed")),
+/// Where the link dials, and who carries it to a server that is elsewhere.
+fn dial(arguments: &Arguments) -> Result<(Option<Dial>, Option<Remote>), Refusal> {
+    let case = arguments.case.as_deref().ok_or_else(|| usage("--case is needed"))?;
+    let case = CaseId::parse(case).map_err(|e| usage(&e.to_string()))?;
+    if let Some(server) = &arguments.server {
+        let token = match (&arguments.token, &arguments.token_file) {
+            (Some(token), None) => token.clone(),
+            (None, Some(file)) => std::fs::read_to_string(file)
+                .map_err(|e| usage(&format!("the token's file {} cannot be read ({e})", file.display())))?,
+            _ => return Err(usage("--server needs either --token or --token-file")),
+        };
+        let config = RemoteConfig::new(server, token.trim(), case.clone(), arguments.ca.as_deref())?;
+        let config = if arguments.no_whip { config.by_tcp_alone() } else { config };
+        let remote = Remote::start(&config).map_err(|e| usage(&format!("no folder for sockets can be made ({e})")))?;
+        let dial = Dial { control: remote.path("control"), media: remote.path("media"), case, way: remote.way() };
+        return Ok((Some(dial), Some(remote)));
+    }
+    match (&arguments.control, &arguments.media) {
+        (Some(control), Some(media)) => {
+            Ok((Some(Dial { control: control.clone(), media: media.clone(), case, way: Way::Local }), None))
+        }
+        _ => Err(usage("--control and --media, or --server, are needed")),
     }
 }
 
@@ -186,6 +211,11 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments, Refusal> 
         match word.as_str() {
             "--control" => a.control = Some(value()?.into()),
             "--media" => a.media = Some(value()?.into()),
+            "--server" => a.server = Some(value()?),
+            "--token" => a.token = Some(value()?),
+            "--token-file" => a.token_file = Some(value()?.into()),
+            "--no-whip" => a.no_whip = true,
+            "--ca" => a.ca = Some(value()?.into()),
             "--case" => a.case = Some(value()?),
             "--config" => a.config = Some(value()?.into()),
             "--shared" => a.shared = Some(value()?.into()),

@@ -31,6 +31,9 @@ pub enum PeerKind {
     /// declined. The offer is the permission: to take it away, remove the peer. The newest publisher of a feed takes the
     /// place of the one before.
     Whip { feed: FeedId },
+    /// A way of the room's engine, which is elsewhere: its packets of this one layer, as it would write them into the link. Their RTP time is the
+    /// engine's capture time and stays. What comes this way and what comes by the link are one stream.
+    Engine { feed: FeedId, layer: LayerId },
 }
 
 /// What a peer may do now. Held by the media thread; a revocation replaces them and takes effect at the next packet.

@@ -27,7 +27,9 @@ pub fn offers(engine: &mut Engine, now: Instant, bytes: &[u8]) {
     let Ok(case) = CaseId::parse("fuzz") else { return };
     let Ok(scope) = FeedId::parse("scope") else { return };
     let watched = PeerKind::Whep { feed: FeedId::program(), layer: Some(LayerId::High) };
-    for kind in [PeerKind::Client, watched, PeerKind::Whip { feed: scope }] {
+    for kind in
+        [PeerKind::Client, watched, PeerKind::Whip { feed: scope.clone() }, PeerKind::Engine { feed: scope, layer: LayerId::Mid }]
+    {
         // A refusal is as good as an answer.
         let _ = engine.handle_offer(now, PeerId(1), case.clone(), kind, Grants::default(), sdp);
         engine.remove(now, PeerId(1));

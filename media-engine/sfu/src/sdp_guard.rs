@@ -66,7 +66,7 @@ pub(crate) fn check(sdp: &str, kind: &PeerKind) -> Result<Shape, SdpError> {
     match kind {
         PeerKind::Client => page(&lines),
         PeerKind::Whep { .. } => player(&lines),
-        PeerKind::Whip { .. } => publisher(&lines),
+        PeerKind::Whip { .. } | PeerKind::Engine { .. } => publisher(&lines),
     }
 }
 

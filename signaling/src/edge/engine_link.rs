@@ -35,6 +35,8 @@ use super::clock::Timeline;
 
 /// An engine pings the clock every second; three missing mean that it is gone.
 const SILENT_AFTER: Duration = Duration::from_secs(3);
+/// The same of one behind a network: a cut of two seconds and what TCP waits after it end nothing.
+const FAR_SILENT_AFTER: Duration = Duration::from_secs(6);
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
 const EVENTS: usize = 1_024;
 const COMMANDS: usize = 256;
@@ -95,6 +97,13 @@ pub enum LinkEvent {
     },
 }
 
+/// One of the link's two connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    Control = 0,
+    Media = 1,
+}
+
 /// SSRC -> what it carries.
 type Layers = BTreeMap<u32, (FeedId, LayerId, VideoCodec)>;
 
@@ -124,6 +133,10 @@ struct Shared {
     events: mpsc::Sender<LinkEvent>,
     timeline: Timeline,
     sfu: SfuHandle,
+    /// Of control and media.
+    paths: Arc<[PathBuf; 2]>,
+    /// Cases whose engine came over the network.
+    far: Arc<Mutex<BTreeSet<CaseId>>>,
 }
 
 /// Listens until dropped.
@@ -155,7 +168,9 @@ impl LinkServer {
         let control_listener = UnixListener::bind(&control)?;
         let media_listener = UnixListener::bind(&media)?;
         let (events, receiver) = mpsc::channel(EVENTS);
-        let shared = Shared { links: Arc::default(), counters: Arc::default(), events, timeline, sfu };
+        let paths = Arc::new([control.clone(), media.clone()]);
+        let shared =
+            Shared { links: Arc::default(), counters: Arc::default(), events, timeline, sfu, paths, far: Arc::default() };
         let tasks = vec![
             tokio::spawn(accept(
                 control_listener,
@@ -236,6 +251,19 @@ impl LinkCommands {
         self.send(case, to_engine::Body::Curtain(wire::Curtain { drawn }))
     }
 
+    /// The link as an engine on this machine dials it, for one that is elsewhere.
+    pub async fn dial(&self, part: Part, case: &CaseId) -> io::Result<UnixStream> {
+        lock(&self.0.far).insert(case.clone());
+        UnixStream::connect(&self.0.paths[part as usize]).await
+    }
+
+    /// What the case's engine said it carries under this SSRC.
+    pub fn layer_of(&self, case: &CaseId, ssrc: u32) -> Option<(FeedId, LayerId)> {
+        let links = lock(&self.0.links);
+        let link = links.values().find(|l| l.case == *case)?;
+        link.layers.borrow().get(&ssrc).map(|(feed, layer, _)| (feed.clone(), *layer))
+    }
+
     /// Whole RTP packets put in here go to the case's engine. Policy: whoever puts in drops when it is full.
     pub fn media_out(&self, case: &CaseId) -> Option<mpsc::Sender<Bytes>> {
         lock(&self.0.links).values().find(|l| l.case == *case).map(|l| l.media_out.clone())
@@ -293,7 +321,9 @@ async fn run_control(mut stream: UnixStream, shared: Shared) {
     let reason = match write(&mut stream, &ToEngine { body: Some(to_engine::Body::Hello(ack)) }).await {
         Ok(()) => {
             let _ = shared.events.send(LinkEvent::Up { case: case.clone(), hello }).await;
-            converse(stream, buffer, &case, &link_id, &mut commands, &shared).await
+            let far = lock(&shared.far).remove(&case);
+            let patience = if far { FAR_SILENT_AFTER } else { SILENT_AFTER };
+            converse(stream, buffer, (&case, &link_id), &mut commands, &shared, patience).await
         }
         Err(error) => error.to_string(),
     };
@@ -308,10 +338,10 @@ async fn run_control(mut stream: UnixStream, shared: Shared) {
 async fn converse(
     stream: UnixStream,
     mut buffer: BytesMut,
-    case: &CaseId,
-    link_id: &str,
+    (case, link_id): (&CaseId, &str),
     commands: &mut mpsc::Receiver<ToEngine>,
     shared: &Shared,
+    patience: Duration,
 ) -> String {
     let (mut reader, mut writer) = stream.into_split();
     let mut heard = Instant::now();
@@ -324,8 +354,8 @@ async fn converse(
                 Err(error) => return error.to_string(),
             }
             tokio::select! {
-                read = timeout_at(heard + SILENT_AFTER, reader.read_buf(&mut buffer)) => match read {
-                    Err(_) => return "the engine has been silent for 3 s".into(),
+                read = timeout_at(heard + patience, reader.read_buf(&mut buffer)) => match read {
+                    Err(_) => return format!("the engine has been silent for {} s", patience.as_secs()),
                     Ok(Ok(0)) => return "the engine closed the link".into(),
                     Ok(Err(error)) => return error.to_string(),
                     Ok(Ok(_)) => {}

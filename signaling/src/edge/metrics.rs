@@ -48,6 +48,7 @@ pub struct CaseFigures {
     pub voice_open: bool,
     pub pages: usize,
     pub players: usize,
+    pub carried: usize,
     pub ops: u64,
     pub strokes: usize,
     pub backlog: usize,
@@ -120,11 +121,12 @@ pub fn render(
     out.family("shirube_cases", "gauge", "Live cases.");
     out.line("shirube_cases", "", cases.iter().filter(|(_, f)| f.live).count() as u64);
     type Of<'a> = (&'static str, &'static str, &'a dyn Fn(&CaseFigures) -> u64);
-    let of_case: [Of<'_>; 7] = [
+    let of_case: [Of<'_>; 8] = [
         ("shirube_engine_up", "The link to the room's engine is up.", &|f| f.engine_up.into()),
         ("shirube_voice_open", "The room has opened the voice.", &|f| f.voice_open.into()),
         ("shirube_pages", "Pages of the case.", &|f| f.pages as u64),
         ("shirube_players", "WHEP players of the case.", &|f| f.players as u64),
+        ("shirube_layers_by_whip", "Layers that a far engine carries by WHIP.", &|f| f.carried as u64),
         ("shirube_ink_ops", "Ops of ink in order.", &|f| f.ops),
         ("shirube_ink_strokes", "Strokes shown.", &|f| f.strokes as u64),
         ("shirube_store_backlog", "Commands waiting for the disk.", &|f| f.backlog as u64),

@@ -65,6 +65,8 @@ pub struct Tokens {
     pub vendor: String,
     pub publisher: String,
     pub viewer: String,
+    /// Of an engine that runs elsewhere.
+    pub engine: String,
 }
 
 impl OneCase {
@@ -98,6 +100,7 @@ async fn issue(keys: &Keys, store: &Store, case: &CaseId, now: CaptureTime) -> a
         (demo::VENDOR, Role::Vendor, FeedScope::Only(Vec::new())),
         (demo::PUBLISHER, Role::Publisher, FeedScope::All),
         (demo::VIEWER, Role::Viewer, FeedScope::Only(vec![FeedId::program()])),
+        (demo::ENGINE, Role::Engine, FeedScope::Only(Vec::new())),
     ] {
         let person = PersonKey::parse(person).context("a key of the demo is no key")?;
         let claims = Claims { id: keys.token_id()?, case: case.clone(), person, role, feeds, expires_unix_s };
@@ -105,7 +108,7 @@ async fn issue(keys: &Keys, store: &Store, case: &CaseId, now: CaptureTime) -> a
         store.send(Command::TokenIssued(claims)).await?;
     }
     store.flush().await?;
-    let [mentor, room, desk, vendor, publisher, viewer] =
-        <[String; 6]>::try_from(made).map_err(|_| anyhow::anyhow!("six tokens"))?;
-    Ok(Tokens { mentor, room, desk, vendor, publisher, viewer })
+    let [mentor, room, desk, vendor, publisher, viewer, engine] =
+        <[String; 7]>::try_from(made).map_err(|_| anyhow::anyhow!("seven tokens"))?;
+    Ok(Tokens { mentor, room, desk, vendor, publisher, viewer, engine })
 }

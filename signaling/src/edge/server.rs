@@ -20,7 +20,7 @@ use super::data_dir::DataDir;
 use super::directory::{Directory, EnginePresence};
 use super::engine_keeper::EngineKeeper;
 use super::engine_link::LinkServer;
-use super::http::{self, Doors, Refusals};
+use super::http::{self, Doors, FarEngines, Refusals};
 use super::listener;
 use super::metrics::Counters;
 use super::ready::OneCase;
@@ -142,6 +142,7 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
         web_root,
         refusals: Refusals::default(),
         turn,
+        far_engines: FarEngines::default(),
     });
     tasks.push(tokio::spawn(doors.clone().watch()));
     let router = http::router(doors);

@@ -10,6 +10,7 @@ mod drain;
 mod engine;
 mod ink;
 mod page;
+mod remote_engine;
 mod revoke;
 mod roles;
 mod starting;

@@ -6,7 +6,7 @@ use link::wire::Hello;
 use signaling::wire::server_message as said;
 
 /// As a browser's that sends one camera.
-fn offer() -> String {
+pub(crate) fn offer() -> String {
     let fingerprint = ["AB"; 32].join(":");
     [
         "v=0",

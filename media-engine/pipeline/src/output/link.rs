@@ -4,7 +4,8 @@
 //! exchange, then the board is told and media flows. The end of either socket ends the link; dialling is tried
 //! again until [`WITHOUT_CONTROL_MAX`] has passed, then the engine ends.
 
-use std::io::{ErrorKind, Read, Write};
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,9 @@ use link::record::{take_record, write_record};
 use link::wire::{ClockPing, FeedInfo, Hello, LayerInfo, LayerRef, Refused, ToEngine, ToServer, to_engine, to_server};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::FarLine;
 use super::queue::{ControlQueue, MediaQueue, Pushed, Taken};
+use super::socket::{Outgoing, dial, read_into};
 use super::stats::LayerStats;
 use crate::board::{Board, LinkUp};
 use crate::clock::LocalClock;
@@ -71,11 +74,25 @@ impl LayerSpec {
     }
 }
 
+/// How far the server is.
+#[derive(Debug, Clone, Default)]
+pub enum Way {
+    /// On this machine: it starts engines itself, so one without a server ends.
+    #[default]
+    Local,
+    /// Behind a network that may be cut: it is dialled for ever, and little waits in the system's buffers.
+    Far(Arc<FarLine>),
+}
+
+/// Of a far server: what waits here is late there.
+const FAR_SEND_BUFFER_BYTES: usize = 32 * 1024;
+
 /// Where to dial and what to say of oneself.
 #[derive(Debug, Clone)]
 pub struct LinkConfig {
     pub control: PathBuf,
     pub media: PathBuf,
+    pub way: Way,
     pub case: CaseId,
     pub engine: String,
     pub feeds: Vec<FeedInfo>,
@@ -239,7 +256,7 @@ impl Link {
                     queues.media.begin_link();
                 }
             }
-            if self.handle.clock.now().since(last_control) >= WITHOUT_CONTROL_MAX {
+            if matches!(self.config.way, Way::Local) && self.handle.clock.now().since(last_control) >= WITHOUT_CONTROL_MAX {
                 return Err(LinkEnd::WithoutControl);
             }
             match wait(&mut [PollFd::new(&self.stop, PollFlags::IN)], REDIAL_EVERY) {
@@ -288,7 +305,7 @@ impl Link {
         if !c.up && now.since(c.began) > HANDSHAKE_MAX {
             return Err(End::Lost("the server did not answer".into()));
         }
-        if now.since(*last_control) >= WITHOUT_CONTROL_MAX {
+        if now.since((*last_control).max(c.began)) >= WITHOUT_CONTROL_MAX {
             return Err(End::Lost("the server is silent".into()));
         }
         if c.next_ping.is_some_and(|at| at <= now) {
@@ -296,6 +313,12 @@ impl Link {
             c.pings += 1;
             let apart = if c.pings < PINGS_AT_FIRST { PING_EVERY_AT_FIRST } else { PING_EVERY };
             c.next_ping = Some(now.saturating_add(apart));
+        }
+        if let Way::Far(line) = &self.config.way {
+            let advice = line.take_advice();
+            if !advice.is_empty() {
+                self.obey(c, &advice);
+            }
         }
         self.write(c)?;
 
@@ -341,6 +364,13 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    /// A layer whose way carries less than it costs is encoded for less.
+    fn obey(&self, c: &Connection, advice: &BTreeMap<u32, f64>) {
+        let layers = self.config.layers.iter().zip(&c.ssrcs).enumerate();
+        let told = layers.filter_map(|(n, (layer, ssrc))| Some((n, f64::from(layer.bitrate_bps) * advice.get(ssrc)?)));
+        self.handle.board.change(|state| state.wishes.bitrates.extend(told.map(|(n, bps)| (n, bps as u32))));
     }
 
     /// Control first, so that a frame's index always leaves before its packets; then media, frame by frame.
@@ -398,6 +428,11 @@ impl Link {
                 c.ssrcs = self.ssrcs(&ack.layers);
                 let media = dial(&self.config.media).map_err(|e| End::Lost(format!("media: {e}")))?;
                 write_record(&mut c.media_out.bytes, ack.link_id.as_bytes()).map_err(|e| End::Lost(e.to_string()))?;
+                if let Way::Far(line) = &self.config.way {
+                    line.announce(self.config.layers.iter().zip(&c.ssrcs).map(|(l, ssrc)| (*ssrc, l.layer.is_vp8())));
+                    let small = rustix::net::sockopt::set_socket_send_buffer_size(&media, FAR_SEND_BUFFER_BYTES);
+                    small.map_err(|e| End::Lost(format!("media: {e}")))?;
+                }
                 c.media = Some(media);
                 self.case_clock.begin_link();
                 c.next_ping = Some(self.handle.clock.now());
@@ -434,6 +469,10 @@ impl Link {
                 if let Some(layer) = bitrate.layer.as_ref().and_then(|l| self.index(l)) {
                     self.handle.board.change(|state| state.wishes.bitrates.insert(layer, bitrate.bps));
                 }
+            }
+            // Ourselves, on a line that was cut and is not yet found to be dead.
+            Body::Refused(Refused { code, message }) if code == "link.case-taken" && matches!(self.config.way, Way::Far(_)) => {
+                return Err(End::Lost(message));
             }
             Body::Refused(Refused { code, message }) => return Err(End::Final(LinkEnd::Refused { code, message })),
             Body::Ingest(ingest) => self.ingest(Message::Ingest(ingest)),
@@ -512,55 +551,6 @@ struct Connection {
     next_ping: Option<CaptureTime>,
     ssrcs: Vec<u32>,
     up: bool,
-}
-
-/// Bytes that must all be written before the next are taken.
-#[derive(Default)]
-struct Outgoing {
-    bytes: BytesMut,
-}
-
-impl Outgoing {
-    fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// Writes what the socket takes; true when nothing is left.
-    fn flush(&mut self, socket: &mut UnixStream) -> std::io::Result<bool> {
-        while !self.bytes.is_empty() {
-            match socket.write(&self.bytes) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(n) => {
-                    let _ = self.bytes.split_to(n);
-                }
-                Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(e) => return Err(e),
-            }
-        }
-        Ok(true)
-    }
-}
-
-fn dial(path: &std::path::Path) -> std::io::Result<UnixStream> {
-    let socket = UnixStream::connect(path)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket)
-}
-
-/// Reads what is there, at most 64 kB a turn; the end of the socket is an error.
-fn read_into(socket: &mut UnixStream, buffer: &mut BytesMut) -> std::io::Result<()> {
-    let mut bytes = [0u8; 16 * 1024];
-    for _ in 0..4 {
-        match socket.read(&mut bytes) {
-            Ok(0) => return Err(std::io::Error::new(ErrorKind::UnexpectedEof, "the server closed it")),
-            Ok(n) => buffer.extend_from_slice(&bytes[..n]),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(()),
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
-        }
-    }
-    Ok(())
 }
 
 /// Waits for any of `fds`; false when the time was up first.

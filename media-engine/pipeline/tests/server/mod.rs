@@ -22,7 +22,7 @@ use link::wire::{
 use pipeline::config::Config;
 use pipeline::encode::rtp;
 use pipeline::engine::{self, Dial, Prepared};
-use pipeline::output::link::LinkEnd;
+use pipeline::output::link::{LinkEnd, Way};
 
 /// Confirmed for the first declared layer, the program's highest; the others follow.
 pub const FIRST_SSRC: u32 = 0xC0FF_EE01;
@@ -106,7 +106,12 @@ impl Server {
         let prepared = change(engine::prepare(Config::parse(config).expect("good")).expect("good"));
         let (stop, engine_stop) = UnixStream::pair().expect("a pair");
         let path = |name: &str| server.folder.join(name);
-        let dial = Dial { control: path("control"), media: path("media"), case: CaseId::parse("case-1").expect("an id") };
+        let dial = Dial {
+            control: path("control"),
+            media: path("media"),
+            case: CaseId::parse("case-1").expect("an id"),
+            way: Way::Local,
+        };
         server.engine = Some(std::thread::spawn(move || prepared.run(dial, engine_stop)));
         server.stop = Some(stop);
         server
@@ -116,6 +121,18 @@ impl Server {
     pub fn arguments(&self) -> Vec<String> {
         let path = |name: &str| self.folder.join(name).display().to_string();
         ["--control", &path("control"), "--media", &path("media"), "--case", "case-1"].map(str::to_owned).to_vec()
+    }
+
+    /// As [`Self::start`], but the engine reaches this server by `dial`.
+    pub fn run_by(&mut self, config: &str, dial: Dial) {
+        let prepared = engine::prepare(Config::parse(config).expect("good")).expect("good");
+        let (stop, engine_stop) = UnixStream::pair().expect("a pair");
+        self.engine = Some(std::thread::spawn(move || prepared.run(dial, engine_stop)));
+        self.stop = Some(stop);
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// Listens; who dials is the test's affair.

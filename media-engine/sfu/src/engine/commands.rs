@@ -77,7 +77,7 @@ impl Engine {
         self.cases.entry(case).or_default().peers.insert(id);
         self.turn(now, id, |peer, sink| peer.conn.handle_timeout(now, sink));
         match kind {
-            PeerKind::Client => {}
+            PeerKind::Client | PeerKind::Engine { .. } => {}
             PeerKind::Whep { feed, layer } => {
                 let fixed = layer.is_some();
                 let wish = Wish { layer: layer.unwrap_or(LayerId::High), fixed, ..Wish::of(feed) };

@@ -7,7 +7,7 @@ use link::id::{CaseId, LayerId};
 
 use super::Engine;
 use crate::adapter::PublishedPacket;
-use crate::api::{CloseReason, Moment, OfferError, PeerId, SfuEvent, VideoCodec};
+use crate::api::{CloseReason, Moment, OfferError, PeerId, PeerKind, SfuEvent, VideoCodec};
 use crate::case::{Incoming, LAYERS_MAX};
 use crate::route::rtp::PAYLOAD_BYTES_MAX;
 use crate::timing::normalise::{Normaliser, Stamp};
@@ -78,6 +78,10 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&id).filter(|p| !p.ending) else { return };
         // It came encrypted, so it proves who sent it. Some cameras check the way once and never again.
         peer.heard = now;
+        if let PeerKind::Engine { feed, layer } = &peer.kind {
+            let (case, key) = (peer.case.clone(), (feed.clone(), *layer));
+            return self.handle_carried(now, &case, &key, packet);
+        }
         let Some(publication) = peer.publication.as_mut() else { return };
         let Some(timeline) = self.timeline.filter(|_| packet.payload.len() <= PAYLOAD_BYTES_MAX) else {
             self.counters.bad_packets += 1;
@@ -113,6 +117,24 @@ impl Engine {
             received,
         };
         self.spread(now, &case, &key, std::iter::once(Some(incoming)), Some(id), &mut |_| now);
+    }
+
+    /// A packet of the room's engine that came by a way of its own: no clock to be normalised, no publisher.
+    fn handle_carried(&mut self, now: Instant, case: &CaseId, key: &(FeedId, LayerId), packet: &PublishedPacket) {
+        let Some(timeline) = self.timeline.filter(|_| packet.payload.len() <= PAYLOAD_BYTES_MAX) else {
+            self.counters.bad_packets += 1;
+            return;
+        };
+        let incoming = Incoming {
+            codec: packet.codec,
+            ssrc: packet.ssrc,
+            seq: packet.seq as u16,
+            timestamp: packet.timestamp,
+            marker: packet.marker,
+            payload: &packet.payload,
+            received: Moment { at: now, timeline: timeline.timeline_at(now) },
+        };
+        self.spread(now, case, key, std::iter::once(Some(incoming)), None, &mut |_| now);
     }
 
     /// Has a publisher fallen silent?

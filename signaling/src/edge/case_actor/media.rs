@@ -167,6 +167,7 @@ impl Actor {
                     feed.state = FeedState::Lost as i32;
                 }
                 self.engine.handle_down();
+                self.close_carried();
                 self.frames.clear();
                 self.track.handle_engine_down();
                 self.tell_state();
@@ -358,7 +359,8 @@ impl Actor {
             engine_up: state.engine_up,
             voice_open: state.voice_open,
             pages: self.pages.len(),
-            players: self.players.len(),
+            players: self.n_players(),
+            carried: self.players.len() - self.n_players(),
             ops,
             strokes,
             backlog: self.backlog.len(),

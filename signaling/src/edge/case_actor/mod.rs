@@ -43,7 +43,7 @@ use self::layout::ProgramLayout;
 use self::page::Page;
 use self::publish::Publication;
 use self::resource::Player;
-pub use self::resource::{Offering, Ported, ResourceWord};
+pub use self::resource::{Offering, OfferingReply, Ported, ResourceWord};
 pub use self::track::StillName;
 use self::track::Track;
 use self::voice::Consent;
@@ -92,10 +92,12 @@ pub enum CaseInput {
         hear: bool,
         resource: String,
         offer: String,
-        reply: oneshot::Sender<Result<Offering, Code>>,
+        reply: OfferingReply,
     },
     /// A camera wants to publish a feed.
-    WhipOpen { claims: Claims, feed: FeedId, resource: String, offer: String, reply: oneshot::Sender<Result<Offering, Code>> },
+    WhipOpen { claims: Claims, feed: FeedId, resource: String, offer: String, reply: OfferingReply },
+    /// A far engine wants to carry one of its layers.
+    CarryOpen { claims: Claims, layer: (FeedId, LayerId), resource: String, offer: String, reply: OfferingReply },
     /// A camera's or player's later word on its resource.
     Resource { claims: Claims, resource: String, word: ResourceWord, reply: oneshot::Sender<Result<Ported, Code>> },
     /// A link was withdrawn: whoever entered or plays with it is parted from the case.
@@ -343,6 +345,9 @@ impl Actor {
             }
             CaseInput::Gone { epoch, connection, parting } => self.handle_gone(epoch, connection, parting),
             CaseInput::Offered { epoch, peer, answered } => self.handle_offered(epoch, peer, answered),
+            CaseInput::CarryOpen { claims, layer, resource, offer, reply } => {
+                let _ = reply.send(self.handle_carry_open(claims, layer, resource, offer));
+            }
             CaseInput::WhepOpen { claims, feed, layer, hear, resource, offer, reply } => {
                 let opened = self.handle_whep_open(claims, feed, (&layer, hear), resource, offer);
                 let _ = reply.send(opened);

@@ -1,21 +1,27 @@
 //! WHIP and WHEP resources as the case keeps them: whose they are, their ICE session, and later words on them.
 
 use annotation::id::FeedId;
+use link::id::LayerId;
 use sfu::{Grants, PeerId, PeerKind};
+use tokio::sync::oneshot;
 use tracing::info;
 
 use super::Actor;
 use super::limit::Patches;
 use crate::authorize::{Action, authorize};
-use crate::claims::{Claims, TokenId};
+use crate::claims::{Claims, Role, TokenId};
 use crate::ice_session::{Fragment, IceSession, IfMatch, Patch};
 use crate::texts::Code;
 
 /// WHEP players of one case at once.
 const PLAYERS_MAX: usize = 16;
+/// Layers that a far engine carries at once.
+const CARRIED_MAX: usize = 32;
 
 /// As what a player or camera is to be offered to the media thread.
 pub type Offering = (PeerId, PeerKind, Grants);
+
+pub type OfferingReply = oneshot::Sender<Result<Offering, Code>>;
 
 /// On a WHIP or WHEP resource.
 #[derive(Debug)]
@@ -59,7 +65,7 @@ pub(super) struct Resource {
     patches: Patches,
 }
 
-/// A WHEP player.
+/// A WHEP player, or one way of a far engine.
 #[derive(Debug)]
 pub(super) struct Player {
     pub(super) claims: Claims,
@@ -71,7 +77,7 @@ impl Resource {
         Resource { peer, kind, grants, ice: IceSession::new(offer), patches: Patches::default() }
     }
 
-    /// What a player watches; `None` of a camera.
+    /// What a player watches; `None` of a camera and of an engine.
     pub(super) fn watched(&self) -> Option<&FeedId> {
         match &self.kind {
             PeerKind::Whep { feed, .. } => Some(feed),
@@ -113,7 +119,7 @@ impl Actor {
         // One that names its layer gets that one; else what its line carries.
         let named = !matches!(layer, "" | "auto");
         let layer = self.layer_of(&feed, layer)?;
-        if self.players.len() >= PLAYERS_MAX {
+        if self.n_players() >= PLAYERS_MAX {
             return Err(Code::CaseFull);
         }
         info!(case = %self.case.id(), %feed, %layer, "a player starts");
@@ -123,6 +129,44 @@ impl Actor {
         let offering = media.offering();
         self.players.insert(resource, Player { claims, media });
         Ok(offering)
+    }
+
+    pub(super) fn n_players(&self) -> usize {
+        self.players.values().filter(|p| p.media.watched().is_some()).count()
+    }
+
+    /// A far engine wants to carry one of its layers.
+    pub(super) fn handle_carry_open(
+        &mut self,
+        claims: Claims,
+        (feed, layer): (FeedId, LayerId),
+        resource: String,
+        offer: String,
+    ) -> Result<Offering, Code> {
+        let who = format!("token:{}", claims.id);
+        if self.draining {
+            return Err(Code::ServerStopping);
+        }
+        let allowed = authorize(&claims, &Action::Compose, &self.case.facts(), self.now()).map_err(|denied| denied.code());
+        let full = self.players.len() - self.n_players() >= CARRIED_MAX;
+        if let Err(code) = allowed.and(if full { Err(Code::CaseFull) } else { Ok(()) }) {
+            self.audit(who, claims.role, "carry-start", code.as_str());
+            return Err(code);
+        }
+        info!(case = %self.case.id(), %feed, %layer, "the far engine carries a layer");
+        self.audit(who, claims.role, "carry-start", "ok");
+        let media = Resource::new(self.next_peer(), PeerKind::Engine { feed, layer }, Grants::default(), offer);
+        let offering = media.offering();
+        self.players.insert(resource, Player { claims, media });
+        Ok(offering)
+    }
+
+    /// The engine is gone, and with it its ways.
+    pub(super) fn close_carried(&mut self) {
+        let carried = self.players.iter().filter(|(_, p)| p.media.watched().is_none());
+        for resource in carried.map(|(resource, _)| resource.clone()).collect::<Vec<_>>() {
+            self.close_player(&resource);
+        }
     }
 
     /// A later word on a resource; only its own token has one.
@@ -164,7 +208,8 @@ impl Actor {
                     Some(feed) => self.end_publication(&feed),
                     None => {
                         self.close_player(resource);
-                        self.audit(format!("token:{}", claims.id), claims.role, "whep-end", "ok");
+                        let what = if claims.role == Role::Engine { "carry-end" } else { "whep-end" };
+                        self.audit(format!("token:{}", claims.id), claims.role, what, "ok");
                     }
                 }
                 Ok(Ported::Done)

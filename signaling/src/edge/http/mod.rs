@@ -1,6 +1,7 @@
 //! The browser's door: routes, and what every answer has in common. Each request is answered within a time and a size;
 //! each error has a stable code and a sentence in two languages.
 
+mod engine;
 mod files;
 mod problem;
 mod refusals;
@@ -27,6 +28,7 @@ use link::id::CaseId;
 use sfu::SfuHandle;
 use tokio::sync::mpsc;
 
+pub use self::engine::FarEngines;
 pub use self::problem::Problem;
 pub use self::refusals::Refusals;
 use super::case_actor::{CaseHandle, CaseInput};
@@ -69,6 +71,7 @@ pub struct Doors {
     pub refusals: Refusals,
     /// For players and cameras; pages are told by their case.
     pub turn: Option<Arc<Turn>>,
+    pub far_engines: FarEngines,
 }
 
 /// The other end, put into each request by the listener.
@@ -86,6 +89,9 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(figures))
         .route("/api/session", post(session::open))
         .route("/ws", get(socket::upgrade))
+        .route("/engine/{case}/{part}", get(engine::upgrade))
+        .route("/engine/{case}/whip/{ssrc}", post(engine::carry))
+        .route("/engine/{case}/whip/{ssrc}/{resource}", patch(engine::patch_carried).delete(engine::end_carried))
         .route("/whep/{case}", post(whep::open).options(resource::options))
         .route("/whep/{case}/{resource}", patch(resource::patch_player).delete(resource::end_player).options(resource::options))
         .route("/whip/{case}/{feed}", post(whip::open).options(resource::options))

@@ -27,7 +27,7 @@ pub(super) const SDP: &str = "application/sdp";
 const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// What every PATCH and DELETE names.
-struct Named<'a> {
+pub(super) struct Named<'a> {
     claims: Claims,
     handle: &'a CaseHandle,
     resource: String,
@@ -128,13 +128,24 @@ async fn named<'a>(
     Ok(Named { claims, handle, resource })
 }
 
-async fn ended(named: Result<Named<'_>, Code>) -> Response {
+/// As [`named`], of a layer that a far engine carries.
+pub(super) async fn named_by_engine<'a>(
+    app: &'a App,
+    case: &str,
+    resource: String,
+    headers: &HeaderMap,
+) -> Result<Named<'a>, Code> {
+    let (claims, handle) = admit(app, case, headers, Some(Action::Compose)).await?;
+    Ok(Named { claims, handle, resource })
+}
+
+pub(super) async fn ended(named: Result<Named<'_>, Code>) -> Response {
     let done = async { named?.tell(ResourceWord::Delete).await };
     done.await.map_or_else(|code| Problem(code).into_response(), |_| StatusCode::OK.into_response())
 }
 
 /// Candidates (204), or an ICE restart (200, with the new credentials and the new entity-tag).
-async fn patched(
+pub(super) async fn patched(
     app: &Doors,
     named: Result<Named<'_>, Code>,
     headers: &HeaderMap,
