@@ -7,6 +7,7 @@
 //! or *gone*.
 
 mod curtain;
+mod display;
 mod health;
 mod ink;
 mod layout;
@@ -38,6 +39,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info};
 
+use self::display::Display;
 use self::health::EngineFigures;
 use self::layout::ProgramLayout;
 use self::page::Page;
@@ -189,6 +191,7 @@ pub(super) struct Actor {
     /// The last frame indexes of each feed that is encoded, oldest first: each is sent three times.
     frames: BTreeMap<FeedId, VecDeque<FrameIndex>>,
     track: Track,
+    display: Display,
     watchers: BTreeMap<(FeedId, LayerId), usize>,
     consent: Consent,
     people_dirty: bool,
@@ -239,6 +242,7 @@ pub fn start(
         layout: ProgramLayout::default(),
         frames: BTreeMap::new(),
         track: Track::default(),
+        display: Display::default(),
         watchers: BTreeMap::new(),
         consent: Consent::new(voice, around_now),
         people_dirty: false,
