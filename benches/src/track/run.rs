@@ -278,3 +278,19 @@ fn errors(scene: &dyn Scene, k: usize, (ink, truth): (&[Vec2], &[[f64; 2]]), mot
     let share = inside as f64 / ink.len().max(1) as f64;
     (out, share)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::track::xray::{What, Xray};
+
+    #[test]
+    fn ink_on_vessels_that_reaches_further_than_its_patches_is_not_taken_to_turn_with_them() {
+        // Both were silently wrong once: patches found a pixel along their vessel make a turn that is none.
+        for (what, seed) in [(What::Gantry, 5_599_951_011), (What::FillingAndWashOut, 101_909)] {
+            let tally = run(&mut Xray::new(what, seed), seed, false);
+            assert_eq!(tally.silent, 0, "{}: {:?}", what.name(), tally.notes);
+            assert!(tally.tracked > 0, "{}: nothing is followed at all", what.name());
+        }
+    }
+}
