@@ -185,7 +185,7 @@ fn pictures_pass_through_tcp_on_the_same_number() {
     let started = Instant::now();
     let (mut seq, mut pictures, mut next) = (0u16, 0, started);
     while pictures < 20 {
-        assert!(started.elapsed() < Duration::from_secs(20), "{pictures} pictures after 20 s");
+        assert!(started.elapsed() < Duration::from_secs(90), "{pictures} pictures after 90 s");
         let deadline = loop {
             match rtc.poll_output().expect("sound") {
                 Output::Timeout(at) => break at,
@@ -257,7 +257,7 @@ fn watch_from(ip: IpAddr, sfu: SfuHandle, mut events: Events) {
     let (mut seq, mut pictures, mut next) = (0u16, 0, started);
     let mut buffer = vec![0; 2_000];
     while pictures < 20 {
-        assert!(started.elapsed() < Duration::from_secs(20), "{pictures} pictures after 20 s");
+        assert!(started.elapsed() < Duration::from_secs(90), "{pictures} pictures after 90 s");
         let deadline = loop {
             match rtc.poll_output().expect("sound") {
                 Output::Timeout(at) => break at,
