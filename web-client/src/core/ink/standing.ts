@@ -6,7 +6,7 @@ import { ntpMinusNs } from '../units';
 import type { Moved } from './moved';
 import { apply, inverse, UNMOVED } from './moved';
 import type { Stroke } from './sheet';
-import { HOLDS, type Tracks } from './tracks';
+import type { Tracks } from './tracks';
 
 /** The picture of a feed on the glass: which frame of it, in which state. `geometry`: 0 or none: not known. `still`: the id of the still that it is. */
 export interface PictureShown { readonly feed: string; readonly capture: bigint; readonly state: FeedState; readonly geometry?: number; readonly still?: string }
@@ -61,7 +61,7 @@ function followed(stroke: Stroke, picture: PictureShown, tracks: Tracks, at: big
   if (track) return track.state === 'lost' ? AWAY : { kind: 'here', moved: track.moved, unsure: track.state === 'unsure' };
   // X-ray has resumed, or the run plays on, and nobody has verified the place.
   if (stroke.frame.surface === On.HELD || stroke.frame.surface === On.RUN) return AWAY;
-  if (at !== null && ntpMinusNs(at, stroke.began) < BigInt(UNNAMED_MS) * 1_000_000n) return { kind: 'here', moved: UNMOVED, unsure: !nearly(picture.capture, stroke.frame.capture) };
+  if (at !== null && ntpMinusNs(at, stroke.began) < BigInt(UNNAMED_MS) * 1_000_000n) return { kind: 'here', moved: UNMOVED, unsure: picture.capture !== stroke.frame.capture };
   // Nobody follows this feed: the place is a guess, and says so.
   if (!tracks.heard(stroke.feed)) return { kind: 'here', moved: UNMOVED, unsure: stroke.phase !== 'wet' && picture.state !== FeedState.XRAY_OFF };
   return AWAY;
@@ -71,9 +71,6 @@ function ends(points: readonly Point[]): readonly Point[] | undefined {
   const [first, last] = [points[0], points.at(-1)];
   return first && last ? [first, last] : undefined;
 }
-
-/** So little time lies between two frames that what lies on one lies on the other. */
-function nearly(shown: bigint, drawnOn: bigint): boolean { return shown - drawnOn <= HOLDS; }
 
 /**
  * The points on the stroke's own frame: those drawn on later frames are moved back by what the tracker said of those. Under a pen that is down what was

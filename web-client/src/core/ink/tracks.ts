@@ -11,7 +11,7 @@ const FRAMES_MAX = 256;
 const FEEDS_MAX = 16;
 const STILLS_MAX = 512;
 /** A frame's own transforms may come a little after it: those of a frame before it hold this long where nothing moves far, else they count as unsure, then as lost. */
-export const HOLDS = (50n << 32n) / 1000n;
+const HOLDS = (50n << 32n) / 1000n;
 const DOUBTED = (150n << 32n) / 1000n;
 /** Captures so near to each other are one frame: 1 ms, for what timestamps round. */
 const SAME = (1n << 32n) / 1000n;
