@@ -1,6 +1,6 @@
 // The whole page without a server: a fake session, socket and media path in the page itself, with a generated picture and a
 // fake frame index. For looking at screens; not shipped. Query: role, lang, state, layout, voice, awake, ink (some, none, four,
-// tools, standing), track (tracked, unsure, lost), stills (how many), and switches: stillink, open, drawing, pointing, asks, there, fallback, inkoff, freeze, measure, clear (after a second), fifth, wash (contrast leaves the vessel that is marked).
+// tools, standing), track (tracked, unsure, lost), stills (how many), and switches: stillink, open, drawing, pointing, asks, there, fallback, inkoff, freeze, measure, clear (after a second), fifth, pedal (paired, or none pressed yet), wash (contrast leaves the vessel that is marked).
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FeedState, FrameIndexSchema, Sync, MaskState } from '../src/gen/frame_pb';
 import type { Op, OrderedOp } from '../src/gen/ink_pb';
@@ -355,5 +355,7 @@ if (query.has('freeze')) setTimeout(() => client.inking.toggleFreeze(), 1_200);
 if (query.has('open')) setTimeout(() => { void client.openStill(client.store.stills.value.at(-1) ?? null); }, 1_200);
 if (query.has('measure')) setTimeout(() => client.inking.switchMeasuring(true), 700);
 if (query.has('large')) setTimeout(() => client.show(asked('large', 'field')), 700);
+if (query.has('pedal')) setTimeout(() => document.querySelector<HTMLElement>('[data-testid=pedal]')?.click(), 500);
+if (asked('pedal', '') === 'paired') setTimeout(() => dispatchEvent(new KeyboardEvent('keydown', { code: 'F13' })), 900);
 if (query.has('clear')) setTimeout(() => client.inking.clear(), 1_200);
 if (query.has('fifth')) setTimeout(() => client.store.notice('fail_fifth', true), 700);

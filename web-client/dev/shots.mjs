@@ -35,6 +35,7 @@ for (const lang of ['ja', 'en']) {
     [`stills-room-${lang}`, 'wall', { role: 'room', stills: '2', stillink: '', lang }], [`stills-room-half-${lang}`, 'half', { role: 'room', stills: '2', stillink: '', lang }], [`stills-desk-${lang}`, 'desk', { role: 'desk', stills: '3', stillink: '', lang }], [`stills-open-desk-${lang}`, 'wall4k', { role: 'desk', stills: '3', stillink: '', open: '', lang }],
     [`ink-cleared-room-${lang}`, 'wall', { role: 'room', clear: '', lang }], [`ink-cleared-tablet-${lang}`, 'tablet', { role: 'room', clear: '', lang }],
     [`ink-pen-mentor-${lang}`, 'desk', { role: 'mentor', pen: '', lang }], [`ink-paused-mentor-${lang}`, 'desk', { role: 'mentor', state: 'paused', pen: '', lang }], [`ink-paused-tablet-${lang}`, 'tablet', { role: 'mentor', state: 'paused', pen: '', lang }],
+    [`ink-pedal-room-${lang}`, 'wall', { role: 'room', pedal: 'paired', lang }], [`ink-pedal-half-${lang}`, 'half', { role: 'room', pedal: 'pairing', lang }], [`ink-pedal-tablet-${lang}`, 'tablet', { role: 'room', pedal: 'pairing', lang }],
     [`ink-fifth-mentor-${lang}`, 'desk', { role: 'mentor', fifth: '', lang }], [`ink-fifth-desk-${lang}`, 'desk', { role: 'desk', fifth: '', lang }],
     [`ink-wash-room-${lang}`, 'wall', { role: 'room', wash: '', lang }], [`ink-wash-mentor-${lang}`, 'desk', { role: 'mentor', wash: '', lang }],
     [`ink-wet-lost-room-${lang}`, 'wall', { role: 'room', drawing: '', wetlost: '', lang }],
