@@ -98,7 +98,7 @@ impl Far {
         let port = |url: &str| url.rsplit(':').next().and_then(|p| p.parse::<u16>().ok()).context("no port");
         let tcp = TcpProxy::start(here(0), here(port(&ready.base_url)?), line, start)?;
         let http = here(port(ready.http_url.as_deref().context("no plain door")?)?);
-        let viewer = ready.tokens.viewer.clone();
+        let viewer = ready.tokens.mentor.clone();
 
         let case = CaseId::parse(&ready.case)?;
         let address = format!("wss://localhost:{}", tcp.address.port());
@@ -133,11 +133,12 @@ impl Far {
         Ok(told.context("no figure of layers by WHIP")?.parse()?)
     }
 
-    /// A player of the program at this layer; waits for the engine's first layers to be known.
-    pub fn player(&self, layer: &str) -> Result<Player> {
+    /// A player of the main feed alone, whose packets' time is its capture whatever the machine is busy with; waits for the engine's feeds to be
+    /// known.
+    pub fn player(&self) -> Result<Player> {
         let until = Instant::now() + PATIENCE;
         loop {
-            match Player::start(self.http, &self.viewer, layer) {
+            match Player::start(self.http, &self.viewer) {
                 Ok(player) => return Ok(player),
                 Err(fault) if Instant::now() > until => return Err(fault),
                 Err(_) => std::thread::sleep(Duration::from_millis(100)),
@@ -166,7 +167,7 @@ pub struct Player {
 }
 
 impl Player {
-    fn start(http: SocketAddr, token: &str, layer: &str) -> Result<Self> {
+    fn start(http: SocketAddr, token: &str) -> Result<Self> {
         let graph = gst::Pipeline::new();
         let peer = gst::ElementFactory::make("webrtcbin").name("peer").property("latency", 100u32).build()?;
         peer.set_property_from_str("bundle-policy", "max-bundle");
@@ -202,7 +203,7 @@ impl Player {
         player.graph.set_state(gst::State::Playing)?;
         let offer = told.recv_timeout(PATIENCE).context("webrtcbin made no offer")?;
         let head = format!("Authorization: Bearer {token}\r\nContent-Type: application/sdp\r\n");
-        let (status, answer) = request(http, "POST", &format!("/whep/demo?layer={layer}"), &head, &offer)?;
+        let (status, answer) = request(http, "POST", "/whep/demo?feed=field&layer=high", &head, &offer)?;
         ensure!(status == 201, "the player is answered {status}: {answer}");
         let sdp = gst_sdp::SDPMessage::parse_buffer(answer.as_bytes()).map_err(|_| anyhow!("no SDP"))?;
         let answer = gst_webrtc::WebRTCSessionDescription::new(gst_webrtc::WebRTCSDPType::Answer, sdp);
@@ -247,7 +248,7 @@ fn decode(graph: &gst::Pipeline, pad: &gst::Pad, tell: mpsc::Sender<Seen>) -> Re
             && let Some(rtp) = map.get(4..8).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes)
         {
             let mut times = noted.lock().unwrap_or_else(PoisonError::into_inner);
-            if times.last().is_none_or(|(last, _)| *last != pts) {
+            if times.last().is_none_or(|last| *last != (pts, rtp)) {
                 times.push((pts, rtp));
             }
             let too_many = times.len().saturating_sub(256);
@@ -278,7 +279,9 @@ fn read(sample: &gst::Sample, times: &[(gst::ClockTime, u32)]) -> Option<Seen> {
     let buffer = sample.buffer()?;
     let map = buffer.map_readable().ok()?;
     let code = tc48::decode(&map, usize::try_from(info.stride()[0]).ok()?, info.width() as usize)?;
-    let rtp = times.iter().rev().find(|(pts, _)| Some(*pts) == buffer.pts())?.1;
+    // Pictures that came in one go may have been given one time: then it is not known whose packets were whose.
+    let mut of_it = times.iter().filter(|(pts, _)| Some(*pts) == buffer.pts());
+    let (Some((_, rtp)), None) = (of_it.next(), of_it.next()) else { return None };
     let age_ms = now.unix_ms_low32().wrapping_sub(code.unix_ms) as i32;
     let captured = now.offset_ns(-(f64::from(age_ms) * MS_NS) as i64);
     // The milliseconds of the code are whole ones of Unix time; those of `captured` are not.

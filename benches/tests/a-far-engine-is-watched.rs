@@ -19,7 +19,7 @@ fn lossy() -> Vec<Phase> {
 fn capture_times_survive_loss_and_pictures_come_back_after_a_cut() {
     let home = tempfile::tempdir().expect("a folder");
     let far = Far::start(home.path(), lossy(), true).expect("starts");
-    let player = far.player("low").expect("plays");
+    let player = far.player().expect("plays");
     for n in 0..60 {
         let seen = player.next().unwrap_or_else(|e| panic!("{e:#} after {n}"));
         assert!(seen.error_ms.abs() < EXACT_MS, "picture {n} says another time than its packets: {seen:?}");
@@ -43,7 +43,7 @@ fn capture_times_survive_loss_and_pictures_come_back_after_a_cut() {
 fn where_udp_does_not_pass_pictures_come_by_tcp() {
     let home = tempfile::tempdir().expect("a folder");
     let far = Far::start(home.path(), Vec::new(), false).expect("starts");
-    let player = far.player("low").expect("plays");
+    let player = far.player().expect("plays");
     for _ in 0..30 {
         let seen = player.next().expect("a picture");
         assert!(seen.error_ms.abs() < EXACT_MS, "{seen:?}");

@@ -69,7 +69,7 @@ fn main() -> Result<()> {
 fn measure(name: &'static str, line: Vec<Phase>, by_whip: bool, span: Duration, cuts: usize) -> Result<Profile> {
     let home = tempfile::tempdir()?;
     let far = Far::start(home.path(), line, by_whip)?;
-    let player = far.player("high")?;
+    let player = far.player()?;
     // Until its own way is there, and what it began with is over.
     let warm = Instant::now() + Duration::from_secs(5);
     while Instant::now() < warm {
