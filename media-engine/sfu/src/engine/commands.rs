@@ -99,7 +99,7 @@ impl Engine {
         let answered = self.turn(now, id, |peer, sink| {
             let answer = peer.conn.answer_again(sdp, sink)?;
             peer.ufrag = peer.conn.ufrag();
-            peer.heard = now;
+            peer.handle_restart(now);
             Ok((answer, peer.ufrag.clone()))
         });
         let outcome = answered.ok_or_else(|| OfferError::Refused("it does not follow from the one before".into()));

@@ -256,6 +256,13 @@ impl Viewer {
         pictures
     }
 
+    /// What arrived so far.
+    pub(crate) fn forget(&mut self) {
+        self.pictures.clear();
+        self.voices.clear();
+        self.data.clear();
+    }
+
     pub(crate) fn voices(&self) -> Vec<Voice> {
         self.voices.clone()
     }

@@ -1,0 +1,1 @@
+//! Hours of a case in seconds.
