@@ -2,6 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use annotation::time::CaptureTime;
+use sfu::PeerId;
+
+use crate::world::{World, ms};
+
 const GIGA: i128 = 1_000_000_000;
 
 /// A clock that runs some parts in a million fast, or slow.
@@ -66,4 +71,42 @@ fn share(seed: u64) -> f64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+}
+
+impl World {
+    /// What the page's own clock says.
+    pub(crate) fn local(&self, id: PeerId) -> Instant {
+        self.members[&id].clock.local(self.now)
+    }
+
+    /// When the page's clock said so.
+    pub(crate) fn real(&self, id: PeerId, local: Instant) -> Instant {
+        self.members[&id].clock.real(local)
+    }
+
+    /// The page's clock runs so many parts in a million fast from now on.
+    pub(crate) fn drift(&mut self, id: PeerId, ppm: i64) {
+        let now = self.now;
+        self.members.get_mut(&id).expect("a member").clock.run(now, ppm);
+    }
+
+    /// From now on the machines of the server and of this page stand still again and again, for at most so long.
+    pub(crate) fn stall(&mut self, id: PeerId, longest: Duration) {
+        let stalls = |seed| Stalls { seed, start: self.start, every: longest.max(ms(100)) * 2, longest };
+        let (server, page) = (stalls(self.random), stalls(self.random ^ id.0));
+        self.stalls = Some(server);
+        self.members.get_mut(&id).expect("a member").stalls = Some(page);
+    }
+
+    /// The machine that makes the pictures has a clock that runs so many parts in a million fast.
+    pub(crate) fn source_runs(&mut self, ppm: i64) {
+        self.source_clock.run(self.now, ppm);
+    }
+
+    /// What it takes the time of the case to be: its clock, set right every two seconds.
+    pub(crate) fn source_time(&self, at: Instant) -> CaptureTime {
+        let set = self.start + Duration::from_secs(at.duration_since(self.start).as_secs() / 2 * 2);
+        let since = self.source_clock.local(at).duration_since(self.source_clock.local(set));
+        self.timeline(set).saturating_add(since)
+    }
 }

@@ -1,6 +1,7 @@
 //! Rehearsal: the engine, pages made of str0m's client side, links that delay and lose, one virtual clock. Same seed, same run.
 #![allow(clippy::disallowed_methods)] // Virtual time, too, begins at some instant.
 
+mod busy;
 mod camera;
 mod clocks;
 mod hours;

@@ -32,6 +32,14 @@ pub(crate) struct Picture {
     pub(crate) capture: Option<CaptureTime>,
 }
 
+impl Picture {
+    /// One of which nothing matters but when it came.
+    pub(crate) fn default_at(at: Instant) -> Self {
+        let (keyframe, marker, playout_delay, capture) = (false, true, None, None);
+        Picture { at, slot: 0, seq: 0, timestamp: 0, keyframe, feed: 0, frame: 0, marker, playout_delay, capture }
+    }
+}
+
 /// One voice packet that arrived.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Voice {

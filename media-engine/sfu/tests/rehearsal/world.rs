@@ -29,6 +29,11 @@ pub(crate) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
+/// Virtual time begins somewhere.
+pub(crate) fn some_instant() -> Instant {
+    Instant::now()
+}
+
 pub(crate) fn case() -> CaseId {
     CaseId::parse("rehearsal").expect("an id")
 }
@@ -37,8 +42,8 @@ pub(crate) fn feed(name: &str) -> FeedId {
     FeedId::parse(name).expect("an id")
 }
 
-struct Member {
-    viewer: Viewer,
+pub(crate) struct Member {
+    pub(crate) viewer: Viewer,
     delay: Duration,
     loss: f64,
     lost: u64,
@@ -50,9 +55,9 @@ struct Member {
     checked: bool,
     /// When it next speaks, and how loudly.
     talk: Option<(Instant, i8)>,
-    clock: Clock,
+    pub(crate) clock: Clock,
     /// Its machine has too much to do.
-    stalls: Option<Stalls>,
+    pub(crate) stalls: Option<Stalls>,
 }
 
 impl Member {
@@ -82,16 +87,18 @@ pub(crate) struct World {
     pub(crate) tap_is_full: bool,
     /// Of the datagrams that the engine sent.
     pub(crate) largest: usize,
-    start: Instant,
+    pub(crate) start: Instant,
     server: SocketAddr,
-    members: BTreeMap<PeerId, Member>,
+    pub(crate) members: BTreeMap<PeerId, Member>,
     sources: BTreeMap<(FeedId, LayerId), Source>,
     air: BTreeMap<(Instant, u64), Arrival>,
     pub(crate) told_at: Vec<(Instant, SfuEvent)>,
     order: u64,
-    random: u64,
+    pub(crate) random: u64,
+    /// The clock of the machine that makes the pictures.
+    pub(crate) source_clock: Clock,
     /// The server's machine has too much to do; the sources are on it.
-    stalls: Option<Stalls>,
+    pub(crate) stalls: Option<Stalls>,
 }
 
 impl World {
@@ -99,7 +106,7 @@ impl World {
         let server = SocketAddr::from(([192, 0, 2, 1], 8444));
         let engine =
             Engine::new(CoreConfig { candidates: vec![server], tcp: false, limits: Limits::default() }).expect("a certificate");
-        let start = Instant::now();
+        let start = some_instant();
         World {
             engine,
             now: start,
@@ -114,6 +121,7 @@ impl World {
             air: BTreeMap::new(),
             told_at: Vec::new(),
             order: 0,
+            source_clock: Clock::new(start),
             stalls: None,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
         }
@@ -222,7 +230,11 @@ impl World {
     }
 
     pub(crate) fn show(&mut self, id: PeerId, slot: u8, name: &str) {
-        self.engine.assign(self.now, id, slot, Some(Wish::of(feed(name))));
+        self.wish(id, slot, Wish::of(feed(name)));
+    }
+
+    pub(crate) fn wish(&mut self, id: PeerId, slot: u8, wish: Wish) {
+        self.engine.assign(self.now, id, slot, Some(wish));
         self.carry();
     }
 
@@ -297,8 +309,7 @@ impl World {
 
     /// Wishes for this width.
     pub(crate) fn draw_at(&mut self, id: PeerId, slot: u8, name: &str, width: u32) {
-        self.engine.assign(self.now, id, slot, Some(Wish { width, ..Wish::of(feed(name)) }));
-        self.carry();
+        self.wish(id, slot, Wish { width, ..Wish::of(feed(name)) });
     }
 
     pub(crate) fn restart_source(&mut self, name: &str) {
@@ -321,30 +332,6 @@ impl World {
     /// One way, from now on.
     pub(crate) fn delay(&mut self, id: PeerId, delay: Duration) {
         self.members.get_mut(&id).expect("a member").delay = delay;
-    }
-
-    /// What the page's own clock says.
-    fn local(&self, id: PeerId) -> Instant {
-        self.members[&id].clock.local(self.now)
-    }
-
-    /// When the page's clock said so.
-    pub(crate) fn real(&self, id: PeerId, local: Instant) -> Instant {
-        self.members[&id].clock.real(local)
-    }
-
-    /// The page's clock runs so many parts in a million fast from now on.
-    pub(crate) fn drift(&mut self, id: PeerId, ppm: i64) {
-        let now = self.now;
-        self.members.get_mut(&id).expect("a member").clock.run(now, ppm);
-    }
-
-    /// From now on the machines of the server and of this page stand still again and again, for at most so long.
-    pub(crate) fn stall(&mut self, id: PeerId, longest: Duration) {
-        let stalls = |seed| Stalls { seed, start: self.start, every: longest.max(ms(100)) * 2, longest };
-        let (server, page) = (stalls(self.random), stalls(self.random ^ id.0));
-        self.stalls = Some(server);
-        self.members.get_mut(&id).expect("a member").stalls = Some(page);
     }
 
     /// When the server does what is due then.
@@ -509,7 +496,7 @@ impl World {
     fn frame(&mut self, id: &(FeedId, LayerId)) {
         let received = Moment { at: self.now, timeline: self.timeline(self.now) };
         let Some(due) = self.sources.get(id).map(|s| s.next) else { return };
-        let timestamp = self.timeline(due).saturating_sub(ENCODING).rtp_90khz();
+        let timestamp = self.source_time(due).saturating_sub(ENCODING).rtp_90khz();
         let Some(source) = self.sources.get_mut(id) else { return };
         for packet in source.frame(timestamp) {
             let (feed, layer, codec) = (id.0.clone(), id.1, VideoCodec::H264);
