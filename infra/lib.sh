@@ -9,7 +9,7 @@ state="$root/.shirube"
 mkdir -p "$state" 2>/dev/null || die "cannot write to $root. Copy the project to a folder of yours."
 
 # Debian packages by their purpose.
-packages_build="build-essential ca-certificates cmake pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev"
+packages_build="build-essential ca-certificates cmake pkg-config libssl-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev"
 packages_engine="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav"
 packages_test="chromium coturn openssl gstreamer1.0-nice gstreamer1.0-tools libgstrtspserver-1.0-dev git sqlite3 procps"
 

@@ -153,6 +153,9 @@ codes! {
     FeedCovered = "feed.covered",
         "手術室がプライバシー保護中です。この映像は、手術室が解除するまで見られません。",
         "The room has drawn the privacy curtain. This picture is back when the room lifts it.";
+    FeedMasked = "feed.masked",
+        "このカメラの映像には隠す部分があるため、単独では見られません。合成映像をご覧ください。",
+        "Part of this camera's picture is masked, so it is not given alone. Watch the program.";
     LayerUnknown = "layer.unknown",
         "この映像にその画質はありません。high、mid、low、auto のうち、あるものを選んでください。",
         "This picture has no such layer. Choose one that it has of high, mid, low, or auto.";

@@ -43,14 +43,7 @@ test("ink of the desk on a single feed is at its place in the mentor's program",
   await mentor.bringToFront();
   await mentor.locator("[data-testid=lend-3]").click();
   await desk.bringToFront();
-  if (await desk.locator("[data-testid=ask-pen]").isVisible()) {
-    // The lead lends the pen to who asks for it.
-    await desk.locator("[data-testid=ask-pen]").click();
-    await mentor.bringToFront();
-    await mentor.locator("[data-testid^=lend-].on").click();
-    await desk.bringToFront();
-    await desk.locator("[data-testid=tool-pen]").waitFor();
-  }
+  await desk.locator("[data-testid=tool-pen]").waitFor();
   await draw(desk);
   await until(async () => (await inkPixels(desk)) > 50, "ink on the desk's own glass");
   await mentor.bringToFront();
@@ -130,8 +123,6 @@ test("a second case has pictures of its own and hears nothing of the first", { t
   await page.goto(other.links.mentor);
   await page.waitForFunction(() => document.querySelector("[data-testid=program-video]")?.videoWidth > 0, null, SETTLE);
   await mentor.bringToFront();
-  // A tab that was behind shows pictures again first; ink is not drawn on a late one.
-  await until(async () => (await mentor.locator("[data-testid=stage]").getAttribute("data-look")) === "live", "a live picture in front");
   await draw(mentor);
   await until(async () => (await inkPixels(mentor)) > 50, "ink in the first case");
   await page.bringToFront();
@@ -145,6 +136,8 @@ test("a second case has pictures of its own and hears nothing of the first", { t
 
 /** A curve in the middle of what stands large, with a pen. */
 async function draw(page) {
+  // A tab that was behind shows pictures again first; ink is not drawn on a late one.
+  await until(async () => (await page.locator("[data-testid=stage]").getAttribute("data-look")) === "live", "a live picture in front");
   const box = await page.locator("[data-testid=glass]").boundingBox();
   const cdp = await page.context().newCDPSession(page);
   const at = (type, i) =>

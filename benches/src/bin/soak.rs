@@ -2,6 +2,7 @@
 //! live feeds and with one of them dead. `cargo run --release -p benches --bin soak -- --help`
 
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use annotation::id::FeedId;
@@ -12,13 +13,14 @@ use benches::stats::Percentiles;
 use link::id::CaseId;
 use link::wire::Health;
 use pipeline::config::Config;
-use pipeline::engine::{self, Dial};
-use pipeline::feed::{SourceConfig, prepare};
-use pipeline::picture::Geometry;
+use pipeline::engine::{self, Dial, Prepared};
+use pipeline::feed::{Source, SourceConfig, prepare};
+use pipeline::picture::{Geometry, Picture};
 use serde::Serialize;
 
 const HELP: &str = "soak [--minutes N] [--seed S]     feeds die and return at random for N minutes (default 20)
-soak --figures [--seconds N]      four live feeds for N seconds (default 60), then the same with one dead";
+soak --figures [--seconds N]      four live feeds for N seconds (default 60), then the same with one dead
+soak --large [--seconds N]        one feed of 1920x1080 at 30 and at 60 a second, sent at level 4.2";
 
 /// The main feed first: id, kind, source, and how long it lives at a time, s.
 const FEEDS: [(&str, &str, SourceConfig, std::ops::Range<f64>); 4] = [
@@ -36,11 +38,12 @@ struct Options {
     minutes: f64,
     seed: u64,
     figures: bool,
+    large: bool,
     seconds: u64,
 }
 
 fn main() -> anyhow::Result<()> {
-    let mut o = Options { minutes: 20.0, seed: 20_261_121, figures: false, seconds: 60 };
+    let mut o = Options { minutes: 20.0, seed: 20_261_121, figures: false, large: false, seconds: 60 };
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         use lexopt::prelude::*;
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
             Long("minutes") => o.minutes = args.value()?.parse()?,
             Long("seed") => o.seed = args.value()?.parse()?,
             Long("figures") => o.figures = true,
+            Long("large") => o.large = true,
             Long("seconds") => o.seconds = args.value()?.parse()?,
             Long("help") => {
                 println!("{HELP}");
@@ -57,7 +61,11 @@ fn main() -> anyhow::Result<()> {
         }
     }
     gstreamer::init()?;
-    if o.figures { figures(&o) } else { soak(&o) }
+    match (o.figures, o.large) {
+        (_, true) => large(&o),
+        (true, _) => figures(&o),
+        _ => soak(&o),
+    }
 }
 
 fn config() -> anyhow::Result<Config> {
@@ -75,6 +83,9 @@ fn config() -> anyhow::Result<Config> {
     Config::parse(&text).map_err(|e| anyhow::anyhow!(e.to_string()))
 }
 
+/// Id, time between two pictures, when it is away.
+type Watched = (String, Duration, Life);
+
 /// What one run of the engine gave.
 struct Run {
     watch: Watch,
@@ -85,12 +96,9 @@ struct Run {
     sheds: usize,
 }
 
-/// Runs the engine in this process with these lives, the main feed's first.
-fn run(lives: &[Life], length: Duration, say: bool) -> anyhow::Result<Run> {
-    let folder = tempfile::tempdir()?;
-    let mut listener = Listener::bind(folder.path())?;
+/// The feeds of this program, with these lives; the main feed's first.
+fn mortals(lives: &[Life], began: Instant) -> anyhow::Result<(Prepared, Vec<Watched>)> {
     let mut prepared = engine::prepare(config()?).map_err(|e| anyhow::anyhow!(e.to_string()))?;
-    let began = Instant::now();
     let size = Geometry::new(640, 316).ok_or_else(|| anyhow::anyhow!("an odd size"))?;
     let mut feeds = Vec::new();
     for ((id, _, source, _), life) in FEEDS.iter().zip(lives) {
@@ -101,6 +109,19 @@ fn run(lives: &[Life], length: Duration, say: bool) -> anyhow::Result<Run> {
         let inner = opened.fit(own).map_err(|e| anyhow::anyhow!(e.to_string()))?;
         prepared = prepared.with_source(&FeedId::parse(id)?, Box::new(Mortal { inner, life: life.clone(), began }));
     }
+    Ok((prepared, feeds))
+}
+
+/// Runs an engine in this process, and watches these feeds of it.
+fn run(
+    (prepared, feeds): (Prepared, Vec<Watched>),
+    layers: &[(&str, &str)],
+    began: Instant,
+    length: Duration,
+    say: bool,
+) -> anyhow::Result<Run> {
+    let folder = tempfile::tempdir()?;
+    let mut listener = Listener::bind(folder.path())?;
     let [control, media] = Listener::paths(folder.path());
     let dial = Dial { control, media, case: CaseId::parse("soak")? };
     let (stop, engine_stop) = UnixStream::pair()?;
@@ -116,7 +137,7 @@ fn run(lives: &[Life], length: Duration, say: bool) -> anyhow::Result<Run> {
                 Heard::Frame(_) => {}
                 Heard::Health(health) => {
                     if health.layers.is_empty() {
-                        listener.want(&LAYERS)?;
+                        listener.want(layers)?;
                     }
                     run.sheds += usize::from(!health.shed.is_empty());
                     run.health.push(health);
@@ -171,7 +192,8 @@ fn soak(o: &Options) -> anyhow::Result<()> {
     println!("seed {}, {} minutes", o.seed, o.minutes);
     let lives: Vec<Life> = FEEDS.iter().zip(0..).map(|(f, n)| Life::new(o.seed + n, f.3.clone(), length)).collect();
     let machine = machine::describe();
-    let run = run(&lives, length, true)?;
+    let began = Instant::now();
+    let run = run(mortals(&lives, began)?, &LAYERS, began, length, true)?;
     let late = |points: &[(f64, f64)]| points.iter().copied().filter(|p| p.0 >= WARM_UP_S).collect::<Vec<_>>();
     let excess: Vec<f64> =
         run.health.iter().flat_map(|h| &h.feeds).filter(|f| f.state == 1).map(|f| f64::from(f.excess_us_p99) / 1e3).collect();
@@ -213,9 +235,11 @@ struct Layer {
 #[derive(Debug, Serialize)]
 struct Figures {
     feeds: String,
+    frames_a_second: f64,
     capture_to_composed: Option<Percentiles>,
     excess_p99: f64,
     layers: Vec<Layer>,
+    seconds_with_load_shed: usize,
     cores: Option<f64>,
 }
 
@@ -226,46 +250,92 @@ fn figures(o: &Options) -> anyhow::Result<()> {
         let away = (Duration::ZERO, length * 2, benches::soak::Away::Failing);
         let lives: Vec<Life> =
             FEEDS.iter().map(|f| if dead && f.0 == "fluoro" { Life { away: vec![away] } } else { Life::immortal() }).collect();
-        let run = run(&lives, length, false)?;
-        let mut names: Vec<String> = Vec::new();
-        for l in run.health.iter().flat_map(|h| &h.layers).filter_map(|l| l.layer.as_ref()) {
-            let name = format!("{} {}", l.feed, l.layer);
-            if !names.contains(&name) {
-                names.push(name);
-            }
+        let began = Instant::now();
+        let run = run(mortals(&lives, began)?, &LAYERS, began, length, false)?;
+        let figures = of_run(if dead { "three live, one dead" } else { "four live" }, &run);
+        println!("{figures:#?}");
+        all.push(figures);
+    }
+    println!("{}", serde_json::to_string(&all)?);
+    Ok(())
+}
+
+/// The medians over its seconds, after the first five.
+fn of_run(feeds: &str, run: &Run) -> Figures {
+    let mut names: Vec<String> = Vec::new();
+    for l in run.health.iter().flat_map(|h| &h.layers).filter_map(|l| l.layer.as_ref()) {
+        let name = format!("{} {}", l.feed, l.layer);
+        if !names.contains(&name) {
+            names.push(name);
         }
-        let layers = names.iter().map(|name| {
-            let of = |value: &dyn Fn(&link::wire::LayerHealth) -> u32| -> Vec<f64> {
-                let seconds = run.health.iter().skip(5).flat_map(|h| &h.layers);
-                let mine = seconds.filter(|l| l.layer.as_ref().is_some_and(|r| *name == format!("{} {}", r.feed, r.layer)));
-                mine.map(|l| f64::from(value(l)) / 1e3).filter(|v| *v > 0.0).collect()
-            };
-            let median = |v: &[f64]| Percentiles::of(v).map_or(f64::NAN, |p| p.p50);
-            let p99 = of(&|l| l.capture_to_rtp_us_p99);
-            Layer {
-                layer: name.clone(),
-                encode_p50: median(&of(&|l| l.encode_us_p50)),
-                capture_to_rtp_p50: median(&of(&|l| l.capture_to_rtp_us_p50)),
-                capture_to_rtp_p99: median(&p99),
-                capture_to_rtp_p99_worst: p99.iter().copied().fold(0.0, f64::max),
-            }
-        });
-        let excess: Vec<f64> = run
-            .health
-            .iter()
-            .skip(5)
-            .flat_map(|h| &h.feeds)
-            .filter(|f| f.state == 1)
-            .map(|f| f64::from(f.excess_us_p99) / 1e3)
-            .collect();
-        let ages: Vec<f64> = run.watch.ages.iter().filter(|a| a.0 > 5.0).map(|a| a.1).collect();
-        let figures = Figures {
-            feeds: if dead { "three live, one dead" } else { "four live" }.into(),
-            capture_to_composed: Percentiles::of(&ages),
-            excess_p99: Percentiles::of(&excess).map_or(f64::NAN, |p| p.p99),
-            layers: layers.collect(),
-            cores: run.cores,
+    }
+    let layers = names.iter().map(|name| {
+        let of = |value: &dyn Fn(&link::wire::LayerHealth) -> u32| -> Vec<f64> {
+            let seconds = run.health.iter().skip(5).flat_map(|h| &h.layers);
+            let mine = seconds.filter(|l| l.layer.as_ref().is_some_and(|r| *name == format!("{} {}", r.feed, r.layer)));
+            mine.map(|l| f64::from(value(l)) / 1e3).filter(|v| *v > 0.0).collect()
         };
+        let median = |v: &[f64]| Percentiles::of(v).map_or(f64::NAN, |p| p.p50);
+        let p99 = of(&|l| l.capture_to_rtp_us_p99);
+        Layer {
+            layer: name.clone(),
+            encode_p50: median(&of(&|l| l.encode_us_p50)),
+            capture_to_rtp_p50: median(&of(&|l| l.capture_to_rtp_us_p50)),
+            capture_to_rtp_p99: median(&p99),
+            capture_to_rtp_p99_worst: p99.iter().copied().fold(0.0, f64::max),
+        }
+    });
+    let excess: Vec<f64> = run
+        .health
+        .iter()
+        .skip(5)
+        .flat_map(|h| &h.feeds)
+        .filter(|f| f.state == 1)
+        .map(|f| f64::from(f.excess_us_p99) / 1e3)
+        .collect();
+    let ages: Vec<f64> = run.watch.ages.iter().filter(|a| a.0 > 5.0).map(|a| a.1).collect();
+    Figures {
+        feeds: feeds.into(),
+        frames_a_second: ages.len() as f64 / run.watch.ages.last().map_or(f64::NAN, |a| a.0 - 5.0),
+        capture_to_composed: Percentiles::of(&ages),
+        excess_p99: Percentiles::of(&excess).map_or(f64::NAN, |p| p.p99),
+        layers: layers.collect(),
+        seconds_with_load_shed: run.sheds,
+        cores: run.cores,
+    }
+}
+
+/// Pictures made beforehand, over and over: what a capture card costs.
+#[derive(Debug)]
+struct Ring(Vec<Arc<Picture>>);
+
+impl Source for Ring {
+    fn picture(&mut self, k: u64) -> Result<Arc<Picture>, String> {
+        Ok(self.0[k as usize % self.0.len()].clone())
+    }
+}
+
+/// One operative field as large as browsers decode, at both rates. Its pictures are another source's: only size and rate count.
+fn large(o: &Options) -> anyhow::Result<()> {
+    let failed = |e: pipeline::refusal::Refusal| anyhow::anyhow!(e.to_string());
+    let size = Geometry::new(1920, 1080).ok_or_else(|| anyhow::anyhow!("an odd size"))?;
+    let mut scene = prepare(&SourceConfig::SyntheticField, None).map_err(failed)?.fit(size).map_err(failed)?;
+    let pictures: Result<Vec<_>, _> = (0..30).map(|k| scene.picture(k)).collect();
+    let pictures = pictures.map_err(anyhow::Error::msg)?;
+    let mut all = Vec::new();
+    for rate in [30, 60] {
+        let text = format!(
+            "program = {{ width = 1920, height = 1080, layout = \"full\", level = \"4.2\", bitrate_bps = 8000000 }}\n\
+             [[feed]]\nid = \"field\"\nkind = \"operative-field\"\nname_ja = \"field\"\nname_en = \"field\"\nmain = true\n\
+             source = {{ type = \"rtp\", listen = \"127.0.0.1:9\", codec = \"h264\", expect = {{ width = 1920, height = 1080, rate = {rate} }} }}\n"
+        );
+        let prepared = engine::prepare(Config::parse(&text).map_err(failed)?).map_err(failed)?;
+        let prepared = prepared.with_source(&FeedId::parse("field")?, Box::new(Ring(pictures.clone())));
+        let period = Duration::from_secs_f64(1.0 / f64::from(rate));
+        let began = Instant::now();
+        let watched = vec![("field".to_owned(), period, Life::immortal())];
+        let run = run((prepared, watched), &[("program", "high")], began, Duration::from_secs(o.seconds + 5), false)?;
+        let figures = of_run(&format!("1920x1080 at {rate}"), &run);
         println!("{figures:#?}");
         all.push(figures);
     }

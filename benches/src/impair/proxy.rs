@@ -275,7 +275,7 @@ mod tests {
         let proxy = UdpProxy::start(here(), udp_echo(), 1, Vec::new(), Instant::now()).expect("a proxy");
         let clients: Vec<UdpSocket> = (0..3).map(|_| UdpSocket::bind(here()).expect("a socket")).collect();
         for (n, client) in clients.iter().enumerate() {
-            client.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+            client.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
             client.send_to(&[n as u8; 100], proxy.address).expect("sent");
         }
         for (n, client) in clients.iter().enumerate() {
@@ -292,7 +292,7 @@ mod tests {
         let proxy = UdpProxy::start(here(), udp_echo(), 1, script, Instant::now()).expect("a proxy");
         let client = UdpSocket::bind(here()).expect("a socket");
         client.send_to(&[1; 100], proxy.address).expect("sent");
-        let end = Instant::now() + Duration::from_secs(10);
+        let end = Instant::now() + Duration::from_secs(60);
         while proxy.counts().1.in_outage == 0 && Instant::now() < end {
             std::thread::yield_now();
         }
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn a_client_that_moves_has_another_address_and_one_that_is_held_none() {
         let server = UdpSocket::bind(here()).expect("a socket");
-        server.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+        server.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
         let at = server.local_addr().expect("its address");
         let proxy = UdpProxy::start(here(), at, 1, Vec::new(), Instant::now()).expect("a proxy");
         let client = UdpSocket::bind(here()).expect("a socket");
@@ -321,7 +321,7 @@ mod tests {
             heard = server.recv_from(&mut buffer).expect("heard");
         }
         server.send_to(&[3], heard.1).expect("sent");
-        client.set_read_timeout(Some(Duration::from_secs(10))).expect("a limit");
+        client.set_read_timeout(Some(Duration::from_secs(60))).expect("a limit");
         client.recv(&mut buffer).expect("the answer finds it");
         proxy.hold(true);
         server.set_read_timeout(Some(Duration::from_millis(200))).expect("a limit");

@@ -82,6 +82,7 @@ pub fn calibrate(prepared: Prepared, feed: &FeedId, against: Option<&FeedId>, wa
         feeds: Vec::new(),
         layers: Vec::new(),
         layouts: Vec::new(),
+        masked: Vec::new(),
     };
     let (published, _messages) = ingest::channel();
     let (ear, _words) = tracker::run::channel();

@@ -257,6 +257,7 @@ impl Prepared {
             feeds: self.feeds.iter().map(|f| f.actor.info.clone()).collect(),
             layers: plans.iter().map(|p| p.spec.clone()).collect(),
             layouts: layouts.iter().map(|l| l.name.clone()).collect(),
+            masked: self.config.masks.iter().filter(|m| m.published).map(|m| m.feed.clone()).collect(),
         };
         let system = |e: std::io::Error| LinkEnd::System(e.to_string());
         let (published, messages) = ingest::channel();

@@ -14,6 +14,7 @@ pub mod feed;
 pub mod figures;
 pub mod health;
 pub mod mask;
+pub mod memory;
 pub mod output;
 pub mod picture;
 pub mod program;

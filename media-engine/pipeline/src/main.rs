@@ -12,6 +12,7 @@ use link::id::CaseId;
 use pipeline::config::Config;
 use pipeline::engine::{self, Dial};
 use pipeline::mask::command::Ask;
+use pipeline::memory::{Kept, keep_off_disks};
 use pipeline::output::link::report_refusal;
 use pipeline::refusal::Refusal;
 
@@ -101,6 +102,12 @@ fn start(arguments: &Arguments) -> Result<ExitCode, Refusal> {
             return Ok(ExitCode::FAILURE);
         }
     };
+    match keep_off_disks() {
+        Kept::Locked => tracing::info!("memory is locked: pictures stay off the disk"),
+        Kept::Swappable => {
+            tracing::warn!("memory cannot be locked: allow it (LimitMEMLOCK=infinity), or encrypt this host's swap")
+        }
+    }
     match prepared.run(dial, stop) {
         Ok(()) => Ok(ExitCode::SUCCESS),
         Err(end) => {

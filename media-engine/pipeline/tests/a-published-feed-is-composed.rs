@@ -51,7 +51,7 @@ impl Camera {
         let began = Instant::now();
         let mut n = 0;
         while !done(server) {
-            assert!(began.elapsed() < Duration::from_secs(30), "waited in vain for {what}");
+            assert!(began.elapsed() < Duration::from_secs(90), "waited in vain for {what}");
             for packet in self.packets.try_iter() {
                 n += 1;
                 if n > skip {

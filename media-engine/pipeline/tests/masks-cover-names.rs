@@ -1,18 +1,25 @@
 //! Masks: what they paint, a source that changes its size, and what is proposed for pictures with names burnt in.
 
 mod golden;
+mod sender;
 mod server;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use annotation::id::FeedId;
 use link::frame::{FeedState, FrameIndex, MaskState};
+use pipeline::clock::LocalClock;
+use pipeline::config::source::{CaptureClock, Expect, Rtp, RtpCodec};
+use pipeline::encode::level::Level;
+use pipeline::feed::fit::{Fitted, Shot};
 use pipeline::feed::{Source, SourceConfig, prepare};
 use pipeline::mask::command::Still;
 use pipeline::mask::propose::{Grey, propose};
 use pipeline::mask::{MASK_LUMA, MaskConfig, Masking};
 use pipeline::picture::{Geometry, Picture, PicturePool};
+use sender::{Sender, free_port};
 use server::{CONFIG, Server};
 
 fn id(text: &str) -> FeedId {
@@ -97,6 +104,65 @@ fn a_source_that_changes_its_size_is_dark_until_its_mask_is_certain() {
     life.retain(|s| *s != FeedState::Lost);
     assert_eq!(life, [FeedState::Live, FeedState::MaskUnknown, FeedState::Live]);
     server.stop();
+}
+
+/// A white picture of this size, over RTP.
+fn white_camera((w, h): (u32, u32), port: u16) -> Sender {
+    Sender::start(&format!(
+        "videotestsrc is-live=true pattern=white ! video/x-raw,format=I420,width={w},height={h},framerate=15/1 \
+         ! x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max=5 ! rtph264pay pt=96 config-interval=-1 \
+         ! udpsink host=127.0.0.1 port={port} sync=false"
+    ))
+}
+
+#[test]
+fn a_camera_on_the_network_is_masked_at_its_size_and_dark_at_any_other() {
+    gstreamer::init().expect("GStreamer is installed");
+    let port = free_port();
+    let config = SourceConfig::Rtp(Rtp {
+        listen: std::net::SocketAddr::from(([127, 0, 0, 1], port)),
+        codec: RtpCodec::H264,
+        payload: 96,
+        latency_ms: 50,
+        clock: CaptureClock::Arrival,
+        expect: Expect { width: 320, height: 240, rate: 15 },
+    });
+    let mask = MaskConfig {
+        feed: id("camera"),
+        published: false,
+        size: [320, 240],
+        rects: vec![[0, 0, 160, 120]],
+        polygons: vec![],
+        keep: vec![],
+    };
+    let place = Geometry::new(160, 120).expect("even");
+    let prepared = prepare(&config, None).expect("GStreamer's elements");
+    let fitted = Fitted::new(prepared, Some(place), false, Level::L31).expect("fits");
+    let mut fitted = fitted.with_masks(Masking::of(&id("camera"), &[mask]));
+    let clock = LocalClock::start();
+    let mut until = |what: &str, done: &dyn Fn(&Shot) -> bool| {
+        let began = Instant::now();
+        loop {
+            assert!(began.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+            let Ok(Some(arrived)) = fitted.take(clock, Duration::from_millis(50)) else { continue };
+            let shot = fitted.shot_of(&arrived, Some(place), true).expect("scaled");
+            if done(&shot) {
+                return shot;
+            }
+        }
+    };
+    let sender = white_camera((320, 240), port);
+    let shot = until("a picture with its mask", &|s| s.picture.is_some());
+    for picture in [shot.picture, shot.placed, shot.single].map(|p| p.expect("asked for")) {
+        let (w, h) = (picture.geometry().width, picture.geometry().height);
+        let luma = |x: usize, y: usize| picture.plane(0).data[y * picture.plane(0).stride + x];
+        assert!(luma(w / 4, h / 4) <= MASK_LUMA + 4, "{w}x{h}: {} under the mask", luma(w / 4, h / 4));
+        assert!(luma(w * 3 / 4, h * 3 / 4) > 200, "{w}x{h}: {} beside it", luma(w * 3 / 4, h * 3 / 4));
+    }
+    drop(sender);
+    let _other = white_camera((640, 480), port);
+    let dark = until("darkness at another size", &|s| s.unmasked == Some((640, 480)));
+    assert!(dark.picture.is_none() && dark.placed.is_none() && dark.single.is_none());
 }
 
 fn still(name: &str) -> Option<Still> {

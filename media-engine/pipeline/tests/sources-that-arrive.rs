@@ -12,7 +12,7 @@ use pipeline::feed::arriving::receiver::Receiver;
 use pipeline::feed::arriving::{Arrived, Arriving, Reception, recipe};
 use sender::{RtspServer, Sender, free_pair, free_port, h264};
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 struct Desk {
     reception: Reception,

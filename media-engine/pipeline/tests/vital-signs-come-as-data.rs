@@ -45,7 +45,7 @@ fn a_device_is_answered_and_what_it_says_comes_as_data_with_its_time() {
     server.want(true);
     server.until("pictures", |s| s.frames() > 5);
     let mut device = TcpStream::connect(&listen).expect("the engine listens");
-    device.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    device.set_read_timeout(Some(Duration::from_secs(60))).expect("a socket");
     let answer = tell(
         &mut device,
         &message("1", "ORU^R01^ORU_R01", "OBX|1|NM|147842^^MDC|1|72||||||R\rOBX|2|NM|150456^^MDC|1|99||||||R\r"),

@@ -100,7 +100,7 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
         sfu: sfu.clone(),
         link: link.commands(),
         measuring: config.time_code,
-        turn,
+        turn: turn.clone(),
     };
     let (mut handles, mut tasks, mut told, mut presences) = (Vec::new(), Vec::new(), BTreeMap::new(), Vec::new());
     for (number, (case, stored)) in cases.into_iter().enumerate() {
@@ -141,6 +141,7 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
         counters: counters.clone(),
         web_root,
         refusals: Refusals::default(),
+        turn,
     });
     tasks.push(tokio::spawn(doors.clone().watch()));
     let router = http::router(doors);

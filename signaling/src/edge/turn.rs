@@ -51,12 +51,21 @@ impl Turn {
         Ok(Some(Turn { urls: urls.to_vec(), key }))
     }
 
-    /// For one page, from now on.
-    pub fn server(&self, now_unix_s: u64, page: u32) -> IceServer {
-        let username = format!("{}:{page}", now_unix_s.saturating_add(VALID_S));
+    /// For one page, player or camera, from now on. `number`: its own.
+    pub fn server(&self, now_unix_s: u64, number: u64) -> IceServer {
+        let username = format!("{}:{number}", now_unix_s.saturating_add(VALID_S));
         let credential = STANDARD.encode(hmac::sign(&self.key, username.as_bytes()));
         IceServer { urls: self.urls.clone(), username, credential }
     }
+}
+
+/// For WHIP and WHEP clients: one Link header a URL. Source: RFC 9725 §4.6.
+pub fn links(server: &IceServer) -> impl Iterator<Item = String> {
+    // Neither a name of digits nor base64 nor an address that `is_turn` let through needs escaping.
+    server.urls.iter().map(|url| {
+        let (username, credential) = (&server.username, &server.credential);
+        format!("<{url}>; rel=\"ice-server\"; username=\"{username}\"; credential=\"{credential}\"; credential-type=\"password\"")
+    })
 }
 
 fn is_turn(url: &str) -> bool {
@@ -89,6 +98,11 @@ mod tests {
         // printf 1790043200:7 | openssl dgst -sha1 -hmac 0123456789abcdef -binary | base64
         assert_eq!(server.credential, "AXhCMKuB/O2mqjD0TeR68dNjy5s=");
         assert_eq!(server.urls, ["turns:relay.example.org:443?transport=tcp"]);
+        let link = links(&server).next().expect("one a URL");
+        assert!(
+            link.starts_with("<turns:relay.example.org:443?transport=tcp>; rel=\"ice-server\"; username=\"1790043200:7\""),
+            "{link}"
+        );
     }
 
     #[test]

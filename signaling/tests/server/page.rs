@@ -23,7 +23,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 /// Far longer than anything takes; short enough that a hanging test says where it hangs.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Installs the provider of TLS once a process, as `main` does.
 pub(crate) fn provider() {
@@ -203,6 +203,8 @@ impl Page {
     pub(crate) async fn leave(mut self) {
         let farewell = CloseFrame { code: CloseCode::Away, reason: Default::default() };
         let _ = self.socket.close(Some(farewell)).await;
+        // To the end of the handshake: a socket that is dropped with something unread resets the connection, farewell and all.
+        while self.next().await.is_some() {}
     }
 
     pub(crate) async fn say_ink(&mut self, ops: Vec<Op>) {

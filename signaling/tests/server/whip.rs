@@ -1,7 +1,8 @@
 //! Cameras that publish: the door, and who may take which name.
 
 use crate::engine::{Engine, hello};
-use crate::page::{Page, host, request, server};
+use crate::page::{Page, config, host, provider, request, server};
+use link::wire::Hello;
 use signaling::wire::server_message as said;
 
 /// As a browser's that sends one camera.
@@ -87,5 +88,95 @@ async fn sg24_a_camera_publishes_under_a_free_name_and_ends_with_delete() {
     room.until("the feeds", |body| matches!(body, said::Body::Feeds(_)).then_some(())).await;
     let taken = request(&host, "POST", "/whip/demo/field", &head, &offer()).await;
     assert_eq!((taken.status, taken.code().as_str()), (409, "feed.taken"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg24b_where_there_is_a_relay_its_address_comes_with_the_answer() {
+    let home = tempfile::tempdir().expect("a folder");
+    provider();
+    let secret = home.path().join("turn-secret");
+    std::fs::write(&secret, "0123456789abcdef0123").expect("written");
+    let mut config = config(home.path());
+    config.turn = vec!["turn:relay.example.org:3478".into(), "turns:relay.example.org:443?transport=tcp".into()];
+    config.turn_secret = Some(secret);
+    let server = signaling::edge::server::start(&config).await.expect("starts");
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let head = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.publisher);
+    let opened = request(&host, "POST", "/whip/demo/glasses", &head, &offer()).await;
+    assert_eq!(opened.status, 201, "{}", opened.body);
+    let links: Vec<&str> = opened.head.lines().filter_map(|l| l.strip_prefix("link: ")).collect();
+    assert_eq!(links.len(), 2, "{}", opened.head);
+    assert!(links[1].starts_with("<turns:relay.example.org:443?transport=tcp>; rel=\"ice-server\"; username=\""), "{}", links[1]);
+    assert!(links.iter().all(|l| l.contains("; credential=\"") && l.ends_with("credential-type=\"password\"")));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_and_enormous_offers_are_refused_with_a_problem_and_harm_nobody() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let good = offer();
+    let many = |line: &str, n: usize| format!("{good}{}", format!("{line}\r\n").repeat(n));
+    let bad = [
+        (many("a=candidate:1 1 udp 1 192.0.2.1 9 typ host", 2_000), 413, "request.too-large"),
+        (many("a=x", 4_001), 422, "media.offer.invalid"),
+        (many("m=video 9 UDP/TLS/RTP/SAVPF 96", 40), 422, "media.offer.invalid"),
+        (format!("{good}a={}\r\n", "x".repeat(3_000)), 422, "media.offer.invalid"),
+        (good.replace("a=mid:0", "a=mid:\u{0}"), 422, "media.offer.invalid"),
+        (good.replace("a=fingerprint:sha-256 AB", "a=fingerprint:sha-256 ZZ"), 422, "media.offer.invalid"),
+        (good.replace("a=mid:0", "a=mid:00000000000000000"), 422, "media.offer.invalid"),
+        (good.replace("H264/90000", "AV1/90000"), 422, "media.offer.invalid"),
+        (good.replace("UDP/TLS/RTP/SAVPF", "RTP/AVP"), 422, "media.offer.invalid"),
+        (good.replace("a=sendonly", "a=recvonly"), 422, "media.offer.invalid"),
+        (String::new(), 422, "media.offer.invalid"),
+    ];
+    for (token, path) in [(&tokens.publisher, "/whip/demo/glasses"), (&tokens.viewer, "/whep/demo")] {
+        let head = format!("Authorization: Bearer {token}\r\nContent-Type: application/sdp\r\n");
+        for (text, status, code) in &bad {
+            let playing = path.starts_with("/whep");
+            if playing && text.contains("a=recvonly") {
+                continue; // That is a player's.
+            }
+            let answer = request(&host, "POST", path, &head, text).await;
+            let start: String = text.chars().take(400).collect();
+            assert_eq!((answer.status, answer.code().as_str()), (*status, *code), "{path}: {start}");
+            assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+            assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "pages of other sites read it too");
+            assert_eq!(answer.header("location"), None);
+        }
+    }
+    let head = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.publisher);
+    assert_eq!(request(&host, "POST", "/whip/demo/glasses", &head, &good).await.status, 201, "the others go on");
+    for path in ["/whip/demo/glasses", "/whip/demo/glasses/AAAA", "/whep/demo", "/whep/demo/AAAA"] {
+        let asked = request(&host, "OPTIONS", path, "", "").await;
+        let said = (asked.status, asked.header("accept-post"), asked.header("accept-patch"));
+        assert_eq!(said, (204, Some("application/sdp"), Some("application/trickle-ice-sdpfrag")), "{path}");
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg24c_a_camera_that_has_a_mask_is_given_to_nobody_alone() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    let masked = Hello { masked: vec!["glasses".into(), "../etc".into()], ..hello("demo") };
+    let _engine = Engine::dial(home.path(), masked).await.expect("is taken");
+    room.until("the feeds", |body| matches!(body, said::Body::Feeds(_)).then_some(())).await;
+    let publisher = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.publisher);
+    let viewer = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.desk);
+    for name in ["glasses", "overhead"] {
+        let opened = request(&host, "POST", &format!("/whip/demo/{name}"), &publisher, &offer()).await;
+        assert_eq!(opened.status, 201, "{}", opened.body);
+    }
+    let watch = offer().replace("a=sendonly", "a=recvonly");
+    let alone = request(&host, "POST", "/whep/demo?feed=glasses", &viewer, &watch).await;
+    assert_eq!((alone.status, alone.code().as_str()), (409, "feed.masked"));
+    // It shows nothing yet, but it is not refused for a mask.
+    let other = request(&host, "POST", "/whep/demo?feed=overhead", &viewer, &watch).await;
+    assert_ne!(other.code(), "feed.masked", "{}", other.body);
     server.stop().await;
 }

@@ -18,6 +18,8 @@ export async function openBrowser({ toneHz, language = "en-GB", viewport = { wid
     ],
   });
   const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: language, viewport });
+  // Longer than any busy machine needs: nothing in these tests measures time.
+  context.setDefaultTimeout(90_000);
   return { browser, context, close: () => browser.close() };
 }
 

@@ -2,10 +2,13 @@
 // said, `pollWords` what they must hear. Taking the pen here lays it down there; nothing else moves it.
 import type { PerfMs } from './units';
 
-/** A page that opens asks where the pen is, and takes it when nobody answers. */
+/** A page that opens asks where the pen is, and takes it when nobody answers. Whoever had it and answers late has it back. */
 export const ASK_MS = 250;
 
-/** `case`: what the pen is held for; `where`: that case in words. The newer taking wins, then the greater case, so that two never both hold it. */
+/**
+ * `case`: what the pen is held for; `where`: that case in words. `taken`: the greater wins, then the greater case, so that two never both
+ * hold it. A person's taking is its time, Unix ms: the newest wins. Taken because nobody answered, it is less than any person's, and the earliest wins.
+ */
 export interface PenWord { readonly kind: 'who' | 'held' | 'take' | 'gone'; readonly case: string; readonly where: string; readonly taken: number }
 
 /** here: held for this page's case, perhaps by another page of it too. there: for another case, in words; empty: nobody holds it. */
@@ -13,7 +16,7 @@ export type PenPlace = { readonly kind: 'asking' } | { readonly kind: 'here' } |
 
 export class PenBinding {
   place: PenPlace = { kind: 'asking' };
-  private taken = 0;
+  private taken = Number.NEGATIVE_INFINITY;
   private readonly says: PenWord[] = [];
   private asked: PerfMs | null = null;
 
@@ -26,9 +29,7 @@ export class PenBinding {
 
   /** A person takes the pen on this page. */
   take(wallMs: number): void {
-    this.taken = Math.max(this.taken + 1, wallMs);
-    this.place = { kind: 'here' };
-    this.say('take');
+    this.hold(Math.max(this.taken + 1, wallMs));
   }
 
   handle(word: PenWord): void {
@@ -55,12 +56,18 @@ export class PenBinding {
   }
 
   handleTimeout(now: PerfMs, wallMs: number): void {
-    if (this.place.kind === 'asking' && this.asked !== null && now - this.asked >= ASK_MS) this.take(wallMs);
+    if (this.place.kind === 'asking' && this.asked !== null && now - this.asked >= ASK_MS) this.hold(-wallMs);
   }
 
   leave(): void { if (this.place.kind === 'here') this.say('gone'); }
 
   pollWords(): PenWord[] { return this.says.splice(0); }
+
+  private hold(taken: number): void {
+    this.taken = taken;
+    this.place = { kind: 'here' };
+    this.say('take');
+  }
 
   private say(kind: PenWord['kind']): void { this.says.push({ kind, case: this.caseId, where: this.where, taken: this.taken }); }
 }

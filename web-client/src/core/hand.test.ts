@@ -60,6 +60,23 @@ describe('one pen among the pages of a browser', () => {
     talk(a, b);
     expect(b.place).toEqual({ kind: 'there', where: 'the room of a' });
   });
+  it('a page that was too busy to answer in time still has it', () => {
+    for (const byHand of [false, true]) {
+      const [a, b] = [page('a'), page('b')];
+      if (byHand) a.take(1);
+      else { a.start(ms(0)); a.handleTimeout(ms(ASK_MS), 1); }
+      a.pollWords();
+      b.start(ms(1_000));
+      b.handleTimeout(ms(1_000 + ASK_MS), 1_250);
+      expect(b.place.kind).toBe('here');
+      talk(a, b);
+      expect(held(a, b)).toEqual(['a']);
+      expect(b.place).toEqual({ kind: 'there', where: 'the room of a' });
+      b.take(2_000);
+      talk(a, b);
+      expect(held(a, b)).toEqual(['b']);
+    }
+  });
   it('two that open at once, or take it at once, end with one pen', () => {
     for (const [one, two] of [[5, 5], [5, 6], [6, 5]] as const) {
       const [a, b] = [page('a'), page('b')];

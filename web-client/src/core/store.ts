@@ -52,7 +52,7 @@ export class Store {
   /** The program first. Follows feeds that come and go. */
   readonly feeds = signal<readonly FeedInfo[]>([]);
   /** Ids of the single feeds, in the server's order. */
-  readonly singles = computed<readonly string[]>(() => this.feeds.value.map((f) => f.feed).filter((f) => f !== PROGRAM));
+  readonly singles = computed<readonly string[]>(() => this.feeds.value.filter((f) => f.feed !== PROGRAM && !f.masked).map((f) => f.feed));
   /** What stands large: the program or a single feed. */
   readonly large = signal(PROGRAM);
   /** Feed of each slot of the media path as the server has assigned it. */

@@ -82,6 +82,8 @@ pub struct LinkConfig {
     pub layers: Vec<LayerSpec>,
     /// Names of the layouts that the program can be given.
     pub layouts: Vec<String>,
+    /// Published feeds that have a mask.
+    pub masked: Vec<FeedId>,
 }
 
 /// How the link ended for good.
@@ -488,6 +490,7 @@ impl Link {
             layouts: self.config.layouts.clone(),
             layout: self.handle.board.read(|state| state.arrangement.layout.clone()),
             timing: self.handle.board.read(|state| state.timing).as_str().into(),
+            masked: self.config.masked.iter().map(|feed| feed.as_str().to_owned()).collect(),
         }
     }
 }

@@ -26,7 +26,7 @@ use pipeline::output::link::LinkEnd;
 
 /// Confirmed for the first declared layer, the program's highest; the others follow.
 pub const FIRST_SSRC: u32 = 0xC0FF_EE01;
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(90);
 /// The server's timeline is an hour ahead of this machine's clock, so that a stamp of the wrong clock shows.
 const AHEAD: Duration = Duration::from_secs(3600);
 

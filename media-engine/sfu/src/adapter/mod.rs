@@ -4,6 +4,7 @@
 //! Source: str0m README, single-mutation invariant.
 
 mod conn;
+mod dtls;
 mod figures;
 mod repair;
 mod setup;

@@ -15,6 +15,7 @@ use str0m::rtp::Extension;
 use str0m::{Candidate, Rtc};
 
 use super::conn::{Channels, Conn, VideoLine, VoiceLine};
+use super::dtls::ForeignDtls;
 use super::figures::STATS_EVERY;
 use super::repair::Repair;
 use super::text;
@@ -44,6 +45,8 @@ const DATA_BUFFER_BYTES_MAX: usize = 256 * 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
     provider: Arc<CryptoProvider>,
+    /// The same, with a DTLS that takes RSA certificates: for players and publishers.
+    foreign: Arc<CryptoProvider>,
     certificate: DtlsCert,
     candidates: Vec<SocketAddr>,
     /// The same by TCP.
@@ -52,15 +55,17 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new(candidates: Vec<SocketAddr>, tcp: bool) -> Result<Self, String> {
-        let provider = Arc::new(str0m::crypto::from_feature_flags());
+        let provider = str0m::crypto::from_feature_flags();
         let certificate = provider.dtls_provider.generate_certificate().ok_or("the crypto provider makes none")?;
-        Ok(Setup { provider, certificate, candidates, tcp })
+        let foreign = CryptoProvider { dtls_provider: &ForeignDtls, ..provider.clone() };
+        Ok(Setup { provider: Arc::new(provider), foreign: Arc::new(foreign), certificate, candidates, tcp })
     }
 
     /// A connection that answers an offer which the guard let in, and the answer. `player`: of one that only watches.
     pub(crate) fn answer(&self, now: Instant, shape: &Shape, sdp: &str, player: bool) -> Result<(Conn, String), String> {
+        let provider = if player || shape.published.is_some() { &self.foreign } else { &self.provider };
         let mut config = Rtc::builder()
-            .set_crypto_provider(self.provider.clone())
+            .set_crypto_provider(provider.clone())
             .set_dtls_cert(self.certificate.clone())
             .set_ice_lite(true)
             .set_rtp_mode(true)

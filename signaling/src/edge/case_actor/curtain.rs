@@ -1,10 +1,13 @@
 //! The privacy curtain as it is carried out: engine, media thread, pages, audit, disk.
 
+use std::collections::BTreeSet;
+
 use annotation::id::{Epoch, FeedId};
 use annotation::time::CaptureTime;
 use tracing::{debug, info};
 
 use super::Actor;
+use super::media::FEEDS_MAX;
 use crate::authorize::Action;
 use crate::edge::store::Command;
 
@@ -34,10 +37,30 @@ impl Actor {
         }
     }
 
-    /// Nobody is given this feed now.
+    /// Nobody is given this feed's own pictures now.
     pub(super) fn is_covered(&self, feed: &FeedId) -> bool {
+        self.is_masked(feed) || self.is_behind_curtain(feed)
+    }
+
+    /// Nor anything that was made of them.
+    pub(super) fn is_behind_curtain(&self, feed: &FeedId) -> bool {
         let behind = || self.feeds.iter().any(|f| f.curtain && f.feed == feed.as_str());
         self.case.curtain().drawn && (behind() || self.is_published(feed))
+    }
+
+    /// What its publisher sends has no mask on it yet: only the engine is given that.
+    pub(super) fn is_masked(&self, feed: &FeedId) -> bool {
+        self.is_published(feed) && self.masked.contains(feed)
+    }
+
+    /// Which published feeds have masks, as the engine says. What is not to be seen leaves everybody at once.
+    pub(super) fn take_masked(&mut self, masked: &[String]) {
+        let masked: BTreeSet<FeedId> = masked.iter().take(FEEDS_MAX).filter_map(|id| FeedId::parse(id).ok()).collect();
+        if masked != self.masked {
+            self.masked = masked;
+            self.cover_players();
+            self.show_all();
+        }
     }
 
     /// What is behind the curtain leaves the slots of pages, or comes back to them.

@@ -147,6 +147,7 @@ impl Actor {
         match event {
             LinkEvent::Up { hello, .. } => {
                 info!(case = %self.case.id(), engine = %hello.engine, software = %hello.software, "the engine is up");
+                self.take_masked(&hello.masked);
                 self.take_feeds(&hello.feeds, &hello.layers);
                 self.take_layouts(&hello.layouts, &hello.layout, &hello.timing);
                 self.engine.handle_up(hello.software, self.now());
@@ -276,6 +277,9 @@ impl Actor {
         let mut feeds = feeds_of(feeds);
         let published = self.published_infos();
         feeds.extend(published.into_iter().filter(|p| !feeds.iter().any(|f| f.feed == p.feed)).collect::<Vec<_>>());
+        for feed in &mut feeds {
+            feed.masked = FeedId::parse(&feed.feed).is_ok_and(|id| self.is_masked(&id));
+        }
         let layer = |l: &link::wire::LayerInfo| FeedId::parse(&l.feed).ok().zip(LayerId::parse(&l.layer));
         self.layers = layers.iter().filter_map(layer).collect();
         self.tell_layers(layers);
@@ -390,6 +394,7 @@ fn feeds_of(feeds: &[link::wire::FeedInfo]) -> Vec<wire::FeedInfo> {
         height: f.height,
         period_us: f.period_us,
         curtain: f.curtain,
+        masked: false,
     };
     let mut feeds: Vec<_> = feeds.iter().filter(known).take(FEEDS_MAX).map(info).collect();
     if !feeds.iter().any(|f| f.feed == FeedId::program().as_str()) {

@@ -178,6 +178,8 @@ pub(super) struct Actor {
     peers_made: u64,
     connections: u64,
     feeds: Vec<wire::FeedInfo>,
+    /// Published feeds with a mask, as the engine said last: their own pictures are for it alone.
+    masked: BTreeSet<FeedId>,
     /// What the engine can encode; empty until one said so.
     layers: BTreeSet<(FeedId, LayerId)>,
     /// Feeds whose layers the media thread knows.
@@ -234,6 +236,7 @@ pub fn start(
         feeds: media::feeds_without_engine(),
         layers: BTreeSet::new(),
         layered: BTreeSet::new(),
+        masked: BTreeSet::new(),
         health: Vec::new(),
         engine: EngineFigures::default(),
         layout: ProgramLayout::default(),
@@ -415,7 +418,7 @@ impl Actor {
             may_draw: may(Action::Draw),
             may_speak: may(Action::Speak),
             measuring: self.around.measuring,
-            ice_servers: self.around.turn.iter().map(|turn| turn.server(now.to_unix().as_secs(), epoch.0)).collect(),
+            ice_servers: self.around.turn.iter().map(|turn| turn.server(now.to_unix().as_secs(), u64::from(epoch.0))).collect(),
         }));
         mailbox.send(server_message::Body::State(self.state(now)));
         if may(Action::Attend) {

@@ -133,7 +133,7 @@ impl Actor {
         if up {
             self.ingest(&feed);
             if !self.knows(&feed) {
-                self.feeds.push(info_of(&feed));
+                self.feeds.push(self.published_info(&feed));
                 self.tell_feeds();
             }
         }
@@ -183,7 +183,11 @@ impl Actor {
 
     /// For the list of feeds: those that have shown a picture, and that the engine does not list itself.
     pub(super) fn published_infos(&self) -> Vec<wire::FeedInfo> {
-        self.publications.iter().filter(|(_, p)| p.codec.is_some()).map(|(feed, _)| info_of(feed)).collect()
+        self.publications.iter().filter(|(_, p)| p.codec.is_some()).map(|(feed, _)| self.published_info(feed)).collect()
+    }
+
+    fn published_info(&self, feed: &FeedId) -> wire::FeedInfo {
+        wire::FeedInfo { masked: self.is_masked(feed), ..info_of(feed) }
     }
 
     /// Of published feeds that the engine says nothing about.

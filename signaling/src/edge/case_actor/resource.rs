@@ -107,6 +107,9 @@ impl Actor {
             self.audit(who, role, "whep-start", denied.code().as_str());
             return Err(denied.code());
         }
+        if self.is_masked(&feed) {
+            return Err(Code::FeedMasked);
+        }
         // One that names its layer gets that one; else what its line carries.
         let named = !matches!(layer, "" | "auto");
         let layer = self.layer_of(&feed, layer)?;

@@ -214,7 +214,7 @@ impl Actor {
     pub(super) fn handle_still_wanted(&mut self, claims: &Claims, name: StillName, reply: Waiter) {
         let now = self.now();
         let may = |feed: &FeedId| {
-            if self.is_covered(feed) {
+            if self.is_behind_curtain(feed) {
                 return Err(Code::FeedCovered);
             }
             authorize(claims, &Action::Attend, &self.case.facts(), now)

@@ -37,6 +37,7 @@ use super::keys::Keys;
 use super::listener::Place;
 use super::metrics::{self, Counters};
 use super::store::{AuditRow, Command, Store, TokenStanding};
+use super::turn::Turn;
 use crate::authorize::{Action, CaseFacts, Phase, authorize};
 use crate::claims::{Claims, TokenId};
 use crate::texts::Code;
@@ -66,6 +67,8 @@ pub struct Doors {
     pub counters: Arc<Counters>,
     pub web_root: PathBuf,
     pub refusals: Refusals,
+    /// For players and cameras; pages are told by their case.
+    pub turn: Option<Arc<Turn>>,
 }
 
 /// The other end, put into each request by the listener.

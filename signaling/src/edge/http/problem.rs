@@ -37,6 +37,7 @@ fn status(code: Code) -> StatusCode {
         Code::ServerBusy | Code::ServerStopping => StatusCode::SERVICE_UNAVAILABLE,
         Code::FeedTaken
         | Code::FeedCovered
+        | Code::FeedMasked
         | Code::VersionUnsupported
         | Code::MediaMismatch
         | Code::PageReplaced

@@ -17,6 +17,7 @@ use super::{App, Doors, Problem, bearer};
 use crate::authorize::Action;
 use crate::claims::{Claims, FeedScope};
 use crate::edge::case_actor::{CaseHandle, CaseInput, Ported, ResourceWord, media_code};
+use crate::edge::turn;
 use crate::ice_session::{Fragment, IfMatch, fragment_of};
 use crate::texts::Code;
 
@@ -54,7 +55,12 @@ pub(super) async fn answer(
             let named = Named { claims, handle, resource };
             let Ported::Tag(tag) = named.tell(ResourceWord::Tag).await? else { return Err(Code::ServerFault) };
             let headers = [(header::CONTENT_TYPE, SDP.to_owned()), (header::LOCATION, location), (header::ETAG, tag)];
-            Ok((StatusCode::CREATED, headers, answer).into_response())
+            let mut response = (StatusCode::CREATED, headers, answer).into_response();
+            let relay = app.turn.as_ref().map(|turn| turn.server(app.timeline.now().to_unix().as_secs(), peer.0));
+            for link in relay.iter().flat_map(turn::links) {
+                response.headers_mut().append(header::LINK, HeaderValue::try_from(link).map_err(|_| Code::ServerFault)?);
+            }
+            Ok(response)
         }
         Err(fault) => {
             info!(case = %handle.id, code = fault.code(), %fault, "a player's or camera's offer was not answered");

@@ -1,0 +1,270 @@
+//! GStreamer's `webrtcbin`, as it comes, as WHIP camera and as WHEP player against the real server: its own RSA certificate,
+//! an offer without candidates and candidates after it, entity-tags, and an end that ends.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::{Duration, Instant};
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app as gst_app;
+use gstreamer_sdp as gst_sdp;
+use gstreamer_webrtc as gst_webrtc;
+use signaling::edge::cli::Demo;
+use signaling::edge::server::{self, Running};
+
+/// Far longer than anything takes.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Pictures that must have been decoded: two seconds of them.
+const PICTURES: usize = 60;
+const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+/// One colour: what comes out must look like what went in.
+const CAMERA: &str = "webrtcbin name=peer bundle-policy=max-bundle \
+    videotestsrc is-live=true pattern=solid-color foreground-color=0xffd02020 ! video/x-raw,format=I420,width=320,height=180,framerate=30/1 \
+    ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 ! video/x-h264,profile=constrained-baseline \
+    ! rtph264pay config-interval=-1 aggregate-mode=zero-latency pt=96 \
+    ! application/x-rtp,media=video,encoding-name=H264,clock-rate=90000,payload=96 ! peer.";
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
+}
+
+/// A WHIP or WHEP client's side of HTTP.
+#[derive(Clone)]
+struct Http {
+    host: String,
+    token: String,
+}
+
+impl Http {
+    fn request(&self, method: &str, path: &str, head: &[(&str, &str)], body: &str) -> Answer {
+        let mut stream = TcpStream::connect(&self.host).expect("listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set");
+        let lines: String = head.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let text = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n{lines}\r\n{body}",
+            self.host,
+            self.token,
+            body.len()
+        );
+        stream.write_all(text.as_bytes()).expect("sent");
+        let mut text = String::new();
+        stream.read_to_string(&mut text).expect("answered");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+}
+
+/// `webrtcbin` in its graph, and the resource that it is at the server.
+struct Client {
+    graph: gst::Pipeline,
+    http: Http,
+    resource: String,
+    tag: String,
+    /// `connection-state`, newest.
+    state: Arc<(Mutex<gst_webrtc::WebRTCPeerConnectionState>, Condvar)>,
+}
+
+impl Client {
+    /// Offers as soon as the graph is ready and posts it; candidates follow as `webrtcbin` finds them.
+    fn start(graph: gst::Pipeline, http: Http, path: &str) -> Self {
+        let peer = graph.by_name("peer").expect("webrtcbin");
+        let (offers, offered) = mpsc::channel();
+        let (candidates, found) = mpsc::channel();
+        peer.connect("on-negotiation-needed", false, move |values| {
+            let peer = values[0].get::<gst::Element>().expect("itself");
+            let (offering, offers) = (peer.clone(), offers.clone());
+            let promise = gst::Promise::with_change_func(move |reply| {
+                let reply = reply.expect("an answer").expect("a structure");
+                let offer = reply.get::<gst_webrtc::WebRTCSessionDescription>("offer").expect("an offer");
+                offering.emit_by_name::<()>("set-local-description", &[&offer, &None::<gst::Promise>]);
+                let _ = offers.send(offer.sdp().as_text().expect("text"));
+            });
+            peer.emit_by_name::<()>("create-offer", &[&None::<gst::Structure>, &promise]);
+            None
+        });
+        peer.connect("on-ice-candidate", false, move |values| {
+            let _ = candidates.send(values[2].get::<String>().expect("text"));
+            None
+        });
+        let state = Arc::new((Mutex::new(gst_webrtc::WebRTCPeerConnectionState::New), Condvar::new()));
+        let told = state.clone();
+        peer.connect_notify(Some("connection-state"), move |peer, _| {
+            *told.0.lock().expect("not poisoned") = peer.property("connection-state");
+            told.1.notify_all();
+        });
+        graph.set_state(gst::State::Playing).expect("starts");
+
+        let offer = offered.recv_timeout(PATIENCE).expect("an offer");
+        let bare: String = offer.lines().filter(|l| !l.starts_with("a=candidate")).flat_map(|l| [l, "\r\n"]).collect();
+        let answer = http.request("POST", path, &[("Content-Type", "application/sdp")], &bare);
+        assert_eq!(answer.status, 201, "{}", answer.body);
+        assert_eq!(answer.header("content-type"), Some("application/sdp"));
+        assert_eq!(answer.header("accept-patch"), Some(FRAGMENT));
+        let tag = answer.header("etag").expect("an entity-tag").to_owned();
+        let resource = answer.header("location").expect("a resource").to_owned();
+        let sdp = gst_sdp::SDPMessage::parse_buffer(answer.body.as_bytes()).expect("an answer");
+        let answer = gst_webrtc::WebRTCSessionDescription::new(gst_webrtc::WebRTCSDPType::Answer, sdp);
+        peer.emit_by_name::<()>("set-remote-description", &[&answer, &None::<gst::Promise>]);
+        let client = Client { graph, http, resource, tag, state };
+        client.trickle(&bare, &found);
+        client
+    }
+
+    /// The candidates there are by now, in one fragment (RFC 9725 §4.3.1).
+    fn trickle(&self, offer: &str, found: &Receiver<String>) {
+        let first = found.recv_timeout(PATIENCE).expect("a candidate");
+        let line = |name: &str| offer.lines().find(|l| l.starts_with(name)).expect("in the offer").to_owned();
+        let mut fragment = [line("a=ice-ufrag:"), line("a=ice-pwd:"), line("m=video"), line("a=mid:")].join("\r\n") + "\r\n";
+        for candidate in std::iter::once(first).chain(found.try_iter()).filter(|c| !c.is_empty()).take(8) {
+            fragment += &format!("a={}\r\n", candidate.trim_start_matches("a="));
+        }
+        let head = [("Content-Type", FRAGMENT), ("If-Match", self.tag.as_str())];
+        let answer = self.http.request("PATCH", &self.resource, &head, &fragment);
+        assert_eq!(answer.status, 204, "{}", answer.body);
+        let other = [("Content-Type", FRAGMENT), ("If-Match", "\"another\"")];
+        assert_eq!(self.http.request("PATCH", &self.resource, &other, &fragment).status, 412);
+    }
+
+    fn wait_for(&self, what: &str, good: impl Fn(gst_webrtc::WebRTCPeerConnectionState) -> bool) {
+        let state = self.state.0.lock().expect("not poisoned");
+        let (state, waited) = self.state.1.wait_timeout_while(state, PATIENCE, |s| !good(*s)).expect("not poisoned");
+        assert!(!waited.timed_out(), "{what}: it is {:?}", *state);
+    }
+
+    fn delete(&self) {
+        assert_eq!(self.http.request("DELETE", &self.resource, &[], "").status, 200);
+        assert_eq!(self.http.request("DELETE", &self.resource, &[], "").status, 404, "it is gone");
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.graph.set_state(gst::State::Null);
+    }
+}
+
+fn camera(http: Http, path: &str) -> Client {
+    let graph = gst::parse::launch(CAMERA).expect("a graph").downcast::<gst::Pipeline>().expect("a pipeline");
+    let peer = graph.by_name("peer").expect("webrtcbin");
+    let line: gst_webrtc::WebRTCRTPTransceiver = peer.emit_by_name("get-transceiver", &[&0i32]);
+    line.set_property("direction", gst_webrtc::WebRTCRTPTransceiverDirection::Sendonly);
+    Client::start(graph, http, path)
+}
+
+/// A player, and (width, height, I420) of each picture that it decoded.
+fn player(http: Http, path: &str) -> (Client, Receiver<(i32, i32, Vec<u8>)>) {
+    let graph = gst::Pipeline::new();
+    let peer = gst::ElementFactory::make("webrtcbin").name("peer").build().expect("webrtcbin");
+    peer.set_property_from_str("bundle-policy", "max-bundle");
+    graph.add(&peer).expect("added");
+    let caps = "application/x-rtp,media=video,encoding-name=H264,clock-rate=90000,payload=102,packetization-mode=(string)1,profile-level-id=(string)42e01f,rtcp-fb-nack-pli=(boolean)true";
+    let caps = caps.parse::<gst::Caps>().expect("caps");
+    let direction = gst_webrtc::WebRTCRTPTransceiverDirection::Recvonly;
+    let _: gst_webrtc::WebRTCRTPTransceiver = peer.emit_by_name("add-transceiver", &[&direction, &caps]);
+    let (pictures, shown) = mpsc::channel();
+    let into = graph.downgrade();
+    peer.connect_pad_added(move |_, pad| {
+        let Some(graph) = into.upgrade().filter(|_| pad.direction() == gst::PadDirection::Src) else { return };
+        let line = "rtph264depay ! avdec_h264 ! videoconvert ! video/x-raw,format=I420 ! appsink name=out sync=false";
+        let bin = gst::parse::bin_from_description(line, true).expect("a decoder");
+        let sink = bin.by_name("out").and_then(|e| e.downcast::<gst_app::AppSink>().ok()).expect("an appsink");
+        let pictures = pictures.clone();
+        let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
+            let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            let caps = sample.caps().and_then(|c| c.structure(0)).ok_or(gst::FlowError::Error)?;
+            let size = (caps.get("width").unwrap_or(0), caps.get("height").unwrap_or(0));
+            let map = sample.buffer().and_then(|b| b.map_readable().ok()).ok_or(gst::FlowError::Error)?;
+            let _ = pictures.send((size.0, size.1, map.to_vec()));
+            Ok(gst::FlowSuccess::Ok)
+        });
+        sink.set_callbacks(callbacks.build());
+        graph.add(&bin).expect("added");
+        bin.sync_state_with_parent().expect("runs");
+        pad.link(&bin.static_pad("sink").expect("a pad")).expect("linked");
+    });
+    (Client::start(graph, http, path), shown)
+}
+
+fn start(runtime: &tokio::runtime::Runtime, home: &Path) -> Running {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let web = home.join("web");
+    std::fs::create_dir_all(&web).expect("a folder");
+    std::fs::write(web.join("index.html"), "<!doctype html><title>Shirube</title>").expect("written");
+    let config = Demo {
+        data: home.join("data"),
+        bind: [127, 0, 0, 1].into(),
+        https_port: 0,
+        media_port: 0,
+        http: Some(0),
+        no_engine: true,
+        web_root: Some(web),
+        ..Demo::default()
+    };
+    runtime.block_on(server::start(&config)).expect("starts")
+}
+
+/// Until the media thread serves so many connections.
+fn wait_for_peers(http: &Http, wanted: u32) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let figures = http.request("GET", "/metrics", &[], "").body;
+        let told = figures.lines().find_map(|l| l.strip_prefix("shirube_media_peers ")).expect("a figure").to_owned();
+        if told == wanted.to_string() {
+            return;
+        }
+        assert!(Instant::now() < until, "{told} connections where {wanted} were to be left");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn webrtcbin_publishes_and_plays_with_the_certificate_it_makes_itself() {
+    gst::init().expect("GStreamer");
+    let home = tempfile::tempdir().expect("a folder");
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let server = start(&runtime, home.path());
+    let host = server.ready.http_url.as_deref().and_then(|url| url.strip_prefix("http://")).expect("asked for");
+    let http = |token: &str| Http { host: host.to_owned(), token: token.to_owned() };
+    let tokens = &server.ready.tokens;
+
+    let camera = camera(http(&tokens.publisher), "/whip/demo/glasses");
+    camera.wait_for("the camera connects", |s| s == gst_webrtc::WebRTCPeerConnectionState::Connected);
+    let (player, shown) = player(http(&tokens.mentor), "/whep/demo?feed=glasses&layer=high");
+    let until = Instant::now() + PATIENCE;
+    for n in 0..PICTURES {
+        let left = until.saturating_duration_since(Instant::now());
+        let (width, height, i420) = shown.recv_timeout(left).unwrap_or_else(|e| panic!("{e} after {n} pictures"));
+        assert_eq!((width, height), (320, 180));
+        // 0xd02020 in BT.601, limited: Y 87, Cb 103, Cr 208; what coding does to a flat picture is little.
+        let middle = |plane: &[u8]| f64::from(plane[plane.len() / 2]);
+        let (y, rest) = i420.split_at(320 * 180);
+        let (cb, cr) = rest.split_at(160 * 90);
+        for (got, wanted) in [(middle(y), 87.0), (middle(cb), 103.0), (middle(cr), 208.0)] {
+            assert!((got - wanted).abs() < 24.0, "picture {n}: {got} is not {wanted}");
+        }
+    }
+
+    // What DELETE ended is gone from the media thread too: first the camera, then the player.
+    wait_for_peers(&http(""), 2);
+    camera.delete();
+    wait_for_peers(&http(""), 1);
+    player.delete();
+    wait_for_peers(&http(""), 0);
+    drop((camera, player));
+    runtime.block_on(server.stop());
+}
