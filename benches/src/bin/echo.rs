@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use benches::browser::{Browser, Versions};
+use benches::browser::Browser;
 use benches::echo::{Judged, RATE_HZ, judge};
 use benches::machine;
 use benches::product::House;
@@ -53,7 +53,7 @@ fn main() -> Result<()> {
     for (canceller, disable) in [("of the page", "ChromeWideEchoCancellation"), ("of the machine", "")] {
         let opened: Value =
             browser.ask(&json!({ "what": "open", "far": file("far_reference"), "mic": file("mic_mix"), "disable": disable }))?;
-        browser.versions = Versions { chromium: opened["chromium"].as_str().unwrap_or_default().to_owned(), ..browser.versions };
+        browser.versions.chromium = opened["chromium"].as_str().unwrap_or_default().to_owned();
         for (cancel, noise, lead) in
             [(true, false, LEADS_MS[0]), (true, false, LEADS_MS[1]), (true, true, LEADS_MS[0]), (false, false, LEADS_MS[0])]
         {
