@@ -19,11 +19,16 @@
   const AHEAD = 26;
   /** Lines looked at in one frame: the newest that has ink, the one after it, and some before whose ink is late. */
   const LINES_BACK = 3;
+  /** Places that a gap can hide. */
+  const GAP = 1;
+  /** The last places of a line, which may be dry when they are first painted. */
+  const LIFTED = 3;
   let watch = null;
 
-  /** A canvas is as large as its ink: where it lies now is read anew for each frame. */
-  function inked(canvases, x, y) {
+  /** A canvas is as large as its ink: where it lies now is read anew for each frame. `under`: the pen's own canvas alone, on which no older line lies. */
+  function inked(canvases, under, x, y) {
     return canvases.some(({ context, canvas, left, top, ratio }) => {
+      if (under && !canvas.classList.contains('wet')) return false;
       const px = Math.round((x - left) * ratio);
       const py = Math.round((y - top) * ratio);
       return px >= 0 && py >= 0 && px < canvas.width && py < canvas.height && context.getImageData(px, py, 1, 1).data[3] > 0;
@@ -51,8 +56,11 @@
     for (let n = Math.max(0, watch.newest - LINES_BACK); n <= last; n += 1) {
       const line = watch.lines[n];
       const end = Math.min(line.places.length, line.next + AHEAD);
-      for (let i = line.next; i < end; i += 1) {
-        if (line.seen[i] !== undefined || !inked(canvases, ...carried(moved, line.places[i]))) continue;
+      // Ink that is not sure has gaps: a place in one is reached when the pen's next place has ink, never before.
+      let ahead = 0;
+      for (let i = Math.min(line.places.length, end + GAP) - 1; i >= line.next; i -= 1) {
+        if (!line.taken[i] && line.seen[i] === undefined && inked(canvases, i < line.places.length - LIFTED, ...carried(moved, line.places[i]))) ahead = i + 1;
+        if (line.seen[i] !== undefined || i >= end || ahead === 0 || ahead - 1 - i > GAP) continue;
         line.seen[i] = now;
         watch.newest = Math.max(watch.newest, n);
       }
@@ -74,7 +82,7 @@
         newest: -1,
         lines: lines.map((line) => ({ places: line.map(([u, v]) => [u * w, v * h]), seen: [], next: 0, taken: [] })),
       };
-      for (const line of watch.lines) line.taken = line.places.map(([x, y]) => inked(canvases, x, y));
+      for (const line of watch.lines) line.taken = line.places.map(([x, y]) => inked(canvases, false, x, y));
       return watch.lines.flatMap((line) => line.taken).filter(Boolean).length;
     },
     /** First animation frame of each place of each line: performance.now(), or null. */

@@ -88,8 +88,8 @@
     const moved = (stroke && window.shirube.ink.moved()) || null;
     if (moved) kept = moved;
     // Gone from the picture must be gone from the canvas.
-    // The browser shows a picture that it has not told the page of yet: ink follows one animation frame later.
-    const behind = rtp !== null && (window.shirube.frames.shown()?.rtpTs ?? rtp) !== rtp;
+    // The page painted ink for another picture than the one that is on the glass.
+    const behind = rtp !== null && Boolean(stroke) && (window.shirube.ink.paintedOn() ?? rtp) !== rtp;
     const row = { k: null, at, behind, moved, inked: moved ? inked(moved, points) : stroke && kept ? inked(kept, points) : 0 };
     const read = codesOf(frame).then((codes) => {
       row.k = codes.k;

@@ -1,6 +1,6 @@
 // The whole page without a server: a fake session, socket and media path in the page itself, with a generated picture and a
 // fake frame index. For looking at screens; not shipped. Query: role, lang, state, layout, voice, awake, ink (some, none, four,
-// tools, standing), track (tracked, unsure, lost), stills (how many), and switches: stillink, open, drawing, pointing, asks, there, fallback, inkoff, freeze, measure.
+// tools, standing), track (tracked, unsure, lost), stills (how many), and switches: stillink, open, drawing, pointing, asks, there, fallback, inkoff, freeze, measure, clear (after a second), fifth, pedal (paired, or none pressed yet), wash (contrast leaves the vessel that is marked).
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FeedState, FrameIndexSchema, Sync, MaskState } from '../src/gen/frame_pb';
 import type { Op, OrderedOp } from '../src/gen/ink_pb';
@@ -72,18 +72,22 @@ function frame(): Uint8Array {
     const [width, height] = SINGLES[feed] ?? [1280, 720];
     return create(FrameIndexSchema, { program: feed, rtpTs: rtp >>> 0, layoutRev: 1, width, height, composed: serverNow(), entries: [{ rect: { x: 0, y: 0, w: width, h: height }, feed, capture: state === 'unknown' ? 0n : msAgo(ageOf(feed)), state: stateOf(feed) }] });
   });
-  return toBinary(EphSchema, create(EphSchema, { version: 1, frames: [index, ...singles], xforms: xforms(index.entries.find((e) => e.feed === 'field')?.capture ?? 0n), pointers: pointers() }));
+  return toBinary(EphSchema, create(EphSchema, { version: 1, frames: [index, ...singles], xforms: xforms(index.entries.find((e) => e.feed === 'field')?.capture ?? 0n, index.entries.find((e) => e.feed === 'fluoro')?.capture ?? 0n), pointers: pointers() }));
 }
 // ——— the tracker: the tissue sways, and the ink with it ———
 const track = asked('track', 'tracked');
+/** The contrast washes out 1.3 s after the start, when its marks have been seen on it. */
+const washed = (): boolean => query.has('wash') && performance.now() - started > 1_300;
 const TRACK = { tracked: TrackState.TRACKED, unsure: TrackState.UNSURE, lost: TrackState.LOST }[track] ?? TrackState.TRACKED;
-function xforms(capture: bigint) {
+function xforms(capture: bigint, fluoro: bigint) {
   const t = performance.now() / 1000;
   const keys = log.flatMap((o) => (o.op?.body.case === 'stroke' && o.op.body.value.key && o.op.body.value.frame?.feed === 'field' ? [o.op.body.value.key] : []));
   if (query.has('drawing')) keys.push(create(StrokeKeySchema, { author: role === Role.ROOM ? 2 : 3, epoch: 98, number: 1 }));
+  if (query.has('wetlost')) keys.pop();
   const [gone, kept] = TRACK === TrackState.LOST ? [keys.slice(0, 2), keys.slice(2)] : [[], keys];
   const place = { a: 1, b: 0, tx: 90 * Math.sin(t), ty: 60 * Math.cos(t * 0.8) };
-  return [create(XformFrameSchema, { feed: 'field', capture, anchors: [{ strokes: kept, state: TRACK === TrackState.LOST ? TrackState.TRACKED : TRACK, ...place }, ...(gone.length > 0 ? [{ strokes: gone, state: TrackState.LOST, ...place, still: 's1' }] : [])] })];
+  const marked = query.has('wash') ? [create(XformFrameSchema, { feed: 'fluoro', capture: fluoro, anchors: [{ strokes: [create(StrokeKeySchema, { author: 2, epoch: 99, number: 7 })], state: washed() ? TrackState.LOST : TrackState.TRACKED, a: 1, b: 0, tx: 40 * Math.sin(t * 6), ty: 0, still: 'wash' }] })] : [];
+  return [...marked, create(XformFrameSchema, { feed: 'field', capture, anchors: [{ strokes: kept, state: TRACK === TrackState.LOST ? TrackState.TRACKED : TRACK, ...place }, ...(gone.length > 0 ? [{ strokes: gone, state: TrackState.LOST, ...place, still: 's1' }] : [])] })];
 }
 // ——— vital signs as data: an ECG and an arterial pressure of 72 a minute ———
 const PIECE_MS = 200;
@@ -108,7 +112,7 @@ function pointers() {
 const painter = setInterval(() => {
   if (stopped || !context || state === 'waiting') return;
   rtp = (rtp + 3_003) % 4_294_967_296;
-  if (!paused) draw(context, places, performance.now() / 1000);
+  if (!paused) draw(context, places, performance.now() / 1000, washed());
   inSlot.forEach((feed, slot) => {
     const own = slotCanvas[slot];
     const size = SINGLES[feed];
@@ -149,7 +153,7 @@ function stroke(author: number, number: number, feed: string, xy: [number, numbe
     author, epoch: 99, seq: number, at: serverNow(),
     body: { case: 'stroke', value: {
       key: { author, epoch: 99, number }, tool, width: Math.round((4 / (place?.w ?? 1280)) * 16_384), began: msAgo(asked('ink', '') === 'standing' ? 30_000 : 2_000), points, text,
-      frame: { feed, capture: msAgo(12_000), program: 'program', programRtpTs: 1, layoutRev: 1, surface: feed === 'fluoro' ? Surface.HELD : Surface.FROZEN },
+      frame: { feed, capture: msAgo(12_000), program: 'program', programRtpTs: 1, layoutRev: 1, surface: feed === 'fluoro' && !query.has('wash') ? Surface.HELD : Surface.FROZEN },
       ...(tool === Tool.MEASURE ? { reference: { x1: 4_000, y1: 9_000, x2: 4_900, y2: 9_000, lengthUm: 2_000 } } : {}),
     } },
   }));
@@ -170,6 +174,7 @@ if (asked('ink', 'some') === 'tools') {
     stroke(1, 1, 'field', arc(8_200, 2_600, 1_500, 3.6, 5.6));
   }
 }
+if (query.has('wash')) stroke(2, 7, 'fluoro', arc(7_600, 6_600, 1_500, 0.4, 5.6));
 
 // ——— stills of X-ray runs ———
 const stills = Array.from({ length: Number(asked('stills', '0')) }, (_, i, all = Number(asked('stills', '0'))) => ({
@@ -333,6 +338,11 @@ const ways: Ways = {
     own.width = 480;
     own.height = 270;
     const c = own.getContext('2d');
+    if (c && of.still === 'wash') {
+      own.width = own.height = 480;
+      draw(c, [{ feed: 'fluoro', x: 0, y: 0, w: 480, h: 480 }], 3);
+      return own.toDataURL('image/jpeg');
+    }
     if (c) draw(c, [{ feed: 'field', x: 0, y: 0, w: 480, h: 270 }], 3);
     return (stillPicture ??= own.toDataURL('image/jpeg'));
   },
@@ -345,3 +355,7 @@ if (query.has('freeze')) setTimeout(() => client.inking.toggleFreeze(), 1_200);
 if (query.has('open')) setTimeout(() => { void client.openStill(client.store.stills.value.at(-1) ?? null); }, 1_200);
 if (query.has('measure')) setTimeout(() => client.inking.switchMeasuring(true), 700);
 if (query.has('large')) setTimeout(() => client.show(asked('large', 'field')), 700);
+if (query.has('pedal')) setTimeout(() => document.querySelector<HTMLElement>('[data-testid=pedal]')?.click(), 500);
+if (asked('pedal', '') === 'paired') setTimeout(() => dispatchEvent(new KeyboardEvent('keydown', { code: 'F13' })), 900);
+if (query.has('clear')) setTimeout(() => client.inking.clear(), 1_200);
+if (query.has('fifth')) setTimeout(() => client.store.notice('fail_fifth', true), 700);

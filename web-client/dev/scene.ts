@@ -25,7 +25,8 @@ export const LAYOUTS: Record<string, Place[]> = {
   ],
 };
 
-export function draw(c: CanvasRenderingContext2D, places: readonly Place[], t: number): void {
+/** `washed`: the contrast has left the vessels. */
+export function draw(c: CanvasRenderingContext2D, places: readonly Place[], t: number, washed = false): void {
   c.fillStyle = '#000';
   c.fillRect(0, 0, 1280, 720);
   for (const p of places) {
@@ -35,7 +36,7 @@ export function draw(c: CanvasRenderingContext2D, places: readonly Place[], t: n
     c.clip();
     c.translate(p.x, p.y);
     if (p.feed === 'field' || p.feed === 'camera') tissue(c, p.w, p.h, t);
-    else if (p.feed === 'fluoro') xray(c, p.w, p.h, t);
+    else if (p.feed === 'fluoro') xray(c, p.w, p.h, t, washed);
     else monitor(c, p.w, p.h, t);
     c.restore();
   }
@@ -74,7 +75,7 @@ function tissue(c: CanvasRenderingContext2D, w: number, h: number, t: number): v
   for (let i = 0; i < 14; i += 1) c.fillRect(w * (0.3 + 0.03 * i) + Math.sin(t * 2 + i) * 3, h * (0.35 + 0.3 * Math.abs(Math.cos(i * 2.1))), 5, 3);
 }
 
-function xray(c: CanvasRenderingContext2D, w: number, h: number, t: number): void {
+function xray(c: CanvasRenderingContext2D, w: number, h: number, t: number, washed: boolean): void {
   const g = c.createLinearGradient(0, 0, w, h);
   g.addColorStop(0, '#d7d7d7');
   g.addColorStop(0.6, '#777');
@@ -85,7 +86,7 @@ function xray(c: CanvasRenderingContext2D, w: number, h: number, t: number): voi
   c.arc(w / 2, h / 2, Math.min(w, h) * 0.48, 0, 7);
   c.fillStyle = g;
   c.fill();
-  c.strokeStyle = '#1a1a1a';
+  c.strokeStyle = washed ? '#0000000c' : '#1a1a1a';
   c.lineWidth = w / 60;
   c.beginPath();
   c.moveTo(w * 0.42, h * 0.1);

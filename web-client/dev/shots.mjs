@@ -33,6 +33,12 @@ for (const lang of ['ja', 'en']) {
     [`ink-off-room-${lang}`, 'wall', { role: 'room', inkoff: '', lang }], [`ink-off-mentor-${lang}`, 'desk', { role: 'mentor', inkoff: '', lang }], [`ink-fallback-mentor-${lang}`, 'desk', { role: 'mentor', fallback: '', lang }],
     [`stills-mentor-${lang}`, 'desk', { role: 'mentor', stills: '4', stillink: '', state: 'xoff', lang }], [`stills-open-mentor-${lang}`, 'desk', { role: 'mentor', stills: '4', stillink: '', open: '', lang }], [`stills-open-tablet-${lang}`, 'tablet', { role: 'mentor', stills: '4', stillink: '', open: '', lang }], [`stills-phone-${lang}`, 'phone', { role: 'mentor', stills: '4', stillink: '', lang }], [`stills-open-phone-${lang}`, 'phone', { role: 'mentor', stills: '4', stillink: '', open: '', lang }],
     [`stills-room-${lang}`, 'wall', { role: 'room', stills: '2', stillink: '', lang }], [`stills-room-half-${lang}`, 'half', { role: 'room', stills: '2', stillink: '', lang }], [`stills-desk-${lang}`, 'desk', { role: 'desk', stills: '3', stillink: '', lang }], [`stills-open-desk-${lang}`, 'wall4k', { role: 'desk', stills: '3', stillink: '', open: '', lang }],
+    [`ink-cleared-room-${lang}`, 'wall', { role: 'room', clear: '', lang }], [`ink-cleared-tablet-${lang}`, 'tablet', { role: 'room', clear: '', lang }],
+    [`ink-pen-mentor-${lang}`, 'desk', { role: 'mentor', pen: '', lang }], [`ink-paused-mentor-${lang}`, 'desk', { role: 'mentor', state: 'paused', pen: '', lang }], [`ink-paused-tablet-${lang}`, 'tablet', { role: 'mentor', state: 'paused', pen: '', lang }],
+    [`ink-pedal-room-${lang}`, 'wall', { role: 'room', pedal: 'paired', lang }], [`ink-pedal-half-${lang}`, 'half', { role: 'room', pedal: 'pairing', lang }], [`ink-pedal-tablet-${lang}`, 'tablet', { role: 'room', pedal: 'pairing', lang }],
+    [`ink-fifth-mentor-${lang}`, 'desk', { role: 'mentor', fifth: '', lang }], [`ink-fifth-desk-${lang}`, 'desk', { role: 'desk', fifth: '', lang }],
+    [`ink-wash-room-${lang}`, 'wall', { role: 'room', wash: '', lang }], [`ink-wash-mentor-${lang}`, 'desk', { role: 'mentor', wash: '', lang }],
+    [`ink-wet-lost-room-${lang}`, 'wall', { role: 'room', drawing: '', wetlost: '', lang }],
     [`ink-there-mentor-${lang}`, 'desk', { role: 'mentor', there: '', lang }], [`ink-standing-mentor-${lang}`, 'desk', { role: 'mentor', ink: 'standing', lang }], [`ink-measure-mentor-${lang}`, 'desk', { role: 'mentor', measure: '', state: 'mixed', lang }],
   );
 }
@@ -51,6 +57,15 @@ for (const [name, size, query] of shots) {
   await page.goto(`${base}dev/index.html?${new URLSearchParams(query)}`);
   const late = query.fallback === '' || ['line', 'stalled', 'paused', 'engine', 'remote'].includes(query.state ?? '');
   await page.waitForTimeout(late ? 6_500 : query.state === 'waiting' ? 1_500 : 2_000);
+  if (query.pen === '') {
+    // A pen that is still down.
+    const glass = await page.locator('[data-testid=glass]').boundingBox();
+    const at = (i) => [glass.x + glass.width * (0.14 + 0.006 * i), glass.y + glass.height * (0.42 + 0.06 * Math.sin(i / 5))];
+    await page.mouse.move(...at(0));
+    await page.mouse.down();
+    for (let i = 1; i < 40; i += 1) await page.mouse.move(...at(i));
+    await page.waitForTimeout(300);
+  }
   await page.screenshot({ path: join(here, 'shots', `${name}.png`) });
   await page.close();
 }

@@ -165,6 +165,18 @@ fn note(ground: &Ground, aim: &Aim, mark: &Mark) {
         })
         .collect();
     let first = mark.seen.iter().find(|s| s.moved.is_some()).map_or(f64::NAN, |s| s.at);
+    for s in mark.seen.iter().filter(|s| s.moved.is_some_and(|m| !m.unsure)) {
+        let mut one = Tally::default();
+        one.add(ground, aim, &Mark { seen: vec![*s], ..mark.clone() });
+        let px = one.row("", 0).error_px_max.unwrap_or(0.0);
+        if px > benches::landing::SILENT_PX {
+            let truth = s.k.and_then(|k| ground.truth(aim, mark.named?, mark.centre, k)).flatten().map(benches::landing::parts);
+            println!(
+                "  silent {px:.0} px at {:.0} ms, behind {}, drawn by {:?}, centre {:?}, true {truth:?}",
+                s.at, s.behind, s.moved, mark.centre
+            );
+        }
+    }
     println!(
         "  named {:?} {:?} held {:?} shown {:?} first {first:.0} ms {seen}",
         mark.named, mark.named_ms, mark.held, mark.shown

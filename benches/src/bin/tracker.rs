@@ -50,10 +50,11 @@ fn main() -> anyhow::Result<()> {
     let seed = seed.unwrap_or_else(|| rand::rng().random::<u32>().into());
     println!("seed {seed}, {seeds} scenes of each kind; pixels at 1080p");
     println!(
-        "{:<16}{:>8}{:>9}{:>8}{:>7}{:>7}{:>7}{:>7}{:>7}{:>8}{:>9}{:>8} | {:>9}{:>9}{:>9} | {:>8}{:>9}",
+        "{:<16}{:>8}{:>9}{:>9}{:>8}{:>7}{:>7}{:>7}{:>7}{:>7}{:>8}{:>9}{:>8} | {:>9}{:>9}{:>9} | {:>8}{:>9}",
         "scenario",
         "frames",
         "tracked%",
+        "(seen)%",
         "unsure%",
         "lost%",
         "p50",
@@ -114,10 +115,11 @@ fn print(row: Row) -> Row {
     let f = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.1}"));
     let e = row.error_px;
     println!(
-        "{:<16}{:>8}{:>9.1}{:>8.1}{:>7.1}{:>7}{:>7}{:>7}{:>7}{:>8}{:>9}{:>8} | {:>9}{:>9}{:>9} | {:>8}{:>9.1}",
+        "{:<16}{:>8}{:>9.1}{:>9.1}{:>8.1}{:>7.1}{:>7}{:>7}{:>7}{:>7}{:>8}{:>9}{:>8} | {:>9}{:>9}{:>9} | {:>8}{:>9.1}",
         row.scenario,
         row.anchor_frames,
         row.tracked_pct,
+        row.in_sight_tracked_pct,
         row.unsure_pct,
         row.lost_pct,
         f(e.map(|e| e.p50)),

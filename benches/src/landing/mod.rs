@@ -12,7 +12,7 @@ use crate::stats::Percentiles;
 use crate::track::{PX_1080, WIDTH};
 
 /// Confidently wrong: drawn without gaps further than this from where it belongs, px at 1080p.
-const SILENT_PX: f64 = 15.0;
+pub const SILENT_PX: f64 = 15.0;
 /// Ink whose tissue went from sight leaves the picture within this.
 const GONE_MS: f64 = 150.0;
 /// Of the ring's places so many must have ink where the page says it drew it, and hardly any where it says it did not.

@@ -28,6 +28,10 @@ pub trait Scene {
     fn material(&self, k: usize, at: Vec2) -> Option<[f64; 2]>;
     /// Where that point lies in frame `k`; `None`: it is not in the scene then (cut away), so nothing drawn can be right.
     fn place(&self, k: usize, material: [f64; 2]) -> Option<Vec2>;
+    /// Does an instrument lie over this pixel of frame `k`?
+    fn covers(&self, _k: usize, _at: Vec2) -> bool {
+        false
+    }
     /// Frames in which the ink's tissue goes from sight for good or for long: from each, how long until it is lost is measured.
     fn causes(&self) -> Vec<usize> {
         Vec::new()

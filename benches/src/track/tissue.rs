@@ -75,6 +75,29 @@ struct Tool {
     lasts: f64,
 }
 
+impl Tool {
+    /// Where its tip is; none while it is away.
+    fn tip_at(&self, t: f64) -> Option<[f64; 2]> {
+        let u = (t - self.begins) / self.lasts;
+        (-0.3..=1.3).contains(&u).then(|| {
+            let reach = (1.0 - (2.0 * u - 1.0).powi(4)).clamp(-0.2, 1.0);
+            let w = u.clamp(0.0, 1.0);
+            let aim = [0, 1].map(|c| self.tip[0][c] * (1.0 - w) + self.tip[1][c] * w);
+            [0, 1].map(|c| self.from[c] + (aim[c] - self.from[c]) * reach)
+        })
+    }
+}
+
+/// How far along a shaft a pixel lies, and how far across it, of its radius. None: not on it.
+fn on_shaft(from: [f64; 2], tip: [f64; 2], radius: f64, [x, y]: [f64; 2]) -> Option<(f64, f64)> {
+    let (dx, dy) = (tip[0] - from[0], tip[1] - from[1]);
+    let length = dx.hypot(dy).max(1.0);
+    let (ux, uy) = (dx / length, dy / length);
+    let (px, py) = (x - from[0], y - from[1]);
+    let (along, across) = (px * ux + py * uy, (px * uy - py * ux) / radius);
+    (across.abs() < 1.0 && (0.0..=length).contains(&along)).then_some((along, across))
+}
+
 #[derive(Debug)]
 pub struct Tissue {
     what: What,
@@ -220,15 +243,8 @@ impl Scene for Tissue {
             let at = [g.at[0] + 1.5 * sway, g.at[1] + 1.2 * sway];
             spot(&mut picture, at, g.radius, (strength * 330.0) as f32);
         }
-        for tool in &self.tools {
-            let u = (t - tool.begins) / tool.lasts;
-            if (-0.3..=1.3).contains(&u) {
-                let reach = (1.0 - (2.0 * u - 1.0).powi(4)).clamp(-0.2, 1.0);
-                let w = u.clamp(0.0, 1.0);
-                let aim = [0, 1].map(|c| tool.tip[0][c] * (1.0 - w) + tool.tip[1][c] * w);
-                let tip = [0, 1].map(|c| tool.from[c] + (aim[c] - tool.from[c]) * reach);
-                shaft(&mut picture, tool.from, tip, tool.radius);
-            }
+        for (tool, tip) in self.tools.iter().filter_map(|tool| Some((tool, tool.tip_at(t)?))) {
+            shaft(&mut picture, tool.from, tip, tool.radius);
         }
         let mut data = Vec::with_capacity(picture.len());
         for row in picture.chunks(WIDTH) {
@@ -248,6 +264,12 @@ impl Scene for Tissue {
         }
         let x = self.motion.place(k, Self::time(k), material);
         Some(Vec2::new(x[0] as f32, x[1] as f32))
+    }
+
+    fn covers(&self, k: usize, at: Vec2) -> bool {
+        let at = [f64::from(at.x), f64::from(at.y)];
+        let on = |tool: &Tool| tool.tip_at(Self::time(k)).is_some_and(|tip| on_shaft(tool.from, tip, tool.radius, at).is_some());
+        self.tools.iter().any(on)
     }
 
     fn causes(&self) -> Vec<usize> {
@@ -294,14 +316,9 @@ fn spot(picture: &mut [f32], at: [f64; 2], radius: [f64; 2], most: f32) {
 
 /// A grey shaft with a bright line along it, over the tissue.
 fn shaft(picture: &mut [f32], from: [f64; 2], tip: [f64; 2], radius: f64) {
-    let (dx, dy) = (tip[0] - from[0], tip[1] - from[1]);
-    let length = dx.hypot(dy).max(1.0);
-    let (ux, uy) = (dx / length, dy / length);
     for y in 0..HEIGHT {
         for x in 0..WIDTH {
-            let (px, py) = (x as f64 - from[0], y as f64 - from[1]);
-            let (along, across) = (px * ux + py * uy, (px * uy - py * ux) / radius);
-            if across.abs() < 1.0 && (0.0..=length).contains(&along) {
+            if let Some((along, across)) = on_shaft(from, tip, radius, [x as f64, y as f64]) {
                 let round = (1.0 - across * across).sqrt() as f32;
                 let shine = (-((across + 0.35) / 0.16).powi(2)).exp() as f32;
                 // Rings along the shaft: an instrument has texture of its own.

@@ -23,6 +23,8 @@ use crate::verdict::{ASIDE, Seen, Verdict};
 pub const UNSURE_MAX: Duration = Duration::from_millis(150);
 /// Looking from where the ink would be by now is worth it when that is further than this from where it was, pixels.
 const LEAP: f32 = 4.0;
+/// Share of the keyframe under which nothing of it is seen.
+const NOTHING: f32 = 0.1;
 /// Frames in a row that must pass before lost ink is shown again.
 const CONFIRM: u32 = 2;
 
@@ -35,6 +37,16 @@ const SAMPLE_SHARE: usize = 4;
 const WHOLE_LIKE: f32 = 0.55;
 /// Pixels.
 const WHOLE_OFF_MAX: f32 = 1.2;
+
+/// How much the picture differs from the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    Small,
+    /// A new scene perhaps; or an instrument, smoke, a fast scope.
+    Large,
+    /// Another scene.
+    Cut,
+}
 
 /// One anchor after one frame.
 #[derive(Debug, Clone, Copy)]
@@ -122,9 +134,16 @@ impl Anchor {
         Placed { state: self.state, motion: Similarity::IDENTITY, verdict }
     }
 
-    /// The next frame, captured at `now`. `cut`: it shows another scene than the one before. `effort`: what looking far may cost yet, for all anchors
+    /// The next frame, captured at `now`. `change`: since the one before, of the whole picture. `effort`: what looking far may cost yet, for all anchors
     /// together. `may_search`: it is this one's turn to be looked for if it is lost.
-    pub fn handle_frame(&mut self, frame: &Frame, now: CaptureTime, cut: bool, effort: &mut Effort, may_search: bool) -> Placed {
+    pub fn handle_frame(
+        &mut self,
+        frame: &Frame,
+        now: CaptureTime,
+        change: Change,
+        effort: &mut Effort,
+        may_search: bool,
+    ) -> Placed {
         let strict = self.state == TrackState::Lost;
         if strict && self.passed == 0 && !may_search {
             return self.placed(Verdict::default());
@@ -148,7 +167,8 @@ impl Anchor {
             self.velocity = Similarity::IDENTITY;
             if self.state != TrackState::Lost {
                 self.state = TrackState::Unsure;
-                if cut || now.since(self.confirmed_at) >= UNSURE_MAX {
+                let gone = change == Change::Cut || change == Change::Large && verdict.agree < NOTHING;
+                if gone || now.since(self.confirmed_at) >= UNSURE_MAX {
                     self.lose();
                 } else if verdict.shown() {
                     self.motion = motion;

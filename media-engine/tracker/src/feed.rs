@@ -6,7 +6,7 @@ use std::sync::Arc;
 use annotation::time::CaptureTime;
 use annotation::wire::TrackState;
 
-use crate::anchor::{Anchor, Effort, Placed};
+use crate::anchor::{Anchor, Change, Effort, Placed};
 use crate::luma::{Background, Frame, Kind, Luma, Plane};
 use crate::similarity::Vec2;
 
@@ -14,6 +14,8 @@ use crate::similarity::Vec2;
 pub const ANCHORS_MAX: usize = 16;
 /// Likeness of two pictures' coarsest levels under which the scene was cut.
 const CUT_BELOW: f32 = 0.35;
+/// And under which it may have been: ink of which then nothing at all is seen is lost at once.
+const CHANGED_BELOW: f32 = 0.8;
 /// Frames between pen-down and now that are looked at on the way; of more, evenly as many.
 const CATCH_UP_MAX: usize = 24;
 
@@ -77,7 +79,7 @@ impl<Id: Ord + Clone> FeedTracker<Id> {
             let placed = if luma.same_as(drawn_on) {
                 anchor.handle_unchanged(*at)
             } else {
-                anchor.handle_frame(&self.frame(luma), *at, false, &mut Effort::ample(), true)
+                anchor.handle_frame(&self.frame(luma), *at, Change::Small, &mut Effort::ample(), true)
             };
             path.push((*at, placed));
         }
@@ -115,7 +117,11 @@ impl<Id: Ord + Clone> FeedTracker<Id> {
         }
         let frame = self.frame(luma);
         let coarse = &frame.levels[3];
-        let cut = self.last.as_ref().is_some_and(|(_, last)| alike(last, coarse) < CUT_BELOW);
+        let change = match self.last.as_ref().map_or(1.0, |(_, last)| alike(last, coarse)) {
+            like if like < CUT_BELOW => Change::Cut,
+            like if like < CHANGED_BELOW => Change::Large,
+            _ => Change::Small,
+        };
         self.last = Some((luma.clone(), coarse.clone()));
         // Looking everywhere costs as much as following four: one lost anchor a frame, in turn.
         let is_lost = |f: &Followed| f.anchor.state() == TrackState::Lost;
@@ -132,7 +138,7 @@ impl<Id: Ord + Clone> FeedTracker<Id> {
             f.placed = if f.drawn_on.same_as(luma) {
                 f.anchor.handle_unchanged(at)
             } else {
-                f.anchor.handle_frame(&frame, at, cut, &mut effort, Some((i + first) % n) == looked_for)
+                f.anchor.handle_frame(&frame, at, change, &mut effort, Some((i + first) % n) == looked_for)
             };
         }
         self.placed()

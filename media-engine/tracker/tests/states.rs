@@ -96,6 +96,26 @@ fn a_cut_to_another_scene_is_lost_at_once_and_coming_back_is_found() {
     assert!(back.is_some_and(|n| n >= 1), "found again, not by the first frame alone: {back:?}");
 }
 
+/// Two scenes under the same lamp: light in the middle, dark at the rim.
+fn under_one_lamp(mut luma: Luma) -> Luma {
+    for (i, v) in luma.data.iter_mut().enumerate() {
+        let (x, y) = ((i % W) as f32 / W as f32 - 0.5, (i / W) as f32 / H as f32 - 0.5);
+        *v = (f32::from(*v) * (1.15 - 2.6 * (x * x + y * y))).clamp(16.0, 205.0) as u8;
+    }
+    luma
+}
+
+#[test]
+fn a_cut_to_a_scene_under_the_same_lamp_is_lost_at_once_too() {
+    let (mut one, mut other) = (Tissue::new(5), Tissue::new(99));
+    let first = Arc::new(under_one_lamp(one.picture(0.0, 0.0)));
+    let mut tracker = followed(&first);
+    for k in 1..6 {
+        assert_eq!(state(&mut tracker, k, under_one_lamp(one.picture(k as f32, 0.0))), TrackState::Tracked);
+    }
+    assert_eq!(state(&mut tracker, 6, under_one_lamp(other.picture(0.0, 0.0))), TrackState::Lost);
+}
+
 #[test]
 fn what_is_covered_is_unsure_for_150_ms_at_most_then_lost_and_found_again() {
     let mut tissue = Tissue::new(3);

@@ -36,6 +36,15 @@ describe('the ring of frame indices', () => {
     expect(ring.newest?.rtpTs).toBe(700);
     expect(rtpMinus(700, 4_294_965_000)).toBe(2_996);
   });
+
+  it('gives for a frame whose own index has not come the newest before it, across the wrap too, and never a later one', () => {
+    const ring = new FrameRing();
+    for (const ts of [4_294_965_000, 700, 4_294_967_295]) ring.handleFrame(index(ts));
+    expect(ring.upTo(700)?.rtpTs).toBe(700);
+    expect(ring.upTo(699)?.rtpTs).toBe(4_294_967_295);
+    expect(ring.upTo(3_700)?.rtpTs).toBe(700);
+    expect(ring.upTo(4_294_964_999)).toBeNull();
+  });
 });
 
 describe('the frame before the eyes', () => {

@@ -8,6 +8,9 @@ import { PICTURE_WIDTH } from './units';
 /** 30 s at 60 frames/s, and a little. About 0.5 kB each: 1 MB. Policy: drop_oldest. */
 export const RING_LENGTH = 2_048;
 
+/** Frames looked through for one whose own index has not come. */
+const LATELY = 64;
+
 /** a minus b of two 90 kHz timestamps that wrap at 2^32; positive when a is later. */
 export function rtpMinus(a: number, b: number): number {
   return (a - b) | 0;
@@ -34,6 +37,15 @@ export class FrameRing {
 
   at(rtpTs: number): FrameIndex | null {
     return this.byTs.get(rtpTs) ?? null;
+  }
+
+  /** The index of this frame, or of the newest before it that is known. Null: there is none within the last second or so. */
+  upTo(rtpTs: number): FrameIndex | null {
+    const exact = this.byTs.get(rtpTs);
+    if (exact) return exact;
+    let best: FrameIndex | null = null;
+    for (const ts of this.order.slice(-LATELY)) if (rtpMinus(rtpTs, ts) > 0 && (best === null || rtpMinus(ts, best.rtpTs) > 0)) best = this.at(ts);
+    return best;
   }
 
   get size(): number { return this.byTs.size; }

@@ -1,4 +1,5 @@
 // What the screens show, in signals. Written by the client at the edge, read by screens and stage; no DOM, no clock.
+import type { PedalState } from './pedal';
 import { computed, signal } from '@preact/signals-core';
 import type { CaseInfo, FeedInfo, HealthReport, Person, Welcome } from '../gen/signal_pb';
 import type { Language, Texts } from '../i18n';
@@ -91,6 +92,8 @@ export class Store {
   readonly inkFallback = signal(false);
   readonly inkUnsent = signal(0);
   readonly clearedAtMs = signal<number | null>(null);
+  /** The room's foot pedal, which clears the ink. */
+  readonly pedal = signal<PedalState>('none');
   /** What this hand holds. */
   readonly tool = signal<ToolName>('pen');
   /** New marks fade. */

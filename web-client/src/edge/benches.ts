@@ -1,6 +1,5 @@
 // Measuring mode only: read-only looks into the page for end-to-end programs, as `window.shirube`.
 import { effect } from '@preact/signals-core';
-import { standingOf } from '../core/ink/standing';
 import { PICTURE_WIDTH } from '../core/units';
 import { PROGRAM } from '../core/view';
 import type { Stage } from '../stage/stage';
@@ -39,14 +38,16 @@ export function exposeForBenches(client: Client, stage: Stage): () => void {
         /** Own acts up to `seq` that the server has told to be on disk. */
         acknowledged: () => ({ author: client.ink.author, epoch: client.ink.epoch, seq: client.ink.acknowledged }),
         author: () => client.ink.author,
-        /** Where the newest mark on the main feed lies now: x' = a·x − b·y + tx, y' = b·x + a·y + ty, tx, ty in parts of the picture's width; and whether it is drawn with gaps. Null: it is not on it. */
+        /** RTP timestamp of the picture that ink was painted for last. */
+        paintedOn: () => stage.paintedOn,
+        /** Where the newest mark on the main feed was painted last: x' = a·x − b·y + tx, y' = b·x + a·y + ty, tx, ty in parts of the picture's width; and whether it is drawn with gaps. Null: it is not on it. */
         moved: () => {
           const view = client.views.of(PROGRAM);
           const main = (view?.log.last && ring()?.at(view.log.last.rtpTs))?.entries[0];
           const stroke = main && client.ink.sheet.strokes().filter((s) => s.feed === main.feed).at(-1);
           if (!main || !stroke) return null;
-          const standing = standingOf(stroke, main, client.inking.tracks, client.toTimeline(perfNow()), client.ink.author);
-          return standing.kind !== 'here' ? null : { a: standing.moved.a, b: standing.moved.b, tx: standing.moved.tx / PICTURE_WIDTH, ty: standing.moved.ty / PICTURE_WIDTH, unsure: standing.unsure };
+          const standing = stage.standing(stroke.id);
+          return standing?.kind !== 'here' ? null : { a: standing.moved.a, b: standing.moved.b, tx: standing.moved.tx / PICTURE_WIDTH, ty: standing.moved.ty / PICTURE_WIDTH, unsure: standing.unsure };
         },
         /** Pointers that are to be seen. */
         rings: () => client.inking.pointers.rings(client.ink.author),

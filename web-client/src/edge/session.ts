@@ -34,6 +34,15 @@ export async function openSession(): Promise<Opened> {
   return { failure: failureOf(field('code') || 'auth.link', { ja: field('message_ja'), en: field('message_en') }) };
 }
 
+/** The key of the pedal that was paired in this tab: a reload does not unpair it, the end of the case does. */
+const PEDAL = 'shirube.pedal';
+export function keptPedal(): string | null { return sessionStorage.getItem(PEDAL); }
+export function keepPedal(code: string | null): void {
+  if (code === null) sessionStorage.removeItem(PEDAL);
+  else sessionStorage.setItem(PEDAL, code);
+}
+
 export function forgetSession(): void {
   sessionStorage.removeItem(KEPT);
+  sessionStorage.removeItem(PEDAL);
 }

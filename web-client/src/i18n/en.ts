@@ -113,6 +113,11 @@ export const en: Texts = {
 
   clear: 'Clear the ink',
   clear_note: 'Gone the moment you touch',
+  clear_pedal: 'The pedal clears it too',
+  pedal: 'Pedal',
+  pedal_pair: 'Pair the foot pedal',
+  pedal_let_go: 'Let go of the foot pedal',
+  pedal_press: 'Press the pedal now (Esc ends)',
   clear_done: 'Cleared',
   clear_waiting: 'Cleared here; for all once the line is back',
   mute_remote: 'Mute',

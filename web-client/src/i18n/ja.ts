@@ -111,6 +111,11 @@ export const ja = {
 
   clear: '書き込みを全消去',
   clear_note: '触れた瞬間に消えます',
+  clear_pedal: 'ペダルでも消せます',
+  pedal: 'ペダル',
+  pedal_pair: 'フットペダルを組み合わせる',
+  pedal_let_go: 'フットペダルを解除する',
+  pedal_press: 'ペダルを踏んでください（Escで中止）',
   clear_done: '消去しました',
   clear_waiting: 'この画面で消去。回線が戻り次第 全員へ',
   mute_remote: '消音',

@@ -29,7 +29,7 @@ export function clockText(ms: number | null, seconds: boolean, unknown: string):
 }
 
 /** Case, its state, and what must be known of it. `room`: large, with the sentence about the native monitors. */
-export function Header({ client, room }: { client: Client; room: boolean }): JSX.Element {
+export function Header({ client, room, beside = null }: { client: Client; room: boolean; beside?: ComponentChildren }): JSX.Element {
   const { store } = client;
   const t = store.texts.value;
   const info = store.caseInfo.value;
@@ -52,6 +52,7 @@ export function Header({ client, room }: { client: Client; room: boolean }): JSX
       <button class="btn quiet lang" type="button" aria-label={t.language_switch} data-testid="language" onClick={() => { chooseLanguage(client, language === 'ja' ? 'en' : 'ja'); }}>
         <Icon name="translate-bold" /><span class={room ? 'hide' : 'wide'} lang={language === 'ja' ? 'en' : 'ja'}>{t.language_other}</span>
       </button>
+      {beside}
       <CurtainTag client={client} />
       {info?.recording ? <Tag icon="record-fill" look="c-red">{t.recording}</Tag> : <Tag icon="prohibit-bold" look="bare c-steel">{t.not_recording}</Tag>}
       <b class="clock num" data-testid="clock">{clockText(store.caseTimeMs.value, !room, t.time_unknown)}</b>
@@ -226,6 +227,7 @@ export function InkSigns({ client }: { client: Client }): JSX.Element | null {
   const signs = [
     store.inkOff.value ? <Tag key="off" icon="pencil-simple-slash-bold" look="fill c-amber" testid="ink-off">{t.ink_off}</Tag> : null,
     drawing.length > 0 ? <Tag key="drawing" icon="pencil-simple-fill" look="c-hi" testid="drawing-now">{drawing.map((p) => pick(language, p.familyJa, p.familyEn)).join(language === 'ja' ? '・' : ', ')}{language === 'ja' ? '　' : ' '}{t.ink_drawing}</Tag> : null,
+    store.pedal.value === 'pairing' ? <Tag key="pedal" icon="hourglass-medium-bold" look="c-amber" testid="pedal-pairing">{t.pedal_press}</Tag> : null,
     store.inkUnsent.value > 0 ? <Tag key="unsent" icon="hourglass-medium-bold" look="c-amber" testid="ink-unsent">{t.ink_unsent} {store.inkUnsent.value}</Tag> : null,
     store.inkFallback.value ? <Tag key="path" icon="path-bold" look="c-amber" testid="ink-fallback">{t.ink_fallback}</Tag> : null,
   ].filter((sign) => sign !== null);

@@ -2,6 +2,7 @@
 import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Client } from '../edge/client';
+import { PedalHand } from '../edge/pedal';
 import { clockText, Header, HoldButton, Icon, InkSigns, Notices, People, Telephone } from './parts';
 import { StageHost } from './stage_host';
 import { VitalsPanel } from './vitals_panel';
@@ -13,7 +14,7 @@ export function Room({ client }: { client: Client }): JSX.Element {
   const t = store.texts.value;
   return (
     <div class="room" data-testid="room">
-      <Header client={client} room={true} />
+      <Header client={client} room={true} beside={<PedalButton client={client} />} />
       <main><StageHost client={client} remote={false} draws={false} /><RoomView client={client} /></main>
       <aside>
         <People client={client} empty={t.people_nobody} />
@@ -53,7 +54,7 @@ function ClearButton({ client }: { client: Client }): JSX.Element {
   const now = store.caseTimeMs.value;
   const justNow = at !== null && (now === null || now - at < CLEARED_MS);
   const note = store.inkUnsent.value > 0 && at !== null ? t.clear_waiting
-    : justNow ? `${t.clear_done} ${clockText(at, false, '')}`.trim() : t.clear_note;
+    : justNow ? `${t.clear_done} ${clockText(at, false, '')}`.trim() : store.pedal.value === 'paired' ? t.clear_pedal : t.clear_note;
   const byPointer = useRef(false);
   useEffect(() => {
     // Two keys at once: none alone does anything in the room.
@@ -73,6 +74,24 @@ function ClearButton({ client }: { client: Client }): JSX.Element {
         byPointer.current = false;
       }}>
       <Icon name="eraser-fill" /><span><span>{t.clear}</span><small class="num">{note}</small></span>
+    </button>
+  );
+}
+
+/** Pairs the foot pedal: a key that clears the ink and does nothing else. Pressed again it lets go of it. */
+function PedalButton({ client }: { client: Client }): JSX.Element {
+  const { store } = client;
+  const t = store.texts.value;
+  const hand = useRef<PedalHand | null>(null);
+  useEffect(() => {
+    hand.current = new PedalHand(store, () => { client.inking.clear(); });
+    return hand.current.listen();
+  }, [client]);
+  const state = store.pedal.value;
+  return (
+    <button class={`btn quiet lang ${state === 'paired' ? 'on' : ''}`} type="button" data-testid="pedal" data-pedal={state} aria-pressed={state === 'paired'} aria-label={state === 'none' ? t.pedal_pair : t.pedal_let_go}
+      onClick={(e) => { e.currentTarget.blur(); hand.current?.toggle(); }}>
+      <Icon name={state === 'paired' ? 'footprints-fill' : 'footprints-bold'} /><span class="wide">{t.pedal}</span>
     </button>
   );
 }

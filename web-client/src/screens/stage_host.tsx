@@ -144,6 +144,13 @@ function standStage(host: HTMLElement, client: Client, stage: Stage, feed: strin
       stage.paint(perfNow());
     });
   };
+  // While marks stand each animation frame asks which picture lies under them.
+  let following = 0;
+  const follow = (): void => {
+    following = 0;
+    stage.follow(perfNow());
+    if (stage.hasInk) following = requestAnimationFrame(follow);
+  };
   const fit = new ResizeObserver(() => {
     // What stands beside has all the height that its width asks for.
     stage.fit(host.clientWidth, kind === 'beside' ? Infinity : host.clientHeight);
@@ -154,7 +161,8 @@ function standStage(host: HTMLElement, client: Client, stage: Stage, feed: strin
   const slot = (): number => client.views.of(feed)?.slot ?? -1;
   const stopFrames = watchFrames(stage.video, (frame) => {
     if (counts()) client.handleFrameShown(frame, slot());
-    stage.frameShown(perfNow());
+    stage.follow(perfNow());
+    if (stage.hasInk) following ||= requestAnimationFrame(follow);
   });
   const detach = client.attach({ slot, pixels: () => stage.pixels, video: play(stage.video), tick: (now) => stage.tick(now), ink: paintSoon, inkNow: () => stage.paint(perfNow()) });
   return () => {
@@ -162,6 +170,7 @@ function standStage(host: HTMLElement, client: Client, stage: Stage, feed: strin
     stopFrames();
     detach();
     cancelAnimationFrame(painting);
+    cancelAnimationFrame(following);
     stage.root.remove();
   };
 }

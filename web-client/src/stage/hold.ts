@@ -3,6 +3,17 @@ import { element } from './strip';
 
 interface Told { rtpTimestamp?: number }
 
+/** RTP timestamp of the very picture that the video shows at this instant, which may be newer than the last that the browser told of. Null: it does not say. */
+export function pictureOn(video: HTMLVideoElement): number | null {
+  if (typeof VideoFrame !== 'function' || video.videoWidth === 0) return null;
+  try {
+    const frame = new VideoFrame(video);
+    const told = (frame as VideoFrame & { metadata?(): Told }).metadata?.().rtpTimestamp;
+    frame.close();
+    return told ?? null;
+  } catch { return null; /* no frame to be had this way */ }
+}
+
 export class Hold {
   readonly canvas = element('canvas', 'heldpicture');
 

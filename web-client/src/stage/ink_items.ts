@@ -2,7 +2,7 @@
 import { Tool } from '../gen/ink_pb';
 import { HALO_COLOUR, INK_COLOUR } from '../core/ink/look';
 import type { Moved } from '../core/ink/moved';
-import { label, lineWidth, shapes, toGlass, BOX_RADIUS } from '../core/ink/outline';
+import { label, lineWidth, penTip, shapes, toGlass, BOX_RADIUS } from '../core/ink/outline';
 import type { Box, Mark, Shape, Texture } from '../core/ink/outline';
 import { apply } from '../core/ink/moved';
 import type { Stroke } from '../core/ink/sheet';
@@ -115,7 +115,7 @@ class MarkItem implements Item {
   private shapes(): Shape[] {
     const { stroke, points, moved, unsure, texture, words, box, scale } = this.p;
     const mark: Mark = { tool: stroke.tool, points, width: stroke.width, texture, moved, unsure, text: stroke.text || words, reference: stroke.reference };
-    return (this.made ??= shapes(mark, box, scale, advance));
+    return (this.made ??= [...shapes(mark, box, scale, advance), ...(stroke.phase === 'wet' ? penTip(mark, box, scale) : [])]);
   }
 
   private labelled(): Shape[] {

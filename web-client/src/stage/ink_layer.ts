@@ -6,7 +6,7 @@ import type { Drawer } from '../core/ink/look';
 import type { Box } from '../core/ink/outline';
 import type { Stroke } from '../core/ink/sheet';
 import { pointsOnOwnFrame, standingOf } from '../core/ink/standing';
-import type { PictureShown } from '../core/ink/standing';
+import type { PictureShown, Standing } from '../core/ink/standing';
 import type { Tracks } from '../core/ink/tracks';
 import type { Ring } from '../core/pointers';
 import type { CaptureNtp, PerfMs } from '../core/units';
@@ -54,6 +54,9 @@ export class InkLayer {
   private readonly dryCanvas = new InkCanvas('ink dry', 'ink-dry');
   private readonly wetCanvas = new InkCanvas('ink wet', 'ink-wet');
 
+  /** Where each mark was painted last. */
+  readonly standings = new Map<string, Standing>();
+
   get dry(): HTMLCanvasElement { return this.dryCanvas.element; }
   get wet(): HTMLCanvasElement { return this.wetCanvas.element; }
 
@@ -67,6 +70,7 @@ export class InkLayer {
     const wet: Item[] = [];
     const dry: Item[] = [];
     const away: Stroke[] = [];
+    this.standings.clear();
     const labelled = labelledStrokes(scene.strokes, scene.now);
     let next: PerfMs | null = null;
     let unsure: Surface | null = null;
@@ -75,6 +79,7 @@ export class InkLayer {
       const surface = scene.surfaces.find((s) => s.feed === stroke.feed);
       if (!surface) continue;
       const standing = standingOf(stroke, surface, scene.tracks, scene.at, scene.own);
+      this.standings.set(stroke.id, standing);
       if (standing.kind === 'away') away.push(stroke);
       if (!surface.inkShows || standing.kind !== 'here') continue;
       if (standing.unsure) unsure ??= surface;

@@ -2,13 +2,14 @@
 // repaint. Back to front: picture, pattern of a dead state, ink, watermark, plates, strips.
 import { readGlass, readHeld, inkShows, lookOf } from '../core/glass';
 import type { GlassClock, GlassReading, Look } from '../core/glass';
-import { frameSeen, freeAbove, heightAbove } from '../core/frames';
+import { frameSeen, freeAbove, heightAbove, rtpMinus } from '../core/frames';
 import type { FrameRing, ShownLog } from '../core/frames';
 import { FeedState, Sync } from '../gen/frame_pb';
 import type { FrameIndex } from '../gen/frame_pb';
 import type { InkClient } from '../core/ink/client';
 import type { Drawer } from '../core/ink/look';
 import type { PenSample } from '../core/ink/pen';
+import type { Standing } from '../core/ink/standing';
 import type { Flow } from '../core/stall';
 import type { Tracks } from '../core/ink/tracks';
 import type { Pointers } from '../core/pointers';
@@ -16,7 +17,7 @@ import type { Still } from '../core/stills';
 import { frameOf } from '../core/stills';
 import type { PerfMs } from '../core/units';
 import type { Texts } from '../i18n';
-import { Hold } from './hold';
+import { Hold, pictureOn } from './hold';
 import { fonts } from './ink_items';
 import { InkLayer } from './ink_layer';
 import type { Surface } from './ink_layer';
@@ -93,6 +94,8 @@ export class Stage {
   private inkKey = '';
   private nextAges = -Infinity;
   private nextInk: PerfMs | null = null;
+  /** By what marks were painted last. */
+  private painted: { readonly rtpTs: number | null; readonly frame: FrameIndex | null; readonly revision: number } = { rtpTs: null, frame: null, revision: -1 };
   private reading: GlassReading | null = null;
   private looks = new Map<string, Look>();
   private size = { w: 0, h: 0 };
@@ -249,10 +252,23 @@ export class Stage {
     return this.held && (look === 'live' || look === 'unsynced' || look === 'stale') && one?.state !== FeedState.STALE ? 'frozen' : look;
   }
 
-  /** A new frame is shown: marks that follow it move with it, in the same animation frame. */
-  frameShown(now: PerfMs): void {
-    if (!this.held && this.context.ink.sheet.strokes().length > 0) this.paint(now);
+  /** Marks stand on a picture that moves: [`follow`] is to be called on every animation frame. */
+  get hasInk(): boolean { return !this.held && this.context.ink.sheet.strokes().length > 0; }
+
+  /** Marks move with the picture under them, in the same animation frame: also when the browser shows one that it has not told of, or word of one comes late. */
+  follow(now: PerfMs): void {
+    if (!this.hasInk) return;
+    const { rtpTs, frame, revision } = this.painted;
+    const on = this.pictureTs();
+    if (on !== rtpTs || revision !== this.context.tracks.revision || (on !== null && this.context.ring().at(on) !== frame)) this.paint(now);
   }
+
+  /** Of the picture that is on the glass. Null: not known. */
+  private pictureTs(): number | null { return pictureOn(this.video) ?? this.context.log().last?.rtpTs ?? null; }
+
+  /** Where a mark was painted last, and on which picture of the program or feed. */
+  standing(stroke: string): Standing | null { return this.ink.standings.get(stroke) ?? null; }
+  get paintedOn(): number | null { return this.painted.rtpTs; }
 
   /** Repaints ink where it changed. Also called directly, in the same turn, when the room clears. */
   paint(now: PerfMs): void {
@@ -261,8 +277,9 @@ export class Stage {
     const ratio = globalThis.devicePixelRatio || 1;
     const at = this.context.clock.toTimeline(now);
     this.ink.resize(width, height, ratio);
-    const frame = this.frameNow();
-    const surfaces = frame ? this.surfaces(frame, width) : [];
+    const { frame, late, rtpTs } = this.frameNow();
+    this.painted = { frame, rtpTs, revision: tracks.revision };
+    const surfaces = frame ? this.surfaces(frame, width, late) : [];
     const drawers = this.context.drawers();
     const texts = this.context.texts();
     const painted = this.ink.paint({
@@ -286,14 +303,16 @@ export class Stage {
     if (painted.away.length > 0) this.nextInk = Math.min(this.nextInk ?? Infinity, now + AGE_PERIOD_MS) as PerfMs;
   }
 
-  /** The index of the very frame on the glass, which may be newer than the last reading. */
-  private frameNow(): FrameIndex | null {
-    if (this.held) return this.held.frame;
-    const last = this.context.log().last;
-    return (last && this.context.ring().at(last.rtpTs)) ?? this.reading?.frame ?? null;
+  /** The index of the very frame on the glass, or the newest known before it. `late`: so much later was what is on the glass captured, NTP 32.32. */
+  private frameNow(): { frame: FrameIndex | null; late: bigint; rtpTs: number | null } {
+    if (this.held) return { frame: this.held.frame, late: 0n, rtpTs: null };
+    const rtpTs = this.pictureTs();
+    const frame = (rtpTs === null ? null : this.context.ring().upTo(rtpTs)) ?? this.reading?.frame ?? null;
+    const ticks = rtpTs === null || frame === null ? 0 : Math.max(0, rtpMinus(rtpTs, frame.rtpTs));
+    return { frame, late: (BigInt(ticks) << 32n) / 90_000n, rtpTs };
   }
 
-  private surfaces(frame: FrameIndex, width: number): Surface[] {
+  private surfaces(frame: FrameIndex, width: number, late: bigint): Surface[] {
     const scale = width / Math.max(1, frame.width);
     const box = (r: { x: number; y: number; w: number; h: number }) => ({ x: r.x * scale, y: r.y * scale, w: r.w * scale, h: r.h * scale });
     const out: Surface[] = [];
@@ -301,7 +320,9 @@ export class Stage {
       if (!entry.rect) return;
       const front = frame.entries.slice(i + 1).flatMap((e) => (e.rect ? [box(e.rect)] : []));
       const look = this.looks.get(entry.feed) ?? 'unknown';
-      out.push({ feed: entry.feed, capture: entry.capture, state: entry.state, geometry: entry.geometry, still: this.still?.id ?? '', box: box(entry.rect), front, inkShows: inkShows(look) });
+      // A held image is the same in the next frame; of a live one the next is another, whose place is not known until its word comes.
+      const capture = entry.state === FeedState.LIVE && entry.capture !== 0n ? entry.capture + late : entry.capture;
+      out.push({ feed: entry.feed, capture, state: entry.state, geometry: entry.geometry, still: this.still?.id ?? '', box: box(entry.rect), front, inkShows: inkShows(look) });
     });
     return out;
   }

@@ -7,7 +7,7 @@ import { opacityAt } from './fade';
 import { textureOf } from './look';
 import { lengthLabel, lengthOf } from './measure';
 import { after, apply, checkedMoved, inverse, movedPoints, UNMOVED } from './moved';
-import { label, lineWidth, shapes } from './outline';
+import { label, lineWidth, penTip, shapes } from './outline';
 import type { Box, Shape, Texture } from './outline';
 
 const file = new URL('../../../../annotation/vectors/outline.json', import.meta.url);
@@ -116,5 +116,19 @@ describe('similarities', () => {
     expect(checkedMoved({ ...UNMOVED, a: 5 })).toBeNull();
     expect(checkedMoved({ ...UNMOVED, tx: 2e5 })).toBeNull();
     expect(checkedMoved(m)).toEqual(m);
+  });
+});
+
+describe('the end of a line under a pen', () => {
+  const box = { x: 0, y: 0, w: 1920, h: 1080 };
+  const mark = (unsure: boolean, tool = Tool.PEN) => ({ tool, points: [{ x: 0, y: 0, pressure: 255 }, { x: 1_000, y: 0, pressure: 255 }], width: 34, texture: 'A' as const, moved: { ...UNMOVED, tx: 500 }, unsure, text: '', reference: undefined });
+
+  it('an29_while_unsure_a_dot_stands_where_the_pen_is_so_that_no_gap_hides_it', () => {
+    const tip = penTip(mark(true), box, 1);
+    expect(tip.map((s) => s.kind)).toEqual(['dot', 'dot']);
+    for (const dot of tip) expect(dot).toMatchObject({ at: { x: (1_500 * 1_920) / 16_384, y: 0 } });
+    expect(tip[0]).toMatchObject({ ink: 'halo' });
+    expect(penTip(mark(false), box, 1), 'a line without gaps shows its own end').toEqual([]);
+    expect(penTip(mark(true, Tool.ARROW), box, 1)).toEqual([]);
   });
 });

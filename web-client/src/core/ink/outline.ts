@@ -66,6 +66,17 @@ export function lineWidth(width: number, box: Box, scale: number): number {
   return Math.max(LINE_PX_MIN, Math.min(LINE_PX_MAX * scale, (width / PICTURE_WIDTH) * box.w));
 }
 
+/** Where the pen is, over a line under it that is drawn with gaps: a gap must not hide the one place that is sure. */
+export function penTip(mark: Mark, box: Box, scale: number): Shape[] {
+  const last = mark.points.at(-1);
+  if (!last || !mark.unsure || mark.tool !== Tool.PEN) return [];
+  const w = lineWidth(mark.width, box, scale);
+  const on = apply(mark.moved, last.x, last.y);
+  const at = toGlass(on.x, on.y, box);
+  const { halo, line } = STYLE[mark.texture];
+  return [{ kind: 'dot', ink: 'halo', at, radius: (w * halo) / 2 }, { kind: 'dot', ink: 'line', at, radius: (w * line) / 2 }];
+}
+
 /** The shapes of a mark, back to front. Nothing where the tool has not the points it needs. */
 export function shapes(mark: Mark, box: Box, scale: number, advance: Advance): Shape[] {
   const w = lineWidth(mark.width, box, scale);

@@ -6,7 +6,7 @@ import { ntpMinusNs } from '../units';
 import type { Moved } from './moved';
 import { apply, inverse, UNMOVED } from './moved';
 import type { Stroke } from './sheet';
-import { HOLDS, type Tracks } from './tracks';
+import type { Tracks } from './tracks';
 
 /** The picture of a feed on the glass: which frame of it, in which state. `geometry`: 0 or none: not known. `still`: the id of the still that it is. */
 export interface PictureShown { readonly feed: string; readonly capture: bigint; readonly state: FeedState; readonly geometry?: number; readonly still?: string }
@@ -20,10 +20,23 @@ const AWAY: Standing = { kind: 'away' };
 const ELSEWHERE: Standing = { kind: 'elsewhere' };
 const STILL: Standing = { kind: 'here', moved: UNMOVED, unsure: false };
 
-/** `at`: case time now; null: not known. `own`: this page's author, whose wet ink lies under the own pen. */
+/**
+ * `at`: case time now; null: not known. `own`: this page's author, whose wet ink lies under the own pen. A mark under a pen that is down stays in sight
+ * (AN29): one that vanishes while it is drawn tells nobody anything.
+ */
 export function standingOf(stroke: Stroke, picture: PictureShown, tracks: Tracks, at: bigint | null, own: number): Standing {
-  // Another size or cut of the picture is another sheet: the same numbers are another place on it.
-  const otherShape = (picture.geometry ?? 0) !== 0 && stroke.frame.geometry !== 0 && picture.geometry !== stroke.frame.geometry;
+  const standing = followed(stroke, picture, tracks, at, own);
+  if (standing.kind !== 'away' || stroke.phase !== 'wet' || stroke.tool === Tool.MEASURE || isOtherShape(stroke, picture)) return standing;
+  return { kind: 'here', moved: tracks.lastKnown(stroke.feed, picture.capture, stroke.id) ?? UNMOVED, unsure: true };
+}
+
+/** Another size or cut of the picture is another sheet: the same numbers are another place on it. */
+function isOtherShape(stroke: Stroke, picture: PictureShown): boolean {
+  return (picture.geometry ?? 0) !== 0 && stroke.frame.geometry !== 0 && picture.geometry !== stroke.frame.geometry;
+}
+
+function followed(stroke: Stroke, picture: PictureShown, tracks: Tracks, at: bigint | null, own: number): Standing {
+  const otherShape = isOtherShape(stroke, picture);
   const sameFrame = picture.capture === stroke.frame.capture && picture.capture !== 0n && !otherShape;
   if (picture.still) return stroke.frame.still === picture.still || sameFrame ? STILL : ELSEWHERE;
   switch (stroke.frame.surface) {
@@ -44,20 +57,25 @@ export function standingOf(stroke: Stroke, picture: PictureShown, tracks: Tracks
   if (otherShape) return AWAY;
   // A length is true in its own frame alone: the table or the gantry may have moved.
   if (stroke.tool === Tool.MEASURE) return AWAY;
-  const track = tracks.of(stroke.feed, picture.capture, stroke.id);
+  const track = tracks.of(stroke.feed, picture.capture, stroke.id, ends(stroke.points));
   if (track) return track.state === 'lost' ? AWAY : { kind: 'here', moved: track.moved, unsure: track.state === 'unsure' };
   // X-ray has resumed, or the run plays on, and nobody has verified the place.
   if (stroke.frame.surface === On.HELD || stroke.frame.surface === On.RUN) return AWAY;
-  if (at !== null && ntpMinusNs(at, stroke.began) < BigInt(UNNAMED_MS) * 1_000_000n) return { kind: 'here', moved: UNMOVED, unsure: !nearly(picture.capture, stroke.frame.capture) };
+  if (at !== null && ntpMinusNs(at, stroke.began) < BigInt(UNNAMED_MS) * 1_000_000n) return { kind: 'here', moved: UNMOVED, unsure: picture.capture !== stroke.frame.capture };
   // Nobody follows this feed: the place is a guess, and says so.
   if (!tracks.heard(stroke.feed)) return { kind: 'here', moved: UNMOVED, unsure: stroke.phase !== 'wet' && picture.state !== FeedState.XRAY_OFF };
   return AWAY;
 }
 
-/** So little time lies between two frames that what lies on one lies on the other. */
-function nearly(shown: bigint, drawnOn: bigint): boolean { return shown - drawnOn <= HOLDS; }
+function ends(points: readonly Point[]): readonly Point[] | undefined {
+  const [first, last] = [points[0], points.at(-1)];
+  return first && last ? [first, last] : undefined;
+}
 
-/** The points on the stroke's own frame: those drawn on later frames are moved back by what the tracker said of those. */
+/**
+ * The points on the stroke's own frame: those drawn on later frames are moved back by what the tracker said of those. Under a pen that is down what was
+ * last known stands in for what is lost, here as in where the mark stands: so its newest point lies where the pen is.
+ */
 export function pointsOnOwnFrame(stroke: Stroke, tracks: Tracks): readonly Point[] {
   if (stroke.spans.length === 0) return stroke.points;
   let next = 0;
@@ -65,7 +83,8 @@ export function pointsOnOwnFrame(stroke: Stroke, tracks: Tracks): readonly Point
   return stroke.points.map((p, i) => {
     for (let span = stroke.spans[next]; span && span.first <= i; span = stroke.spans[next]) {
       const track = tracks.of(stroke.feed, span.capture, stroke.id);
-      back = track && track.state !== 'lost' ? inverse(track.moved) : UNMOVED;
+      const there = track && track.state !== 'lost' ? track.moved : stroke.phase === 'wet' ? tracks.lastKnown(stroke.feed, span.capture, stroke.id) : null;
+      back = there ? inverse(there) : UNMOVED;
       next += 1;
     }
     return back === UNMOVED ? p : { ...apply(back, p.x, p.y), pressure: p.pressure };

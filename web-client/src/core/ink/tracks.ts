@@ -3,16 +3,26 @@
 import type { XformFrame } from '../../gen/ink_pb';
 import { TrackState } from '../../gen/ink_pb';
 import type { Moved } from './moved';
-import { checkedMoved } from './moved';
+import { apply, checkedMoved } from './moved';
 import { strokeId } from './sheet';
 
 /** 8 s at 30 frames/s. Policy: drop_oldest. */
 const FRAMES_MAX = 256;
 const FEEDS_MAX = 16;
 const STILLS_MAX = 512;
-/** A frame's own transforms may come a little after it: those of a frame before it hold this long, then count as unsure, then as lost. */
-export const HOLDS = (100n << 32n) / 1000n;
+/** A frame's own transforms may come a little after it: those of a frame before it hold this long where nothing moves far, else they count as unsure, then as lost. */
+const HOLDS = (50n << 32n) / 1000n;
 const DOUBTED = (150n << 32n) / 1000n;
+/** Captures so near to each other are one frame: 1 ms, for what timestamps round. */
+const SAME = (1n << 32n) / 1000n;
+/** So far may ink have moved since the frame that stands in, by how it moved lately: 6 px of a 1080p picture. */
+const STANDS_IN = 51;
+/** Moves looked at for that: the fastest of so many frames. */
+const LATELY = 3;
+/** Where nobody says where the ink is: the middle of the picture. */
+const MIDDLE: readonly XY[] = [{ x: 8_192, y: 4_608 }];
+
+interface XY { readonly x: number; readonly y: number }
 
 export type Track = { readonly state: 'tracked' | 'unsure'; readonly moved: Moved } | { readonly state: 'lost' };
 const LOST: Track = { state: 'lost' };
@@ -54,20 +64,33 @@ export class Tracks {
   /** An engine that tracks this feed has been heard. */
   heard(feed: string): boolean { return this.feeds.has(feed); }
 
-  /** A stroke in the frame captured at `capture`. Null: no frame up to it names the stroke. */
-  of(feed: string, capture: bigint, stroke: string): Track | null {
+  /** A stroke, of which `places` are some on its own frame, in the frame captured at `capture`. Null: no frame up to it names the stroke. */
+  of(feed: string, capture: bigint, stroke: string, places: readonly XY[] = MIDDLE): Track | null {
     const follows = this.feeds.get(feed);
     if (!follows) return null;
     const exact = follows.frames.get(capture);
     if (exact) return exact.get(stroke) ?? null;
     let before = follows.order.length - 1;
-    while (before >= 0 && (follows.order[before] as bigint) > capture) before -= 1;
+    while (before >= 0 && (follows.order[before] as bigint) > capture + SAME) before -= 1;
     const at = follows.order[before];
     const track = at === undefined ? undefined : follows.frames.get(at)?.get(stroke);
     if (at === undefined || !track) return null;
     const old = capture - at;
+    if (old <= SAME) return track;
     if (track.state === 'lost' || old > DOUBTED) return LOST;
-    return old > HOLDS ? { state: 'unsure', moved: track.moved } : track;
+    const stands = old <= HOLDS && speed(follows, before, stroke, places) * Number(old) <= STANDS_IN;
+    return stands ? track : { state: 'unsure', moved: track.moved };
+  }
+
+  /** Where a stroke was when it was last not lost, in a frame up to the one captured at `capture`. Null: in none that is kept. */
+  lastKnown(feed: string, capture: bigint, stroke: string): Moved | null {
+    const follows = this.feeds.get(feed);
+    for (let i = (follows?.order.length ?? 0) - 1; i >= 0; i -= 1) {
+      const at = follows?.order[i] as bigint;
+      const track = at <= capture ? follows?.frames.get(at)?.get(stroke) : undefined;
+      if (track && track.state !== 'lost') return track.moved;
+    }
+    return null;
   }
 
   /** Id of the pinned frame of a stroke, once it may be fetched. */
@@ -96,6 +119,21 @@ export class Tracks {
     if (this.stills.size >= STILLS_MAX) this.stills.delete(this.stills.keys().next().value ?? '');
     this.stills.set(stroke, still);
   }
+}
+
+/** How fast a stroke moved at most in the frames up to the one at `last`, units of points per unit of time. Infinity: nothing is known of that. */
+function speed(follows: Follows, last: number, stroke: string, places: readonly XY[]): number {
+  let fastest: number | null = null;
+  for (let i = last; i > 0 && i > last - LATELY; i -= 1) {
+    const [from, to] = [follows.order[i - 1] as bigint, follows.order[i] as bigint];
+    const [was, is] = [follows.frames.get(from)?.get(stroke), follows.frames.get(to)?.get(stroke)];
+    if (!was || !is || was.state === 'lost' || is.state === 'lost') break;
+    for (const { x, y } of places) {
+      const [a, b] = [apply(was.moved, x, y), apply(is.moved, x, y)];
+      fastest = Math.max(fastest ?? 0, Math.hypot(b.x - a.x, b.y - a.y) / Number(to - from));
+    }
+  }
+  return fastest ?? Infinity;
 }
 
 function insert(order: bigint[], capture: bigint): void {
