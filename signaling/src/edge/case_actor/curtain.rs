@@ -20,6 +20,7 @@ impl Actor {
             Ok(true) => {
                 info!(case = %self.case.id(), page = epoch.0, drawn, "privacy curtain");
                 self.tell_engine_curtain();
+                self.stop_cameras();
                 self.cover_players();
                 self.show_all();
                 self.after_voice_change();
