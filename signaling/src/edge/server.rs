@@ -95,6 +95,7 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
 
     let (store, writer) = opened.start();
     let around = Surroundings {
+        engine_expected: engine.is_some(),
         timeline: timeline.clone(),
         store: store.clone(),
         sfu: sfu.clone(),

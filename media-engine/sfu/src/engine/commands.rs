@@ -41,7 +41,8 @@ impl Engine {
                 return Err(OfferError::Mismatch);
             }
             if peer.fingerprint == fingerprint(sdp) {
-                return self.answer_again(now, id, grants, sdp);
+                // What it may is as it was last said, not as it was when this offer set out.
+                return self.answer_again(now, id, sdp);
             }
             let before = self.take_out(now, id, false);
             shown.extend(before.into_iter().flat_map(|p| p.video).map(|v| v.wish));
@@ -93,7 +94,7 @@ impl Engine {
         if self.peers.contains_key(&id) { Ok(answer) } else { Err(OfferError::Refused("it could not be set up".into())) }
     }
 
-    fn answer_again(&mut self, now: Instant, id: PeerId, grants: Grants, sdp: &str) -> Result<String, OfferError> {
+    fn answer_again(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<String, OfferError> {
         let Some(peer) = self.peers.get(&id) else { return Err(OfferError::Mismatch) };
         let old = peer.ufrag.clone();
         let answered = self.turn(now, id, |peer, sink| {
@@ -108,7 +109,6 @@ impl Engine {
             self.by_ufrag.insert(ufrag, id);
             answer
         });
-        self.set_grants(now, id, grants);
         self.settle(now);
         answer
     }
