@@ -370,7 +370,7 @@ export class Client {
         if (message) this.handleServer(message, now);
         this.inking.after(perfNow());
       },
-      close: () => this.handleSocketClosed(),
+      close: () => { this.media.handleBroken(perfNow()); this.handleSocketClosed(); },
     });
   }
 
@@ -392,8 +392,9 @@ export class Client {
     switch (body.case) {
       case 'welcome': return this.handleWelcome(body.value, now);
       case 'answer':
-        if (body.value.id === this.offerId) void this.path?.answer(body.value.sdp);
-        return;
+        if (body.value.id !== this.offerId) return;
+        this.media.handleAnswer(now);
+        return void this.path?.answer(body.value.sdp);
       case 'people': return this.handlePeople(body.value.people, now);
       case 'state': this.store.handleDisk(body.value.store); this.store.notice('fail_restarting', body.value.restarting); return this.handleCaseState(body.value);
       case 'refused':
