@@ -13,7 +13,8 @@ use pipeline::config::Config;
 use pipeline::engine::{self, Dial};
 use pipeline::mask::command::Ask;
 use pipeline::memory::{Kept, keep_off_disks};
-use pipeline::output::link::{Way, report_refusal};
+use pipeline::output::link::Way;
+use pipeline::output::refused::report_refusal;
 use pipeline::output::remote::{Remote, RemoteConfig};
 use pipeline::refusal::Refusal;
 

@@ -269,6 +269,11 @@ impl LinkCommands {
         link.layers.borrow().get(&ssrc).map(|(feed, layer, _)| (feed.clone(), *layer))
     }
 
+    /// False: no engine took it.
+    pub fn move_camera(&self, case: &CaseId, word: wire::MoveCamera) -> bool {
+        self.send(case, to_engine::Body::Camera(word))
+    }
+
     /// Ink for the engine's display. False: no engine took it.
     pub fn show_ink(&self, case: &CaseId, ink: wire::InkShown) -> bool {
         self.send(case, to_engine::Body::Ink(ink))

@@ -3,8 +3,10 @@
 pub mod link;
 mod pinned;
 pub mod queue;
+pub mod refused;
 pub mod remote;
 mod socket;
+pub mod spec;
 pub mod stats;
 mod ways;
 mod whip;

@@ -6,6 +6,7 @@
 //! (socket broken without a farewell; media, ink and place are kept for [`AWAY_FOR`]) → joined again with its resume key,
 //! or *gone*.
 
+mod camera;
 mod curtain;
 mod display;
 mod health;
@@ -200,6 +201,8 @@ pub(super) struct Actor {
     frames: BTreeMap<FeedId, VecDeque<FrameIndex>>,
     track: Track,
     display: Display,
+    /// Code of what is wrong with the room's camera; empty: nothing.
+    camera_problem: &'static str,
     watchers: BTreeMap<(FeedId, LayerId), usize>,
     consent: Consent,
     /// Who came in how often.
@@ -254,6 +257,7 @@ pub fn start(
         frames: BTreeMap::new(),
         track: Track::default(),
         display: Display::default(),
+        camera_problem: "",
         watchers: BTreeMap::new(),
         consent: Consent::new(voice, around_now),
         entries: Entries::default(),
@@ -483,6 +487,7 @@ impl Actor {
         }
         page.away_since = Some(now);
         self.case.handle_away(epoch);
+        self.let_camera_go(epoch);
         self.people_dirty = true;
         info!(case = %self.case.id(), page = epoch.0, "a page broke off");
     }
@@ -508,6 +513,7 @@ impl Actor {
 
     fn remove_page(&mut self, epoch: Epoch, on_purpose: bool) {
         let Some(page) = self.pages.remove(&epoch) else { return };
+        self.let_camera_go(epoch);
         self.audit_page(epoch, "leave", if on_purpose { "ok" } else { "line-lost" });
         if let Some(peer) = page.peer {
             self.peers.remove(&peer);
@@ -542,6 +548,7 @@ impl Actor {
         }
         self.end_expired_publications();
         self.handle_track_tick(whole_second);
+        self.handle_camera_tick();
         if std::mem::take(&mut self.people_dirty) {
             let people = self.case.people(now);
             self.tell_attending(server_message::Body::People(people));
