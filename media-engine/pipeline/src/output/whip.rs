@@ -191,13 +191,12 @@ fn converse(peer: &gst::Element, answer: &str, shared: &Arc<Shared>, ended: &mps
         }
         use gst_webrtc::WebRTCPeerConnectionState as State;
         match peer.property::<State>("connection-state") {
-            State::Connected => {
-                if opening {
-                    tracing::info!("a way by WHIP is up");
-                    shared.set(Stage::Up);
-                    continue;
-                }
+            State::Connected if opening => {
+                tracing::info!("a way by WHIP is up");
+                shared.set(Stage::Up);
+                continue;
             }
+            State::Connected => {}
             State::Failed | State::Closed => return Err("the connection failed".into()),
             _ if opening => {
                 looks += 1;
