@@ -181,7 +181,7 @@ impl Host {
                 }
             }
         }
-        let mut out: Vec<Output> = feed.report(at, &self.sent).into_iter().collect();
+        let mut out: Vec<Output> = feed.report(at, &self.sent, None).into_iter().collect();
         if !self.early.is_empty() {
             let named = |a: &Anchor| a.feed == feed.id.as_str() && CaptureTime(a.capture) <= at;
             let (due, early): (VecDeque<Anchor>, VecDeque<Anchor>) = self.early.drain(..).partition(named);
@@ -204,7 +204,7 @@ impl Host {
         feed.down = true;
         feed.tracker.lose_all();
         let at = feed.luma.newest().unwrap_or(CaptureTime::UNKNOWN);
-        feed.report(at, &self.sent).into_iter().collect()
+        feed.report(at, &self.sent, None).into_iter().collect()
     }
 
     /// Time passes; what is unsure does not stay so without frames.
@@ -212,7 +212,7 @@ impl Host {
         let sent = &self.sent;
         self.feeds
             .values_mut()
-            .filter_map(|f| if f.tracker.handle_time(now) { f.report(f.luma.newest()?, sent) } else { None })
+            .filter_map(|f| if f.tracker.handle_time(now) { f.report(f.luma.newest()?, sent, None) } else { None })
             .collect()
     }
 
@@ -349,7 +349,8 @@ impl Host {
         match feed.tracker.begin(key, &ink, &past) {
             Some(path) => {
                 feed.followed.insert(key, Followed { key: stroke, still, path: path.into(), rebased: false });
-                out.extend(feed.luma.newest().and_then(|newest| feed.report(newest, &self.sent)));
+                // This one alone was looked for in the newest frame, if that was only kept: of the others nothing is known there.
+                out.extend(feed.luma.newest().and_then(|newest| feed.report(newest, &self.sent, Some(key))));
                 if anchor.committed && !anchor.spans.is_empty() {
                     out.extend(self.handle_anchor(anchor));
                 }
@@ -394,13 +395,15 @@ impl Feed {
         self.refused.insert(key, (stroke, known.or(still).unwrap_or_default()));
     }
 
-    /// All anchors in the frame captured at `at`; `None` when there are none.
-    fn report(&self, at: CaptureTime, sent: &VecDeque<String>) -> Option<Output> {
+    /// All anchors in the frame captured at `at`, or `only` one; `None` when there are none.
+    fn report(&self, at: CaptureTime, sent: &VecDeque<String>, only: Option<Key>) -> Option<Output> {
+        let wanted = |key: &Key| only.is_none_or(|only| *key == only);
         let still = |id: &String| if sent.contains(id) { id.clone() } else { String::new() };
         let mut anchors: Vec<AnchorXform> = self
             .tracker
             .placed()
             .into_iter()
+            .filter(|(key, _)| wanted(key))
             .filter_map(|(key, placed)| {
                 let f = self.followed.get(&key)?;
                 let m = placed.motion.in_units(self.units_per_px);
@@ -408,7 +411,7 @@ impl Feed {
                 Some(AnchorXform { strokes: vec![f.key], state, a: m.a, b: m.b, tx: m.tx, ty: m.ty, still: still(&f.still) })
             })
             .collect();
-        anchors.extend(self.refused.values().map(|(stroke, id)| AnchorXform {
+        anchors.extend(self.refused.iter().filter(|(key, _)| wanted(key)).map(|(_, (stroke, id))| AnchorXform {
             strokes: vec![*stroke],
             state: TrackState::Lost.into(),
             a: 1.0,

@@ -220,6 +220,16 @@ describe('the stream of transforms', () => {
     expect(tracks.of('field', at(0), '2.1.1')).toBeNull();
     expect(tracks.of('field', at(400 * 33), '2.1.1')).toMatchObject({ moved: { tx: 400 } });
   });
+  it('takes ink that is named in a known frame later, and believes the first word on each', () => {
+    const tracks = new Tracks();
+    const other = create(StrokeKeySchema, { author: 2, epoch: 1, number: 2 });
+    tracks.handle(xform(33, TrackState.TRACKED, 1));
+    const revision = tracks.revision;
+    const both = create(XformFrameSchema, { feed: 'field', capture: at(33), anchors: [{ strokes: [KEY, other], state: TrackState.TRACKED, a: 1, b: 0, tx: 7, ty: 0 }] });
+    expect([tracks.handle(both), tracks.handle(both)]).toEqual([true, false]);
+    expect(tracks.revision).toBe(revision + 1);
+    expect([tracks.of('field', at(33), '2.1.1'), tracks.of('field', at(33), '2.1.2')]).toMatchObject([{ moved: { tx: 1 } }, { moved: { tx: 7 } }]);
+  });
   it('takes frames that come out of order', () => {
     const tracks = new Tracks();
     tracks.handle(xform(66, TrackState.TRACKED, 2));

@@ -35,7 +35,7 @@ export class Tracks {
   /** Rises with every frame taken. */
   revision = 0;
 
-  /** Each comes up to three times. False: known already, or one feed too many. */
+  /** Each comes up to three times; ink that was begun since may be named in a frame that is known. False: nothing new, or one feed too many. */
   handle(frame: XformFrame): boolean {
     let feed = this.feeds.get(frame.feed);
     if (!feed) {
@@ -43,16 +43,21 @@ export class Tracks {
       feed = { frames: new Map(), order: [] };
       this.feeds.set(frame.feed, feed);
     }
-    if (feed.frames.has(frame.capture)) return false;
-    const tracks = new Map<string, Track>();
+    const known = feed.frames.get(frame.capture);
+    const tracks = known ?? new Map<string, Track>();
+    const before = tracks.size;
     for (const anchor of frame.anchors) {
       const moved = checkedMoved(anchor);
       const state = anchor.state === TrackState.TRACKED ? 'tracked' : anchor.state === TrackState.UNSURE ? 'unsure' : 'lost';
       const track: Track = state === 'lost' || moved === null ? LOST : { state, moved };
       for (const key of anchor.strokes) {
-        tracks.set(strokeId(key), track);
+        if (!tracks.has(strokeId(key))) tracks.set(strokeId(key), track);
         if (anchor.still) this.handleStill(strokeId(key), anchor.still);
       }
+    }
+    if (known) {
+      if (tracks.size > before) this.revision += 1;
+      return tracks.size > before;
     }
     feed.frames.set(frame.capture, tracks);
     insert(feed.order, frame.capture);
