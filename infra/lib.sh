@@ -10,8 +10,8 @@ mkdir -p "$state" 2>/dev/null || die "cannot write to $root. Copy the project to
 
 # Debian packages by their purpose.
 packages_build="build-essential ca-certificates cmake pkg-config libssl-dev libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev libgstreamer-plugins-bad1.0-dev"
-packages_engine="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav"
-packages_test="chromium coturn openssl gstreamer1.0-nice gstreamer1.0-tools libgstrtspserver-1.0-dev git sqlite3 procps"
+packages_engine="gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly gstreamer1.0-libav gstreamer1.0-x"
+packages_test="chromium coturn openssl gstreamer1.0-nice gstreamer1.0-tools libgstrtspserver-1.0-dev git sqlite3 procps xvfb"
 
 # need_packages NAME...: installs those that are missing.
 need_packages() {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use annotation::id::FeedId;
 use serde::Deserialize;
 
+use crate::display::DisplayConfig;
 use crate::encode::level::Level;
 use crate::encode::{EncoderKind, EncoderSettings};
 use crate::feed::{SourceConfig, View, last_run};
@@ -42,6 +43,9 @@ pub struct Config {
     /// Over what identifies a patient and is burnt into pictures.
     #[serde(default, rename = "mask")]
     pub masks: Vec<MaskConfig>,
+    /// A screen of the room that is driven without a browser.
+    #[serde(default)]
+    pub display: Option<DisplayConfig>,
     /// Measuring mode: TC48 is burnt into the main feed. Only by the command line.
     #[serde(skip)]
     pub time_code: bool,
@@ -201,6 +205,7 @@ impl Config {
         }
         let own: Vec<_> = self.feeds.iter().map(|f| (&f.id, f.source.is_drawn())).collect();
         MaskConfig::check_all(&self.masks, &own)?;
+        self.display.as_ref().map_or(Ok(()), DisplayConfig::check)?;
         let (w, h) = (self.program.width, self.program.height);
         let sized = Geometry::new(w, h).filter(|g| w % 8 == 0 && self.program.level.has_room_for(*g));
         if sized.is_none() {
@@ -263,6 +268,7 @@ impl Config {
             },
             layouts: Vec::new(),
             masks: Vec::new(),
+            display: None,
             feeds: vec![
                 feed(
                     "field",

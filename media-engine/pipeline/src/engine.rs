@@ -1,5 +1,6 @@
 //! Puts the parts together: prepares every feed, lays out the program, runs link, sources and program on their threads.
 
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use link::wire::FeedInfo;
 use crate::board::Board;
 use crate::clock::LocalClock;
 use crate::config::{Config, FeedConfig};
+use crate::display::run::{Display, Screen};
+use crate::display::worker::{InkDesk, Trial, Worker};
 use crate::encode::level::Level;
 use crate::encode::{EncoderKind, EncoderSettings};
 use crate::feed::fit::{Fitted, single_size};
@@ -43,6 +46,7 @@ pub struct Prepared {
     settings: EncoderSettings,
     /// Of feeds beside the main one whose recordings cannot be read.
     faults: Vec<Refusal>,
+    ink_trial: Option<Trial>,
 }
 
 pub(crate) struct PreparedFeed {
@@ -145,7 +149,12 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
     }
     let period = feeds.first().map_or(Period::HZ_25, |f| f.rate);
     let settings = config.encoder_settings(period)?;
-    Ok(Prepared { config, stage, feeds, settings, faults })
+    let missing = config.display.as_ref().and_then(|d| d.missing());
+    if let Some(missing) = &missing {
+        tracing::error!(code = missing.code, "no display; the case goes on without");
+    }
+    faults.extend(missing);
+    Ok(Prepared { config, stage, feeds, settings, faults, ink_trial: None })
 }
 
 /// A source that was opened and has no place yet.
@@ -219,6 +228,11 @@ impl Prepared {
         self
     }
 
+    /// Called before the display's ink is painted: a rehearsal lets the ink's path fail or be slow so.
+    pub fn with_ink_trial(self, trial: Trial) -> Self {
+        Prepared { ink_trial: Some(trial), ..self }
+    }
+
     /// Runs until `stop` becomes readable or ends (`Ok`), or until there is no server to be had.
     pub fn run(self, dial: Dial, stop: UnixStream) -> Result<(), LinkEnd> {
         let clock = LocalClock::start();
@@ -265,6 +279,10 @@ impl Prepared {
         let layers = link_config.layers.clone();
         let (link, handle) =
             Link::new(link_config, stop, clock, case_clock.clone(), board.clone(), published.clone(), ear).map_err(system)?;
+        let display = self.config.display.clone().map(|config| (config, Screen::default(), Arc::new(InkDesk::default())));
+        let ink = display.as_ref().map(|(_, _, ink)| ink.clone());
+        let screen = display.as_ref().map(|(_, screen, _)| screen.clone());
+        let link = link.with_display(ink.clone());
         let desk = Desk::new(stage, layouts, layers, published.clone(), clock, case_clock.clone(), board.clone(), handle.clone())
             .with_masks(self.config.masks.clone());
 
@@ -279,6 +297,7 @@ impl Prepared {
             words,
             stills,
             sent,
+            display: ink.clone(),
         };
         let (still_board, still_link) = (board.clone(), handle.clone());
 
@@ -290,15 +309,39 @@ impl Prepared {
             case_clock.clone(),
             board.clone(),
             handle.clone(),
-        );
+        )
+        .with_screen(screen.clone());
+        let names: BTreeMap<_, _> = self
+            .feeds
+            .iter()
+            .map(|f| (f.actor.info.feed.clone(), (f.actor.info.name_ja.clone(), f.actor.info.name_en.clone())))
+            .collect();
         let mut threads = start_feeds(self.feeds, clock, &case_clock, &board, &handle, &published).map_err(system)?;
         threads.push(spawn("published".into(), move || desk.run(&messages)).map_err(system)?);
         threads.push(spawn("tracker".into(), move || runner.run()).map_err(system)?);
         threads
             .push(spawn("stills".into(), move || tracker::still::run(&still_board, &still_link, &jobs, &said)).map_err(system)?);
         threads.push(spawn("program".into(), move || program.run()).map_err(system)?);
+        if let Some((config, screen, ink)) = display {
+            let worker = Worker {
+                desk: ink.clone(),
+                clock,
+                case_clock: case_clock.clone(),
+                link: handle.clone(),
+                language: config.language,
+                font: config.font.clone(),
+                trial: self.ink_trial,
+            };
+            let board = board.clone();
+            let display =
+                Display { config, size: self.settings.size, screen, ink, board, clock, case_clock: case_clock.clone(), names };
+            threads.push(spawn("display-ink".into(), move || worker.run()).map_err(system)?);
+            threads.push(spawn("display".into(), move || display.run()).map_err(system)?);
+        }
         let result = link.run();
         board.stop();
+        screen.iter().for_each(Screen::stop);
+        ink.iter().for_each(|ink| ink.stop());
         // A source may hang in somebody else's code; the engine does not wait for it.
         let until = clock.now().saturating_add(STOP_MAX);
         while threads.iter().any(|t| !t.is_finished()) && clock.now() < until {

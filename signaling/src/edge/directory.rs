@@ -94,7 +94,8 @@ impl Directory {
                 | LinkEvent::Vitals { case, .. }
                 | LinkEvent::Xform { case, .. }
                 | LinkEvent::Still { case, .. }
-                | LinkEvent::Rebased { case, .. } => case,
+                | LinkEvent::Rebased { case, .. }
+                | LinkEvent::Ink { case, .. } => case,
                 LinkEvent::Refused { code, message } => {
                     warn!(code, message, "an engine was refused");
                     continue;

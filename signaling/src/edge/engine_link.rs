@@ -85,6 +85,11 @@ pub enum LinkEvent {
         case: CaseId,
         rebase: Rebase,
     },
+    /// What the engine's display has of the ink.
+    Ink {
+        case: CaseId,
+        heard: wire::InkHeard,
+    },
     Refused {
         code: String,
         message: String,
@@ -236,6 +241,11 @@ impl LinkCommands {
         self.send(case, to_engine::Body::Curtain(wire::Curtain { drawn }))
     }
 
+    /// Ink for the engine's display. False: no engine took it.
+    pub fn show_ink(&self, case: &CaseId, ink: wire::InkShown) -> bool {
+        self.send(case, to_engine::Body::Ink(ink))
+    }
+
     /// Whole RTP packets put in here go to the case's engine. Policy: whoever puts in drops when it is full.
     pub fn media_out(&self, case: &CaseId) -> Option<mpsc::Sender<Bytes>> {
         lock(&self.0.links).values().find(|l| l.case == *case).map(|l| l.media_out.clone())
@@ -371,6 +381,7 @@ async fn converse(
             }
             Some(to_server::Body::Xform(frame)) => LinkEvent::Xform { case: case.clone(), frame },
             Some(to_server::Body::Still(piece)) => LinkEvent::Still { case: case.clone(), piece },
+            Some(to_server::Body::Ink(heard)) => LinkEvent::Ink { case: case.clone(), heard },
             Some(to_server::Body::Rebased(rebased)) => {
                 // Once a stroke, and said once only: it is not dropped.
                 if let Some(rebase) = rebased.rebase {

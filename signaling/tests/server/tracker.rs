@@ -1,9 +1,12 @@
 //! The tracker's side of ink through the whole server: anchors down, transforms and stills up, words of the engine into the log.
 
 use annotation::time::CaptureTime;
-use annotation::wire::{AnchorXform, FrameSpan, Rebase, Similarity, StrokeKey, Surface, TrackState, XformFrame, op};
-use link::wire::{Anchor, Rebased, StillPiece, StillWanted, to_engine as told, to_server as said};
+use annotation::wire::{
+    AnchorXform, FrameSpan, InkPacket, Rebase, Similarity, Snapshot, StrokeKey, Surface, TrackState, XformFrame, op,
+};
+use link::wire::{Anchor, InkHeard, Rebased, StillPiece, StillWanted, to_engine as told, to_server as said};
 use prost::Message as _;
+use signaling::wire::{EndCase, client_message::Body as Client};
 
 use crate::engine::{Engine, hello};
 use crate::page::{Page, count, host, now, request_bytes, server, sign_in};
@@ -67,6 +70,50 @@ async fn sg52_the_engine_follows_a_stroke_and_its_word_becomes_an_op() {
     mentor.say_ink(vec![undo]).await;
     let gone = engine.until("its end", anchor).await;
     assert_eq!((gone.gone, gone.stroke), (true, Some(key)));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_engine_with_a_display_gets_the_ink_as_a_page_does_and_none_after_the_end() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    let mut mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
+    let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    let up = |body| matches!(body, signaling::wire::server_message::Body::State(s) if s.engine_up).then_some(());
+    mentor.until("the engine", up).await;
+    let stroke = mentor.stroke();
+    mentor.say_ink(vec![stroke]).await;
+    mentor.acknowledged(1).await.expect("taken");
+
+    let ink = |body| if let told::Body::Ink(ink) = body { Some(ink) } else { None };
+    engine.say(said::Body::Ink(InkHeard { join: true, ..Default::default() })).await;
+    let authors = engine.until("whose ink it is", ink).await.authors.expect("first of all");
+    let lead = authors.authors.iter().find(|a| a.author == mentor.welcome.author).expect("known");
+    assert!(lead.texture == 1 && !lead.family_ja.is_empty());
+    let snapshot = engine.until("the ink so far", |b| ink(b).filter(|i| !i.snapshot.is_empty())).await;
+    let snapshot = Snapshot::decode(snapshot.snapshot.as_slice()).expect("reads");
+    assert_eq!((snapshot.ops.len(), snapshot.up_to, snapshot.last), (1, 1, true));
+
+    // What is drawn later comes, and again until it is confirmed.
+    let stroke = mentor.stroke();
+    mentor.say_ink(vec![stroke]).await;
+    let with_second = |body| {
+        let packet = InkPacket::decode(ink(body)?.packet.as_slice()).ok()?;
+        packet.ordered.iter().any(|o| o.order == 2).then_some(())
+    };
+    engine.until("the second stroke", with_second).await;
+    engine.until("the second stroke, unconfirmed", with_second).await;
+    engine.say(said::Body::Ink(InkHeard { have_order: 2, ..Default::default() })).await;
+    // The room's clear, before it is in the log.
+    let clear = room.clear();
+    room.say_ink(vec![clear]).await;
+    let cleared = |body| InkPacket::decode(ink(body)?.packet.as_slice()).ok().filter(|p| !p.clears.is_empty());
+    engine.until("the clear", cleared).await;
+
+    room.say(Client::End(EndCase { confirm: true })).await;
+    engine.until("the end of all ink", |b| ink(b).filter(|i| i.over)).await;
     server.stop().await;
 }
 

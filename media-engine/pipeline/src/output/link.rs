@@ -24,6 +24,7 @@ use super::queue::{ControlQueue, MediaQueue, Pushed, Taken};
 use super::stats::LayerStats;
 use crate::board::{Board, LinkUp};
 use crate::clock::LocalClock;
+use crate::display::worker::{InkDesk, Word as InkWord};
 use crate::encode::layer::EncodedFrame;
 use crate::feed::ingest::{Message, Published};
 use crate::program::align::Timing;
@@ -179,6 +180,7 @@ pub struct Link {
     case_clock: Arc<CaseClock>,
     published: Published,
     tracker: Ear,
+    display: Option<Arc<InkDesk>>,
     links: u64,
 }
 
@@ -208,8 +210,13 @@ impl Link {
         let queues =
             Queues { control: ControlQueue::default(), media: MediaQueue::new(n), stats: vec![LayerStats::default(); n] };
         let handle = LinkHandle { queues: Arc::new(Mutex::new(queues)), bell: Arc::new(ringer), board, clock };
-        let link = Link { config, handle: handle.clone(), bell, stop, case_clock, published, tracker, links: 0 };
+        let link = Link { config, handle: handle.clone(), bell, stop, case_clock, published, tracker, display: None, links: 0 };
         Ok((link, handle))
+    }
+
+    /// Ink for the room's display goes there.
+    pub fn with_display(self, display: Option<Arc<InkDesk>>) -> Self {
+        Link { display, ..self }
     }
 
     /// Runs until told to stop (`Ok`) or until there is no server to be had.
@@ -230,6 +237,7 @@ impl Link {
                     if was_up {
                         self.ingest(Message::LinkLost);
                         self.tell(Word::LinkLost);
+                        self.show(InkWord::LinkLost);
                         tracing::warn!(why, "the link to the server is lost; dialling again");
                     } else {
                         tracing::debug!(why, "no link yet");
@@ -418,6 +426,7 @@ impl Link {
                     }
                     let up = LinkUp { id: self.links, ssrcs: c.ssrcs.clone() };
                     self.handle.board.change(|state| state.wishes.up = Some(up));
+                    self.show(InkWord::LinkUp);
                     tracing::info!(link = self.links, "linked to the server");
                 }
             }
@@ -446,6 +455,7 @@ impl Link {
                 Some(timing) => self.ingest(Message::Timing(timing)),
                 None => tracing::debug!("a timing that this engine does not know"),
             },
+            Body::Ink(ink) => self.show(InkWord::Shown(Box::new(ink))),
             Body::Anchor(anchor) => self.tell(Word::Anchor(anchor)),
             Body::Still(wanted) => self.tell(Word::StillWanted(wanted)),
             // A newer server may ask for what this engine does not do; saying nothing of it in Hello, it must not count on it.
@@ -458,6 +468,12 @@ impl Link {
     fn ingest(&self, message: Message) {
         if !self.published.send(message) {
             tracing::debug!("published feeds come faster than they are decoded");
+        }
+    }
+
+    fn show(&self, word: InkWord) {
+        if let Some(display) = &self.display {
+            display.tell(word);
         }
     }
 

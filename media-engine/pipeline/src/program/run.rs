@@ -20,6 +20,7 @@ use super::pick::{Picker, Shown, is_dark, shows_none};
 use super::single::{Due, Single};
 use crate::board::{Board, CapturedFrame, LinkUp, State};
 use crate::clock::LocalClock;
+use crate::display::run::{Composed, Screen};
 use crate::encode::governor::{Governor, Second};
 use crate::feed::fit::within;
 use crate::mask::MaskState;
@@ -49,6 +50,8 @@ pub struct Program {
     case_clock: Arc<CaseClock>,
     board: Arc<Board>,
     link: LinkHandle,
+    /// The room's display, if it has one.
+    screen: Option<Screen>,
 
     layers: Layers,
     singles: BTreeMap<usize, Single>,
@@ -132,7 +135,13 @@ impl Program {
             case_clock,
             board,
             link,
+            screen: None,
         }
+    }
+
+    /// The room's display gets every picture, whoever else watches.
+    pub fn with_screen(self, screen: Option<Screen>) -> Self {
+        Program { screen, ..self }
     }
 
     /// Until the engine stops.
@@ -186,13 +195,13 @@ impl Program {
             }
             let mut wait = self.next_health.since(local);
             if let Some((now, _)) = self.case_clock.stamp(local)
-                && self.link_id.is_some()
+                && (self.link_id.is_some() || self.screen.is_some())
             {
                 wait = wait.min(LOOK_EVERY);
-                if local >= self.next_change && self.has_changed(&state, now) {
+                if self.link_id.is_some() && local >= self.next_change && self.has_changed(&state, now) {
                     return Step::Health;
                 }
-                if self.layers.is_watched(LayerOf::Program) {
+                if self.is_composed() {
                     let arrangement = self.arrangement.clone();
                     let curtain = state.curtain_rev;
                     match self.picker.due(&state, &arrangement, now) {
@@ -213,6 +222,11 @@ impl Program {
             // Never zero: a deadline of this very nanosecond is looked at again a moment later.
             state = board.wait(state, wait.max(Duration::from_micros(50)));
         }
+    }
+
+    /// Somebody sees the program: over a layer of it, or on the room's display.
+    fn is_composed(&self) -> bool {
+        self.screen.is_some() || self.layers.is_watched(LayerOf::Program)
     }
 
     fn has_changed(&self, state: &State, now: CaptureTime) -> bool {
@@ -246,7 +260,7 @@ impl Program {
     fn compose(&mut self, shown: Vec<Shown>, t: CaptureTime, curtain: u32) {
         self.picker.handle_made(t, self.case_clock.stamp(self.clock.now()).map(|(now, _)| now));
         let takers = self.layers.takers(LayerOf::Program);
-        if takers.is_empty() {
+        if takers.is_empty() && self.screen.is_none() {
             return;
         }
         let arrangement = self.arrangement.clone();
@@ -293,6 +307,12 @@ impl Program {
             composed: composed.0,
         };
         if self.is_behind(curtain) {
+            return;
+        }
+        if let Some(screen) = &self.screen {
+            screen.show(Composed { picture: canvas.clone(), entries: index.entries.clone(), curtain });
+        }
+        if takers.is_empty() {
             return;
         }
         // Without its index a frame would be a picture of unknown age: then it is not sent.
@@ -406,7 +426,7 @@ impl Program {
             self.picker.begin_link();
             self.singles.clear();
         }
-        let watched = self.layers.is_watched(LayerOf::Program);
+        let watched = self.is_composed();
         self.layers.want(layers);
         if !watched {
             self.picker.forget_waiting();
@@ -506,6 +526,7 @@ impl Program {
             clock_uncertainty_us: u32::try_from(uncertainty).unwrap_or(u32::MAX),
             curtain: self.board.read(|state| state.curtain_drawn()),
             tracker: Some(tracker),
+            display: self.screen.as_ref().map(Screen::take_health),
         };
         if self.link.send_control(to_server::Body::Health(body)).is_none() {
             tracing::debug!("health not sent: the server does not read");

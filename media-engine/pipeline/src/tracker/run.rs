@@ -12,6 +12,7 @@ use link::wire::{Anchor, StillWanted, to_server};
 use super::host::{Host, Output, StillJob};
 use crate::board::{Board, CapturedFrame};
 use crate::clock::LocalClock;
+use crate::display::worker::{InkDesk, Word as InkWord};
 use crate::output::link::LinkHandle;
 use crate::timing::case_clock::{CaseClock, Generation};
 
@@ -62,6 +63,8 @@ pub struct Runner {
     pub words: Receiver<Word>,
     pub stills: SyncSender<StillJob>,
     pub sent: Receiver<String>,
+    /// The room's display, which draws what is followed.
+    pub display: Option<Arc<InkDesk>>,
 }
 
 /// What one look at the board brought.
@@ -198,7 +201,12 @@ impl Runner {
     fn hand_on(&self, out: impl IntoIterator<Item = Output>) {
         for output in out {
             let body = match output {
-                Output::Xform(frame) => to_server::Body::Xform(frame),
+                Output::Xform(frame) => {
+                    if let Some(display) = &self.display {
+                        display.tell(InkWord::Xform(frame.clone()));
+                    }
+                    to_server::Body::Xform(frame)
+                }
                 Output::Rebased(rebased) => to_server::Body::Rebased(rebased),
                 Output::Still(job) => {
                     if self.stills.try_send(job).is_err() {

@@ -91,6 +91,7 @@ pub struct Server {
     pub xforms: Vec<XformFrame>,
     pub pieces: Vec<StillPiece>,
     pub rebased: Vec<Rebased>,
+    pub ink_heard: Vec<link::wire::InkHeard>,
     stop: Option<UnixStream>,
     pub engine: Option<JoinHandle<Result<(), LinkEnd>>>,
 }
@@ -147,6 +148,7 @@ impl Server {
             xforms: Vec::new(),
             pieces: Vec::new(),
             rebased: Vec::new(),
+            ink_heard: Vec::new(),
             stop: None,
             engine: None,
         }
@@ -288,6 +290,7 @@ impl Server {
                 to_server::Body::Xform(frame) => self.xforms.push(frame),
                 to_server::Body::Still(piece) => self.pieces.push(piece),
                 to_server::Body::Rebased(rebased) => self.rebased.push(rebased),
+                to_server::Body::Ink(heard) => self.ink_heard.push(heard),
                 other => panic!("unexpected {other:?}"),
             }
         }

@@ -10,6 +10,7 @@ use sfu::Channel;
 use tracing::{debug, info};
 
 use super::Actor;
+use super::display::DISPLAY;
 use crate::edge::store::Command;
 use crate::ink_room::{InkAct, InkEffect, InkFault};
 use crate::texts::Code;
@@ -49,6 +50,8 @@ impl Actor {
                     let command = Command::Ops { case: self.case.id().clone(), ops, stored: self.stored.clone() };
                     self.hand_to_store(command);
                 }
+                InkEffect::Send { page: DISPLAY, packet } => self.show_packet(packet),
+                InkEffect::Snapshot { page: DISPLAY, piece } => self.show_snapshot(piece),
                 InkEffect::Send { page, packet } => self.send_ink(page, packet),
                 // Over the socket: it is there before media is, and in order.
                 InkEffect::Snapshot { page, piece } => {
@@ -83,6 +86,7 @@ impl Actor {
         self.case.handle_textures(|author| textures.of(author).map_or(0, |n| n as u32 + 1));
         self.case.handle_pen(self.ink.lead(), self.ink.granted().clone());
         self.people_dirty = true;
+        self.show_authors();
     }
 
     /// What does not fit a queue is repeated by the ink room; nothing here waits.

@@ -169,6 +169,7 @@ impl Actor {
                 self.engine.handle_down();
                 self.frames.clear();
                 self.track.handle_engine_down();
+                self.end_display();
                 self.tell_state();
                 self.send_health();
                 self.tell_health(None);
@@ -211,6 +212,7 @@ impl Actor {
                 let now = self.now();
                 self.ink.handle_rebase(rebase, now);
             }
+            LinkEvent::Ink { heard, .. } => self.handle_display_ink(heard),
             LinkEvent::Refused { code, message } => warn!(case = %self.case.id(), code, message, "the engine refused"),
         }
     }

@@ -7,6 +7,7 @@
 //! or *gone*.
 
 mod curtain;
+mod display;
 mod health;
 mod ink;
 mod layout;
@@ -17,6 +18,7 @@ mod publish;
 mod resource;
 mod stop;
 mod talk;
+mod tell;
 mod track;
 mod voice;
 
@@ -38,6 +40,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 use tracing::{error, info};
 
+use self::display::Display;
 use self::health::EngineFigures;
 use self::layout::ProgramLayout;
 use self::page::Page;
@@ -51,11 +54,11 @@ use super::clock::Timeline;
 use super::engine_link::{LinkCommands, LinkEvent};
 use super::mailbox::Mailbox;
 use super::metrics::CaseFigures;
-use super::store::{AuditRow, Command, DiskState, Store, VoiceKept};
+use super::store::{Command, DiskState, Store, VoiceKept};
 use super::turn::Turn;
 use crate::authorize::{Action, Phase};
 use crate::case::{Case, JoinFault};
-use crate::claims::{Claims, PersonKey, Role, TokenId};
+use crate::claims::{Claims, PersonKey, TokenId};
 use crate::ink_room::{InkRights, InkRoom};
 use crate::stills::Still;
 use crate::texts::Code;
@@ -191,6 +194,7 @@ pub(super) struct Actor {
     /// The last frame indexes of each feed that is encoded, oldest first: each is sent three times.
     frames: BTreeMap<FeedId, VecDeque<FrameIndex>>,
     track: Track,
+    display: Display,
     watchers: BTreeMap<(FeedId, LayerId), usize>,
     consent: Consent,
     people_dirty: bool,
@@ -242,6 +246,7 @@ pub fn start(
         layout: ProgramLayout::default(),
         frames: BTreeMap::new(),
         track: Track::default(),
+        display: Display::default(),
         watchers: BTreeMap::new(),
         consent: Consent::new(voice, around_now),
         people_dirty: false,
@@ -524,43 +529,6 @@ impl Actor {
             self.publish_figures();
             self.keep_voice(now);
         }
-    }
-
-    fn tell(&self, epoch: Epoch, body: server_message::Body) {
-        if let Some(page) = self.pages.get(&epoch) {
-            page.mailbox.send(body);
-        }
-    }
-
-    fn tell_all(&self, body: server_message::Body) {
-        self.tell_who(body, |_| true);
-    }
-
-    /// Whatever names people goes this way: a vendor's page joins without attending.
-    fn tell_attending(&self, body: server_message::Body) {
-        let now = self.now();
-        self.tell_who(body, |epoch| self.case.may(epoch, &Action::Attend, now).is_ok());
-    }
-
-    fn tell_who(&self, body: server_message::Body, who: impl Fn(Epoch) -> bool) {
-        let bytes = bytes::Bytes::from(prost::Message::encode_to_vec(&wire::ServerMessage { body: Some(body) }));
-        for (_, page) in self.pages.iter().filter(|(epoch, page)| page.away_since.is_none() && who(**epoch)) {
-            page.mailbox.send_bytes(bytes.clone());
-        }
-    }
-
-    fn audit_page(&mut self, epoch: Epoch, act: &'static str, outcome: &'static str) {
-        let (Some(author), Some(role)) = (self.case.author(epoch), self.case.role(epoch)) else { return };
-        self.audit(format!("person:{} page:{}", author.0, epoch.0), role, act, outcome);
-    }
-
-    fn audit(&mut self, who: String, role: Role, act: &'static str, outcome: &'static str) {
-        self.audit_act(who, role.as_str(), act, outcome);
-    }
-
-    fn audit_act(&mut self, who: String, role: &'static str, act: &'static str, outcome: &'static str) {
-        let row = AuditRow { at: self.now(), case: self.case.id().clone(), who, role, act, outcome };
-        self.hand_to_store(Command::Audit(row));
     }
 
     /// In order, and never waiting: what does not fit the store's queue waits here.

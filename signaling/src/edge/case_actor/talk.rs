@@ -321,6 +321,7 @@ impl Actor {
         self.tell_state();
         // What was drawn up to here is taken and kept before the doors close.
         self.drain_ink();
+        self.end_ink_of_display();
         for epoch in self.case.epochs() {
             self.dismiss(epoch, Code::CaseEnded, true);
         }

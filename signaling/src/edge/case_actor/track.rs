@@ -137,6 +137,7 @@ impl Actor {
     /// What is done at each tick.
     pub(super) fn handle_track_tick(&mut self, whole_second: bool) {
         self.flush_anchors();
+        self.mend_display();
         let now = self.now();
         for waiter in self.track.stills.handle_timeout(now) {
             let _ = waiter.send(Err(Code::StillUnknown));

@@ -1,0 +1,132 @@
+//! Where the engine's own tracker says that ink lies, by feed and by the capture time of its frame; nothing is guessed beyond it. Pure; the
+//! same as the pages' (`web-client/src/core/ink/tracks.ts`).
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use annotation::op::StrokeId;
+use annotation::rebase::Similarity;
+use annotation::time::CaptureTime;
+use annotation::wire::{TrackState, XformFrame};
+
+/// Of one feed: 8 s at 30 frames/s. Policy: drop_oldest.
+const FRAMES_MAX: usize = 256;
+const FEEDS_MAX: usize = 16;
+/// The transforms of a frame hold so long for those after it, then count as unsure, then as lost.
+pub const HOLDS: Duration = Duration::from_millis(100);
+const DOUBTED: Duration = Duration::from_millis(150);
+
+/// A stroke in one frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Track {
+    Placed { moved: Similarity, unsure: bool },
+    Lost,
+}
+
+type Frames = BTreeMap<CaptureTime, BTreeMap<StrokeId, Track>>;
+
+#[derive(Debug, Default)]
+pub struct Tracks {
+    feeds: BTreeMap<String, Frames>,
+}
+
+impl Tracks {
+    pub fn handle(&mut self, frame: &XformFrame) {
+        if !self.feeds.contains_key(&frame.feed) && self.feeds.len() >= FEEDS_MAX {
+            return;
+        }
+        let mut tracks = BTreeMap::new();
+        for anchor in &frame.anchors {
+            let moved = Similarity::checked(anchor.a, anchor.b, anchor.tx, anchor.ty);
+            let track = match (TrackState::try_from(anchor.state), moved) {
+                (Ok(TrackState::Tracked), Some(moved)) => Track::Placed { moved, unsure: false },
+                (Ok(TrackState::Unsure), Some(moved)) => Track::Placed { moved, unsure: true },
+                _ => Track::Lost,
+            };
+            tracks.extend(anchor.strokes.iter().map(|key| (StrokeId::from(key), track)));
+        }
+        let frames = self.feeds.entry(frame.feed.clone()).or_default();
+        frames.insert(CaptureTime(frame.capture), tracks);
+        while frames.len() > FRAMES_MAX {
+            frames.pop_first();
+        }
+    }
+
+    /// Somebody follows ink on this feed.
+    pub fn heard(&self, feed: &str) -> bool {
+        self.feeds.contains_key(feed)
+    }
+
+    /// This very frame has been looked at.
+    pub fn has(&self, feed: &str, capture: CaptureTime) -> bool {
+        self.feeds.get(feed).is_some_and(|frames| frames.contains_key(&capture))
+    }
+
+    /// A stroke in the frame captured at `capture`. `None`: no frame up to it names the stroke.
+    pub fn of(&self, feed: &str, capture: CaptureTime, stroke: &StrokeId) -> Option<Track> {
+        let (at, tracks) = self.feeds.get(feed)?.range(..=capture).next_back()?;
+        let track = *tracks.get(stroke)?;
+        let old = capture.since(*at);
+        Some(match track {
+            Track::Placed { moved, unsure } if old <= DOUBTED => Track::Placed { moved, unsure: unsure || old > HOLDS },
+            _ => Track::Lost,
+        })
+    }
+}
+
+/// The way back. A similarity that was checked has one.
+pub fn inverse(m: Similarity) -> Similarity {
+    let d = m.a * m.a + m.b * m.b;
+    let (a, b) = (m.a / d, -m.b / d);
+    Similarity { a, b, tx: -(a * m.tx - b * m.ty), ty: -(b * m.tx + a * m.ty) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use annotation::wire::{AnchorXform, StrokeKey};
+
+    const KEY: StrokeKey = StrokeKey { author: 2, epoch: 1, number: 1 };
+
+    fn at(ms: u64) -> CaptureTime {
+        CaptureTime::from_unix(Duration::from_secs(1_790_000_000) + Duration::from_millis(ms))
+    }
+
+    fn frame(ms: u64, state: TrackState, tx: f32) -> XformFrame {
+        let anchor = AnchorXform { strokes: vec![KEY], state: state.into(), a: 1.0, tx, ..Default::default() };
+        XformFrame { feed: "field".into(), capture: at(ms).0, anchors: vec![anchor] }
+    }
+
+    #[test]
+    fn a_transform_holds_for_a_while_then_is_doubted_then_lost() {
+        let mut tracks = Tracks::default();
+        let id = StrokeId::from(&KEY);
+        assert_eq!((tracks.heard("field"), tracks.of("field", at(0), &id)), (false, None));
+        tracks.handle(&frame(100, TrackState::Tracked, 50.0));
+        let moved = Similarity { tx: 50.0, ..Similarity::IDENTITY };
+        let placed = |unsure| Some(Track::Placed { moved, unsure });
+        let seen = |tracks: &Tracks, ms| tracks.of("field", at(ms), &id);
+        assert_eq!(seen(&tracks, 99), None, "not of a frame before it");
+        assert_eq!(
+            [100, 190, 240, 260].map(|ms| seen(&tracks, ms)),
+            [placed(false), placed(false), placed(true), Some(Track::Lost)]
+        );
+        tracks.handle(&frame(133, TrackState::Unsure, 50.0));
+        assert_eq!(seen(&tracks, 133), placed(true));
+        tracks.handle(&frame(166, TrackState::Tracked, f32::NAN));
+        assert_eq!(seen(&tracks, 166), Some(Track::Lost), "no picture does that");
+        assert!(tracks.has("field", at(166)) && !tracks.has("field", at(167)));
+        for ms in 0..400 {
+            tracks.handle(&frame(1_000 + ms, TrackState::Lost, 0.0));
+        }
+        assert_eq!(tracks.feeds["field"].len(), FRAMES_MAX);
+    }
+
+    #[test]
+    fn a_similarity_and_its_inverse_come_back() {
+        let m = Similarity { a: 0.9, b: 0.2, tx: 300.0, ty: -40.0 };
+        let (x, y) = m.apply(1_000.0, 2_000.0);
+        let (x, y) = inverse(m).apply(x, y);
+        assert!((x - 1_000.0).abs() < 1e-6 && (y - 2_000.0).abs() < 1e-6);
+    }
+}
