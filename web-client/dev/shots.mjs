@@ -36,6 +36,7 @@ for (const lang of ['ja', 'en']) {
     [`ink-cleared-room-${lang}`, 'wall', { role: 'room', clear: '', lang }], [`ink-cleared-tablet-${lang}`, 'tablet', { role: 'room', clear: '', lang }],
     [`ink-pen-mentor-${lang}`, 'desk', { role: 'mentor', pen: '', lang }], [`ink-paused-mentor-${lang}`, 'desk', { role: 'mentor', state: 'paused', pen: '', lang }], [`ink-paused-tablet-${lang}`, 'tablet', { role: 'mentor', state: 'paused', pen: '', lang }],
     [`ink-pedal-room-${lang}`, 'wall', { role: 'room', pedal: 'paired', lang }], [`ink-pedal-half-${lang}`, 'half', { role: 'room', pedal: 'pairing', lang }], [`ink-pedal-tablet-${lang}`, 'tablet', { role: 'room', pedal: 'pairing', lang }],
+    [`ink-lost-full-${lang}`, 'wall', { role: 'room', layout: 'full', ink: 'tools', track: 'lost', lang }],
     [`ink-fifth-mentor-${lang}`, 'desk', { role: 'mentor', fifth: '', lang }], [`ink-fifth-desk-${lang}`, 'desk', { role: 'desk', fifth: '', lang }],
     [`ink-wash-room-${lang}`, 'wall', { role: 'room', wash: '', lang }], [`ink-wash-mentor-${lang}`, 'desk', { role: 'mentor', wash: '', lang }],
     [`ink-wet-lost-room-${lang}`, 'wall', { role: 'room', drawing: '', wetlost: '', lang }],

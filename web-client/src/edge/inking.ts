@@ -13,18 +13,17 @@ import type { Inked, Still } from '../core/stills';
 import { frameName } from '../core/stills';
 import type { Store } from '../core/store';
 import type { CaptureNtp, PerfMs } from '../core/units';
-import { captureNtp, ntpMinusNs, unixMsFromNtp } from '../core/units';
+import { captureNtp, unixMsFromNtp } from '../core/units';
 import type { FrameIndex } from '../gen/frame_pb';
 import type { InkPacket, Snapshot, XformFrame } from '../gen/ink_pb';
 import type { ClientMessage, Eph, Pointer, Welcome } from '../gen/signal_pb';
 import { AskPenSchema } from '../gen/signal_pb';
 import { pick } from '../i18n';
+import { standingLong } from '../core/ink/fade';
 import { perfNow, toLocalNtp } from './clock';
 import type { PenTabs } from './pen_tabs';
 import { openPenTabs } from './pen_tabs';
 
-/** Own ink that stands longer than this reminds its author. */
-const STANDING_NS = 20_000_000_000n;
 /** How often that, and what others draw, is looked at. */
 const LOOK_MS = 500;
 
@@ -241,8 +240,7 @@ export class Inking {
     }
     const drawing = [...new Set(visible.filter((s) => s.phase === 'wet' && s.author !== ink.author).map((s) => s.author))].sort();
     if (drawing.join() !== store.drawingNow.value.join()) store.drawingNow.value = drawing;
-    store.inkStanding.value = at === null ? 0
-      : visible.filter((s) => s.author === ink.author && s.phase !== 'wet' && s.fadeFrom === null && !s.pinned && ntpMinusNs(at, s.began) >= STANDING_NS).length;
+    store.inkStanding.value = standingLong(visible, ink.author, at);
   }
 
   private say(packet: InkPacket): void {

@@ -135,7 +135,12 @@ export class LostInsets {
       stacked.set(frame.feed, nth + 1);
       // At the right edge, below a strip that may lie on the picture; beside an inset of the program that lies there, not over it.
       const right = Math.min(box.x + box.w, ...surface.front.filter((f) => f.y < box.y + box.h * 0.6 && f.x > box.x + box.w / 2).map((f) => f.x));
-      inset.show(frame, { x: right - w - MARGIN, y: box.y + MARGIN + 34 + nth * (h + 44), w, h }, scene);
+      const top = box.y + MARGIN + 34;
+      const step = h + 44;
+      // Below each other down to what lies on the picture there, then in a column beside.
+      const free = Math.min(box.y + box.h, ...surface.front.filter((f) => f.y > top && f.x < right && f.x + f.w > right - w).map((f) => f.y));
+      const rows = Math.max(1, Math.floor((free - top) / step));
+      inset.show(frame, { x: right - MARGIN - w - Math.floor(nth / rows) * (w + MARGIN), y: top + (nth % rows) * step, w, h }, scene);
     });
   }
 }

@@ -303,7 +303,7 @@ impl Host {
                 followed.rebased = true;
                 match rebase(&followed.path, &anchor.spans, feed.units_per_px) {
                     Some(spans) => {
-                        moved(&mut ink, &spans);
+                        moved(&mut ink, &spans, anchor.points);
                         out.push(Output::Rebased(Rebased { rebase: Some(Rebase { stroke: Some(stroke), spans }) }));
                     }
                     // Where the stroke's parts belong is not known: it must not be drawn as if it were.
@@ -441,15 +441,13 @@ fn rebase(path: &VecDeque<(CaptureTime, Placed)>, spans: &[FrameSpan], units_per
         .collect()
 }
 
-/// Points moved as the rebase says. `ink` is at most [`POINTS_MAX`] points of the stroke, evenly: of a longer one its number is not told, so the last span is taken
-/// to be as long as the others. That is good enough to know where tissue matters; the stroke itself is moved by whoever has all its points.
-fn moved(ink: &mut [(i32, i32)], spans: &[WireSimilarity]) {
+/// Points moved as the rebase says. `ink`: some points of a stroke of `points`, evenly, both ends among them.
+fn moved(ink: &mut [(i32, i32)], spans: &[WireSimilarity], points: u32) {
     let own = WireSimilarity { first: 0, a: 1.0, b: 0.0, tx: 0.0, ty: 0.0 };
-    let last = spans.last().map_or(0, |s| s.first as usize);
-    let points = if ink.len() < POINTS_MAX { ink.len() } else { POINTS_MAX.max(last + last / spans.len().max(2) + 1) };
     let n = ink.len();
+    let last = (points as usize).clamp(n, annotation::points::POINTS_MAX.max(n)).saturating_sub(1);
     for (i, (x, y)) in ink.iter_mut().enumerate() {
-        let index = i * points.saturating_sub(1) / n.saturating_sub(1).max(1);
+        let index = i * last / n.saturating_sub(1).max(1);
         let s = spans.iter().rev().find(|s| s.first as usize <= index).unwrap_or(&own);
         let (px, py) = (*x as f32, *y as f32);
         (*x, *y) = ((s.a * px - s.b * py + s.tx).round() as i32, (s.b * px + s.a * py + s.ty).round() as i32);

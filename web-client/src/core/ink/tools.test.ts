@@ -6,9 +6,11 @@ import { FrameSpanSchema, Surface as On, Tool } from '../../gen/ink_pb';
 import type { PerfMs } from '../units';
 import { PICTURE_WIDTH } from '../units';
 import { Calibration } from './calibration';
+import { standingLong } from './fade';
 import { Freeze, RETURN_MS } from './freeze';
 import { distanceTo } from './hit';
 import { HOLD_PEN, Pen, simplified } from './pen';
+import type { Stroke } from './sheet';
 import { GRID_H, GRID_W, Stillness } from './stillness';
 import { cleanText, TEXT_MAX, TOOLS } from './tools';
 
@@ -18,6 +20,18 @@ const frameAt = (capture: bigint, state = FeedState.LIVE): FrameIndex => create(
 });
 const FRAME = frameAt(100n);
 const ARROW = { ...HOLD_PEN, tool: Tool.ARROW, making: 'ends' as const };
+
+describe('ink that stands', () => {
+  const s = (over: Partial<Stroke>): Stroke => ({ author: 2, phase: 'dry', fadeFrom: null, pinned: false, began: 100n << 32n, ...over }) as Stroke;
+  const count = (seconds: bigint, ...all: Partial<Stroke>[]): number => standingLong(all.map(s), 2, (100n + seconds) << 32n);
+
+  it('reminds its author after 20 s, unless it fades or is kept, and nobody else', () => {
+    expect(count(19n, {})).toBe(0);
+    expect(count(20n, {}, {})).toBe(2);
+    expect(count(60n, { pinned: true }, { fadeFrom: 101n << 32n }, { phase: 'wet' }, { author: 3 })).toBe(0);
+    expect(standingLong([s({})], 2, null), 'while the time is not known').toBe(0);
+  });
+});
 
 describe('tools', () => {
   it('an arrow, an outline, a line keep their first and last place and have no pressure', () => {

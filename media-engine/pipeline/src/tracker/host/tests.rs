@@ -194,6 +194,22 @@ fn a_stroke_drawn_over_moving_tissue_is_put_back_onto_its_own_frame() {
 }
 
 #[test]
+fn of_a_long_stroke_only_what_was_drawn_on_a_later_frame_is_moved_as_that() {
+    let (own, late) = ((0, 0.0), (190, 500.0));
+    let spans = [own, late].map(|(first, tx)| WireSimilarity { first, a: 1.0, b: 0.0, tx, ty: 0.0 });
+    let told: Vec<(i32, i32)> = (0..64).map(|i| (i * 199 / 63, 0)).collect();
+    let mut ink = told.clone();
+    moved(&mut ink, &spans, 200);
+    for (was, is) in told.iter().zip(&ink) {
+        assert_eq!(is.0 - was.0, if was.0 >= 190 { 500 } else { 0 }, "point {}", was.0);
+    }
+    for points in [0, 3, u32::MAX] {
+        moved(&mut ink.clone(), &spans, points);
+        moved(&mut [], &spans, points);
+    }
+}
+
+#[test]
 fn a_still_is_handed_out_while_its_frame_is_kept() {
     let mut host = host();
     (0..100).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
