@@ -6,7 +6,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const require = createRequire(new URL('../../web-client/package.json', import.meta.url));
-const { chromium } = require('playwright-core');
+export const { chromium } = require('playwright-core');
 
 /** The same viewport for every page, so that drawing the picture costs the same. */
 export const VIEWPORT = { width: 1280, height: 720 };

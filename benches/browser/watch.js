@@ -6,12 +6,31 @@
   // --- the page's own peer connections ----------------------------------------------------------------------------
 
   const peers = []; // the newest last; nothing of an ended one is looked at
+  let count = 0;
+  /** How the page came back, step by step, for whoever asks why it took so long: (time, what). Policy: oldest forgotten. */
+  let steps = [];
+  const step = (what) => {
+    steps.push([performance.now(), what]);
+    if (steps.length > 400) steps.shift();
+  };
   const Native = window.RTCPeerConnection;
   window.RTCPeerConnection = class extends Native {
     constructor(...args) {
       super(...args);
       peers.push(this);
       while (peers.length > 3) peers.shift();
+      count += 1;
+      const name = `path ${count}`;
+      step(`${name} made`);
+      this.addEventListener('connectionstatechange', () => step(`${name} ${this.connectionState}`));
+      this.addEventListener('iceconnectionstatechange', () => step(`${name} ice ${this.iceConnectionState}`));
+      this.addEventListener('signalingstatechange', () => step(`${name} signaling ${this.signalingState}`));
+      this.addEventListener('icecandidate', (e) => step(`${name} candidate ${e.candidate?.candidate.split(' ').slice(2, 6).join(' ') || 'end'}`));
+    }
+
+    restartIce() {
+      step('ice restart');
+      super.restartIce();
     }
 
     // `window.mediaPorts`: this page's way past the proxy that the server announces.
@@ -20,6 +39,15 @@
       if (!ports || !description?.sdp) return super.setRemoteDescription(description);
       const sdp = description.sdp.replaceAll(` ${ports.from} typ `, ` ${ports.to} typ `);
       return super.setRemoteDescription({ type: description.type, sdp });
+    }
+  };
+
+  const NativeSocket = window.WebSocket;
+  window.WebSocket = class extends NativeSocket {
+    constructor(...args) {
+      super(...args);
+      step('socket dialled');
+      for (const what of ['open', 'close']) this.addEventListener(what, () => step(`socket ${what}`));
     }
   };
 
@@ -97,6 +125,7 @@
     kept: () => ({ ...window.shirube.ink.acknowledged(), applied: Number(window.shirube.ink.applied()) }),
     async start() {
       window.glass.start();
+      steps = [];
       run = { looks: [], lines: [], strokes: [], voice: [], heard: played(), peer: peers.at(-1), audio: await audio() };
     },
     /** Pictures captured after `unixMs` that were shown. */
@@ -120,6 +149,7 @@
         pictures,
         voice: done.voice.map((t) => t + offset),
         carrier: await carrier(),
+        steps: unix(steps),
         samePath: done.peer === peers.at(-1),
         concealedMs: gained('concealedSamples') / 48,
         voiceMs: gained('totalSamplesReceived') / 48,

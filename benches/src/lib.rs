@@ -3,6 +3,7 @@
 pub mod aligning;
 pub mod browser;
 pub mod driver;
+pub mod echo;
 pub mod fanout;
 pub mod faults;
 pub mod impair;

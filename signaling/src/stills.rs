@@ -210,6 +210,23 @@ impl<W> Stills<W> {
         Ok(!asked)
     }
 
+    /// How many wait of whom this holds.
+    pub fn waiting(&self, mut of: impl FnMut(&W) -> bool) -> usize {
+        self.wanted.iter().filter(|(_, _, who)| of(who)).count()
+    }
+
+    /// Feeds of which a frame is waited for; some more than once.
+    pub fn wanted_feeds(&self) -> impl Iterator<Item = &FeedId> {
+        self.wanted.iter().map(|(name, _, _)| &name.feed)
+    }
+
+    /// Those who wait for a frame of such a feed; they wait no longer.
+    pub fn take_waiting(&mut self, mut of: impl FnMut(&FeedId) -> bool) -> Vec<W> {
+        let (over, open): (VecDeque<_>, VecDeque<_>) = self.wanted.drain(..).partition(|(name, _, _)| of(&name.feed));
+        self.wanted = open;
+        over.into_iter().map(|(_, _, who)| who).collect()
+    }
+
     /// Those who have waited too long, or whose wait is over otherwise.
     pub fn handle_timeout(&mut self, now: CaptureTime) -> Vec<W> {
         let (over, open): (VecDeque<_>, VecDeque<_>) = self.wanted.drain(..).partition(|(_, until, _)| *until <= now);

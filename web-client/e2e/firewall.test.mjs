@@ -51,7 +51,7 @@ const pair = (page) => page.evaluate(async () => {
 });
 
 async function isWhole(page) {
-  await page.waitForFunction((s) => document.querySelector(s)?.videoWidth === 1280, VIDEO, { timeout: 90_000 });
+  await page.waitForFunction((s) => document.querySelector(s)?.videoWidth > 0, VIDEO, { timeout: 90_000 });
   await until(() => page.locator("[data-testid=stage]").getAttribute("data-look").then((look) => look === "live"), "a live picture");
 }
 

@@ -32,7 +32,7 @@ after(async () => {
 
 test("both see the live program, and its time code says how old it is", { timeout: 180_000 }, async () => {
   for (const page of [mentor, room]) {
-    await page.waitForFunction((s) => document.querySelector(s)?.videoWidth === 1280, VIDEO, { timeout: 90_000 });
+    await page.waitForFunction((s) => document.querySelector(s)?.videoWidth > 0, VIDEO, { timeout: 90_000 });
     const codes = (await readTimeCodes(page, VIDEO, 40)).filter((c) => c.ok);
     assert.ok(codes.length >= 30, `${codes.length} of 40 time codes were readable`);
     for (const [i, c] of codes.entries()) {

@@ -1,7 +1,8 @@
 //! One 1080p30 source of 4 Mbit/s to 1 to 200 viewers over real sockets: CPU, memory, added delay, loss, join time; and Janus
 //! under the same load in the same run. See `benches/README.md`.
 //!
-//! `fanout [--viewers 1,10,50,100,200] [--seconds 15] [--flood N] [--no-janus] [--json]`; `--flood`: so many datagrams a second
+//! `fanout [--viewers 1,10,50,100,200] [--shards 1] [--seconds 15] [--flood N] [--no-janus] [--json]`; `--shards`: our server forwards
+//! in so many threads, 1,2 runs each number after the other, and the viewers are spread over as many cases; `--flood`: so many datagrams a second
 //! from strangers to our server meanwhile.
 
 use std::cell::RefCell;
@@ -28,6 +29,8 @@ const SETTLE: Duration = Duration::from_secs(3);
 #[derive(Debug, Serialize)]
 struct Step {
     server: &'static str,
+    /// Threads that forward; 0: not ours.
+    shards: usize,
     viewers: usize,
     /// Of those, how many saw a whole keyframe.
     joined: usize,
@@ -50,6 +53,7 @@ struct Step {
 
 struct Wish {
     viewers: Vec<usize>,
+    shards: Vec<usize>,
     seconds: u64,
     flood: u64,
     janus: bool,
@@ -57,14 +61,19 @@ struct Wish {
 }
 
 fn main() -> Result<()> {
-    let mut wish = Wish { viewers: vec![1, 10, 50, 100, 200], seconds: 15, flood: 0, janus: true, json: false };
+    let mut wish = Wish { viewers: vec![1, 10, 50, 100, 200], shards: vec![1], seconds: 15, flood: 0, janus: true, json: false };
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
-            lexopt::Arg::Long("serve") => return serve::run(),
+            lexopt::Arg::Long("serve") => return serve::run(args.value()?.to_string_lossy().parse()?),
             lexopt::Arg::Long("viewers") => {
                 let text = args.value()?.into_string().map_err(|_| anyhow::anyhow!("--viewers is a list of numbers"))?;
                 wish.viewers = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
+            }
+            lexopt::Arg::Long("shards") => {
+                let text = args.value()?.into_string().map_err(|_| anyhow::anyhow!("--shards is a list of numbers"))?;
+                wish.shards = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                anyhow::ensure!(!wish.shards.contains(&0), "--shards: at least one thread forwards");
             }
             lexopt::Arg::Long("seconds") => {
                 wish.seconds = args.value()?.to_string_lossy().parse()?;
@@ -78,8 +87,10 @@ fn main() -> Result<()> {
     let machine = machine::describe();
     let mut steps = Vec::new();
     for viewers in &wish.viewers {
-        steps.push(ours(*viewers, wish.seconds, wish.flood)?);
-        print(steps.last());
+        for shards in &wish.shards {
+            steps.push(ours(*viewers, *shards, wish.seconds, wish.flood)?);
+            print(steps.last());
+        }
         if wish.janus {
             match theirs(*viewers, wish.seconds) {
                 Ok(Some(step)) => {
@@ -102,9 +113,10 @@ fn print(step: Option<&Step>) {
     let number = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.3}"));
     let ms = |p: Option<Percentiles>| p.map_or("-".into(), |p| format!("{:.2} / {:.1}", p.p50, p.p99));
     eprintln!(
-        "{:8} {:4} viewers ({} joined): {} CPU-s per subscriber-minute, {} kB each, delay {} ms, within {} ms, lost {} of {}, \
+        "{:8} {:2} {:4} viewers ({} joined): {} CPU-s per subscriber-minute, {} kB each, delay {} ms, within {} ms, lost {} of {}, \
          connected {} ms, complete {} ms, machine {} cores",
         s.server,
+        if s.shards > 0 { s.shards.to_string() } else { String::new() },
         s.viewers,
         s.joined,
         number(s.cpu_s_per_subscriber_minute),
@@ -119,8 +131,8 @@ fn print(step: Option<&Step>) {
     );
 }
 
-fn ours(viewers: usize, seconds: u64, flood: u64) -> Result<Step> {
-    let mut served = Served::start()?;
+fn ours(viewers: usize, shards: usize, seconds: u64, flood: u64) -> Result<Step> {
+    let mut served = Served::start(shards)?;
     let source = Source::start(served.rtp, None)?;
     let mut crowd = Crowd::new(own_address()?, source.start)?;
     std::thread::sleep(Duration::from_millis(500));
@@ -163,7 +175,8 @@ fn ours(viewers: usize, seconds: u64, flood: u64) -> Result<Step> {
         }
     };
     let _flood = (flood > 0).then(|| Flood::start(media, flood)).transpose()?;
-    measure("shirube", viewers, seconds, (pid, before), &mut crowd, &mut pump, &mut ask)
+    let step = measure("shirube", viewers, seconds, (pid, before), &mut crowd, &mut pump, &mut ask)?;
+    Ok(Step { shards, ..step })
 }
 
 /// Since the question before: within the server, and datagrams dropped.
@@ -249,6 +262,7 @@ fn measure(
     let cores = used.processes.first().copied().flatten();
     Ok(Step {
         server,
+        shards: 0,
         viewers,
         joined: crowd.complete(),
         cpu_s_per_subscriber_minute: cores.map(|c| c * 60.0 / viewers as f64),

@@ -44,16 +44,17 @@ enum Asked {
     Figures,
 }
 
-/// The process's body: until its input ends.
-pub fn run() -> Result<()> {
+/// The process's body: until its input ends. `shards`: threads that forward, each with a case that has its share of the viewers.
+pub fn run(shards: usize) -> Result<()> {
     let ip = super::own_address()?;
     let limits = Limits { peers_per_case: 1_024, peers: 1_024, ..Limits::default() };
-    let config = SfuConfig { udp: SocketAddr::new(ip, 0), limits, ..SfuConfig::default() };
+    let config = SfuConfig { udp: SocketAddr::new(ip, 0), limits, shards, ..SfuConfig::default() };
     let (sfu, mut events) = sfu::start(config)?;
-    let (case, feed) = (CaseId::parse("fanout")?, FeedId::program());
+    let cases = (0..shards.max(1)).map(|n| CaseId::parse(&format!("fanout-{n}"))).collect::<Result<Vec<_>, _>>()?;
+    let feed = FeedId::program();
     let rtp = UdpSocket::bind((ip, 0))?;
     say(&Said::Ready { rtp: rtp.local_addr()?, media: SocketAddr::new(ip, sfu.port()) });
-    let (into, fed) = (sfu.clone(), case.clone());
+    let (into, fed) = (sfu.clone(), cases.clone());
     std::thread::spawn(move || {
         let mut bytes = [0; 2_000];
         let mut first: Option<(u32, CaptureTime)> = None;
@@ -66,8 +67,10 @@ pub fn run() -> Result<()> {
             let capture = at.saturating_add(Duration::from_micros(u64::from(stamp.wrapping_sub(zero)) * 1_000 / 90));
             bytes[4..8].copy_from_slice(&capture.rtp_90khz().to_be_bytes());
             let packet = bytes::Bytes::copy_from_slice(&bytes[..n]);
-            let (feed, layer, codec) = (FeedId::program(), LayerId::High, VideoCodec::H264);
-            let _ = into.feed_rtp(FeedPacket { case: fed.clone(), feed, layer, codec, packet, received });
+            for case in &fed {
+                let (feed, layer, codec) = (FeedId::program(), LayerId::High, VideoCodec::H264);
+                let _ = into.feed_rtp(FeedPacket { case: case.clone(), feed, layer, codec, packet: packet.clone(), received });
+            }
         }
     });
     std::thread::spawn(move || {
@@ -99,7 +102,8 @@ pub fn run() -> Result<()> {
         };
         let kind = PeerKind::Whep { feed: feed.clone(), layer: Some(LayerId::High) };
         let grants = Grants { see: true, ..Grants::default() };
-        let answer = runtime.block_on(sfu.offer(PeerId(peer), case.clone(), kind, grants, sdp));
+        let case = cases[peer as usize % cases.len()].clone();
+        let answer = runtime.block_on(sfu.offer(PeerId(peer), case, kind, grants, sdp));
         say(&match answer {
             Ok(sdp) => Said::Answer { peer, sdp },
             Err(e) => Said::Refused { peer, why: e.to_string() },
@@ -128,9 +132,9 @@ pub struct Served {
 }
 
 impl Served {
-    pub fn start() -> Result<Self> {
+    pub fn start(shards: usize) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
-            .arg("--serve")
+            .args(["--serve", &shards.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -29,6 +29,8 @@ const CTL_BYTES_MAX: usize = 2 * 1024 * 1024;
 /// A page that is sent pictures reports on them all the time. When it is heard again after this long, its line was cut, and what
 /// was sent meanwhile is mostly lost.
 const CUT_AFTER: Duration = Duration::from_millis(700);
+/// The same of one that has just looked for another way: it says itself that the old one is gone.
+const MOVED_AFTER: Duration = Duration::from_millis(150);
 /// Reports come every 50 to 100 ms; without any for so long the line's figures are not looked at.
 const SILENT_AFTER: Duration = Duration::from_millis(250);
 /// And after this long the others are told: looked at five times a second, it is on their screens within 1 s.
@@ -135,6 +137,8 @@ pub(crate) struct Peer {
     pub(crate) heard: Instant,
     /// First picture sent to it since its last datagram.
     unanswered: Option<Instant>,
+    /// It looks for another way to us and has not come by it yet.
+    seeking: bool,
     /// When it was heard again after a cut.
     returned: Option<Instant>,
     /// The server was told that it is silent.
@@ -181,6 +185,7 @@ impl Peer {
             made: now,
             heard: now,
             unanswered: None,
+            seeking: false,
             returned: None,
             silent_told: false,
             carried_bps: None,
@@ -229,12 +234,19 @@ impl Peer {
     /// their silence says something.
     pub(crate) fn handle_arrival(&mut self, now: Instant) -> bool {
         let unanswered = self.unanswered.take();
-        let cut = unanswered.is_some_and(|since| now.saturating_duration_since(since) >= CUT_AFTER);
+        let after = if std::mem::take(&mut self.seeking) { MOVED_AFTER } else { CUT_AFTER };
+        let cut = unanswered.is_some_and(|since| now.saturating_duration_since(since) >= after);
         let returned = self.kind == PeerKind::Client && cut;
         if returned {
             self.returned = Some(now);
         }
         returned
+    }
+
+    /// It asked for its ICE to be restarted.
+    pub(crate) fn handle_restart(&mut self, now: Instant) {
+        self.heard = now;
+        self.seeking = true;
     }
 
     /// True once for each silence of a page that is sent pictures: somebody is to be told.

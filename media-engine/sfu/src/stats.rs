@@ -100,6 +100,19 @@ pub struct Figures {
     pub events_dropped: u64,
 }
 
+impl Figures {
+    /// Of two threads together.
+    pub fn merge(&mut self, other: &Figures) {
+        self.counters.merge(&other.counters);
+        self.peers += other.peers;
+        self.forwarding.merge(&other.forwarding);
+        self.joining.merge(&other.joining);
+        self.starting.merge(&other.starting);
+        self.datagrams_dropped += other.datagrams_dropped;
+        self.events_dropped += other.events_dropped;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -140,9 +140,43 @@ fn pictures_pass_through_a_proxy_that_is_announced() {
     carrier.join().expect("the proxy ends");
 }
 
+/// Two threads, and the case of these tests is not in the first.
+fn second_of_two() -> (SfuHandle, Events) {
+    let (sfu, events) = sfu::start(SfuConfig { shards: 2, ..config() }).expect("started");
+    sfu.set_layers(CaseId::parse("another").expect("an id"), FeedId::program(), Vec::new()).expect("room");
+    (sfu, events)
+}
+
+#[test]
+fn pictures_pass_through_the_thread_at_the_door_to_the_thread_of_their_case() {
+    let (sfu, events) = second_of_two();
+    watch(sfu, events);
+}
+
+#[test]
+fn strangers_are_turned_away_at_the_door() {
+    let (sfu, events) = second_of_two();
+    let stranger = UdpSocket::bind("127.0.0.1:0").expect("a port");
+    for first in [0x80u8, 20, 0] {
+        stranger.send_to(&[first; 60], ("127.0.0.1", sfu.port())).expect("sent");
+    }
+    let begun = Instant::now();
+    while sfu.figures().counters.strangers < 3 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{:?}", sfu.figures().counters);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    watch(sfu, events);
+}
+
 #[test]
 fn pictures_pass_through_tcp_on_the_same_number() {
-    let (sfu, _events) = sfu::start(config()).expect("started");
+    let (sfu, _events) = sfu::start(SfuConfig { shards: 1, ..config() }).expect("started");
+    watch_by_tcp(&sfu);
+    let (sfu, _events) = second_of_two();
+    watch_by_tcp(&sfu);
+}
+
+fn watch_by_tcp(sfu: &SfuHandle) {
     let server = SocketAddr::from(([127, 0, 0, 1], sfu.port()));
     let stream = TcpStream::connect(server).expect("somebody listens");
     stream.set_nodelay(true).expect("nodelay");

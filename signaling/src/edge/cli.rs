@@ -25,6 +25,7 @@ Options of demo:
   --bind ADDRESS     address to listen on (default: 0.0.0.0)
   --https-port PORT  default 8443; 0 takes a free one
   --media-port PORT  UDP for pictures and voice, default 8444; 0 takes a free one
+  --media-threads N  threads that forward them, each case in one; default 0: one for every four cores
   --announce ADDR:PORT  offer this address alone for pictures and voice (behind a NAT or a proxy)
   --turn URL         a TURN relay that pages may use, such as turns:turn.example.org:443?transport=tcp (up to 8 times)
   --turn-secret FILE the secret that the relay has as static-auth-secret
@@ -64,6 +65,8 @@ pub struct Demo {
     pub bind: IpAddr,
     pub https_port: u16,
     pub media_port: u16,
+    /// Threads that forward pictures and voices; 0: one for every four cores.
+    pub media_threads: usize,
     pub announce: Option<SocketAddr>,
     pub turn: Vec<String>,
     pub turn_secret: Option<PathBuf>,
@@ -88,6 +91,7 @@ impl Default for Demo {
             bind: IpAddr::from([0, 0, 0, 0]),
             https_port: 8443,
             media_port: 8444,
+            media_threads: 0,
             announce: None,
             turn: Vec::new(),
             turn_secret: None,
@@ -139,6 +143,7 @@ fn demo(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
             Long("shared") => demo.shared = Some(parser.value()?.into()),
             Long("bind") => demo.bind = parser.value()?.parse()?,
             Long("https-port") => demo.https_port = parser.value()?.parse()?,
+            Long("media-threads") => demo.media_threads = parser.value()?.parse()?,
             Long("media-port") => demo.media_port = parser.value()?.parse()?,
             Long("announce") => demo.announce = Some(announced(parser.value()?.parse()?)?),
             Long("turn") => demo.turn.push(parser.value()?.string()?),

@@ -85,7 +85,7 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
         None => None,
     };
     let udp = SocketAddr::new(config.bind, config.media_port);
-    let media = SfuConfig { udp, announce: config.announce, ..SfuConfig::default() };
+    let media = SfuConfig { udp, announce: config.announce, shards: config.media_threads, ..SfuConfig::default() };
     let (sfu, sfu_events) = sfu::start(media)?;
     let link_dir = data.link();
     // Sockets left behind: the last server died, and its engine may still be there, dialling.
@@ -95,6 +95,7 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
 
     let (store, writer) = opened.start();
     let around = Surroundings {
+        engine_expected: engine.is_some(),
         timeline: timeline.clone(),
         store: store.clone(),
         sfu: sfu.clone(),

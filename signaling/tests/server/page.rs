@@ -137,16 +137,29 @@ pub(crate) struct Page {
 impl Page {
     /// Signs in, opens the socket and says Hello; `resume` from an earlier Welcome, or empty.
     pub(crate) async fn open(host: &str, token: &str, resume: &str) -> Result<Page, Refused> {
+        Page::silent(host, token).await.hello(resume, 1).await
+    }
+
+    /// Signed in, with an open socket on which nothing was said yet.
+    pub(crate) async fn silent(host: &str, token: &str) -> Page {
         let answer = sign_in(host, token).await;
         assert_eq!(answer.status, 200, "{}", answer.body);
         let id = answer.json()["id"].as_str().expect("an id").to_owned();
         let cookie = answer.header("set-cookie").and_then(|c| c.split(';').next()).expect("a cookie").to_owned();
-        Page::connect(upgrade(host, &id, &cookie, &format!("http://{host}")), resume, 1).await
+        Page::upgraded(upgrade(host, &id, &cookie, &format!("http://{host}"))).await
     }
 
     pub(crate) async fn connect(request: Request, resume: &str, version: u32) -> Result<Page, Refused> {
+        Page::upgraded(request).await.hello(resume, version).await
+    }
+
+    async fn upgraded(request: Request) -> Page {
         let (socket, _) = connect_async(request).await.expect("upgraded");
-        let mut page = Page { socket, welcome: Welcome::default(), seq: 0 };
+        Page { socket, welcome: Welcome::default(), seq: 0 }
+    }
+
+    pub(crate) async fn hello(self, resume: &str, version: u32) -> Result<Page, Refused> {
+        let mut page = self;
         let hello = ClientHello { version, software: "test".into(), resume: resume.into(), language: "en".into() };
         page.say(client::Body::Hello(hello)).await;
         match page.next().await {

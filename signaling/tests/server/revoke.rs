@@ -16,6 +16,8 @@ async fn sg33_a_withdrawn_link_ends_its_pages_and_opens_nothing_again() {
     let id = sign_in(&host, &tokens.mentor).await.json()["id"].as_str().and_then(TokenId::parse).expect("an id");
     let mut mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
     let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    // Upgraded while the link was good, and silent until it is not.
+    let waiting = Page::silent(&host, &tokens.mentor).await;
     let database: PathBuf = home.path().join("data/shirube.sqlite");
     let withdrawn = revoke_file(&database, id, annotation::time::CaptureTime(now())).await.expect("written");
     assert_eq!(withdrawn, Withdrawal::Done);
@@ -24,6 +26,7 @@ async fn sg33_a_withdrawn_link_ends_its_pages_and_opens_nothing_again() {
     assert_eq!((refused.code.as_str(), refused.r#final), ("auth.link.revoked", true));
     let again = sign_in(&host, &tokens.mentor).await;
     assert_eq!((again.status, again.code().as_str()), (401, "auth.link.revoked"));
+    assert_eq!(waiting.hello("", 1).await.err().map(|refused| refused.code), Some("auth.link.revoked".into()));
     // It left, as people see it, and nobody else did.
     room.until("the mentor has left", |body| {
         let said::Body::People(people) = body else { return None };

@@ -175,6 +175,8 @@ async fn sg24c_a_camera_that_has_a_mask_is_given_to_nobody_alone() {
     let watch = offer().replace("a=sendonly", "a=recvonly");
     let alone = request(&host, "POST", "/whep/demo?feed=glasses", &viewer, &watch).await;
     assert_eq!((alone.status, alone.code().as_str()), (409, "feed.masked"));
+    let listens = request(&host, "POST", "/whep/demo?feed=program&audio=mix", &viewer, &watch).await;
+    assert_eq!((listens.status, listens.code().as_str()), (403, "denied.role"), "a person is heard of when listening: by a page");
     // It shows nothing yet, but it is not refused for a mask.
     let other = request(&host, "POST", "/whep/demo?feed=overhead", &viewer, &watch).await;
     assert_ne!(other.code(), "feed.masked", "{}", other.body);

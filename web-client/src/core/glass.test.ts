@@ -291,6 +291,31 @@ describe('the media path', () => {
     media.handleForgotten(ms(13_000), true);
     expect(media.pollRestart(ms(13_000), true)).toBe(true);
   });
+  it('is looked for anew at once where signalling was broken off with it and is there again, and not where only signalling was', () => {
+    const media = new MediaWatch();
+    media.handleStart(ms(0));
+    media.handleAlive(ms(6_000));
+    media.handleBroken(ms(6_010));
+    // A picture that was on its way, and signalling again after 150 ms.
+    media.handleAlive(ms(6_040));
+    for (let t = 6_050; t < 6_390; t += 10) expect(media.pollSeek(ms(t), t >= 6_160)).toBe(false);
+    expect(media.pollSeek(ms(6_390), true)).toBe(true);
+    expect(media.pollSeek(ms(6_440), true)).toBe(false);
+    // The other way is given its time.
+    expect(media.pollRestart(ms(7_350), true)).toBe(false);
+    expect(media.pollRestart(ms(7_540), true)).toBe(true);
+
+    const other = new MediaWatch();
+    other.handleStart(ms(0));
+    other.handleBroken(ms(6_000));
+    for (let t = 6_000; t < 7_000; t += 33) {
+      other.handleAlive(ms(t));
+      expect(other.pollSeek(ms(t), true)).toBe(false);
+    }
+    const last = 6_000 + 33 * 30;
+    expect(other.pollSeek(ms(last + 400), true)).toBe(false);
+    expect(other.pollSeek(ms(last + 650), true)).toBe(true);
+  });
   it('is looked for anew once in a silence, while the server is heard, and is then given time before it is made anew', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));

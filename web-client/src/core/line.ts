@@ -60,6 +60,8 @@ export const MEDIA_SILENT_MS = 1_500;
 export const MEDIA_PROBE_MS = 300;
 /** Silence of an established path after which its way is looked for anew (ICE restart): the address may have changed, or what let it through. Earlier than a path is given up: pictures, voices and channels go on. */
 export const MEDIA_ASTRAY_MS = 650;
+/** And earlier where signalling was broken off meanwhile: a network that changes ends connections, one that pauses does not. Ten pictures. */
+export const MEDIA_BROKEN_MS = 350;
 /** After a cut of everything the old way is most often there again within this long. */
 export const MEDIA_SEEK_GRACE_MS = 300;
 /** And how long a way that is looked for is given before the path is made anew: two long round trips. */
@@ -79,16 +81,23 @@ export class MediaWatch {
   private attempts = 0;
   private soughtFor: PerfMs | null = null;
   private soughtAt: PerfMs | null = null;
+  private brokenAt: PerfMs | null = null;
 
   handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.soughtAt = null; this.attempts += 1; }
   handleAlive(now: PerfMs): void { this.alive = now; this.soughtAt = null; this.attempts = 0; }
   handleEnd(): void { this.ended = true; }
 
+  /** Signalling was broken off, not by this page: what was alive just before may have gone with it. */
+  handleBroken(now: PerfMs): void { this.brokenAt = now; }
+
   /** True once for each silence of an established path: its way should be looked for anew. */
   pollSeek(now: PerfMs, serverHeard: boolean): boolean {
     this.heardSince = serverHeard ? this.heardSince ?? now : null;
-    if (this.heardSince === null || now - this.heardSince < MEDIA_SEEK_GRACE_MS) return false;
-    if (this.ended || this.alive === null || this.soughtFor === this.alive || now - this.alive < MEDIA_ASTRAY_MS) return false;
+    if (this.ended || this.alive === null || this.soughtFor === this.alive || this.heardSince === null) return false;
+    // What was on its way when it was broken off still comes a moment later.
+    const broken = this.brokenAt !== null && this.alive - this.brokenAt < MEDIA_PROBE_MS;
+    if (!broken && now - this.heardSince < MEDIA_SEEK_GRACE_MS) return false;
+    if (now - this.alive < (broken ? MEDIA_BROKEN_MS : MEDIA_ASTRAY_MS)) return false;
     this.soughtFor = this.alive;
     this.soughtAt = now;
     return true;

@@ -368,7 +368,10 @@ export class Client {
         if (message) this.handleServer(message, now);
         this.inking.after(perfNow());
       },
-      close: () => this.handleSocketClosed(),
+      close: () => {
+        this.media.handleBroken(perfNow());
+        this.handleSocketClosed();
+      },
     });
   }
 

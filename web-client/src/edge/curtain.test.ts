@@ -46,6 +46,14 @@ describe('the privacy curtain on the room’s own page', () => {
     hand.handleWelcome();
     expect(log.filter((l) => l.startsWith('say'))).toEqual(['say true']);
   });
+  it('does not lift over what others pressed while this line was down', () => {
+    hand.handleState(state(true, 100));
+    hand.press(false);
+    log.length = 0;
+    hand.handleWelcome();
+    hand.handleState(state(true, 120));
+    expect([log.filter((l) => l.startsWith('say')), store.covered.value.has('camera')]).toEqual([[], true]);
+  });
   it('touches no microphone but the room’s', () => {
     store.screen.value = 'mentor';
     hand.handleState(state(true, 100));

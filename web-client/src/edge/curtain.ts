@@ -1,5 +1,5 @@
 // The privacy curtain as this page has it: what the room pressed, and what the server says. Drawn here in the same turn as the press;
-// lifted only when the server has lifted it. A press outlives a line that is down.
+// lifted only when the server has lifted it. A press to draw outlives a line that is down.
 import { create } from '@bufbuild/protobuf';
 import type { Curtain, Store } from '../core/store';
 import { captureNtp, unixMsFromNtp } from '../core/units';
@@ -27,7 +27,9 @@ export class CurtainHand {
   }
 
   handleWelcome(): void {
-    if (this.wish !== null) this.say(this.wish);
+    // An old wish to lift may be older than somebody's press to draw: the room presses again.
+    if (this.wish === true) this.say(true);
+    else this.wish = null;
   }
 
   handleState(state: CaseState): void {

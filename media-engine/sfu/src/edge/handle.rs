@@ -12,6 +12,8 @@ use bytes::Bytes;
 use link::id::CaseId;
 use tokio::sync::{mpsc, oneshot};
 
+use super::door::DoorCounts;
+use super::places::Places;
 use crate::api::{
     Channel, FeedPacket, Grants, LayerSpec, Limits, Moment, OfferError, PeerId, PeerKind, SendError, SfuEvent, Wish,
 };
@@ -27,6 +29,9 @@ pub struct SfuConfig {
     /// The one address offered in place of all others: that of a proxy, or the outside of a NAT which passes it on to us.
     pub announce: Option<SocketAddr>,
     pub limits: Limits,
+    /// Threads that forward; each case is in one of them. 0: one for every four cores. One thread reads the port itself; more
+    /// have another before them that reads and hands on.
+    pub shards: usize,
 }
 
 impl Default for SfuConfig {
@@ -36,6 +41,7 @@ impl Default for SfuConfig {
             advertise: Vec::new(),
             announce: None,
             limits: Limits::default(),
+            shards: 0,
         }
     }
 }
@@ -106,6 +112,9 @@ pub(crate) enum Command {
     },
     Timeline(Moment),
     Stop,
+    /// A fault beyond any peer's turn.
+    #[cfg(test)]
+    Panic,
 }
 
 /// A hand on the media thread. Cheap to clone; the thread ends when the last one is dropped. Every call returns at once
@@ -127,24 +136,35 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// One forwarding thread, from outside.
 #[derive(Debug)]
-pub(crate) struct Inner {
+pub(crate) struct Shard {
     pub(crate) queue: SyncSender<Command>,
     pub(crate) waker: Arc<mio::Waker>,
     /// A wake is under way; more are not needed until the thread has looked.
     pub(crate) woken: Arc<AtomicBool>,
-    pub(crate) dropped: AtomicU64,
-    pub(crate) local: SocketAddr,
     /// What must reach the media thread and found its queue full. At most one entry a peer.
     pub(crate) sure: Arc<Mutex<BTreeMap<PeerId, Sure>>>,
     /// Written by the media thread when nobody reads it, so that it never waits.
     pub(crate) figures: Arc<Mutex<Figures>>,
 }
 
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) shards: Vec<Shard>,
+    pub(crate) places: Arc<Places>,
+    pub(crate) dropped: AtomicU64,
+    pub(crate) local: SocketAddr,
+    /// Strangers turned away before any shard, datagrams that a shard did not take.
+    pub(crate) door: Arc<DoorCounts>,
+}
+
 impl Drop for Inner {
     fn drop(&mut self) {
-        let _ = self.queue.try_send(Command::Stop);
-        let _ = self.waker.wake();
+        for shard in &self.shards {
+            let _ = shard.queue.try_send(Command::Stop);
+            let _ = shard.waker.wake();
+        }
     }
 }
 
@@ -161,7 +181,18 @@ impl SfuHandle {
 
     /// What was counted since the start, at most a turn of the media thread ago.
     pub fn figures(&self) -> Figures {
-        *lock(&self.inner.figures)
+        let mut all = Figures::default();
+        for shard in &self.inner.shards {
+            all.merge(&lock(&shard.figures));
+        }
+        all.counters.strangers += self.inner.door.strangers.load(Ordering::Relaxed);
+        all.datagrams_dropped += self.inner.door.dropped.load(Ordering::Relaxed);
+        all
+    }
+
+    /// Threads that forward.
+    pub fn shards(&self) -> usize {
+        self.inner.shards.len()
     }
 
     /// Answers a peer's offer; makes the peer if it is new. A later offer of the same peer restarts its ICE, or, from a new
@@ -176,16 +207,20 @@ impl SfuHandle {
         sdp: String,
     ) -> Result<String, OfferError> {
         let (reply, answer) = oneshot::channel();
-        self.send(Command::Offer { peer, case, kind, grants, sdp, reply }).map_err(|e| match e {
-            SendError::Full => OfferError::Busy,
-            SendError::Stopped => OfferError::Stopped,
+        let shard = self.inner.places.handle_offer(peer, &case);
+        self.send(shard, Command::Offer { peer, case, kind, grants, sdp, reply }).map_err(|e| {
+            self.inner.places.handle_answer(peer, false);
+            match e {
+                SendError::Full => OfferError::Busy,
+                SendError::Stopped => OfferError::Stopped,
+            }
         })?;
         answer.await.map_err(|_| OfferError::Stopped)?
     }
 
     /// A candidate of the peer's, as in `a=candidate:` with or without the `a=`. Nonsense is ignored and counted.
     pub fn add_candidate(&self, peer: PeerId, candidate: String) -> Result<(), SendError> {
-        self.send(Command::Candidate { peer, candidate })
+        self.send(self.of(peer), Command::Candidate { peer, candidate })
     }
 
     /// Never lost: see [`SfuHandle::set_grants`].
@@ -202,27 +237,27 @@ impl SfuHandle {
     /// Chooses what a page sees in a video slot, 0 to 4. `None`: nothing. Which layer it gets is told by
     /// [`SfuEvent::Shown`].
     pub fn assign(&self, peer: PeerId, slot: u8, wish: Option<Wish>) -> Result<(), SendError> {
-        self.send(Command::Assign { peer, slot, wish })
+        self.send(self.of(peer), Command::Assign { peer, slot, wish })
     }
 
     /// What a feed comes in: without it only the layer of the wish is shown. Empty: gone.
     pub fn set_layers(&self, case: CaseId, feed: FeedId, specs: Vec<LayerSpec>) -> Result<(), SendError> {
-        self.send(Command::Layers { case, feed, specs })
+        self.send(self.inner.places.of_case(&case), Command::Layers { case, feed, specs })
     }
 
     /// Sends one message. Before the channel is open, or when the peer's buffer is full: dropped and counted on `ink`, `eph`
     /// and `vit`; on `ctl` held back up to a bound, past which the peer is closed with `Overrun`.
     pub fn send_data(&self, peer: PeerId, channel: Channel, bytes: Bytes) -> Result<(), SendError> {
-        self.send(Command::Data { peer, channel, bytes })
+        self.send(self.of(peer), Command::Data { peer, channel, bytes })
     }
 
     pub fn feed_rtp(&self, packet: FeedPacket) -> Result<(), SendError> {
-        self.send(Command::Feed(packet))
+        self.send(self.inner.places.of_case(&packet.case), Command::Feed(packet))
     }
 
     /// The feed is gone. Assignments to it stay and wake when it returns.
     pub fn forget_feed(&self, case: CaseId, feed: FeedId) -> Result<(), SendError> {
-        self.send(Command::ForgetFeed { case, feed })
+        self.send(self.inner.places.of_case(&case), Command::ForgetFeed { case, feed })
     }
 
     /// Gives every packet of a published feed, whole, with this SSRC and sequence numbers that run on; `None` ends it. May
@@ -231,25 +266,27 @@ impl SfuHandle {
     ///
     /// Packets come in the order they arrive: one repaired by retransmission comes late, under its own number.
     pub fn tap(&self, case: CaseId, feed: FeedId, ssrc: u32, out: Option<mpsc::Sender<Bytes>>) -> Result<(), SendError> {
-        self.send(Command::Tap { case, feed, ssrc, out })
+        self.send(self.inner.places.of_case(&case), Command::Tap { case, feed, ssrc, out })
     }
 
     /// Tells the case timeline, for the times of published feeds. Each [`FeedPacket`] tells it too; until either, it is the
     /// system's UTC at the start of the thread.
     pub fn set_timeline(&self, now: Moment) -> Result<(), SendError> {
-        self.send(Command::Timeline(now))
+        self.send_all(|| Command::Timeline(now))
     }
 
     /// Ends the media thread and closes every peer.
     pub fn stop(&self) -> Result<(), SendError> {
-        self.send(Command::Stop)
+        self.send_all(|| Command::Stop)
     }
 
     fn send_surely(&self, peer: PeerId, command: Command, sure: Sure) -> Result<(), SendError> {
-        let mut waiting = lock(&self.inner.sure);
+        let at = self.of(peer);
+        let shard = &self.inner.shards[at];
+        let mut waiting = lock(&shard.sure);
         // Behind what waits already, or the order of two grants would be lost.
         if !waiting.contains_key(&peer) {
-            match self.send(command) {
+            match self.send(at, command) {
                 Err(SendError::Full) => {}
                 other => return other,
             }
@@ -257,15 +294,26 @@ impl SfuHandle {
         let entry = waiting.entry(peer).or_default();
         entry.removed |= sure.removed;
         entry.grants = sure.grants.or(entry.grants);
-        let _ = self.inner.waker.wake();
+        let _ = shard.waker.wake();
         Ok(())
     }
 
-    fn send(&self, command: Command) -> Result<(), SendError> {
-        match self.inner.queue.try_send(command) {
+    /// Where a peer is; one that was never heard of is nowhere, and as well here.
+    fn of(&self, peer: PeerId) -> usize {
+        self.inner.places.of_peer(peer).unwrap_or(0)
+    }
+
+    /// Fails when it failed for one of them.
+    fn send_all(&self, command: impl Fn() -> Command) -> Result<(), SendError> {
+        (0..self.inner.shards.len()).map(|shard| self.send(shard, command())).fold(Ok(()), Result::and)
+    }
+
+    pub(crate) fn send(&self, shard: usize, command: Command) -> Result<(), SendError> {
+        let shard = &self.inner.shards[shard];
+        match shard.queue.try_send(command) {
             Ok(()) => {
-                if !self.inner.woken.swap(true, Ordering::AcqRel) {
-                    let _ = self.inner.waker.wake();
+                if !shard.woken.swap(true, Ordering::AcqRel) {
+                    let _ = shard.waker.wake();
                 }
                 Ok(())
             }
@@ -278,7 +326,7 @@ impl SfuHandle {
     }
 }
 
-/// Opens the socket and starts the media thread.
+/// Opens the socket and starts the media threads.
 pub fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError> {
-    crate::edge::run_loop::start(config)
+    crate::edge::start::start(config)
 }

@@ -1,8 +1,11 @@
-//! The only place with a socket, a thread and a clock.
+//! The only place with a socket, threads and a clock.
 
 mod clock;
+mod door;
 mod handle;
+mod places;
 mod run_loop;
+mod start;
 mod tcp;
 mod udp;
 

@@ -1,9 +1,10 @@
-//! The media thread: waits for a packet, a command or a deadline, turns the engine, sends what came out. It never awaits,
+//! A media thread: waits for a packet, a command or a deadline, turns the engine, sends what came out. It never awaits,
 //! never touches a disk, and holds no lock for longer than a swap.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,28 +12,30 @@ use std::time::{Duration, Instant};
 use annotation::id::FeedId;
 use bytes::Bytes;
 use link::id::CaseId;
-use mio::{Interest, Poll, Token, Waker};
+use mio::{Poll, Token, Waker};
 use tokio::sync::mpsc;
 
 use super::clock;
-use super::handle::{Command, Events, Inner, SfuConfig, SfuHandle, StartError, Sure, lock};
+use super::door::Inbox;
+use super::handle::{Command, Shard, StartError, Sure, lock};
+use super::places::Places;
 use super::tcp::{TOKEN_FIRST, Tcp};
 use super::udp::Udp;
 use crate::adapter::Carrier;
 use crate::adapter::Transmit;
-use crate::api::{CoreConfig, FeedPacket, PeerId, SfuEvent};
+use crate::api::{FeedPacket, PeerId, SfuEvent};
 use crate::engine::{Engine, Given};
 use crate::stats::Figures;
 
 /// Commands on their way here. 4 Mbit/s are 450 packets/s: room for a second of eight layers.
 const COMMANDS_MAX: usize = 4_096;
 /// Events on their way to the server.
-const EVENTS_MAX: usize = 8_192;
+pub(super) const EVENTS_MAX: usize = 8_192;
 /// Events that must not be lost, waiting for the server. It has stopped listening when these are full.
 const KEPT_MAX: usize = 65_536;
 /// Commands, and batches of datagrams, taken in one turn of the loop: neither starves the other, nor the deadlines.
 const COMMANDS_PER_TURN: usize = 512;
-const BATCHES_PER_TURN: usize = 16;
+pub(super) const BATCHES_PER_TURN: usize = 16;
 /// Commands whose datagrams leave together.
 const COMMANDS_PER_BATCH: usize = 16;
 /// Packets of pictures that are given to each viewer in one go: one of 4 Mbit/s is 15, and the kernel takes 64 in one call.
@@ -40,75 +43,68 @@ const FEEDS_PER_BATCH: usize = 64;
 /// How soon a full event queue is tried again.
 const RETRY: Duration = Duration::from_millis(5);
 
-const UDP: Token = Token(0);
-const WAKE: Token = Token(1);
-const TCP: Token = Token(2);
+pub(super) const UDP: Token = Token(0);
+pub(super) const WAKE: Token = Token(1);
+pub(super) const TCP: Token = Token(2);
 /// How often connections that say nothing of worth are looked for.
-const SWEEP_EVERY: Duration = Duration::from_secs(1);
+pub(super) const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-pub(super) fn start(config: SfuConfig) -> Result<(SfuHandle, Events), StartError> {
-    let mut udp = Udp::bind(config.udp, config.announce)?;
-    let candidates = udp.candidates(&config.advertise);
-    let mut tcp = listen(&config, udp.local());
-    let offered = CoreConfig { candidates, tcp: tcp.is_some(), limits: config.limits };
-    let mut engine = Engine::new(offered).map_err(StartError::Certificate)?;
-    engine.set_timeline(clock::moment());
-    let poll = Poll::new().map_err(StartError::Setup)?;
-    poll.registry().register(&mut udp.socket, UDP, Interest::READABLE | Interest::WRITABLE).map_err(StartError::Setup)?;
-    if let Some(tcp) = &mut tcp {
-        tcp.register(poll.registry(), TCP).map_err(StartError::Setup)?;
-    }
+/// Who is given the packets of a published feed.
+type Taps = BTreeMap<(CaseId, FeedId), mpsc::Sender<Bytes>>;
+
+/// How datagrams come in, and how those by TCP leave.
+#[derive(Debug)]
+pub(super) enum Door {
+    /// This thread reads the port itself, alone.
+    Own(Option<Tcp>),
+    /// Another thread does.
+    Before(Inbox),
+}
+
+/// What a forwarding thread is made of.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) shard: usize,
+    pub(super) engine: Engine,
+    pub(super) udp: Udp,
+    pub(super) door: Door,
+    pub(super) events: mpsc::Sender<SfuEvent>,
+    pub(super) places: Arc<Places>,
+    /// Peers of all threads.
+    pub(super) peers: Arc<[AtomicUsize]>,
+}
+
+/// Starts the thread; `poll` knows its socket already.
+pub(super) fn spawn(poll: Poll, parts: Parts) -> Result<Shard, StartError> {
     let waker = Arc::new(Waker::new(poll.registry(), WAKE).map_err(StartError::Setup)?);
     let (queue, commands) = sync_channel(COMMANDS_MAX);
-    let (events_in, events) = mpsc::channel(EVENTS_MAX);
-    let woken = Arc::new(AtomicBool::new(false));
-    let local = udp.local();
-    let figures = Arc::new(Mutex::new(Figures::default()));
-    let sure = Arc::new(Mutex::new(BTreeMap::new()));
+    let (woken, figures, sure) = (Arc::<AtomicBool>::default(), Arc::<Mutex<Figures>>::default(), Arc::default());
     let run = RunLoop {
-        engine,
-        udp,
-        tcp,
         swept: clock::now(),
         commands,
         waker: waker.clone(),
         woken: woken.clone(),
-        events: events_in,
         kept: VecDeque::new(),
         dropped: 0,
         figures: figures.clone(),
         feeds: Vec::with_capacity(FEEDS_PER_BATCH),
         taps: Taps::new(),
-        sure: sure.clone(),
+        sure: Arc::clone(&sure),
+        more: false,
+        parts,
     };
     std::thread::Builder::new().name("media".into()).spawn(move || run.run(poll)).map_err(StartError::Setup)?;
-    let inner = Inner { queue, waker, woken, dropped: AtomicU64::new(0), local, sure, figures };
-    Ok((SfuHandle { inner: Arc::new(inner) }, events))
+    Ok(Shard { queue, waker, woken, sure, figures })
 }
-
-/// By TCP on the number of the UDP port. Without it there is still UDP: said, and no reason not to start.
-fn listen(config: &SfuConfig, udp: std::net::SocketAddr) -> Option<Tcp> {
-    match Tcp::bind(udp, config.announce) {
-        Ok(tcp) => Some(tcp),
-        Err(e) => {
-            tracing::warn!(address = %udp, error = %e, "no pictures and voice by TCP: the port is taken by another program");
-            None
-        }
-    }
-}
-
-/// Who is given the packets of a published feed.
-type Taps = BTreeMap<(CaseId, FeedId), mpsc::Sender<Bytes>>;
 
 struct RunLoop {
-    engine: Engine,
-    udp: Udp,
-    tcp: Option<Tcp>,
+    parts: Parts,
+    /// Edge triggered: what was not read to the end is read again without being told.
+    more: bool,
     swept: Instant,
     commands: Receiver<Command>,
     waker: Arc<Waker>,
     woken: Arc<AtomicBool>,
-    events: mpsc::Sender<SfuEvent>,
     kept: VecDeque<SfuEvent>,
     dropped: u64,
     figures: Arc<Mutex<Figures>>,
@@ -121,49 +117,66 @@ struct RunLoop {
 impl RunLoop {
     fn run(mut self, mut poll: Poll) {
         let mut ready = mio::Events::with_capacity(16);
-        // Edge triggered: what was not read to the end is read again without being told.
-        let mut more = false;
         loop {
-            let wait = if more { Some(Duration::ZERO) } else { self.wait(clock::now()) };
-            if let Err(e) = poll.poll(&mut ready, wait) {
-                if e.kind() == ErrorKind::Interrupted {
-                    continue;
+            // Beyond a peer's turn, which has a guard of its own: who is in this thread is ended, and may come back.
+            match catch_unwind(AssertUnwindSafe(|| self.turn(&mut poll, &mut ready))) {
+                Ok(true) => {}
+                Ok(false) => return,
+                Err(_) => {
+                    tracing::error!(shard = self.parts.shard, "a forwarding thread panicked; who is in it is ended");
+                    self.feeds.clear();
+                    let ended = catch_unwind(AssertUnwindSafe(|| {
+                        self.parts.engine.fail_all(clock::now());
+                        self.pump();
+                    }));
+                    if ended.is_err() {
+                        return;
+                    }
                 }
-                tracing::error!(error = %e, "the media thread cannot wait for packets and ends");
-                return;
-            }
-            if ready.iter().any(|e| e.token() == UDP && e.is_writable()) {
-                self.udp.flush();
-            }
-            more = self.take_datagrams();
-            more |= self.take_frames(&ready, poll.registry());
-            if !self.take_commands() {
-                self.pump();
-                return;
-            }
-            let now = clock::now();
-            if self.engine.poll_timeout().is_some_and(|at| at <= now) {
-                self.engine.handle_timeout(now);
-            }
-            self.pump();
-            if let Ok(mut figures) = self.figures.try_lock() {
-                *figures = Figures {
-                    forwarding: *self.udp.forwarding(),
-                    datagrams_dropped: self.udp.dropped(),
-                    events_dropped: self.dropped,
-                    ..self.engine.figures()
-                };
-            }
-            if self.events.is_closed() {
-                return;
             }
         }
     }
 
+    /// False: the thread ends.
+    fn turn(&mut self, poll: &mut Poll, ready: &mut mio::Events) -> bool {
+        let wait = if self.more { Some(Duration::ZERO) } else { self.wait(clock::now()) };
+        if let Err(e) = poll.poll(ready, wait) {
+            if e.kind() == ErrorKind::Interrupted {
+                return true;
+            }
+            tracing::error!(error = %e, "a forwarding thread cannot wait for packets and ends");
+            return false;
+        }
+        if ready.iter().any(|e| e.token() == UDP && e.is_writable()) {
+            self.parts.udp.flush();
+        }
+        self.more = self.take_datagrams();
+        self.more |= self.take_frames(ready, poll.registry());
+        if !self.take_commands() {
+            self.pump();
+            return false;
+        }
+        let now = clock::now();
+        if self.parts.engine.poll_timeout().is_some_and(|at| at <= now) {
+            self.parts.engine.handle_timeout(now);
+        }
+        self.pump();
+        self.parts.peers[self.parts.shard].store(self.parts.engine.n_peers(), Ordering::Relaxed);
+        if let Ok(mut figures) = self.figures.try_lock() {
+            *figures = Figures {
+                forwarding: *self.parts.udp.forwarding(),
+                datagrams_dropped: self.parts.udp.dropped(),
+                events_dropped: self.dropped,
+                ..self.parts.engine.figures()
+            };
+        }
+        !self.parts.events.is_closed()
+    }
+
     fn wait(&self, now: Instant) -> Option<Duration> {
-        let deadline = self.engine.poll_timeout().map(|at| at.saturating_duration_since(now));
+        let deadline = self.parts.engine.poll_timeout().map(|at| at.saturating_duration_since(now));
         // Somebody at the door has to be looked after.
-        let door = self.tcp.as_ref().is_some_and(|tcp| !tcp.is_empty()).then_some(SWEEP_EVERY);
+        let door = matches!(&self.parts.door, Door::Own(Some(tcp)) if !tcp.is_empty()).then_some(SWEEP_EVERY);
         let deadline = deadline.into_iter().chain(door).min();
         if self.kept.is_empty() { deadline } else { Some(deadline.map_or(RETRY, |d| d.min(RETRY))) }
     }
@@ -172,10 +185,15 @@ impl RunLoop {
     fn take_datagrams(&mut self) -> bool {
         for _ in 0..BATCHES_PER_TURN {
             let now = clock::now();
-            let engine = &mut self.engine;
-            let more = self.udp.receive(|source, destination, bytes| {
-                engine.handle_datagram(now, Carrier::Udp, source, destination, bytes);
-            });
+            let Parts { engine, udp, door, .. } = &mut self.parts;
+            let more = match door {
+                Door::Own(_) => udp.receive(|source, destination, bytes| {
+                    engine.handle_datagram(now, Carrier::Udp, source, destination, bytes);
+                }),
+                Door::Before(inbox) => inbox.receive(|carrier, source, destination, bytes| {
+                    engine.handle_datagram(now, carrier, source, destination, bytes);
+                }),
+            };
             self.pump();
             if !more {
                 return false;
@@ -187,7 +205,7 @@ impl RunLoop {
     /// What came by TCP. True: there may be more.
     fn take_frames(&mut self, ready: &mio::Events, registry: &mio::Registry) -> bool {
         let now = clock::now();
-        let Some(tcp) = &mut self.tcp else { return false };
+        let Parts { engine, door: Door::Own(Some(tcp)), .. } = &mut self.parts else { return false };
         let mut more = false;
         for event in ready {
             match event.token() {
@@ -204,7 +222,6 @@ impl RunLoop {
             }
         }
         more |= tcp.accept(now, registry);
-        let engine = &mut self.engine;
         more |= tcp.receive(|way, bytes| engine.handle_datagram(now, Carrier::Tcp, way.source, way.destination, bytes));
         if now.saturating_duration_since(self.swept) >= SWEEP_EVERY {
             self.swept = now;
@@ -228,7 +245,7 @@ impl RunLoop {
                 }
                 Ok(Command::Stop) | Err(TryRecvError::Disconnected) => {
                     let now = clock::now();
-                    self.engine.remove_all(now);
+                    self.parts.engine.remove_all(now);
                     return false;
                 }
                 Ok(command) => {
@@ -260,7 +277,7 @@ impl RunLoop {
     fn take_sure(&mut self, empty: bool) {
         let mut taken = std::mem::take(&mut *lock(&self.sure));
         if !empty {
-            let early: BTreeMap<PeerId, Sure> = taken.extract_if(.., |peer, _| !self.engine.knows(*peer)).collect();
+            let early: BTreeMap<PeerId, Sure> = taken.extract_if(.., |peer, _| !self.parts.engine.knows(*peer)).collect();
             // What was said meanwhile is newer and stays.
             let mut waiting = lock(&self.sure);
             for (peer, sure) in early {
@@ -284,19 +301,26 @@ impl RunLoop {
         let now = clock::now();
         match command {
             Command::Offer { peer, case, kind, grants, sdp, reply } => {
+                let others = self.parts.peers.iter().enumerate().filter(|(shard, _)| *shard != self.parts.shard);
+                let elsewhere = others.map(|(_, peers)| peers.load(Ordering::Relaxed)).sum();
+                self.parts.engine.set_elsewhere(elsewhere);
+                let answer = self.parts.engine.handle_offer(now, peer, case, kind, grants, &sdp);
+                self.parts.places.handle_answer(peer, self.parts.engine.knows(peer));
+                // Whoever has the answer may send at once.
+                self.tell_ways();
                 // A server that no longer waits for the answer is no error.
-                let _ = reply.send(self.engine.handle_offer(now, peer, case, kind, grants, &sdp));
+                let _ = reply.send(answer);
             }
-            Command::Candidate { peer, candidate } => self.engine.add_candidate(now, peer, &candidate),
-            Command::Remove { peer } => self.engine.remove(now, peer),
-            Command::Grants { peer, grants } => self.engine.set_grants(now, peer, grants),
-            Command::Assign { peer, slot, wish } => self.engine.assign(now, peer, slot, wish),
-            Command::Layers { case, feed, specs } => self.engine.set_layers(now, &case, &feed, specs),
-            Command::Data { peer, channel, bytes } => self.engine.send_data(now, peer, channel, bytes),
-            Command::Feed(packet) => self.engine.handle_feed(now, &packet),
-            Command::ForgetFeed { case, feed } => self.engine.forget_feed(now, &case, &feed),
+            Command::Candidate { peer, candidate } => self.parts.engine.add_candidate(now, peer, &candidate),
+            Command::Remove { peer } => self.parts.engine.remove(now, peer),
+            Command::Grants { peer, grants } => self.parts.engine.set_grants(now, peer, grants),
+            Command::Assign { peer, slot, wish } => self.parts.engine.assign(now, peer, slot, wish),
+            Command::Layers { case, feed, specs } => self.parts.engine.set_layers(now, &case, &feed, specs),
+            Command::Data { peer, channel, bytes } => self.parts.engine.send_data(now, peer, channel, bytes),
+            Command::Feed(packet) => self.parts.engine.handle_feed(now, &packet),
+            Command::ForgetFeed { case, feed } => self.parts.engine.forget_feed(now, &case, &feed),
             Command::Tap { case, feed, ssrc, out } => {
-                self.engine.tap(now, &case, &feed, out.is_some().then_some(ssrc));
+                self.parts.engine.tap(now, &case, &feed, out.is_some().then_some(ssrc));
                 match out {
                     Some(out) => self.taps.insert((case, feed), out),
                     None => self.taps.remove(&(case, feed)),
@@ -304,8 +328,10 @@ impl RunLoop {
                 // Of listeners that went without a word.
                 self.taps.retain(|_, out| !out.is_closed());
             }
-            Command::Timeline(now) => self.engine.set_timeline(now),
+            Command::Timeline(now) => self.parts.engine.set_timeline(now),
             Command::Stop => {}
+            #[cfg(test)]
+            Command::Panic => panic!("a test asked for this panic"),
         }
     }
 
@@ -314,10 +340,10 @@ impl RunLoop {
         if self.feeds.is_empty() {
             return;
         }
-        let (udp, tcp) = (&mut self.udp, &mut self.tcp);
-        self.engine.handle_feeds(clock::now(), &self.feeds, |transmits| {
+        let Parts { engine, udp, door, .. } = &mut self.parts;
+        engine.handle_feeds(clock::now(), &self.feeds, |transmits| {
             for transmit in transmits.drain(..) {
-                send(udp, tcp, &transmit);
+                send(udp, door, &transmit);
             }
             udp.send_all();
             clock::now()
@@ -328,16 +354,25 @@ impl RunLoop {
     /// Sends everything that came out of the engine.
     fn pump(&mut self) {
         self.gather();
-        self.udp.send_all();
-        if let Some(tcp) = &mut self.tcp {
-            tcp.send_all();
+        self.parts.udp.send_all();
+        match &mut self.parts.door {
+            Door::Own(Some(tcp)) => tcp.send_all(),
+            Door::Own(None) => {}
+            Door::Before(inbox) => inbox.send_all(),
         }
+    }
+
+    /// Tells who stands at the door which datagrams are for this thread.
+    fn tell_ways(&mut self) {
+        let Parts { engine, door: Door::Before(inbox), .. } = &mut self.parts else { return };
+        inbox.tell(std::iter::from_fn(|| engine.poll_way()));
     }
 
     /// Takes everything that came out of the engine; datagrams wait for `pump`.
     fn gather(&mut self) {
+        self.tell_ways();
         let taps = &self.taps;
-        self.engine.give_tapped(clock::now(), |case, feed, packet| {
+        self.parts.engine.give_tapped(clock::now(), |case, feed, packet| {
             let Some(out) = taps.get(&(case.clone(), feed.clone())) else { return Given::Gone };
             match out.try_send(packet) {
                 Ok(()) => Given::Taken,
@@ -345,23 +380,27 @@ impl RunLoop {
                 Err(mpsc::error::TrySendError::Closed(_)) => Given::Gone,
             }
         });
-        while let Some(transmit) = self.engine.poll_transmit() {
-            send(&mut self.udp, &mut self.tcp, &transmit);
+        let Parts { engine, udp, door, .. } = &mut self.parts;
+        while let Some(transmit) = engine.poll_transmit() {
+            send(udp, door, &transmit);
         }
         while let Some(event) = self.kept.pop_front() {
-            if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(event) {
+            if let Err(mpsc::error::TrySendError::Full(event)) = self.parts.events.try_send(event) {
                 self.kept.push_front(event);
                 break;
             }
         }
-        while let Some(event) = self.engine.poll_event() {
+        while let Some(event) = self.parts.engine.poll_event() {
+            if let SfuEvent::Closed { peer, .. } = &event {
+                self.parts.places.handle_closed(*peer, self.parts.engine.knows(*peer));
+            }
             self.tell(event);
         }
     }
 
     fn tell(&mut self, event: SfuEvent) {
         let event = if self.kept.is_empty() {
-            match self.events.try_send(event) {
+            match self.parts.events.try_send(event) {
                 Err(mpsc::error::TrySendError::Full(event)) => event,
                 _ => return,
             }
@@ -380,9 +419,11 @@ impl RunLoop {
     }
 }
 
-fn send(udp: &mut Udp, tcp: &mut Option<Tcp>, transmit: &Transmit) {
-    match (transmit.carrier, tcp) {
-        (Carrier::Tcp, Some(tcp)) => tcp.send(transmit.destination, &transmit.contents),
-        _ => udp.send(transmit),
+fn send(udp: &mut Udp, door: &mut Door, transmit: &Transmit) {
+    match (transmit.carrier, door) {
+        (Carrier::Udp, _) => udp.send(transmit),
+        (Carrier::Tcp, Door::Own(Some(tcp))) => tcp.send(transmit.destination, &transmit.contents),
+        (Carrier::Tcp, Door::Own(None)) => {}
+        (Carrier::Tcp, Door::Before(inbox)) => inbox.send(transmit),
     }
 }

@@ -31,6 +31,8 @@ const RUNS_KEPT: usize = 256;
 #[derive(Debug)]
 pub(super) struct Udp {
     pub(super) socket: UdpSocket,
+    /// The same socket, for others to send by.
+    spare: StdUdpSocket,
     state: UdpSocketState,
     local: SocketAddr,
     /// Peers know us by this address alone, and know nothing of how their packets come here.
@@ -112,16 +114,36 @@ impl Udp {
         })?;
         socket.set_nonblocking(true).map_err(StartError::Setup)?;
         let local = socket.local_addr().map_err(StartError::Setup)?;
+        let spare = socket.try_clone().map_err(StartError::Setup)?;
         let state = UdpSocketState::new((&socket).into()).map_err(StartError::Setup)?;
         // Smaller buffers only mean more loss under bursts: not a reason not to start.
         let _ = state.set_send_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
         let _ = state.set_recv_buffer_size((&socket).into(), SOCKET_BUFFER_BYTES);
         Ok(Udp {
             socket: UdpSocket::from_std(socket),
+            spare,
             state,
             local,
             announce,
             buffers: vec![vec![0; BUFFER_BYTES]; BATCH],
+            batch: Batch::default(),
+            waiting: VecDeque::new(),
+            n_waiting: 0,
+            dropped: 0,
+            forwarding: Histogram::default(),
+        })
+    }
+
+    /// Another hand on the same socket, to send by: nothing is read through it.
+    pub(super) fn share(&self) -> Result<Self, StartError> {
+        let socket = self.spare.try_clone().map_err(StartError::Setup)?;
+        Ok(Udp {
+            spare: self.spare.try_clone().map_err(StartError::Setup)?,
+            state: UdpSocketState::new((&socket).into()).map_err(StartError::Setup)?,
+            socket: UdpSocket::from_std(socket),
+            local: self.local,
+            announce: self.announce,
+            buffers: Vec::new(),
             batch: Batch::default(),
             waiting: VecDeque::new(),
             n_waiting: 0,

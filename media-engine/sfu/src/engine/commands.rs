@@ -41,12 +41,13 @@ impl Engine {
                 return Err(OfferError::Mismatch);
             }
             if peer.fingerprint == fingerprint(sdp) {
-                return self.answer_again(now, id, grants, sdp);
+                // What it may is as it was last said, not as it was when this offer set out.
+                return self.answer_again(now, id, sdp);
             }
             let before = self.take_out(now, id, false);
             shown.extend(before.into_iter().flat_map(|p| p.video).map(|v| v.wish));
         }
-        if self.peers.len() >= self.limits.peers {
+        if self.peers.len() + self.elsewhere >= self.limits.peers {
             return Err(OfferError::ServerFull(self.limits.peers));
         }
         if self.cases.get(&case).is_some_and(|c| c.peers.len() >= self.limits.peers_per_case) {
@@ -72,7 +73,7 @@ impl Engine {
         let (videos, voices) = (shape.video.len(), shape.voice_in.len());
         let mut peer = Peer::new(now, case.clone(), kind.clone(), grants, conn, ufrag.clone(), videos, voices);
         peer.fingerprint = fingerprint(sdp);
-        self.by_ufrag.insert(ufrag, id);
+        self.learn_name(ufrag, id);
         self.peers.insert(id, peer);
         self.cases.entry(case).or_default().peers.insert(id);
         self.turn(now, id, |peer, sink| peer.conn.handle_timeout(now, sink));
@@ -93,22 +94,21 @@ impl Engine {
         if self.peers.contains_key(&id) { Ok(answer) } else { Err(OfferError::Refused("it could not be set up".into())) }
     }
 
-    fn answer_again(&mut self, now: Instant, id: PeerId, grants: Grants, sdp: &str) -> Result<String, OfferError> {
+    fn answer_again(&mut self, now: Instant, id: PeerId, sdp: &str) -> Result<String, OfferError> {
         let Some(peer) = self.peers.get(&id) else { return Err(OfferError::Mismatch) };
         let old = peer.ufrag.clone();
         let answered = self.turn(now, id, |peer, sink| {
             let answer = peer.conn.answer_again(sdp, sink)?;
             peer.ufrag = peer.conn.ufrag();
-            peer.heard = now;
+            peer.handle_restart(now);
             Ok((answer, peer.ufrag.clone()))
         });
         let outcome = answered.ok_or_else(|| OfferError::Refused("it does not follow from the one before".into()));
         let answer = outcome.map(|(answer, ufrag)| {
-            self.by_ufrag.remove(&old);
-            self.by_ufrag.insert(ufrag, id);
+            self.forget_name(&old);
+            self.learn_name(ufrag, id);
             answer
         });
-        self.set_grants(now, id, grants);
         self.settle(now);
         answer
     }

@@ -57,6 +57,28 @@ pub struct Counters {
     pub faults: u64,
 }
 
+/// What must come to an engine: STUN requests for this user fragment, everything from this address. `true`: from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum WayChange {
+    Name(String, bool),
+    Address((Carrier, SocketAddr), bool),
+}
+
+impl Counters {
+    /// Of two engines together.
+    pub fn merge(&mut self, other: &Counters) {
+        self.strangers += other.strangers;
+        self.bad_packets += other.bad_packets;
+        self.late_packets += other.late_packets;
+        self.tap_drops += other.tap_drops;
+        self.layers_refused += other.layers_refused;
+        self.floods += other.floods;
+        self.keyframes_denied += other.keyframes_denied;
+        self.bad_candidates += other.bad_candidates;
+        self.faults += other.faults;
+    }
+}
+
 /// Forwarding for many cases. See the module's words for how to turn it.
 #[derive(Debug)]
 pub struct Engine {
@@ -66,6 +88,10 @@ pub struct Engine {
     cases: BTreeMap<CaseId, Case>,
     by_ufrag: HashMap<String, PeerId>,
     by_address: HashMap<(Carrier, SocketAddr), PeerId>,
+    /// Who asks is told of each change of the two above.
+    ways: Option<VecDeque<WayChange>>,
+    /// Peers of other engines behind the same port, which count towards the limit of the server.
+    elsewhere: usize,
     deadlines: BTreeSet<(Instant, PeerId)>,
     transmits: VecDeque<Transmit>,
     events: VecDeque<SfuEvent>,
@@ -98,6 +124,8 @@ impl Engine {
             cases: BTreeMap::new(),
             by_ufrag: HashMap::new(),
             by_address: HashMap::new(),
+            ways: None,
+            elsewhere: 0,
             deadlines: BTreeSet::new(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -116,6 +144,47 @@ impl Engine {
 
     pub fn knows(&self, id: PeerId) -> bool {
         self.peers.contains_key(&id)
+    }
+
+    /// From now on [`Engine::poll_way`] tells which datagrams are for this engine: for whoever stands before several of them.
+    pub fn tell_ways(&mut self) {
+        self.ways.get_or_insert_default();
+    }
+
+    /// What changed since the last call of that. To be polled after each `handle_*` or command, as the others.
+    pub fn poll_way(&mut self) -> Option<WayChange> {
+        self.ways.as_mut()?.pop_front()
+    }
+
+    fn tell_way(&mut self, change: WayChange) {
+        if let Some(ways) = &mut self.ways {
+            ways.push_back(change);
+        }
+    }
+
+    fn learn_name(&mut self, ufrag: String, id: PeerId) {
+        self.tell_way(WayChange::Name(ufrag.clone(), true));
+        self.by_ufrag.insert(ufrag, id);
+    }
+
+    fn forget_name(&mut self, ufrag: &str) {
+        self.by_ufrag.remove(ufrag);
+        self.tell_way(WayChange::Name(ufrag.to_owned(), false));
+    }
+
+    /// Peers that other engines of this server have.
+    pub fn set_elsewhere(&mut self, peers: usize) {
+        self.elsewhere = peers;
+    }
+
+    /// Something beyond one peer's turn went wrong: who is here is ended, and may come back.
+    pub fn fail_all(&mut self, now: Instant) {
+        self.counters.faults += 1;
+        (self.told, self.run) = (VecDeque::new(), Run::default());
+        for id in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.end_soon(id, CloseReason::Fault);
+        }
+        self.settle(now);
     }
 
     pub fn n_peers(&self) -> usize {
@@ -195,9 +264,15 @@ impl Engine {
         }
         peer.heard = now;
         let way = (carrier, source);
-        let known = self.by_address.insert(way, id) == Some(id) && peer.addresses.back() == Some(&way);
-        if !known && let Some(forgotten) = peer.learn_address(way) {
+        let before = self.by_address.insert(way, id);
+        let known = before == Some(id) && peer.addresses.back() == Some(&way);
+        let forgotten = if known { None } else { peer.learn_address(way) };
+        if before.is_none() {
+            self.tell_way(WayChange::Address(way, true));
+        }
+        if let Some(forgotten) = forgotten {
             self.by_address.remove(&forgotten);
+            self.tell_way(WayChange::Address(forgotten, false));
         }
         true
     }
@@ -390,10 +465,11 @@ impl Engine {
         if let Some(at) = peer.scheduled {
             self.deadlines.remove(&(at, id));
         }
-        self.by_ufrag.remove(&peer.ufrag);
+        self.forget_name(&peer.ufrag);
         for address in &peer.addresses {
             if self.by_address.get(address) == Some(&id) {
                 self.by_address.remove(address);
+                self.tell_way(WayChange::Address(*address, false));
             }
         }
         self.leave_mix(id, &peer);

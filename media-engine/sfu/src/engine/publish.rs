@@ -9,12 +9,15 @@ use super::Engine;
 use crate::adapter::PublishedPacket;
 use crate::api::{CloseReason, Moment, OfferError, PeerId, SfuEvent, VideoCodec};
 use crate::case::{Incoming, LAYERS_MAX};
+use crate::route::codec::begins_keyframe;
 use crate::route::rtp::PAYLOAD_BYTES_MAX;
 use crate::timing::normalise::{Normaliser, Stamp};
 
 /// Without a packet for so long a publisher is silent, though its connection may live. Longer than between two pictures of
 /// the slowest camera, a shared screen on which nothing moves (1 s).
 const SILENT_AFTER: Duration = Duration::from_secs(5);
+/// A publisher keeps its codec for so long.
+const CODEC_STAYS: Duration = Duration::from_secs(1);
 
 /// What a publisher sends, and since when.
 #[derive(Debug)]
@@ -24,11 +27,13 @@ pub(crate) struct Publication {
     absolute: Option<bool>,
     /// While pictures come: of which codec, and when the last packet came.
     live: Option<(VideoCodec, Instant)>,
+    /// It has this codec since.
+    since: Option<Instant>,
 }
 
 impl Publication {
     pub(crate) fn new(feed: FeedId) -> Self {
-        Publication { feed, clock: Normaliser::default(), absolute: None, live: None }
+        Publication { feed, clock: Normaliser::default(), absolute: None, live: None, since: None }
     }
 
     /// When it counts as silent.
@@ -83,6 +88,15 @@ impl Engine {
             self.counters.bad_packets += 1;
             return;
         };
+        if let Some((codec, _)) = publication.live.filter(|(codec, _)| *codec != packet.codec) {
+            // Everybody is told, and the engine starts another decoder: not more often than a camera means it.
+            let settled = publication.since.is_none_or(|since| now.duration_since(since) >= CODEC_STAYS);
+            if !settled || !begins_keyframe(packet.codec, &packet.payload) {
+                tracing::trace!(peer = id.0, ?codec, other = ?packet.codec, "a packet of another codec is left out");
+                self.counters.bad_packets += 1;
+                return;
+            }
+        }
         if let Some((ntp, rtp)) = packet.report {
             publication.clock.handle_report(ntp, rtp);
         }
@@ -99,6 +113,7 @@ impl Engine {
         let (case, key) = (peer.case.clone(), publication.key());
         let before = publication.live.replace((packet.codec, now));
         if before.is_none_or(|(codec, _)| codec != packet.codec) {
+            publication.since = Some(now);
             let feed = key.0.clone();
             self.events.push_back(SfuEvent::Published { case: case.clone(), feed, codec: packet.codec, up: true });
         }

@@ -1,10 +1,14 @@
 //! Rehearsal: the engine, pages made of str0m's client side, links that delay and lose, one virtual clock. Same seed, same run.
 #![allow(clippy::disallowed_methods)] // Virtual time, too, begins at some instant.
 
+mod busy;
 mod camera;
+mod clocks;
+mod hours;
 mod lines;
 mod publishing;
 mod scenarios;
+mod source;
 mod strangers;
 mod viewer;
 mod world;
@@ -478,6 +482,30 @@ fn a_page_that_moves_and_restarts_ice_goes_on_where_it_was() {
     assert_eq!((world.closed(page), world.watchers("program")), (None, 1));
     let connected = world.events.iter().filter(|e| matches!(e, SfuEvent::Connected { .. })).count();
     assert_eq!(connected, 1, "the same connection");
+}
+
+#[test]
+fn a_page_that_moved_unseen_is_shown_a_keyframe_as_soon_as_it_comes_by_its_new_way() {
+    for silent in [200, 400, 600, 2_000] {
+        let mut world = World::new(21);
+        let page = world.page(ALL, ms(10));
+        world.show(page, 0, "program");
+        world.source("program");
+        world.run(ms(3_000));
+        // Its NAT forgot it: nothing passes either way until it looks for another.
+        world.lose(page, 1.0);
+        world.run(ms(silent));
+        world.lose(page, 0.0);
+        let asked = world.keyframes_asked("program");
+        world.restart_ice(page);
+        let moved = world.now;
+        world.run(ms(2_000));
+        let keyframe = world.viewer(page).pictures(0).into_iter().find(|p| p.keyframe && p.at > moved).expect("a keyframe");
+        let waited = keyframe.at.duration_since(moved);
+        // Its check, a frame, and the way to it.
+        assert!(waited <= ms(120), "after {silent} ms: {waited:?}");
+        assert_eq!(world.keyframes_asked("program"), asked + 1, "after {silent} ms");
+    }
 }
 
 #[test]

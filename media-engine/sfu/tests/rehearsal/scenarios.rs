@@ -28,10 +28,14 @@ enum Step {
     Roam,
 }
 
-struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
-    fn draw(&mut self, n: u64) -> u64 {
+    pub(crate) fn new(seed: u64) -> Self {
+        Dice(seed)
+    }
+
+    pub(crate) fn draw(&mut self, n: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
     }
@@ -65,6 +69,25 @@ fn act(world: &mut World, page: PeerId, step: Step) {
         Step::AskKeyframe => world.request_keyframe(page, 0),
         Step::Reconnect => world.reconnect(page),
         Step::Roam => world.restart_ice(page),
+    }
+}
+
+/// One trouble, and the line as it was after it.
+pub(crate) fn trouble_of_a_moment(world: &mut World, page: PeerId, dice: &mut Dice) {
+    match dice.draw(5) {
+        0 => act(world, page, Step::Cut([600, 2_000, 5_000][dice.draw(3) as usize])),
+        1 => act(world, page, Step::Roam),
+        2 => {
+            act(world, page, Step::Loss(0.05));
+            world.run(ms(4_000));
+            act(world, page, Step::Loss(0.0));
+        }
+        3 => {
+            act(world, page, Step::Rate(Some(300_000)));
+            world.run(ms(4_000));
+            act(world, page, Step::Rate(None));
+        }
+        _ => act(world, page, Step::AskKeyframe),
     }
 }
 

@@ -32,6 +32,14 @@ pub(crate) struct Picture {
     pub(crate) capture: Option<CaptureTime>,
 }
 
+impl Picture {
+    /// One of which nothing matters but when it came.
+    pub(crate) fn default_at(at: Instant) -> Self {
+        let (keyframe, marker, playout_delay, capture) = (false, true, None, None);
+        Picture { at, slot: 0, seq: 0, timestamp: 0, keyframe, feed: 0, frame: 0, marker, playout_delay, capture }
+    }
+}
+
 /// One voice packet that arrived.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Voice {
@@ -254,6 +262,13 @@ impl Viewer {
         let mut pictures: Vec<_> = self.pictures.iter().filter(|p| p.slot == slot).cloned().collect();
         pictures.sort_by_key(|p| p.seq);
         pictures
+    }
+
+    /// What arrived so far.
+    pub(crate) fn forget(&mut self) {
+        self.pictures.clear();
+        self.voices.clear();
+        self.data.clear();
     }
 
     pub(crate) fn voices(&self) -> Vec<Voice> {

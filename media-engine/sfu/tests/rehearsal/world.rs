@@ -14,18 +14,24 @@ use sfu::{
 };
 
 use crate::camera::{Camera, Lens};
+use crate::clocks::{Clock, Stalls};
+use crate::source::Source;
 use crate::viewer::Viewer;
 
 pub(crate) const ALL: Grants = Grants { see: true, hear: true, speak: true };
 /// From capture to the packets of a frame.
 pub(crate) const ENCODING: Duration = Duration::from_millis(8);
-const FRAME: Duration = Duration::from_micros(33_367);
 /// What waits longer for a slow line is lost.
 const QUEUE: Duration = Duration::from_millis(300);
 const VOICE: Duration = Duration::from_millis(20);
 
 pub(crate) fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
+}
+
+/// Virtual time begins somewhere.
+pub(crate) fn some_instant() -> Instant {
+    Instant::now()
 }
 
 pub(crate) fn case() -> CaseId {
@@ -36,8 +42,8 @@ pub(crate) fn feed(name: &str) -> FeedId {
     FeedId::parse(name).expect("an id")
 }
 
-struct Member {
-    viewer: Viewer,
+pub(crate) struct Member {
+    pub(crate) viewer: Viewer,
     delay: Duration,
     loss: f64,
     lost: u64,
@@ -49,23 +55,21 @@ struct Member {
     checked: bool,
     /// When it next speaks, and how loudly.
     talk: Option<(Instant, i8)>,
+    pub(crate) clock: Clock,
+    /// Its machine has too much to do.
+    pub(crate) stalls: Option<Stalls>,
 }
 
-/// A layer that writes 30000/1001 frames a second, or every n-th of them.
-struct Source {
-    number: u8,
-    ssrc: u32,
-    seq: u16,
-    next: Instant,
-    key: bool,
-    /// Packets of a frame and of a keyframe, and bytes of each.
-    packets: (usize, usize),
-    bytes: usize,
-    every: u32,
-    /// Only while somebody watches; begins with a keyframe.
-    on_demand: bool,
-    watched: bool,
-    frame: u32,
+impl Member {
+    fn new(now: Instant, viewer: Viewer, delay: Duration) -> Self {
+        let (clock, free) = (Clock::new(now), now);
+        Member { viewer, delay, loss: 0.0, lost: 0, rate_bps: None, free, checked: false, talk: None, clock, stalls: None }
+    }
+
+    /// When it does what is due then.
+    fn when(&self, at: Instant) -> Instant {
+        self.stalls.map_or(at, |s| s.until(at))
+    }
 }
 
 #[derive(Debug)]
@@ -83,14 +87,18 @@ pub(crate) struct World {
     pub(crate) tap_is_full: bool,
     /// Of the datagrams that the engine sent.
     pub(crate) largest: usize,
-    start: Instant,
+    pub(crate) start: Instant,
     server: SocketAddr,
-    members: BTreeMap<PeerId, Member>,
+    pub(crate) members: BTreeMap<PeerId, Member>,
     sources: BTreeMap<(FeedId, LayerId), Source>,
     air: BTreeMap<(Instant, u64), Arrival>,
     pub(crate) told_at: Vec<(Instant, SfuEvent)>,
     order: u64,
-    random: u64,
+    pub(crate) random: u64,
+    /// The clock of the machine that makes the pictures.
+    pub(crate) source_clock: Clock,
+    /// The server's machine has too much to do; the sources are on it.
+    pub(crate) stalls: Option<Stalls>,
 }
 
 impl World {
@@ -98,7 +106,7 @@ impl World {
         let server = SocketAddr::from(([192, 0, 2, 1], 8444));
         let engine =
             Engine::new(CoreConfig { candidates: vec![server], tcp: false, limits: Limits::default() }).expect("a certificate");
-        let start = Instant::now();
+        let start = some_instant();
         World {
             engine,
             now: start,
@@ -113,6 +121,8 @@ impl World {
             air: BTreeMap::new(),
             told_at: Vec::new(),
             order: 0,
+            source_clock: Clock::new(start),
+            stalls: None,
             random: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
         }
     }
@@ -132,7 +142,7 @@ impl World {
     }
 
     pub(crate) fn tell_remb(&mut self, id: PeerId, bps: u64) {
-        let now = self.now;
+        let now = self.local(id);
         self.viewer(id).tell_remb(now, bps);
         self.carry();
     }
@@ -150,8 +160,7 @@ impl World {
         let id = PeerId(self.members.len() as u64 + 1);
         let answer = self.engine.handle_offer(self.now, id, case(), kind, grants, &offer).expect("an answer");
         viewer.accept(&answer);
-        self.members
-            .insert(id, Member { viewer, delay, loss: 0.0, lost: 0, rate_bps: None, free: self.now, checked: false, talk: None });
+        self.members.insert(id, Member::new(self.now, viewer, delay));
         self.carry();
         id
     }
@@ -161,7 +170,7 @@ impl World {
         let now = self.now;
         let member = self.members.get_mut(&id).expect("a member");
         let address = SocketAddr::new(member.viewer.address.ip(), member.viewer.address.port() + 1);
-        let (mut viewer, offer) = Viewer::new(now, address, true);
+        let (mut viewer, offer) = Viewer::new(member.clock.local(now), address, true);
         let answer = self.engine.handle_offer(now, id, case(), PeerKind::Client, ALL, &offer).expect("an answer");
         viewer.accept(&answer);
         self.members.get_mut(&id).expect("a member").viewer = viewer;
@@ -187,8 +196,7 @@ impl World {
         let kind = PeerKind::Whip { feed: feed(name) };
         let answer = self.engine.handle_offer(self.now, id, case(), kind, Grants::default(), &offer).expect("an answer");
         viewer.accept(&answer);
-        self.members
-            .insert(id, Member { viewer, delay, loss: 0.0, lost: 0, rate_bps: None, free: self.now, checked: false, talk: None });
+        self.members.insert(id, Member::new(self.now, viewer, delay));
         self.carry();
         id
     }
@@ -198,7 +206,7 @@ impl World {
     }
 
     pub(crate) fn close(&mut self, id: PeerId) {
-        let now = self.now;
+        let now = self.local(id);
         self.viewer(id).close(now);
         self.carry();
     }
@@ -222,7 +230,11 @@ impl World {
     }
 
     pub(crate) fn show(&mut self, id: PeerId, slot: u8, name: &str) {
-        self.engine.assign(self.now, id, slot, Some(Wish::of(feed(name))));
+        self.wish(id, slot, Wish::of(feed(name)));
+    }
+
+    pub(crate) fn wish(&mut self, id: PeerId, slot: u8, wish: Wish) {
+        self.engine.assign(self.now, id, slot, Some(wish));
         self.carry();
     }
 
@@ -247,20 +259,7 @@ impl World {
     }
 
     fn new_source(&self) -> Source {
-        let number = self.sources.len() as u8 + 1;
-        Source {
-            number,
-            ssrc: u32::from(number),
-            seq: 65_500,
-            next: self.now,
-            key: true,
-            packets: (3, 24),
-            bytes: 1_000,
-            every: 1,
-            on_demand: false,
-            watched: false,
-            frame: 0,
-        }
+        Source::new(self.sources.len() as u8 + 1, self.now)
     }
 
     /// A feed in three layers as the engine makes them, on demand: 2.6 Mbit/s, 630 and 110 kbit/s. Returns their numbers.
@@ -310,8 +309,7 @@ impl World {
 
     /// Wishes for this width.
     pub(crate) fn draw_at(&mut self, id: PeerId, slot: u8, name: &str, width: u32) {
-        self.engine.assign(self.now, id, slot, Some(Wish { width, ..Wish::of(feed(name)) }));
-        self.carry();
+        self.wish(id, slot, Wish { width, ..Wish::of(feed(name)) });
     }
 
     pub(crate) fn restart_source(&mut self, name: &str) {
@@ -336,6 +334,20 @@ impl World {
         self.members.get_mut(&id).expect("a member").delay = delay;
     }
 
+    /// When the server does what is due then.
+    fn when(&self, at: Instant) -> Instant {
+        self.stalls.map_or(at, |s| s.until(at))
+    }
+
+    /// Forgets what was told, as hours of it would fill the memory.
+    pub(crate) fn forget(&mut self) {
+        self.events.clear();
+        self.told_at.clear();
+        for member in self.members.values_mut() {
+            member.viewer.forget();
+        }
+    }
+
     /// From now on it no longer checks that the way is open.
     pub(crate) fn check_no_more(&mut self, id: PeerId) {
         self.members.get_mut(&id).expect("a member").checked = true;
@@ -346,7 +358,7 @@ impl World {
     }
 
     pub(crate) fn request_keyframe(&mut self, id: PeerId, slot: usize) {
-        let now = self.now;
+        let now = self.local(id);
         self.viewer(id).request_keyframe(now, slot);
         self.carry();
     }
@@ -428,12 +440,13 @@ impl World {
     }
 
     fn next(&self) -> Option<Instant> {
-        let viewers = self.members.values().map(|m| m.viewer.deadline);
+        let viewers = self.members.values().map(|m| m.when(m.clock.real(m.viewer.deadline)));
         let talks = self.members.values().filter_map(|m| m.talk.map(|(at, _)| at));
-        let sources = self.sources.values().map(|s| s.next);
+        let sources = self.sources.values().map(|s| self.when(s.next));
         let cameras = self.members.values().filter_map(|m| m.viewer.camera.as_ref().map(|c| c.next));
         let air = self.air.keys().next().map(|(at, _)| *at);
-        viewers.chain(talks).chain(sources).chain(cameras).chain(air).chain(self.engine.poll_timeout()).min()
+        let engine = self.engine.poll_timeout().map(|at| self.when(at.max(self.now)));
+        viewers.chain(talks).chain(sources).chain(cameras).chain(air).chain(engine).min()
     }
 
     fn step(&mut self) {
@@ -444,7 +457,7 @@ impl World {
                     self.engine.handle_datagram(now, Carrier::Udp, source, self.server, &bytes);
                 }
                 Arrival::AtViewer { peer, bytes } => {
-                    let server = self.server;
+                    let (server, now) = (self.server, self.local(peer));
                     self.viewer(peer).handle_datagram(now, server, &bytes);
                 }
             }
@@ -452,16 +465,21 @@ impl World {
         }
         let timeline = self.timeline(now);
         for (id, member) in &mut self.members {
+            let local = member.clock.local(now);
             member.viewer.shoot(now, timeline);
             if let Some((at, dbov)) = member.talk.filter(|(at, _)| *at <= now) {
-                member.viewer.speak(now, id.0, dbov);
+                member.viewer.speak(local, id.0, dbov);
                 member.talk = Some((at + VOICE, dbov));
             }
-            if member.viewer.deadline <= now {
-                member.viewer.handle_timeout(now);
+            if member.viewer.deadline <= local && member.when(now) <= now {
+                member.viewer.handle_timeout(local);
                 // One that is due again at once waits its turn.
-                member.viewer.deadline = member.viewer.deadline.max(now + Duration::from_micros(100));
+                member.viewer.deadline = member.viewer.deadline.max(local + Duration::from_micros(100));
             }
+        }
+        if self.when(now) > now {
+            self.carry();
+            return;
         }
         let due: Vec<(FeedId, LayerId)> = self.sources.iter().filter(|(_, s)| s.next <= now).map(|(id, _)| id.clone()).collect();
         for id in due {
@@ -474,50 +492,15 @@ impl World {
         self.carry();
     }
 
-    /// One frame of a source, captured [`ENCODING`] ago.
+    /// One frame of a source, captured [`ENCODING`] before it was due.
     fn frame(&mut self, id: &(FeedId, LayerId)) {
         let received = Moment { at: self.now, timeline: self.timeline(self.now) };
-        let timestamp = received.timeline.saturating_sub(ENCODING).rtp_90khz();
+        let Some(due) = self.sources.get(id).map(|s| s.next) else { return };
+        let timestamp = self.source_time(due).saturating_sub(ENCODING).rtp_90khz();
         let Some(source) = self.sources.get_mut(id) else { return };
-        source.next += FRAME * source.every;
-        if source.on_demand && !source.watched {
-            source.key = true;
-            return;
-        }
-        let key = std::mem::take(&mut source.key);
-        let count = if key { source.packets.1 } else { source.packets.0 };
-        source.frame += 1;
-        let mut packets = Vec::new();
-        for n in 0..count {
-            let head: &[u8] = match (key, n) {
-                // SPS and PPS in one packet, then the IDR slice in pieces.
-                (true, 0) => &[0x78, 0, 4, 0x67, 0x42, 0xE0, 0x1F, 0, 2, 0x68, 0xCE],
-                (true, 1) => &[0x7C, 0x85],
-                (true, _) => &[0x7C, 0x05],
-                (false, 0) => &[0x5C, 0x81],
-                (false, _) => &[0x5C, 0x01],
-            };
-            let marker = if n == count - 1 { 0x80 } else { 0 };
-            let mut packet = vec![0x80, marker | 96];
-            packet.extend(source.seq.to_be_bytes());
-            packet.extend(timestamp.to_be_bytes());
-            packet.extend(source.ssrc.to_be_bytes());
-            packet.extend(head);
-            packet.resize(source.bytes + 12, 0xAB);
-            packet.extend(source.frame.to_be_bytes());
-            packet.push(source.number);
-            source.seq = source.seq.wrapping_add(1);
-            packets.push(FeedPacket {
-                case: case(),
-                feed: id.0.clone(),
-                layer: id.1,
-                codec: VideoCodec::H264,
-                packet: packet.into(),
-                received,
-            });
-        }
-        for packet in packets {
-            self.engine.handle_feed(self.now, &packet);
+        for packet in source.frame(timestamp) {
+            let (feed, layer, codec) = (id.0.clone(), id.1, VideoCodec::H264);
+            self.engine.handle_feed(self.now, &FeedPacket { case: case(), feed, layer, codec, packet: packet.into(), received });
         }
     }
 
@@ -581,8 +564,13 @@ impl World {
             leaves = begins + Duration::from_nanos((bytes.len() as u64 + 28) * 8 * 1_000_000_000 / bps);
             member.free = leaves;
         }
-        self.order += 1;
-        self.air.insert((leaves + member.delay, self.order), arrival);
+        let (arrives, order) = (leaves + member.delay, self.order + 1);
+        let taken = match arrival {
+            Arrival::AtViewer { .. } => member.when(arrives),
+            Arrival::AtEngine { .. } => self.when(arrives),
+        };
+        self.order = order;
+        self.air.insert((taken, order), arrival);
     }
 
     fn draw(&mut self) -> u64 {

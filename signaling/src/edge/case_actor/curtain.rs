@@ -1,7 +1,5 @@
 //! The privacy curtain as it is carried out: engine, media thread, pages, audit, disk.
 
-use std::collections::BTreeSet;
-
 use annotation::id::{Epoch, FeedId};
 use annotation::time::CaptureTime;
 use tracing::{debug, info};
@@ -20,8 +18,9 @@ impl Actor {
             Ok(true) => {
                 info!(case = %self.case.id(), page = epoch.0, drawn, "privacy curtain");
                 self.tell_engine_curtain();
-                self.cover_players();
-                self.show_all();
+                self.cover_all();
+                self.drop_covered_waiters();
+                self.consent.handle_press();
                 self.after_voice_change();
                 self.audit_page(epoch, if drawn { "curtain-draw" } else { "curtain-lift" }, "ok");
                 let (case, curtain) = (self.case.id().clone(), self.case.curtain());
@@ -44,23 +43,31 @@ impl Actor {
 
     /// Nor anything that was made of them.
     pub(super) fn is_behind_curtain(&self, feed: &FeedId) -> bool {
-        let behind = || self.feeds.iter().any(|f| f.curtain && f.feed == feed.as_str());
-        self.case.curtain().drawn && (behind() || self.is_published(feed))
+        // A feed that is gone may have been one of those.
+        let open = || self.feeds.iter().any(|f| !f.curtain && f.feed == feed.as_str());
+        self.case.curtain().drawn && (self.is_published(feed) || !open())
     }
 
-    /// What its publisher sends has no mask on it yet: only the engine is given that.
+    /// What its publisher sends has no mask on it yet: only the engine is given that. Until the case's engine has said which have
+    /// masks, each may have one.
     pub(super) fn is_masked(&self, feed: &FeedId) -> bool {
-        self.is_published(feed) && self.masked.contains(feed)
+        self.is_published(feed) && (self.masked.contains(feed) || self.awaits_engine())
     }
 
-    /// Which published feeds have masks, as the engine says. What is not to be seen leaves everybody at once.
+    /// An engine is to come, and has not said yet what the case has.
+    pub(super) fn awaits_engine(&self) -> bool {
+        self.around.engine_expected && !self.engine.has_been_up()
+    }
+
+    /// Which published feeds have masks, as the engine says.
     pub(super) fn take_masked(&mut self, masked: &[String]) {
-        let masked: BTreeSet<FeedId> = masked.iter().take(FEEDS_MAX).filter_map(|id| FeedId::parse(id).ok()).collect();
-        if masked != self.masked {
-            self.masked = masked;
-            self.cover_players();
-            self.show_all();
-        }
+        self.masked = masked.iter().take(FEEDS_MAX).filter_map(|id| FeedId::parse(id).ok()).collect();
+    }
+
+    /// After what is covered may have changed: nobody keeps a picture that is not to be seen.
+    pub(super) fn cover_all(&mut self) {
+        self.cover_players();
+        self.show_all();
     }
 
     /// What is behind the curtain leaves the slots of pages, or comes back to them.

@@ -1,9 +1,12 @@
 //! How often a player or a camera may come with candidates. Each is looked at by the media thread, which serves everybody.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use annotation::time::CaptureTime;
 
+use crate::claims::TokenId;
+use crate::ink_limits::{Bucket, Limit};
 use crate::texts::Code;
 
 /// PATCHes of one resource at once; a browser sends one to ten, while it gathers.
@@ -34,6 +37,25 @@ impl Patches {
     }
 }
 
+/// Pages, players and cameras that one link may open at once; each is a row of the audit.
+const ENTRIES: Limit = Limit { burst: 64, per_s: 1 };
+/// Links that are remembered. Policy: all are forgotten when there are more.
+const LINKS_MAX: usize = 256;
+
+/// How often each link has come in.
+#[derive(Debug, Default)]
+pub(super) struct Entries(BTreeMap<TokenId, Bucket>);
+
+impl Entries {
+    pub(super) fn take(&mut self, link: TokenId, now: CaptureTime) -> Result<(), Code> {
+        if self.0.len() >= LINKS_MAX && !self.0.contains_key(&link) {
+            self.0.clear();
+        }
+        let left = self.0.entry(link).or_default().take(ENTRIES, now);
+        if left { Ok(()) } else { Err(Code::RequestTooOften) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,5 +68,24 @@ mod tests {
         let later = start.saturating_add(Duration::from_secs(2));
         assert_eq!((0..30).filter(|_| patches.take(later).is_ok()).count(), 4);
         assert_eq!(patches.take(later), Err(Code::RequestTooOften));
+    }
+
+    #[test]
+    fn a_link_comes_in_as_often_as_people_do_and_no_program_floods_the_audit() {
+        let start = CaptureTime::from_unix(Duration::from_secs(1_790_000_000));
+        let link = |n: u32| {
+            let mut id = [0; crate::claims::TOKEN_ID_BYTES];
+            id[..4].copy_from_slice(&n.to_be_bytes());
+            TokenId(id)
+        };
+        let (mut entries, one, two) = (Entries::default(), link(1), link(2));
+        assert_eq!((0..300).filter(|_| entries.take(one, start).is_ok()).count(), 64);
+        assert!(entries.take(two, start).is_ok(), "another link has its own");
+        let later = start.saturating_add(Duration::from_secs(5));
+        assert_eq!((0..30).filter(|_| entries.take(one, later).is_ok()).count(), 5);
+        for n in 0..1_000 {
+            let _ = entries.take(link(n), later);
+        }
+        assert!(entries.0.len() <= LINKS_MAX);
     }
 }

@@ -151,6 +151,7 @@ impl Actor {
                 self.take_feeds(&hello.feeds, &hello.layers);
                 self.take_layouts(&hello.layouts, &hello.layout, &hello.timing);
                 self.engine.handle_up(hello.software, self.now());
+                self.cover_all();
                 self.case.handle_engine(true);
                 self.tell_engine_curtain();
                 self.ingest_all();
@@ -276,6 +277,12 @@ impl Actor {
 
     /// What pages may choose from now on; told where it is news.
     fn take_feeds(&mut self, feeds: &[link::wire::FeedInfo], layers: &[link::wire::LayerInfo]) {
+        // The engine's own names are its own, also where a camera was there before it.
+        let taken: Vec<FeedId> =
+            self.publications.keys().filter(|f| layers.iter().any(|l| l.feed == f.as_str())).cloned().collect();
+        for feed in taken {
+            self.end_publication(&feed);
+        }
         let mut feeds = feeds_of(feeds);
         let published = self.published_infos();
         feeds.extend(published.into_iter().filter(|p| !feeds.iter().any(|f| f.feed == p.feed)).collect::<Vec<_>>());

@@ -44,6 +44,7 @@ use tracing::{error, info};
 use self::display::Display;
 use self::health::EngineFigures;
 use self::layout::ProgramLayout;
+use self::limit::Entries;
 use self::page::Page;
 use self::publish::Publication;
 use self::resource::Player;
@@ -156,6 +157,8 @@ pub struct Surroundings {
     pub measuring: bool,
     /// The relay that pages are told of.
     pub turn: Option<Arc<Turn>>,
+    /// This server starts an engine for each case.
+    pub engine_expected: bool,
 }
 
 /// How doors and the router reach a case.
@@ -203,6 +206,8 @@ pub(super) struct Actor {
     display: Display,
     watchers: BTreeMap<(FeedId, LayerId), usize>,
     consent: Consent,
+    /// Who came in how often.
+    entries: Entries,
     people_dirty: bool,
     /// The server is about to stop.
     draining: bool,
@@ -256,6 +261,7 @@ pub fn start(
         display: Display::default(),
         watchers: BTreeMap::new(),
         consent: Consent::new(voice, around_now),
+        entries: Entries::default(),
         people_dirty: false,
         draining: false,
         backlog: VecDeque::new(),
@@ -393,6 +399,9 @@ impl Actor {
     fn handle_join(&mut self, claims: Claims, epoch: Epoch, mailbox: Mailbox, welcome: Welcoming) -> Result<Joined, Code> {
         let now = self.now();
         let (role, token) = (claims.role, claims.id);
+        // The door asked when the socket was opened; a page may say who it is much later.
+        self.still_stands(token)?;
+        self.entries.take(token, now)?;
         if self.draining && !self.pages.contains_key(&epoch) {
             return Err(Code::ServerStopping);
         }
@@ -439,7 +448,11 @@ impl Actor {
             may_draw: may(Action::Draw),
             may_speak: may(Action::Speak),
             measuring: self.around.measuring,
-            ice_servers: self.around.turn.iter().map(|turn| turn.server(now.to_unix().as_secs(), u64::from(epoch.0))).collect(),
+            ice_servers: if may(Action::Attend) {
+                self.around.turn.iter().map(|turn| turn.server(now.to_unix().as_secs(), u64::from(epoch.0))).collect()
+            } else {
+                Vec::new()
+            },
         }));
         mailbox.send(server_message::Body::State(self.state(now)));
         if may(Action::Attend) {
@@ -458,6 +471,11 @@ impl Actor {
         }
         self.resume_voice(epoch, role, now);
         Ok(Joined { connection })
+    }
+
+    /// A link that was withdrawn since the door looked at it opens nothing more.
+    fn still_stands(&self, token: TokenId) -> Result<(), Code> {
+        if self.around.store.is_withdrawn(token) { Err(Code::LinkRevoked) } else { Ok(()) }
     }
 
     fn ink_rights(&self, epoch: Epoch, author: Author) -> InkRights {

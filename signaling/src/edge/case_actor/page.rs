@@ -37,6 +37,8 @@ pub(super) struct Page {
     pub(super) peer: Option<PeerId>,
     /// The `o=` session of its peer connection: tells an ICE restart from a new connection.
     pub(super) sdp_session: String,
+    /// It has told of since its last offer.
+    pub(super) candidates: usize,
     /// An offer is with the media thread.
     pub(super) offering: bool,
     pub(super) media_up: bool,
@@ -73,6 +75,7 @@ impl Page {
             away_since: None,
             peer: None,
             sdp_session: String::new(),
+            candidates: 0,
             offering: false,
             media_up: false,
             ink_open: false,

@@ -49,6 +49,8 @@ impl Actor {
         if self.draining {
             return Err(Code::ServerStopping);
         }
+        self.still_stands(claims.id)?;
+        self.entries.take(claims.id, self.now())?;
         let allowed = authorize(claims, &Action::Publish(feed.clone()), &self.case.facts(), self.now());
         let allowed = allowed.map_err(|denied| denied.code()).and_then(|()| self.may_take(claims, &feed));
         if let Err(code) = allowed {
@@ -207,7 +209,7 @@ impl Actor {
         if what.feed != FeedId::program() || self.engine.has_been_up() {
             return Some(what.clone());
         }
-        if self.case.curtain().drawn {
+        if self.case.curtain().drawn || self.awaits_engine() {
             return None;
         }
         let first = self.publications.iter().find(|(_, p)| p.up).or(self.publications.iter().find(|(_, p)| p.codec.is_some()));

@@ -103,6 +103,8 @@ impl Actor {
         if self.draining {
             return Err(Code::ServerStopping);
         }
+        self.still_stands(claims.id)?;
+        self.entries.take(claims.id, self.now())?;
         if let Err(denied) = authorize(&claims, &Action::Watch(feed.clone()), &self.case.facts(), self.now()) {
             self.audit(who, role, "whep-start", denied.code().as_str());
             return Err(denied.code());
@@ -139,6 +141,10 @@ impl Actor {
         let media = media.ok_or(Code::MediaUnknown)?;
         if matches!(word, ResourceWord::Patch { .. }) {
             media.patches.take(now)?;
+        }
+        // Said after an offer, which carried what was allowed when it was taken in.
+        if matches!(word, ResourceWord::Tag | ResourceWord::Restarted { .. }) {
+            let _ = self.around.sfu.set_grants(media.peer, media.grants);
         }
         match word {
             ResourceWord::Tag => Ok(Ported::Tag(media.ice.tag())),

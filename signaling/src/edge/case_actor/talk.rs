@@ -19,6 +19,8 @@ use crate::wire::{self, ClientMessage, Eph, client_message, server_message};
 
 /// Pointers taken from one packet: one page has one pen and one mouse.
 const POINTERS_MAX: usize = 2;
+/// Of one offer: a peer is found where its packets come from, and each is one more to try for the media thread that serves everybody.
+const CANDIDATES_MAX: usize = 64;
 /// A pointer of which nothing more is heard is gone after this.
 const POINTER_LIFE: Duration = Duration::from_secs(1);
 /// A point's range: the picture's width is 16384 units, and no picture is more than twice as high as wide.
@@ -40,7 +42,9 @@ impl Actor {
                 Err(denied) => self.refuse(epoch, &Action::Attend, denied),
             },
             Body::Candidate(candidate) => {
-                if let Some(peer) = self.pages.get(&epoch).and_then(|page| page.peer) {
+                let page = self.pages.get_mut(&epoch).filter(|page| page.candidates < CANDIDATES_MAX);
+                if let Some((page, peer)) = page.and_then(|page| page.peer.map(|peer| (page, peer))) {
+                    page.candidates += 1;
                     let _ = self.around.sfu.add_candidate(peer, candidate.candidate);
                 }
             }
@@ -159,6 +163,7 @@ impl Actor {
             page.forget_media();
         }
         page.offering = true;
+        page.candidates = 0;
         page.sdp_session = session;
         page.grants = grants;
         let mailbox = page.mailbox.clone();
@@ -197,6 +202,11 @@ impl Actor {
             return;
         };
         page.offering = false;
+        // A press may have come while the media thread was at the offer, which carried what was allowed before.
+        let grants = self.grants_for_sfu(epoch, self.now());
+        let _ = self.around.sfu.set_grants(peer, grants);
+        let Some(page) = self.pages.get_mut(&epoch) else { return };
+        page.grants = grants;
         if !answered {
             if !page.media_up {
                 page.forget_media();
@@ -208,7 +218,6 @@ impl Actor {
         for (slot, what) in selection.iter().enumerate() {
             let _ = self.around.sfu.assign(peer, slot as u8, self.shown(what.as_ref()));
         }
-        self.apply_grants(epoch);
         self.tell_selection(epoch);
     }
 
@@ -279,6 +288,7 @@ impl Actor {
     fn after_press(&mut self, epoch: Epoch, done: Result<(), Denied>, action: &Action, act: &'static str) {
         match done {
             Ok(()) => {
+                self.consent.handle_press();
                 info!(case = %self.case.id(), page = epoch.0, act, "a press of the room");
                 self.audit_page(epoch, act, "ok");
                 self.after_voice_change();

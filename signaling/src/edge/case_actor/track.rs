@@ -1,6 +1,6 @@
 //! Between the engine's tracker and the pages: which ink is followed, where it lies, the frames it is pinned to.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use annotation::id::{Epoch, FeedId};
@@ -16,7 +16,7 @@ use tracing::{debug, warn};
 
 use super::Actor;
 use crate::authorize::{Action, Phase, authorize};
-use crate::claims::Claims;
+use crate::claims::{Claims, TokenId};
 use crate::edge::store::Command;
 use crate::ink_anchors::ANCHORS_MAX;
 use crate::stills::{FrameName, Still, Stills};
@@ -33,6 +33,9 @@ const LOG_CASE_BYTES_MAX: usize = 768 << 20;
 const WAITING_MAX: usize = 256;
 /// How long a frame that was asked for may take to come.
 const STILL_WITHIN: Duration = Duration::from_secs(2);
+
+/// Of one link at once.
+const WAITERS_MAX: usize = 4;
 
 type Waiter = oneshot::Sender<Result<Still, Code>>;
 
@@ -52,7 +55,7 @@ pub(super) struct Track {
     logged: usize,
     log_dropped: u64,
     waiting: VecDeque<Anchor>,
-    stills: Stills<Waiter>,
+    stills: Stills<(TokenId, Waiter)>,
 }
 
 impl Track {
@@ -139,7 +142,7 @@ impl Actor {
         self.flush_anchors();
         self.mend_display();
         let now = self.now();
-        for waiter in self.track.stills.handle_timeout(now) {
+        for (_, waiter) in self.track.stills.handle_timeout(now) {
             let _ = waiter.send(Err(Code::StillUnknown));
         }
         if whole_second && !self.track.log.is_empty() {
@@ -167,8 +170,9 @@ impl Actor {
         };
         if let Some((still, waiters)) = self.track.stills.handle_piece(piece, is_needed) {
             self.ink.handle_still(&still.id, &still.feed, still.capture);
-            for waiter in waiters {
-                let _ = waiter.send(Ok(still.clone()));
+            let covered = self.is_behind_curtain(&still.feed);
+            for (_, waiter) in waiters {
+                let _ = waiter.send(if covered { Err(Code::FeedCovered) } else { Ok(still.clone()) });
             }
         }
         if self.track.stills.take_runs_changed() {
@@ -212,8 +216,24 @@ impl Actor {
         }
     }
 
+    /// The curtain is drawn: whoever waits for a frame behind it is told so now.
+    pub(super) fn drop_covered_waiters(&mut self) {
+        if !self.case.curtain().drawn {
+            return;
+        }
+        let feeds: BTreeSet<FeedId> =
+            self.track.stills.wanted_feeds().filter(|feed| self.is_behind_curtain(feed)).cloned().collect();
+        for (_, waiter) in self.track.stills.take_waiting(|feed| feeds.contains(feed)) {
+            let _ = waiter.send(Err(Code::FeedCovered));
+        }
+    }
+
     pub(super) fn handle_still_wanted(&mut self, claims: &Claims, name: StillName, reply: Waiter) {
         let now = self.now();
+        if let Err(code) = self.still_stands(claims.id) {
+            let _ = reply.send(Err(code));
+            return;
+        }
         let may = |feed: &FeedId| {
             if self.is_behind_curtain(feed) {
                 return Err(Code::FeedCovered);
@@ -238,8 +258,12 @@ impl Actor {
                     return;
                 }
                 let wanted = StillWanted { feed: name.feed.to_string(), capture: name.capture.0 };
-                match self.track.stills.handle_wanted(name, now.saturating_add(STILL_WITHIN), reply) {
-                    Err(reply) => drop(reply.send(Err(Code::ServerBusy))),
+                if self.track.stills.waiting(|(token, _)| *token == claims.id) >= WAITERS_MAX {
+                    let _ = reply.send(Err(Code::ServerBusy));
+                    return;
+                }
+                match self.track.stills.handle_wanted(name, now.saturating_add(STILL_WITHIN), (claims.id, reply)) {
+                    Err((_, reply)) => drop(reply.send(Err(Code::ServerBusy))),
                     Ok(false) => {}
                     // Without an engine the wait runs out, and says so.
                     Ok(true) => drop(self.around.link.want_still(self.case.id(), wanted)),

@@ -51,11 +51,15 @@ impl Consent {
             self.waits = None;
             return None;
         }
-        // Later pages have greater numbers: this one was there.
         (role == Role::Room && page <= kept.page).then(|| {
             self.waits = None;
             kept.muted
         })
+    }
+
+    /// The room has pressed: nothing of before the start is taken up any more.
+    pub(super) fn handle_press(&mut self) {
+        self.waits = None;
     }
 
     /// The next keeping says when again, however fresh the last is.
@@ -116,6 +120,13 @@ mod tests {
         assert_eq!(consent.take_up(Epoch(8), Role::Room, at(7)), None, "nor does one that was not there");
         assert_eq!(consent.take_up(PAGE, Role::Room, at(8)), Some(true));
         assert_eq!(consent.take_up(PAGE, Role::Room, at(9)), None, "once");
+    }
+
+    #[test]
+    fn sg22a_a_press_after_the_start_is_the_rooms_last_word() {
+        let mut consent = Consent::new(Some(open(0)), at(6));
+        consent.handle_press();
+        assert_eq!(consent.take_up(PAGE, Role::Room, at(8)), None);
     }
 
     #[test]

@@ -55,6 +55,10 @@ async fn try_open(
     let (claims, handle) = admit(app, case, headers, Some(Action::Watch(feed.clone()))).await?;
     let hear = wish.audio == Some(Audio::Mix);
     if hear {
+        // Whoever listens is seen to be there: people do by their page.
+        if claims.role.is_person() {
+            return Err(Code::DeniedRole);
+        }
         app.admit_to(claims.clone(), &handle.id, &Action::Listen).await?;
     }
     let sdp = resource::offer(headers, body)?;

@@ -314,6 +314,11 @@ impl Store {
         if self.withdrawn.contains(&id) { TokenStanding::Revoked } else { TokenStanding::Good }
     }
 
+    /// Was it withdrawn meanwhile? For those who were let in a while ago.
+    pub fn is_withdrawn(&self, id: TokenId) -> bool {
+        self.withdrawn.contains(&id)
+    }
+
     /// Tells which tokens somebody withdrew, each once, and their cases, until nobody listens. On a connection of its own, so
     /// that a withdrawal reaches the doors also while the writer waits for room.
     pub async fn watch_withdrawn(self, told: mpsc::Sender<(TokenId, CaseId)>) {
