@@ -20,7 +20,6 @@ mod stop;
 mod talk;
 mod tell;
 mod track;
-mod urgent;
 mod voice;
 
 pub(crate) use self::media::case_number;
@@ -51,7 +50,6 @@ use self::resource::Player;
 pub use self::resource::{Offering, Ported, ResourceWord};
 pub use self::track::StillName;
 use self::track::Track;
-pub use self::urgent::is_urgent;
 use self::voice::Consent;
 use super::clock::Timeline;
 use super::engine_link::{LinkCommands, LinkEvent};
@@ -71,8 +69,6 @@ use crate::wire::{self, ClientMessage, server_message};
 pub const AWAY_FOR: Duration = Duration::from_secs(10);
 /// Inputs waiting for the actor. 48 pages × 60 messages/s × 0.3 s. Policy: the sender (a socket) waits.
 const INPUTS: usize = 1024;
-/// The room's words that go before all others: a person's presses. Policy: the sender (a socket) waits.
-const URGENT: usize = 64;
 /// Events of media and engine waiting. Policy: data and figures are dropped (newest first), the rest waits.
 const EVENTS: usize = 2048;
 /// Commands kept while the store's queue is full. Past it, ink is no longer taken in: nothing is acknowledged, pages repeat.
@@ -168,8 +164,6 @@ pub struct CaseHandle {
     /// Numbers of the case's people.
     pub authors: Arc<BTreeMap<PersonKey, Author>>,
     pub inputs: mpsc::Sender<CaseInput>,
-    /// For what must not wait behind a flood: [`is_urgent`].
-    pub urgent: mpsc::Sender<CaseInput>,
     pub events: mpsc::Sender<CaseEvent>,
     pub phase: watch::Receiver<Phase>,
     pub figures: Arc<Mutex<CaseFigures>>,
@@ -228,7 +222,6 @@ pub fn start(
     around: Surroundings,
 ) -> (CaseHandle, JoinHandle<()>) {
     let (inputs, taken) = mpsc::channel(INPUTS);
-    let (urgent, first) = mpsc::channel(URGENT);
     let (events, heard) = mpsc::channel(EVENTS);
     let (phase_told, phase_seen) = watch::channel(case.phase());
     let (stored, stored_seen) = watch::channel(Order(0));
@@ -271,9 +264,9 @@ pub fn start(
         figures: figures.clone(),
         inputs: inputs.downgrade(),
     };
-    let handle = CaseHandle { id, authors, inputs, urgent, events, phase: phase_seen, figures };
+    let handle = CaseHandle { id, authors, inputs, events, phase: phase_seen, figures };
     actor.take_pen_over();
-    let task = tokio::spawn(async move { actor.run(taken, first, heard, stored_seen, disk).await });
+    let task = tokio::spawn(async move { actor.run(taken, heard, stored_seen, disk).await });
     (handle, task)
 }
 
@@ -281,7 +274,6 @@ impl Actor {
     async fn run(
         &mut self,
         mut inputs: mpsc::Receiver<CaseInput>,
-        mut urgent: mpsc::Receiver<CaseInput>,
         mut events: mpsc::Receiver<CaseEvent>,
         mut stored: watch::Receiver<Order>,
         mut disk: watch::Receiver<DiskState>,
@@ -290,10 +282,6 @@ impl Actor {
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut ticks = 0u32;
         loop {
-            while let Ok(input) = urgent.try_recv() {
-                let page = page::page_of(&input);
-                self.guarded(page, |actor| actor.handle_input(input));
-            }
             let ink_due = self.ink.poll_timeout().map(|at| self.around.timeline.instant_of(at));
             tokio::select! {
                 input = inputs.recv() => match input {
@@ -308,10 +296,6 @@ impl Actor {
                         self.guarded(page, |actor| actor.handle_input(input));
                     }
                 },
-                Some(input) = urgent.recv() => {
-                    let page = page::page_of(&input);
-                    self.guarded(page, |actor| actor.handle_input(input));
-                }
                 Some(event) = events.recv() => {
                     let page = match &event {
                         CaseEvent::Sfu(SfuEvent::Data { peer, .. }) => self.peers.get(peer).copied(),

@@ -20,8 +20,8 @@ use tracing::{debug, info};
 use super::session::token_of_cookie;
 use super::{App, Doors, Problem, from_own_page};
 use crate::authorize::Action;
-use crate::claims::{Claims, Role, TokenId};
-use crate::edge::case_actor::{CaseHandle, CaseInput, Joined, Parting, Welcoming, is_urgent};
+use crate::claims::{Claims, TokenId};
+use crate::edge::case_actor::{CaseHandle, CaseInput, Joined, Parting, Welcoming};
 use crate::edge::keys::Resume;
 use crate::edge::mailbox::{Closing, Mailbox, Outbox, mailbox};
 use crate::edge::store::NoEpoch;
@@ -95,7 +95,7 @@ async fn serve(app: &Doors, mut socket: WebSocket, claims: Claims, case: CaseHan
         }
     };
     let (sink, stream) = socket.split();
-    let reading = read(app, stream, (claims.role, &case), epoch, joined.connection, &mailbox);
+    let reading = read(app, stream, &case, epoch, joined.connection, &mailbox);
     let parting = {
         let writing = write(sink, outbox);
         tokio::pin!(reading, writing);
@@ -170,7 +170,7 @@ fn no_epoch(fault: NoEpoch) -> Code {
 async fn read(
     app: &Doors,
     mut stream: SplitStream<WebSocket>,
-    (role, case): (Role, &CaseHandle),
+    case: &CaseHandle,
     epoch: Epoch,
     connection: u64,
     mailbox: &Mailbox,
@@ -202,8 +202,7 @@ async fn read(
                 if let Some(client_message::Body::Leave(_)) = message.body {
                     return Parting::Left;
                 }
-                let lane = if is_urgent(role, &message) { &case.urgent } else { &case.inputs };
-                if lane.send(CaseInput::Page { epoch, connection, message, at }).await.is_err() {
+                if case.inputs.send(CaseInput::Page { epoch, connection, message, at }).await.is_err() {
                     return Parting::Broke;
                 }
             }
