@@ -15,6 +15,8 @@
 //! | open the voice, silence, end, draw or lift the privacy curtain | ✓ | – | – | – | – | – | – | – | – |
 //! | change the program's layout for everybody | ✓ | – | ✓ | – | – | – | – | – | – |
 //! | choose between *aligned* and *now*, for everybody | ✓ | – | – | – | – | – | – | – | – |
+//! | let the room camera be turned from outside | ✓ | – | – | – | – | – | – | – | – |
+//! | turn the room camera, while the room lets it (SG66) | – | ✓ | ✓ | – | – | – | – | – | – |
 //! | read the case's health | – | – | ✓ | – | ✓ | – | – | – | – |
 //! | read metrics | – | – | – | – | ✓ | – | ✓ | – | – |
 //!
@@ -53,6 +55,10 @@ pub enum Action {
     EndCase,
     /// Draw the privacy curtain, or lift it.
     MoveCurtain,
+    /// Let the room's camera be turned from outside, or no longer.
+    AllowCamera,
+    /// Turn it.
+    MoveCamera,
     /// Of the program, for everybody who watches it.
     SetLayout,
     /// Whether the program waits for its insets.
@@ -79,6 +85,8 @@ impl Action {
             Action::MuteRemote => "mute-remote",
             Action::EndCase => "end-case",
             Action::MoveCurtain => "move-curtain",
+            Action::AllowCamera => "allow-camera",
+            Action::MoveCamera => "move-camera",
             Action::SetLayout => "set-layout",
             Action::SetTiming => "set-timing",
             Action::ReadHealth => "read-health",
@@ -177,9 +185,14 @@ pub(crate) fn role_may(role: Role, action: &Action) -> bool {
         Action::Publish(_) => role == Publisher,
         Action::Listen => matches!(role, Room | Mentor | Desk | Observer | Viewer),
         Action::Draw | Action::Speak => matches!(role, Room | Mentor | Desk),
-        Action::VetoInk | Action::OpenVoice | Action::MuteRemote | Action::EndCase | Action::SetTiming | Action::MoveCurtain => {
-            role == Room
-        }
+        Action::VetoInk
+        | Action::OpenVoice
+        | Action::MuteRemote
+        | Action::EndCase
+        | Action::SetTiming
+        | Action::MoveCurtain
+        | Action::AllowCamera => role == Room,
+        Action::MoveCamera => matches!(role, Mentor | Desk),
         Action::SetLayout => matches!(role, Room | Desk),
         Action::ReadHealth => matches!(role, Desk | Vendor),
         Action::ReadMetrics => matches!(role, Vendor | Administrator),
@@ -216,7 +229,7 @@ mod tests {
         }
     }
 
-    fn actions() -> [Action; 17] {
+    fn actions() -> [Action; 19] {
         [
             Action::SignIn,
             Action::Join,
@@ -235,6 +248,8 @@ mod tests {
             Action::SetLayout,
             Action::SetTiming,
             Action::MoveCurtain,
+            Action::AllowCamera,
+            Action::MoveCamera,
         ]
     }
 
@@ -242,15 +257,15 @@ mod tests {
     fn sg2_the_table_of_roles_and_actions_is_as_written() {
         // Columns in the order of `actions()`.
         let table = [
-            (Role::Room, "11110111 11100111 1"),
-            (Role::Mentor, "11110101 00000100 0"),
-            (Role::Desk, "11110101 00010110 0"),
-            (Role::Observer, "11110000 00000100 0"),
-            (Role::Vendor, "11000000 00011000 0"),
-            (Role::Planner, "10000000 00000000 0"),
-            (Role::Administrator, "10000000 00001000 0"),
-            (Role::Publisher, "00001000 00000000 0"),
-            (Role::Viewer, "00010000 00000100 0"),
+            (Role::Room, "11110111 11100111 110"),
+            (Role::Mentor, "11110101 00000100 001"),
+            (Role::Desk, "11110101 00010110 001"),
+            (Role::Observer, "11110000 00000100 000"),
+            (Role::Vendor, "11000000 00011000 000"),
+            (Role::Planner, "10000000 00000000 000"),
+            (Role::Administrator, "10000000 00001000 000"),
+            (Role::Publisher, "00001000 00000000 000"),
+            (Role::Viewer, "00010000 00000100 000"),
         ];
         let live = case("demo");
         let facts = CaseFacts { case: &live, phase: Phase::Live };

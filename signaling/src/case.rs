@@ -9,6 +9,7 @@ use annotation::time::CaptureTime;
 use link::id::CaseId;
 
 use crate::authorize::{Action, CaseFacts, Denied, Phase, authorize};
+use crate::camera::Camera;
 use crate::claims::{Claims, PersonKey, Role, TokenId};
 use crate::curtain::Curtain;
 use crate::wire;
@@ -81,6 +82,7 @@ pub struct Case {
     /// Those who wait for the pen.
     asking: BTreeSet<Author>,
     pub(crate) curtain: Curtain,
+    pub(crate) camera: Camera,
 }
 
 impl Case {
@@ -99,6 +101,7 @@ impl Case {
             pages: BTreeMap::new(),
             lost: BTreeSet::new(),
             curtain,
+            camera: Camera::default(),
         }
     }
 
@@ -375,6 +378,8 @@ impl Case {
             curtain: self.curtain.drawn,
             curtain_since: self.curtain.since.0,
             curtain_author: self.curtain.by.map_or(0, |author| author.0),
+            camera_allowed: self.camera.is_allowed(),
+            camera_author: self.camera.author(now).map_or(0, |author| author.0),
             // The disk, what the engine shows and sheds, and the end of the server are not the case's to know.
             ..Default::default()
         }

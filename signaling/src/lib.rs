@@ -5,6 +5,7 @@
 //! Rules are numbered in `SPEC.md`.
 
 pub mod authorize;
+pub mod camera;
 pub mod case;
 mod case_sheet;
 pub mod claims;

@@ -156,6 +156,15 @@ codes! {
     FeedMasked = "feed.masked",
         "このカメラの映像には隠す部分があるため、単独では見られません。合成映像をご覧ください。",
         "Part of this camera's picture is masked, so it is not given alone. Watch the program.";
+    CameraNotAllowed = "ptz.not-allowed",
+        "手術室がカメラ操作を許可していません。必要な場合は手術室に依頼してください。",
+        "The room does not let its camera be turned. If it is needed, ask the operating room.";
+    CameraTaken = "ptz.taken",
+        "ほかの人がカメラを操作しています。終わるまで待ってください。",
+        "Somebody else is turning the camera. Wait until they have finished.";
+    CameraCovered = "ptz.covered",
+        "プライバシー保護中のため、カメラは操作できません。手術室が解除するまで待ってください。",
+        "The privacy curtain is drawn, and the camera stands still. Wait until the room lifts it.";
     LayerUnknown = "layer.unknown",
         "この映像にその画質はありません。high、mid、low、auto のうち、あるものを選んでください。",
         "This picture has no such layer. Choose one that it has of high, mid, low, or auto.";

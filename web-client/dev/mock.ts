@@ -1,6 +1,6 @@
 // The whole page without a server: a fake session, socket and media path in the page itself, with a generated picture and a
 // fake frame index. For looking at screens; not shipped. Query: role, lang, state, layout, voice, awake, ink (some, none, four,
-// tools, standing), track (tracked, unsure, lost), stills (how many), and switches: stillink, open, drawing, pointing, asks, there, fallback, inkoff, freeze, measure, clear (after a second), fifth, pedal (paired, or none pressed yet), wash (contrast leaves the vessel that is marked).
+// tools, standing), camera (no, yes, silent), track (tracked, unsure, lost), stills (how many), and switches: stillink, open, drawing, pointing, asks, there, fallback, inkoff, freeze, measure, clear (after a second), fifth, pedal (paired, or none pressed yet), wash (contrast leaves the vessel that is marked).
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FeedState, FrameIndexSchema, Sync, MaskState } from '../src/gen/frame_pb';
 import type { Op, OrderedOp } from '../src/gen/ink_pb';
@@ -244,8 +244,9 @@ const ways: Ways = {
   openSocket: (_id, socket) => {
     let dead = false;
     const say = (body: ServerMessage['body']): void => { if (!dead) setTimeout(() => { if (!dead) socket.message(toBinary(ServerMessageSchema, create(ServerMessageSchema, { body }))); }, 6); };
-    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '', layout: 'field-large', layouts: ['field-large', 'fluoroscopy-large', 'quad', 'wall'], timing, shed: state === 'shed' ? 'singles-half' : '', curtain: drawn, curtainSince: drawn ? drawnAt : 0n, curtainAuthor: 1, restarting: query.has('restarting') } });
+    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '', layout: 'field-large', layouts: ['field-large', 'fluoroscopy-large', 'quad', 'wall'], timing, shed: state === 'shed' ? 'singles-half' : '', curtain: drawn, curtainSince: drawn ? drawnAt : 0n, curtainAuthor: 1, cameraAllowed, cameraAuthor: query.has('turns') ? (own === 2 ? 4 : 2) : 0, cameraProblem: asked('camera', '') === 'silent' ? 'ptz.silent' : '', restarting: query.has('restarting') } });
     let timing = asked('timing', 'aligned');
+    let cameraAllowed = query.has('camera') && asked('camera', '') !== 'no';
     let voiceOpen = voice;
     let drawn = state === 'curtain';
     const drawnAt = msAgo(95_000);
@@ -273,7 +274,7 @@ const ways: Ways = {
       switch (m.body.case) {
         case 'hello':
           say({ case: 'welcome', value: { $typeName: 'shirube.signal.v1.Welcome', version: 1, software: 'mock', author: own, epoch: 1, role, resume: 'r', caseInfo: caseInfo() as never, slotsVideo: 5, slotsVoice: 8, mayDraw: role === Role.MENTOR || role === Role.DESK, maySpeak: role !== Role.VENDOR, measuring: true, iceServers: [],
-            feeds: [['program', '統合表示', 'Program'], ['field', '術野映像', 'Operative field'], ['fluoro', '透視', 'Fluoroscopy'], ['vitals', '生体情報', 'Vital signs'], ...(places.some((p) => p.feed === 'camera') ? [['camera', '手術室内映像', 'Room camera']] : [])].map(([feed, nameJa, nameEn]) => ({ curtain: feed === 'camera', masked: false, $typeName: 'shirube.signal.v1.FeedInfo' as const, feed: feed ?? '', kind: feed === 'fluoro' ? 'fluoroscopy' : feed === 'vitals' ? 'vital-signs' : '', nameJa: nameJa ?? '', nameEn: nameEn ?? '', width: 0, height: 0, periodUs: 33_367 })) } });
+            feeds: [['program', '統合表示', 'Program'], ['field', '術野映像', 'Operative field'], ['fluoro', '透視', 'Fluoroscopy'], ['vitals', '生体情報', 'Vital signs'], ...(places.some((p) => p.feed === 'camera') ? [['camera', '手術室内映像', 'Room camera']] : [])].map(([feed, nameJa, nameEn]) => ({ curtain: feed === 'camera', ptz: feed === 'camera' && query.has('camera'), masked: false, $typeName: 'shirube.signal.v1.FeedInfo' as const, feed: feed ?? '', kind: feed === 'fluoro' ? 'fluoroscopy' : feed === 'vitals' ? 'vital-signs' : '', nameJa: nameJa ?? '', nameEn: nameEn ?? '', width: 0, height: 0, periodUs: 33_367 })) } });
           if (role === Role.DESK || role === Role.VENDOR) setInterval(() => say({ case: 'health', value: health() }), 1_000);
           say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } });
           tellState();
@@ -285,6 +286,7 @@ const ways: Ways = {
         case 'setTiming': timing = m.body.value.timing; return tellState();
         case 'voiceOpen': voiceOpen = m.body.value.open; return tellState();
         case 'remoteMute': remoteMuted = m.body.value.muted; return tellState();
+        case 'allowCamera': cameraAllowed = m.body.value.allowed; return tellState();
         case 'curtain': drawn = m.body.value.drawn; return tellState();
         case 'askPen': asking = m.body.value.asking; return tellPeople();
         case 'end': ended = true; return tellState();

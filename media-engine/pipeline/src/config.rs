@@ -14,6 +14,7 @@ use crate::mask::MaskConfig;
 use crate::picture::Geometry;
 use crate::program::align::Timing;
 use crate::program::layout::{self, Layout};
+use crate::ptz::PtzConfig;
 use crate::refusal::Refusal;
 use crate::timing::pace::Period;
 use crate::xray::XrayRule;
@@ -94,6 +95,9 @@ pub struct FeedConfig {
     /// Does it go behind the privacy curtain? Without it: exactly a `room-camera` does.
     #[serde(default)]
     pub curtain: Option<bool>,
+    /// Its camera can be turned, while the room lets it.
+    #[serde(default)]
+    pub ptz: Option<PtzConfig>,
     pub source: SourceConfig,
 }
 
@@ -121,6 +125,7 @@ impl FeedConfig {
             xray: None,
             look_back: false,
             curtain: Some(self.behind_curtain()),
+            ptz: None,
             source: self.source.clone(),
         }
     }
@@ -199,6 +204,9 @@ impl Config {
             if let Err(what) = feed.source.check() {
                 return refuse("config.source", format!("In the source of feed {}, {what}.", feed.id));
             }
+            if let Some(Err(what)) = feed.ptz.as_ref().map(PtzConfig::address) {
+                return refuse("config.ptz", format!("Of feed {}, {what}.", feed.id));
+            }
             if !(-1000.0..=10_000.0).contains(&feed.offset_ms) {
                 return refuse("config.offset", format!("offset_ms of feed {} is out of range; give -1000 to 10000.", feed.id));
             }
@@ -247,6 +255,7 @@ impl Config {
             xray: None,
             look_back: true,
             curtain: None,
+            ptz: None,
             source,
         };
         // X-ray is on for a run of some seconds, then off: as in a room. While measuring it stays on.

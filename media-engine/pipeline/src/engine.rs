@@ -29,6 +29,7 @@ use crate::picture::Geometry;
 use crate::program::run::Program;
 use crate::program::stage::{Actor, FURTHER_MAX, Stage};
 use crate::program::{layers, layout};
+use crate::ptz::{self, Cameras};
 use crate::refusal::Refusal;
 use crate::timing::case_clock::CaseClock;
 use crate::timing::pace::Period;
@@ -181,6 +182,7 @@ impl Opened {
             height: height as u32,
             period_us: period.duration().as_micros() as u32,
             curtain: self.config.behind_curtain(),
+            ptz: self.config.ptz.is_some(),
         };
         Ok(Actor { feed, id: self.config.id.clone(), info, native, period: period.duration() })
     }
@@ -282,7 +284,10 @@ impl Prepared {
         let display = self.config.display.clone().map(|config| (config, Screen::default(), Arc::new(InkDesk::default())));
         let ink = display.as_ref().map(|(_, _, ink)| ink.clone());
         let screen = display.as_ref().map(|(_, screen, _)| screen.clone());
-        let link = link.with_display(ink.clone());
+        let turned: Vec<(FeedId, String)> =
+            self.config.feeds.iter().filter_map(|f| Some((f.id.clone(), f.ptz.as_ref()?.address().ok()?))).collect();
+        let cameras = Cameras::new(turned.iter().map(|(feed, _)| feed.clone()));
+        let link = link.with_display(ink.clone()).with_cameras(cameras.clone());
         let desk = Desk::new(stage, layouts, layers, published.clone(), clock, case_clock.clone(), board.clone(), handle.clone())
             .with_masks(self.config.masks.clone());
 
@@ -310,7 +315,8 @@ impl Prepared {
             board.clone(),
             handle.clone(),
         )
-        .with_screen(screen.clone());
+        .with_screen(screen.clone())
+        .with_cameras(cameras.clone());
         let names: BTreeMap<_, _> = self
             .feeds
             .iter()
@@ -322,6 +328,11 @@ impl Prepared {
         threads
             .push(spawn("stills".into(), move || tracker::still::run(&still_board, &still_link, &jobs, &said)).map_err(system)?);
         threads.push(spawn("program".into(), move || program.run()).map_err(system)?);
+        for (feed, address) in turned {
+            let (cameras, board) = (cameras.clone(), board.clone());
+            let body = move || ptz::run(&cameras, &feed, &address, clock, &board);
+            threads.push(spawn("camera".into(), body).map_err(system)?);
+        }
         if let Some((config, screen, ink)) = display {
             let worker = Worker {
                 desk: ink.clone(),

@@ -2,7 +2,7 @@
 //! hands RTP and the frame index to the server over the link.
 //!
 //! It does not know people, cases beyond an id, or WebRTC; ink only to follow it, and to paint it on the room's display. Only [`clock`] reads a clock; `timing`, `health`, `xray`,
-//! `figures`, `tracker::{host, ring}`, `display::{tracks, view, words}`, `program::{layout, align, pick, single, compositor}`, `output::{queue, stats}`, the parsers of `vitals` and `encode::{governor, keyframe, rtp}` are pure.
+//! `figures`, `tracker::{host, ring}`, `display::{tracks, view, words}`, `ptz::{visca, drive, simulated}`, `program::{layout, align, pick, single, compositor}`, `output::{queue, stats}`, the parsers of `vitals` and `encode::{governor, keyframe, rtp}` are pure.
 
 pub mod board;
 pub mod calibrate;
@@ -19,6 +19,7 @@ pub mod memory;
 pub mod output;
 pub mod picture;
 pub mod program;
+pub mod ptz;
 pub mod refusal;
 pub mod scale;
 pub mod timing;

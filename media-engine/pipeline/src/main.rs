@@ -13,7 +13,7 @@ use pipeline::config::Config;
 use pipeline::engine::{self, Dial};
 use pipeline::mask::command::Ask;
 use pipeline::memory::{Kept, keep_off_disks};
-use pipeline::output::link::report_refusal;
+use pipeline::output::refused::report_refusal;
 use pipeline::refusal::Refusal;
 
 const USAGE: &str = "use: shirube-engine --control SOCKET --media SOCKET --case ID [--config FILE | --demo [--shared FOLDER]] [--time-code] [--check]; shirube-engine calibrate --config FILE --feed ID [--against ID] [--seconds N]";

@@ -241,6 +241,11 @@ impl LinkCommands {
         self.send(case, to_engine::Body::Curtain(wire::Curtain { drawn }))
     }
 
+    /// False: no engine took it.
+    pub fn move_camera(&self, case: &CaseId, word: wire::MoveCamera) -> bool {
+        self.send(case, to_engine::Body::Camera(word))
+    }
+
     /// Ink for the engine's display. False: no engine took it.
     pub fn show_ink(&self, case: &CaseId, ink: wire::InkShown) -> bool {
         self.send(case, to_engine::Body::Ink(ink))

@@ -1,6 +1,7 @@
 //! The server as pages meet it: real sockets on loopback, no engine.
 #![cfg(feature = "edge")]
 
+mod camera;
 mod case_life;
 mod cases;
 mod curtain;

@@ -237,6 +237,7 @@ describe('the media path', () => {
     expect(media.pollRestart(ms(4_900), true)).toBe(false);
     expect(media.pollRestart(ms(5_000), true)).toBe(true);
     media.handleStart(ms(5_000));
+    media.handleAnswer(ms(5_000));
     media.handleAlive(ms(5_200));
     expect(media.pollRestart(ms(6_600), true)).toBe(false);
     expect(media.pollRestart(ms(6_701), true)).toBe(true);
@@ -245,6 +246,7 @@ describe('the media path', () => {
   it('survives a cut of two seconds without being made anew', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));
+    media.handleAnswer(ms(0));
     media.handleAlive(ms(6_000));
     for (let t = 6_950; t < 8_000; t += 50) expect(media.pollRestart(ms(t), false)).toBe(false);
     expect(media.pollRestart(ms(8_050), true)).toBe(false);
@@ -254,6 +256,7 @@ describe('the media path', () => {
   it('is made anew soon after a cut that it did not survive', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));
+    media.handleAnswer(ms(0));
     media.handleAlive(ms(6_000));
     expect(media.pollRestart(ms(8_000), false)).toBe(false);
     expect(media.pollRestart(ms(8_050), true)).toBe(false);
@@ -263,6 +266,7 @@ describe('the media path', () => {
   it('is asked for a sign of life while it is silent', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));
+    media.handleAnswer(ms(100));
     expect(media.pollProbe(ms(900))).toBe(false);
     media.handleAlive(ms(1_000));
     expect([1_200, 1_300, 1_400, 1_600].map((t) => media.pollProbe(ms(t)))).toEqual([false, true, false, true]);
@@ -270,6 +274,7 @@ describe('the media path', () => {
   it('is made anew at once when the server forgot it and it is silent', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));
+    media.handleAnswer(ms(0));
     media.handleAlive(ms(5_000));
     media.handleForgotten(ms(5_100));
     expect(media.pollRestart(ms(5_100), true)).toBe(false);
@@ -294,6 +299,7 @@ describe('the media path', () => {
   it('is looked for anew at once where signalling was broken off with it and is there again, and not where only signalling was', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));
+    media.handleAnswer(ms(0));
     media.handleAlive(ms(6_000));
     media.handleBroken(ms(6_010));
     // A picture that was on its way, and signalling again after 150 ms.
@@ -301,12 +307,14 @@ describe('the media path', () => {
     for (let t = 6_050; t < 6_390; t += 10) expect(media.pollSeek(ms(t), t >= 6_160)).toBe(false);
     expect(media.pollSeek(ms(6_390), true)).toBe(true);
     expect(media.pollSeek(ms(6_440), true)).toBe(false);
+    media.handleAnswer(ms(6_450));
     // The other way is given its time.
     expect(media.pollRestart(ms(7_350), true)).toBe(false);
     expect(media.pollRestart(ms(7_540), true)).toBe(true);
 
     const other = new MediaWatch();
     other.handleStart(ms(0));
+    other.handleAnswer(ms(0));
     other.handleBroken(ms(6_000));
     for (let t = 6_000; t < 7_000; t += 33) {
       other.handleAlive(ms(t));
@@ -316,14 +324,50 @@ describe('the media path', () => {
     expect(other.pollSeek(ms(last + 400), true)).toBe(false);
     expect(other.pollSeek(ms(last + 650), true)).toBe(true);
   });
+  it('gives a way that is looked for its time from the answer on, and no answer more than 2.5 s', () => {
+    const sought = (): MediaWatch => {
+      const media = new MediaWatch();
+      media.handleStart(ms(0));
+      media.handleAnswer(ms(100));
+      media.handleAlive(ms(6_000));
+      expect(media.pollSeek(ms(6_500), true)).toBe(false);
+      expect(media.pollSeek(ms(6_800), true)).toBe(true);
+      return media;
+    };
+    const late = sought();
+    late.handleAnswer(ms(7_700));
+    expect(late.pollRestart(ms(8_650), true)).toBe(false);
+    expect(late.pollRestart(ms(8_700), true)).toBe(true);
+    const none = sought();
+    expect(none.pollRestart(ms(9_250), true)).toBe(false);
+    expect(none.pollRestart(ms(9_300), true)).toBe(true);
+    const later = sought();
+    later.handleAnswer(ms(9_000));
+    expect(later.pollRestart(ms(9_300), true)).toBe(true);
+  });
+  it('is not taken for alive, nor for forgotten, because of the last pictures of the path before it', () => {
+    const media = new MediaWatch();
+    media.handleStart(ms(0));
+    media.handleAnswer(ms(100));
+    media.handleAlive(ms(6_000));
+    media.handleStart(ms(8_000));
+    media.handleAlive(ms(8_050));
+    for (let t = 8_100; t < 12_900; t += 100) {
+      media.handleForgotten(ms(t));
+      expect(media.pollSeek(ms(t), true)).toBe(false);
+      expect(media.pollRestart(ms(t), true)).toBe(false);
+    }
+  });
   it('is looked for anew once in a silence, while the server is heard, and is then given time before it is made anew', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));
+    media.handleAnswer(ms(0));
     media.handleAlive(ms(6_000));
     expect(media.pollSeek(ms(6_000), true)).toBe(false);
     expect(media.pollSeek(ms(6_649), true)).toBe(false);
     expect(media.pollSeek(ms(6_650), true)).toBe(true);
     expect(media.pollSeek(ms(6_700), true)).toBe(false);
+    media.handleAnswer(ms(6_650));
     expect(media.pollRestart(ms(7_600), true)).toBe(false);
     expect(media.pollRestart(ms(7_650), true)).toBe(true);
     // Found: the next silence is another one.
@@ -335,6 +379,7 @@ describe('the media path', () => {
     const media = new MediaWatch();
     expect(media.pollSeek(ms(0), true)).toBe(false);
     media.handleStart(ms(0));
+    media.handleAnswer(ms(100));
     expect(media.pollSeek(ms(4_000), true)).toBe(false);
     media.handleAlive(ms(6_000));
     for (let t = 6_050; t < 8_000; t += 50) expect(media.pollSeek(ms(t), false)).toBe(false);
@@ -345,6 +390,7 @@ describe('the media path', () => {
   it('is made anew soon after it ended', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));
+    media.handleAnswer(ms(0));
     media.handleAlive(ms(900));
     media.handleEnd();
     expect(media.pollRestart(ms(1_000), true)).toBe(true);

@@ -64,8 +64,10 @@ export const MEDIA_ASTRAY_MS = 650;
 export const MEDIA_BROKEN_MS = 350;
 /** After a cut of everything the old way is most often there again within this long. */
 export const MEDIA_SEEK_GRACE_MS = 300;
-/** And how long a way that is looked for is given before the path is made anew: two long round trips. */
+/** And how long a way that is looked for is given, from the server's answer on, before the path is made anew: two long round trips. */
 export const MEDIA_FIND_MS = 1_000;
+/** From the search on at most, however late its answer comes: it may be the answer that the line is too slow for. */
+export const MEDIA_FIND_MAX_MS = 2_500;
 /** When the line is back, the old path is given this long to speak again: a round trip, a keyframe and its way. */
 export const MEDIA_GRACE_MS = 600;
 /** A path that the server does not know is gone when it has been silent this long. */
@@ -81,10 +83,19 @@ export class MediaWatch {
   private attempts = 0;
   private soughtFor: PerfMs | null = null;
   private soughtAt: PerfMs | null = null;
+  private answeredAt: PerfMs | null = null;
   private brokenAt: PerfMs | null = null;
 
-  handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.soughtAt = null; this.attempts += 1; }
-  handleAlive(now: PerfMs): void { this.alive = now; this.soughtAt = null; this.attempts = 0; }
+  handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.soughtAt = null; this.answeredAt = null; this.attempts += 1; }
+  /** The server has answered this path, or the search for its way. */
+  handleAnswer(now: PerfMs): void { this.answeredAt = now; }
+  /** Before the answer it is the path before this one that still shows a picture. */
+  handleAlive(now: PerfMs): void {
+    if (this.answeredAt === null) return;
+    this.alive = now;
+    this.soughtAt = null;
+    this.attempts = 0;
+  }
   handleEnd(): void { this.ended = true; }
 
   /** Signalling was broken off, not by this page: what was alive just before may have gone with it. */
@@ -110,7 +121,11 @@ export class MediaWatch {
     if (this.startedAt === null) return true;
     if (this.ended) return now - this.startedAt >= 250;
     if (now - this.heardSince < MEDIA_GRACE_MS) return false;
-    if (this.soughtAt !== null && now - this.soughtAt < MEDIA_FIND_MS) return false;
+    if (this.soughtAt !== null) {
+      const answered = this.answeredAt !== null && this.answeredAt >= this.soughtAt;
+      const until = answered ? this.answeredAt as number + MEDIA_FIND_MS : this.soughtAt + MEDIA_FIND_MAX_MS;
+      if (now < Math.min(until, this.soughtAt + MEDIA_FIND_MAX_MS)) return false;
+    }
     if (now - this.startedAt < OFFER_MS * Math.min(2, 1 + Math.max(0, this.attempts - 1) / 2)) return this.alive !== null && now - this.alive >= MEDIA_SILENT_MS;
     return now - (this.alive ?? this.startedAt) >= MEDIA_SILENT_MS;
   }

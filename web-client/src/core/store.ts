@@ -40,6 +40,8 @@ export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autop
 export type MicrophoneState = 'idle' | 'asking' | 'ready' | 'sending' | 'refused' | 'none';
 
 /** sinceMs: Unix ms of the case timeline; null: pressed here, and not told yet. */
+/** The room's camera: whether the room lets it be turned, who turns it now (0: nobody), what is wrong with it (a code, or empty). */
+export interface CameraState { readonly allowed: boolean; readonly author: number; readonly problem: string }
 export interface Curtain { readonly drawn: boolean; readonly sinceMs: number | null; readonly author: number }
 
 export class Store {
@@ -80,6 +82,9 @@ export class Store {
   readonly curtain = signal<Curtain | null>(null);
   /** Feeds before which it is drawn now. */
   readonly covered = computed<ReadonlySet<string>>(() => new Set(this.curtain.value?.drawn ? this.feeds.value.filter((f) => f.curtain).map((f) => f.feed) : []));
+  readonly camera = signal<CameraState>({ allowed: false, author: 0, problem: '' });
+  /** The feed whose camera can be turned; null: there is none. */
+  readonly turned = computed<FeedInfo | null>(() => this.feeds.value.find((f) => f.ptz) ?? null);
   readonly microphone = signal<MicrophoneState>('idle');
   readonly notices = signal<readonly NoticeKey[]>([]);
   readonly endedAtMs = signal<number | null>(null);

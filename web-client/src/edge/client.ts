@@ -22,6 +22,7 @@ import {
   ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema, SetLayoutSchema, SetTimingSchema, TrackReportSchema,
 } from '../gen/signal_pb';
 import { perfNow, toLocalNtp } from './clock';
+import { CameraHand } from './camera';
 import { CurtainHand } from './curtain';
 import { Inking } from './inking';
 import { askMicrophone } from './microphone';
@@ -94,6 +95,7 @@ export class Client {
   private readonly backoff = new Backoff();
   readonly voice: Talk;
   readonly curtain: CurtainHand;
+  readonly camera = new CameraHand(this.store, { send: (body) => this.send(body) });
   readonly stills = new StillPictures((still) => this.stillAddress({ still: still.id || null, feed: still.feed, capture: still.capture }), perfNow);
   private readonly stages = new Set<StageEvents>();
   private id = '';
@@ -368,10 +370,7 @@ export class Client {
         if (message) this.handleServer(message, now);
         this.inking.after(perfNow());
       },
-      close: () => {
-        this.media.handleBroken(perfNow());
-        this.handleSocketClosed();
-      },
+      close: () => { this.media.handleBroken(perfNow()); this.handleSocketClosed(); },
     });
   }
 
@@ -393,8 +392,9 @@ export class Client {
     switch (body.case) {
       case 'welcome': return this.handleWelcome(body.value, now);
       case 'answer':
-        if (body.value.id === this.offerId) void this.path?.answer(body.value.sdp);
-        return;
+        if (body.value.id !== this.offerId) return;
+        this.media.handleAnswer(now);
+        return void this.path?.answer(body.value.sdp);
       case 'people': return this.handlePeople(body.value.people, now);
       case 'state': this.store.handleDisk(body.value.store); this.store.notice('fail_restarting', body.value.restarting); return this.handleCaseState(body.value);
       case 'refused':
@@ -476,6 +476,7 @@ export class Client {
     this.store.notice('fail_shed', state.shed !== '' && this.store.screen.value !== 'vendor');
     if (state.caseInfo) this.store.caseInfo.value = state.caseInfo;
     this.curtain.handleState(state);
+    this.camera.handleState(state);
     this.voice.handleState(state);
     if (state.caseInfo?.state === 'ended') this.handleEnded(state.at);
   }

@@ -13,6 +13,7 @@ import { LayoutChoice } from './desk_panels';
 import { VitalsPanel } from './vitals_panel';
 import { AlignmentPanel } from './view_panels';
 import { StillList } from './stills';
+import { CameraPad } from './camera_pad';
 
 export function Desk({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -35,6 +36,7 @@ export function Desk({ client }: { client: Client }): JSX.Element {
         <VitalsPanel client={client} rows={2} traces={true} />
         <AlignmentPanel client={client} />
         <LayoutChoice client={client} />
+        <CameraPad client={client} />
         {draws ? <StandingPanel client={client} /> : null}
         <HealthSummary client={client} />
         <span class="fill" />

@@ -10,6 +10,7 @@ import { StageHost } from './stage_host';
 import { StillList } from './stills';
 import { PHONE } from './phone';
 import { VitalsPanel } from './vitals_panel';
+import { CameraPad } from './camera_pad';
 
 export function Mentor({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -32,6 +33,7 @@ export function Mentor({ client }: { client: Client }): JSX.Element {
         {able ? <PenPanel client={client} /> : <p class="panel noink mid">{t.no_ink_here}</p>}
         {able && draws ? <StandingPanel client={client} /> : null}
         {able && draws ? <MeasurePanel client={client} /> : null}
+        <CameraPad client={client} />
         <span class="fill" />
         <StillList client={client} />
         <LiveBeside client={client} />

@@ -7,6 +7,7 @@ import { clockText, Header, HoldButton, Icon, InkSigns, Notices, People, Telepho
 import { StageHost } from './stage_host';
 import { VitalsPanel } from './vitals_panel';
 import { RoomView } from './view_panels';
+import { CameraSigns } from './camera_pad';
 import { DrawnStill, drawnOf } from './stills';
 
 export function Room({ client }: { client: Client }): JSX.Element {
@@ -19,6 +20,7 @@ export function Room({ client }: { client: Client }): JSX.Element {
       <aside>
         <People client={client} empty={t.people_nobody} />
         <InkSigns client={client} />
+        <CameraSigns client={client} />
         <Notices client={client} />
         <span class="fill" />
         <DrawnStill client={client} />

@@ -7,15 +7,17 @@ import { pick } from '../i18n';
 import { LOOKS, skewText } from '../stage/looks';
 import { LayoutSelect } from './desk_panels';
 import { Tag } from './parts';
+import { CameraSwitch } from './camera_pad';
 
 /** The room's: which layout, and aligned or now. What is shown as chosen is what the engine says, not what was pressed. */
 export function RoomView({ client }: { client: Client }): JSX.Element | null {
   const { store } = client;
   const t = store.texts.value;
   const timing = store.timing.value;
-  if (timing === '' && store.layouts.value.length === 0) return null;
+  if (timing === '' && store.layouts.value.length === 0 && store.turned.value === null) return null;
   return (
     <div class="roomview" role="group" aria-label={t.view}>
+      <CameraSwitch client={client} />
       <LayoutSelect client={client} />
       {timing === '' ? null : (
         <select data-testid="timing" aria-label={t.timing} value={timing} onChange={(e) => { client.setTiming(e.currentTarget.value === 'now' ? 'now' : 'aligned'); e.currentTarget.value = timing; }}>

@@ -15,10 +15,12 @@ use annotation::time::CaptureTime;
 use bytes::BytesMut;
 use link::LINK_VERSION;
 use link::control::{take_message, write_message};
-use link::id::{CaseId, LayerId};
+use link::id::CaseId;
 use link::record::{take_record, write_record};
 use link::wire::{ClockPing, FeedInfo, Hello, LayerInfo, LayerRef, Refused, ToEngine, ToServer, to_engine, to_server};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+pub use super::spec::LayerSpec;
 
 use super::queue::{ControlQueue, MediaQueue, Pushed, Taken};
 use super::stats::LayerStats;
@@ -28,7 +30,7 @@ use crate::display::worker::{InkDesk, Word as InkWord};
 use crate::encode::layer::EncodedFrame;
 use crate::feed::ingest::{Message, Published};
 use crate::program::align::Timing;
-use crate::refusal::Refusal;
+use crate::ptz::{Cameras, visca::Motion};
 use crate::timing::case_clock::CaseClock;
 use crate::tracker::run::{Ear, Word};
 
@@ -40,37 +42,6 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 const PING_EVERY: Duration = Duration::from_secs(1);
 const PING_EVERY_AT_FIRST: Duration = Duration::from_millis(250);
 const PINGS_AT_FIRST: u32 = 4;
-
-/// One layer the engine can encode.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LayerSpec {
-    pub feed: FeedId,
-    pub layer: LayerId,
-    pub width: u32,
-    pub height: u32,
-    /// As configured.
-    pub bitrate_bps: u32,
-    /// Proposed; the server confirms or changes it.
-    pub ssrc: u32,
-}
-
-impl LayerSpec {
-    pub fn info(&self) -> LayerInfo {
-        LayerInfo {
-            feed: self.feed.as_str().to_owned(),
-            layer: self.layer.as_str().to_owned(),
-            ssrc: self.ssrc,
-            codec: if self.layer.is_vp8() { "VP8" } else { "H264" }.into(),
-            width: self.width,
-            height: self.height,
-            bitrate_bps: self.bitrate_bps,
-        }
-    }
-
-    pub fn reference(&self) -> LayerRef {
-        LayerRef { feed: self.feed.as_str().to_owned(), layer: self.layer.as_str().to_owned() }
-    }
-}
 
 /// Where to dial and what to say of oneself.
 #[derive(Debug, Clone)]
@@ -181,6 +152,7 @@ pub struct Link {
     published: Published,
     tracker: Ear,
     display: Option<Arc<InkDesk>>,
+    cameras: Cameras,
     links: u64,
 }
 
@@ -210,13 +182,28 @@ impl Link {
         let queues =
             Queues { control: ControlQueue::default(), media: MediaQueue::new(n), stats: vec![LayerStats::default(); n] };
         let handle = LinkHandle { queues: Arc::new(Mutex::new(queues)), bell: Arc::new(ringer), board, clock };
-        let link = Link { config, handle: handle.clone(), bell, stop, case_clock, published, tracker, display: None, links: 0 };
+        let link = Link {
+            config,
+            handle: handle.clone(),
+            bell,
+            stop,
+            case_clock,
+            published,
+            tracker,
+            display: None,
+            cameras: Cameras::default(),
+            links: 0,
+        };
         Ok((link, handle))
     }
 
     /// Ink for the room's display goes there.
     pub fn with_display(self, display: Option<Arc<InkDesk>>) -> Self {
         Link { display, ..self }
+    }
+
+    pub fn with_cameras(self, cameras: Cameras) -> Self {
+        Link { cameras, ..self }
     }
 
     /// Runs until told to stop (`Ok`) or until there is no server to be had.
@@ -238,6 +225,7 @@ impl Link {
                         self.ingest(Message::LinkLost);
                         self.tell(Word::LinkLost);
                         self.show(InkWord::LinkLost);
+                        self.cameras.stop_all();
                         tracing::warn!(why, "the link to the server is lost; dialling again");
                     } else {
                         tracing::debug!(why, "no link yet");
@@ -455,6 +443,7 @@ impl Link {
                 Some(timing) => self.ingest(Message::Timing(timing)),
                 None => tracing::debug!("a timing that this engine does not know"),
             },
+            Body::Camera(m) => self.cameras.wish(&m.feed, Motion::clamped(m.pan, m.tilt, m.zoom)),
             Body::Ink(ink) => self.show(InkWord::Shown(Box::new(ink))),
             Body::Anchor(anchor) => self.tell(Word::Anchor(anchor)),
             Body::Still(wanted) => self.tell(Word::StillWanted(wanted)),
@@ -587,14 +576,4 @@ fn wait(fds: &mut [PollFd<'_>], at_most: Duration) -> Result<bool, LinkEnd> {
         Err(rustix::io::Errno::INTR) => Ok(false),
         Err(e) => Err(LinkEnd::System(e.to_string())),
     }
-}
-
-/// Tells a server, if one listens, why the engine will not start. Best effort: the sentence is on stderr as well.
-pub fn report_refusal(control: &std::path::Path, refusal: &Refusal) {
-    let Ok(mut socket) = UnixStream::connect(control) else { return };
-    let _ = socket.set_write_timeout(Some(Duration::from_secs(1)));
-    let refused = Refused { code: refusal.code.to_owned(), message: refusal.message.clone() };
-    let mut out = BytesMut::new();
-    write_message(&mut out, &ToServer { body: Some(to_server::Body::Refused(refused)) });
-    let _ = socket.write_all(&out);
 }

@@ -2,4 +2,6 @@
 
 pub mod link;
 pub mod queue;
+pub mod refused;
+pub mod spec;
 pub mod stats;

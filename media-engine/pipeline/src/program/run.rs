@@ -27,6 +27,7 @@ use crate::mask::MaskState;
 use crate::output::link::LinkHandle;
 use crate::output::stats::Samples;
 use crate::picture::{Geometry, Picture, PicturePool};
+use crate::ptz::Cameras;
 use crate::scale::Scaler;
 use crate::timing::case_clock::CaseClock;
 use crate::timing::stamps::StrictStamps;
@@ -52,6 +53,7 @@ pub struct Program {
     link: LinkHandle,
     /// The room's display, if it has one.
     screen: Option<Screen>,
+    cameras: Cameras,
 
     layers: Layers,
     singles: BTreeMap<usize, Single>,
@@ -136,12 +138,18 @@ impl Program {
             board,
             link,
             screen: None,
+            cameras: Cameras::default(),
         }
     }
 
     /// The room's display gets every picture, whoever else watches.
     pub fn with_screen(self, screen: Option<Screen>) -> Self {
         Program { screen, ..self }
+    }
+
+    /// What their control says is in its health.
+    pub fn with_cameras(self, cameras: Cameras) -> Self {
+        Program { cameras, ..self }
     }
 
     /// Until the engine stops.
@@ -526,6 +534,7 @@ impl Program {
             clock_uncertainty_us: u32::try_from(uncertainty).unwrap_or(u32::MAX),
             curtain: self.board.read(|state| state.curtain_drawn()),
             tracker: Some(tracker),
+            ptz: self.cameras.health(),
             display: self.screen.as_ref().map(Screen::take_health),
         };
         if self.link.send_control(to_server::Body::Health(body)).is_none() {

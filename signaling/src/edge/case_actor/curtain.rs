@@ -18,6 +18,7 @@ impl Actor {
             Ok(true) => {
                 info!(case = %self.case.id(), page = epoch.0, drawn, "privacy curtain");
                 self.tell_engine_curtain();
+                self.stop_cameras();
                 self.cover_all();
                 self.drop_covered_waiters();
                 self.consent.handle_press();

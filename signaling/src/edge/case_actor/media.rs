@@ -171,6 +171,7 @@ impl Actor {
                 self.frames.clear();
                 self.track.handle_engine_down();
                 self.end_display();
+                self.handle_cameras(&[]);
                 self.tell_state();
                 self.send_health();
                 self.tell_health(None);
@@ -190,6 +191,7 @@ impl Actor {
                     info!(case = %self.case.id(), shed = self.engine.shed(), before, "load of the room's machine");
                     self.tell_state();
                 }
+                self.handle_cameras(&health.ptz);
                 if health.curtain != self.case.curtain().drawn {
                     self.tell_engine_curtain();
                 }
@@ -403,6 +405,7 @@ fn feeds_of(feeds: &[link::wire::FeedInfo]) -> Vec<wire::FeedInfo> {
         height: f.height,
         period_us: f.period_us,
         curtain: f.curtain,
+        ptz: f.ptz,
         masked: false,
     };
     let mut feeds: Vec<_> = feeds.iter().filter(known).take(FEEDS_MAX).map(info).collect();

@@ -6,6 +6,7 @@
 //! (socket broken without a farewell; media, ink and place are kept for [`AWAY_FOR`]) → joined again with its resume key,
 //! or *gone*.
 
+mod camera;
 mod curtain;
 mod display;
 mod health;
@@ -198,6 +199,8 @@ pub(super) struct Actor {
     frames: BTreeMap<FeedId, VecDeque<FrameIndex>>,
     track: Track,
     display: Display,
+    /// Code of what is wrong with the room's camera; empty: nothing.
+    camera_problem: &'static str,
     watchers: BTreeMap<(FeedId, LayerId), usize>,
     consent: Consent,
     /// Who came in how often.
@@ -252,6 +255,7 @@ pub fn start(
         frames: BTreeMap::new(),
         track: Track::default(),
         display: Display::default(),
+        camera_problem: "",
         watchers: BTreeMap::new(),
         consent: Consent::new(voice, around_now),
         entries: Entries::default(),
@@ -478,6 +482,7 @@ impl Actor {
         }
         page.away_since = Some(now);
         self.case.handle_away(epoch);
+        self.let_camera_go(epoch);
         self.people_dirty = true;
         info!(case = %self.case.id(), page = epoch.0, "a page broke off");
     }
@@ -503,6 +508,7 @@ impl Actor {
 
     fn remove_page(&mut self, epoch: Epoch, on_purpose: bool) {
         let Some(page) = self.pages.remove(&epoch) else { return };
+        self.let_camera_go(epoch);
         self.audit_page(epoch, "leave", if on_purpose { "ok" } else { "line-lost" });
         if let Some(peer) = page.peer {
             self.peers.remove(&peer);
@@ -537,6 +543,7 @@ impl Actor {
         }
         self.end_expired_publications();
         self.handle_track_tick(whole_second);
+        self.handle_camera_tick();
         if std::mem::take(&mut self.people_dirty) {
             let people = self.case.people(now);
             self.tell_attending(server_message::Body::People(people));

@@ -64,6 +64,8 @@ impl Actor {
                 Err(denied) => self.refuse(epoch, &Action::Speak, denied),
             },
             Body::Curtain(press) => self.handle_curtain(epoch, press.drawn, at),
+            Body::AllowCamera(switch) => self.handle_allow_camera(epoch, switch.allowed, at),
+            Body::MoveCamera(word) => self.handle_move_camera(epoch, &word, at),
             Body::SetLayout(set) => self.handle_set_layout(epoch, &set.layout, at),
             Body::SetTiming(set) => self.handle_set_timing(epoch, &set.timing, at),
             // The socket's reader takes it as its end already.
@@ -314,7 +316,17 @@ impl Actor {
         let store = self.disk.borrow().code().map_or_else(String::new, |code| code.as_str().into());
         let (layout, layouts, timing) = (self.layout.now.clone(), self.layout.names.clone(), self.layout.timing.clone());
         let shed = self.engine.shed().to_owned();
-        wire::CaseState { store, layout, layouts, timing, shed, restarting: self.draining, ..self.case.state(now) }
+        let camera_problem = self.camera_problem.to_owned();
+        wire::CaseState {
+            camera_problem,
+            store,
+            layout,
+            layouts,
+            timing,
+            shed,
+            restarting: self.draining,
+            ..self.case.state(now)
+        }
     }
 
     /// The room ends the case: everybody is told and parted from their media at once; the end is kept.

@@ -38,6 +38,9 @@ fn status(code: Code) -> StatusCode {
         Code::FeedTaken
         | Code::FeedCovered
         | Code::FeedMasked
+        | Code::CameraNotAllowed
+        | Code::CameraTaken
+        | Code::CameraCovered
         | Code::VersionUnsupported
         | Code::MediaMismatch
         | Code::PageReplaced
