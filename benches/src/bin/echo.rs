@@ -43,6 +43,8 @@ fn main() -> Result<()> {
     }
     let house = House::find()?;
     let folder = shared.or_else(|| house.shared()).context("there are no recordings: name them by --shared")?.join("audio");
+    // Chromium takes no path that goes up.
+    let folder = folder.canonicalize().with_context(|| format!("there are no recordings in {}", folder.display()))?;
     let file = |part: &str| folder.join(format!("{NAME}_{part}.wav"));
     let (far, near) = (wave(&file("far_reference"))?, wave(&file("near_clean"))?);
     let mut browser = Browser::start(&house.root, "echo.mjs")?;
@@ -63,6 +65,7 @@ fn main() -> Result<()> {
             let _: Value = browser.ask(&ask)?;
             let heard = |name: &str| samples(&std::fs::read(out.path().join(name))?);
             let (raw, clean) = (heard("raw.pcm")?, heard("clean.pcm")?);
+            ensure!(raw.iter().any(|v| v.abs() > 0.01), "the microphone was silent: Chromium did not take the recording for it");
             let judged = judge(&far, &near, &raw, &clean, ECHO_DELAY).context("the recording is too short to be judged")?;
             tell(canceller, cancel, noise, lead, &judged);
             results.push(
