@@ -77,6 +77,7 @@ impl Anchors {
             committed,
             gone: false,
             surface: drawn.frame.surface,
+            points: u32::try_from(drawn.points.len()).unwrap_or(u32::MAX),
         })
     }
 
@@ -153,7 +154,7 @@ mod tests {
         assert_eq!(anchors.handle_live(&live).map(|a| (a.committed, a.x.len())), Some((false, 0)));
         assert_eq!(anchors.handle_live(&live), None);
         let told = anchors.handle_commit(&whole).expect("told again");
-        assert_eq!((told.committed, told.x.len(), told.x[0], told.x[63]), (true, 64, 0, 4_990));
+        assert_eq!((told.committed, told.x.len(), told.x[0], told.x[63], told.points), (true, 64, 0, 4_990, 500));
         assert_eq!(anchors.handle_commit(&whole), None);
         assert!(anchors.handle_gone(|_| true).is_empty());
         assert_eq!(anchors.handle_gone(|_| false).iter().map(|a| a.gone).collect::<Vec<_>>(), [true]);

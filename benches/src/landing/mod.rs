@@ -152,6 +152,7 @@ impl Tally {
         let mut left: Option<f64> = None;
         let mut absent: Option<f64> = None;
         let mut doubted: Option<f64> = None;
+        let mut drawn = false;
         for seen in &mark.seen[first..] {
             let Some(k) = seen.k else {
                 self.unreadable += 1;
@@ -179,12 +180,17 @@ impl Tally {
                 if absent.is_none() {
                     absent = Some(seen.at);
                     left = seen.moved.is_some().then_some(seen.at);
+                    if drawn && left.is_none() {
+                        self.gone.push(0.0);
+                    }
                 }
+                drawn = seen.moved.is_some();
                 let long = absent.is_some_and(|since| seen.at - since > GONE_MS);
                 self.silent += usize::from(long && seen.moved.is_some_and(|m| !m.unsure));
                 continue;
             };
             (absent, left) = (None, None);
+            drawn = seen.moved.is_some();
             self.pictures += 1;
             self.behind += usize::from(seen.behind);
             self.naive.push(f64::from(own(mark.centre).minus(truth).length()) * PX_1080);
@@ -351,6 +357,7 @@ mod tests {
         };
         let soon = row(scene(), &stays(2));
         assert_eq!((soon.gone_ms_max.map(f64::round), soon.silent), (Some(66.0), 0));
+        assert_eq!(row(scene(), &stays(0)).gone_ms_max, Some(0.0), "with the first picture of the other scene");
         let late = row(scene(), &stays(8));
         assert!(late.gone_ms_max.is_some_and(|ms| ms > 250.0) && late.silent == 3, "{late:?}");
     }

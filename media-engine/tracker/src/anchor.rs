@@ -84,9 +84,10 @@ pub struct Anchor {
 pub struct Effort(u32);
 
 impl Effort {
-    /// Of one frame of a live feed: what four anchors that all lost hold of their tissue leave of 5 ms.
-    pub fn of_frame() -> Effort {
-        Effort(2)
+    /// Of one frame of a live feed: what four anchors that all lost hold of their tissue leave of 5 ms. `searching`: lost ink is looked for
+    /// in this frame too, which costs as much as one such look.
+    pub fn of_frame(searching: bool) -> Effort {
+        Effort(if searching { 1 } else { 2 })
     }
 
     /// There is no hurry.

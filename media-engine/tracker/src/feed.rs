@@ -129,7 +129,7 @@ impl<Id: Ord + Clone> FeedTracker<Id> {
         self.turn = self.turn.wrapping_add(1);
         let looked_for = lost.get(self.turn % lost.len().max(1)).copied();
         // Looking further is shared too: who comes first changes with every frame.
-        let mut effort = Effort::of_frame();
+        let mut effort = Effort::of_frame(looked_for.is_some());
         let n = self.anchors.len();
         let first = self.turn % n.max(1);
         let mut all: Vec<&mut Followed> = self.anchors.values_mut().collect();

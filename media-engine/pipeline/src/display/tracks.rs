@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use annotation::op::StrokeId;
+use annotation::points::Point;
 use annotation::rebase::Similarity;
 use annotation::time::CaptureTime;
 use annotation::wire::{TrackState, XformFrame};
@@ -12,8 +13,12 @@ use annotation::wire::{TrackState, XformFrame};
 /// Of one feed: 8 s at 30 frames/s. Policy: drop_oldest.
 const FRAMES_MAX: usize = 256;
 const FEEDS_MAX: usize = 16;
-/// The transforms of a frame hold so long for those after it, then count as unsure, then as lost.
-pub const HOLDS: Duration = Duration::from_millis(100);
+/// The transforms of a frame hold so long for those after it where nothing moves far, else they count as unsure, then as lost.
+const HOLDS: Duration = Duration::from_millis(50);
+/// So far may ink have moved since the frame that stands in, by how it moved lately: 6 px of a 1080p picture.
+const STANDS_IN: f64 = 51.0;
+/// Moves looked at for that: the fastest of so many frames.
+const LATELY: usize = 2;
 const DOUBTED: Duration = Duration::from_millis(150);
 
 /// A stroke in one frame.
@@ -62,16 +67,48 @@ impl Tracks {
         self.feeds.get(feed).is_some_and(|frames| frames.contains_key(&capture))
     }
 
-    /// A stroke in the frame captured at `capture`. `None`: no frame up to it names the stroke.
-    pub fn of(&self, feed: &str, capture: CaptureTime, stroke: &StrokeId) -> Option<Track> {
-        let (at, tracks) = self.feeds.get(feed)?.range(..=capture).next_back()?;
+    /// A stroke, of which `places` are some on its own frame, in the frame captured at `capture`. `None`: no frame up to it names the stroke.
+    pub fn of(&self, feed: &str, capture: CaptureTime, stroke: &StrokeId, places: &[Point]) -> Option<Track> {
+        let frames = self.feeds.get(feed)?;
+        let (at, tracks) = frames.range(..=capture).next_back()?;
         let track = *tracks.get(stroke)?;
         let old = capture.since(*at);
         Some(match track {
-            Track::Placed { moved, unsure } if old <= DOUBTED => Track::Placed { moved, unsure: unsure || old > HOLDS },
+            _ if old.is_zero() => track,
+            Track::Placed { moved, unsure } if old <= DOUBTED => {
+                let stands = old <= HOLDS && speed(frames, *at, stroke, places) * old.as_secs_f64() <= STANDS_IN;
+                Track::Placed { moved, unsure: unsure || !stands }
+            }
             _ => Track::Lost,
         })
     }
+
+    /// Where a stroke was when it was last not lost, in a frame up to the one captured at `capture`. `None`: in none that is kept.
+    pub fn last_known(&self, feed: &str, capture: CaptureTime, stroke: &StrokeId) -> Option<Similarity> {
+        self.feeds.get(feed)?.range(..=capture).rev().find_map(|(_, tracks)| match tracks.get(stroke) {
+            Some(Track::Placed { moved, .. }) => Some(*moved),
+            _ => None,
+        })
+    }
+}
+
+/// How fast places of a stroke moved at most in the frames up to the one at `last`, units of points a second. Infinite: nothing is known of that.
+fn speed(frames: &Frames, last: CaptureTime, stroke: &StrokeId, places: &[Point]) -> f64 {
+    let placed = |tracks: &BTreeMap<StrokeId, Track>| match tracks.get(stroke) {
+        Some(Track::Placed { moved, .. }) => Some(*moved),
+        _ => None,
+    };
+    let lately: Vec<_> = frames.range(..=last).rev().take(LATELY + 1).map_while(|(at, t)| Some((*at, placed(t)?))).collect();
+    let moves = lately.windows(2).flat_map(|pair| {
+        let [(to, is), (from, was)] = [pair[0], pair[1]];
+        let seconds = to.since(from).as_secs_f64();
+        places.iter().map(move |p| {
+            let (x, y) = (f64::from(p.x), f64::from(p.y));
+            let (a, b) = (was.apply(x, y), is.apply(x, y));
+            (b.0 - a.0).hypot(b.1 - a.1) / seconds
+        })
+    });
+    moves.reduce(f64::max).unwrap_or(f64::INFINITY)
 }
 
 /// The way back. A similarity that was checked has one.
@@ -101,14 +138,16 @@ mod tests {
     fn a_transform_holds_for_a_while_then_is_doubted_then_lost() {
         let mut tracks = Tracks::default();
         let id = StrokeId::from(&KEY);
-        assert_eq!((tracks.heard("field"), tracks.of("field", at(0), &id)), (false, None));
+        let places = [Point { x: 8_000, y: 4_000, pressure: 0 }];
+        assert_eq!((tracks.heard("field"), tracks.of("field", at(0), &id, &places)), (false, None));
+        tracks.handle(&frame(67, TrackState::Tracked, 30.0));
         tracks.handle(&frame(100, TrackState::Tracked, 50.0));
         let moved = Similarity { tx: 50.0, ..Similarity::IDENTITY };
         let placed = |unsure| Some(Track::Placed { moved, unsure });
-        let seen = |tracks: &Tracks, ms| tracks.of("field", at(ms), &id);
-        assert_eq!(seen(&tracks, 99), None, "not of a frame before it");
+        let seen = |tracks: &Tracks, ms| tracks.of("field", at(ms), &id, &places);
+        assert_eq!(seen(&tracks, 66), None, "not of a frame before it");
         assert_eq!(
-            [100, 190, 240, 260].map(|ms| seen(&tracks, ms)),
+            [100, 140, 240, 260].map(|ms| seen(&tracks, ms)),
             [placed(false), placed(false), placed(true), Some(Track::Lost)]
         );
         tracks.handle(&frame(133, TrackState::Unsure, 50.0));
@@ -120,6 +159,23 @@ mod tests {
             tracks.handle(&frame(1_000 + ms, TrackState::Lost, 0.0));
         }
         assert_eq!(tracks.feeds["field"].len(), FRAMES_MAX);
+    }
+
+    #[test]
+    fn what_moves_fast_is_doubted_with_the_first_frame_without_a_word_and_the_last_known_place_is_kept() {
+        let mut tracks = Tracks::default();
+        let (id, places) = (StrokeId::from(&KEY), [Point { x: 8_000, y: 4_000, pressure: 0 }]);
+        let unsure = |tracks: &Tracks, ms| match tracks.of("field", at(ms), &id, &places) {
+            Some(Track::Placed { unsure, .. }) => Some(unsure),
+            _ => None,
+        };
+        tracks.handle(&frame(100, TrackState::Tracked, 0.0));
+        assert_eq!([100, 133].map(|ms| unsure(&tracks, ms)), [Some(false), Some(true)], "how it moves is not known");
+        tracks.handle(&frame(133, TrackState::Tracked, 170.0));
+        assert_eq!([133, 166].map(|ms| unsure(&tracks, ms)), [Some(false), Some(true)]);
+        tracks.handle(&frame(166, TrackState::Lost, 0.0));
+        let known = |ms| tracks.last_known("field", at(ms), &id).map(|m| m.tx);
+        assert_eq!([99, 110, 166].map(known), [None, Some(0.0), Some(170.0)]);
     }
 
     #[test]

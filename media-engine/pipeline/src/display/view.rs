@@ -19,7 +19,7 @@ use link::frame::FeedState;
 use link::wire::{InkAuthor, InkAuthors, InkHeard};
 use prost::Message as _;
 
-use super::tracks::{HOLDS, Track, Tracks, inverse};
+use super::tracks::{Track, Tracks, inverse};
 use crate::program::layout::PixelRect;
 
 /// A mark that no transform names is drawn where it was made for so long after pen-down.
@@ -264,7 +264,7 @@ impl InkView {
         if self.off || !picture.takes_ink() || picture.state != FeedState::Live || self.tracks.has(feed, capture) {
             return false;
         }
-        let followed = |id: &StrokeId| matches!(self.tracks.of(feed, capture, id), Some(Track::Placed { .. }));
+        let followed = |id: &StrokeId| matches!(self.tracks.of(feed, capture, id, &[]), Some(Track::Placed { .. }));
         self.sheets.strokes().map(|(id, _)| id).chain(self.wet.keys()).any(followed)
     }
 
@@ -352,11 +352,23 @@ impl InkView {
         first.values().map(|d| d.id).collect()
     }
 
-    /// Where a mark stands on one picture: followed, doubted, or not on it any more.
+    /// Where a mark stands on one picture. Under a pen that is down it stays in sight (AN29).
     fn standing(&self, d: &Drawn<'_>, picture: &Surfaced, now: CaptureTime) -> Standing {
+        let standing = self.followed(d, picture, now);
+        let f = d.frame;
+        let stays = d.wet && d.tool != Tool::Measure as i32 && f.surface != Surface::Still as i32 && !is_other_shape(f, picture);
+        if !matches!(standing, Standing::Away) || !stays {
+            return standing;
+        }
+        let moved = self.tracks.last_known(&f.feed, picture.capture, &d.id).unwrap_or(Similarity::IDENTITY);
+        Standing::Here { moved, unsure: true }
+    }
+
+    /// Followed, doubted, or not on it any more.
+    fn followed(&self, d: &Drawn<'_>, picture: &Surfaced, now: CaptureTime) -> Standing {
         const STILL: Standing = Standing::Here { moved: Similarity::IDENTITY, unsure: false };
         let f = d.frame;
-        let other_shape = picture.geometry != 0 && f.geometry != 0 && picture.geometry != f.geometry;
+        let other_shape = is_other_shape(f, picture);
         let same_frame = picture.capture.0 == f.capture && !other_shape;
         let surface = Surface::try_from(f.surface);
         match surface {
@@ -370,7 +382,8 @@ impl InkView {
         if other_shape || d.tool == Tool::Measure as i32 {
             return Standing::Away;
         }
-        match self.tracks.of(&f.feed, picture.capture, &d.id) {
+        let ends: Vec<Point> = d.points.first().into_iter().chain(d.points.last()).copied().collect();
+        match self.tracks.of(&f.feed, picture.capture, &d.id, &ends) {
             Some(Track::Placed { moved, unsure }) => return Standing::Here { moved, unsure },
             Some(Track::Lost) => return Standing::Away,
             None => {}
@@ -380,8 +393,7 @@ impl InkView {
         }
         let moved = Similarity::IDENTITY;
         if now.since(d.began) < UNNAMED {
-            let near = picture.capture.since(CaptureTime(f.capture)) <= HOLDS;
-            return Standing::Here { moved, unsure: !near };
+            return Standing::Here { moved, unsure: picture.capture.0 != f.capture };
         }
         // Nobody follows this feed: the place is a guess, and says so.
         if !self.tracks.heard(&f.feed) {
@@ -434,8 +446,11 @@ impl InkView {
         let mut back = Similarity::IDENTITY;
         for (i, p) in d.points.iter().enumerate() {
             while let Some(span) = d.spans.get(next).filter(|s| s.first as usize <= i) {
-                back = match self.tracks.of(&d.frame.feed, CaptureTime(span.capture), &d.id) {
+                let (feed, at) = (&d.frame.feed, CaptureTime(span.capture));
+                back = match self.tracks.of(feed, at, &d.id, &[]) {
                     Some(Track::Placed { moved, .. }) => inverse(moved),
+                    // As where the mark stands: so its newest point lies where the pen is.
+                    _ if d.wet => self.tracks.last_known(feed, at, &d.id).map_or(Similarity::IDENTITY, inverse),
                     _ => Similarity::IDENTITY,
                 };
                 next += 1;
@@ -445,6 +460,11 @@ impl InkView {
         }
         Arc::new(out)
     }
+}
+
+/// Another size or cut of the picture is another sheet.
+fn is_other_shape(frame: &FrameRef, picture: &Surfaced) -> bool {
+    picture.geometry != 0 && frame.geometry != 0 && picture.geometry != frame.geometry
 }
 
 fn check_version(version: u32) -> Result<(), InkFault> {

@@ -181,7 +181,7 @@ impl Host {
                 }
             }
         }
-        let mut out: Vec<Output> = feed.report(at, &self.sent).into_iter().collect();
+        let mut out: Vec<Output> = feed.report(at, &self.sent, None).into_iter().collect();
         if !self.early.is_empty() {
             let named = |a: &Anchor| a.feed == feed.id.as_str() && CaptureTime(a.capture) <= at;
             let (due, early): (VecDeque<Anchor>, VecDeque<Anchor>) = self.early.drain(..).partition(named);
@@ -204,7 +204,7 @@ impl Host {
         feed.down = true;
         feed.tracker.lose_all();
         let at = feed.luma.newest().unwrap_or(CaptureTime::UNKNOWN);
-        feed.report(at, &self.sent).into_iter().collect()
+        feed.report(at, &self.sent, None).into_iter().collect()
     }
 
     /// Time passes; what is unsure does not stay so without frames.
@@ -212,7 +212,7 @@ impl Host {
         let sent = &self.sent;
         self.feeds
             .values_mut()
-            .filter_map(|f| if f.tracker.handle_time(now) { f.report(f.luma.newest()?, sent) } else { None })
+            .filter_map(|f| if f.tracker.handle_time(now) { f.report(f.luma.newest()?, sent, None) } else { None })
             .collect()
     }
 
@@ -303,7 +303,7 @@ impl Host {
                 followed.rebased = true;
                 match rebase(&followed.path, &anchor.spans, feed.units_per_px) {
                     Some(spans) => {
-                        moved(&mut ink, &spans);
+                        moved(&mut ink, &spans, anchor.points);
                         out.push(Output::Rebased(Rebased { rebase: Some(Rebase { stroke: Some(stroke), spans }) }));
                     }
                     // Where the stroke's parts belong is not known: it must not be drawn as if it were.
@@ -349,7 +349,8 @@ impl Host {
         match feed.tracker.begin(key, &ink, &past) {
             Some(path) => {
                 feed.followed.insert(key, Followed { key: stroke, still, path: path.into(), rebased: false });
-                out.extend(feed.luma.newest().and_then(|newest| feed.report(newest, &self.sent)));
+                // This one alone was looked for in the newest frame, if that was only kept: of the others nothing is known there.
+                out.extend(feed.luma.newest().and_then(|newest| feed.report(newest, &self.sent, Some(key))));
                 if anchor.committed && !anchor.spans.is_empty() {
                     out.extend(self.handle_anchor(anchor));
                 }
@@ -394,13 +395,15 @@ impl Feed {
         self.refused.insert(key, (stroke, known.or(still).unwrap_or_default()));
     }
 
-    /// All anchors in the frame captured at `at`; `None` when there are none.
-    fn report(&self, at: CaptureTime, sent: &VecDeque<String>) -> Option<Output> {
+    /// All anchors in the frame captured at `at`, or `only` one; `None` when there are none.
+    fn report(&self, at: CaptureTime, sent: &VecDeque<String>, only: Option<Key>) -> Option<Output> {
+        let wanted = |key: &Key| only.is_none_or(|only| *key == only);
         let still = |id: &String| if sent.contains(id) { id.clone() } else { String::new() };
         let mut anchors: Vec<AnchorXform> = self
             .tracker
             .placed()
             .into_iter()
+            .filter(|(key, _)| wanted(key))
             .filter_map(|(key, placed)| {
                 let f = self.followed.get(&key)?;
                 let m = placed.motion.in_units(self.units_per_px);
@@ -408,7 +411,7 @@ impl Feed {
                 Some(AnchorXform { strokes: vec![f.key], state, a: m.a, b: m.b, tx: m.tx, ty: m.ty, still: still(&f.still) })
             })
             .collect();
-        anchors.extend(self.refused.values().map(|(stroke, id)| AnchorXform {
+        anchors.extend(self.refused.iter().filter(|(key, _)| wanted(key)).map(|(_, (stroke, id))| AnchorXform {
             strokes: vec![*stroke],
             state: TrackState::Lost.into(),
             a: 1.0,
@@ -438,15 +441,13 @@ fn rebase(path: &VecDeque<(CaptureTime, Placed)>, spans: &[FrameSpan], units_per
         .collect()
 }
 
-/// Points moved as the rebase says. `ink` is at most [`POINTS_MAX`] points of the stroke, evenly: of a longer one its number is not told, so the last span is taken
-/// to be as long as the others. That is good enough to know where tissue matters; the stroke itself is moved by whoever has all its points.
-fn moved(ink: &mut [(i32, i32)], spans: &[WireSimilarity]) {
+/// Points moved as the rebase says. `ink`: some points of a stroke of `points`, evenly, both ends among them.
+fn moved(ink: &mut [(i32, i32)], spans: &[WireSimilarity], points: u32) {
     let own = WireSimilarity { first: 0, a: 1.0, b: 0.0, tx: 0.0, ty: 0.0 };
-    let last = spans.last().map_or(0, |s| s.first as usize);
-    let points = if ink.len() < POINTS_MAX { ink.len() } else { POINTS_MAX.max(last + last / spans.len().max(2) + 1) };
     let n = ink.len();
+    let last = (points as usize).clamp(n, annotation::points::POINTS_MAX.max(n)).saturating_sub(1);
     for (i, (x, y)) in ink.iter_mut().enumerate() {
-        let index = i * points.saturating_sub(1) / n.saturating_sub(1).max(1);
+        let index = i * last / n.saturating_sub(1).max(1);
         let s = spans.iter().rev().find(|s| s.first as usize <= index).unwrap_or(&own);
         let (px, py) = (*x as f32, *y as f32);
         (*x, *y) = ((s.a * px - s.b * py + s.tx).round() as i32, (s.b * px + s.a * py + s.ty).round() as i32);

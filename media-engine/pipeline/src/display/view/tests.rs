@@ -84,7 +84,8 @@ fn xform(ms: u64, state: annotation::wire::TrackState) -> XformFrame {
 fn followed_ink_moves_doubted_ink_has_gaps_and_lost_ink_leaves() {
     use annotation::wire::TrackState::{Lost, Tracked, Unsure};
     let mut view = with_stroke(Surface::Live);
-    assert_eq!(seen(&mut view, 50, FeedState::Live), [false], "just drawn");
+    assert_eq!(seen(&mut view, 10, FeedState::Live), [false], "the very frame");
+    assert_eq!(seen(&mut view, 50, FeedState::Live), [true], "just drawn, and not named yet");
     view.handle_xform(&xform(600, Tracked));
     let marks = view.marks(&[shown(600, FeedState::Live)], at(600));
     assert_eq!((marks[0].moved.tx, marks[0].look.unsure), (400.0, false));
@@ -92,6 +93,24 @@ fn followed_ink_moves_doubted_ink_has_gaps_and_lost_ink_leaves() {
     assert_eq!(seen(&mut view, 633, FeedState::Live), [true]);
     view.handle_xform(&xform(666, Lost));
     assert!(seen(&mut view, 666, FeedState::Live).is_empty());
+}
+
+#[test]
+fn an29_under_a_pen_that_is_down_lost_ink_stays_where_it_was_last_known_until_the_pen_lifts() {
+    use annotation::wire::TrackState::{Lost, Tracked};
+    let mut view = view();
+    view.handle_packet(&packet(|p| p.live = vec![live(1, 10)]), at(11)).expect("reads");
+    view.handle_xform(&xform(600, Tracked));
+    assert_eq!(seen(&mut view, 600, FeedState::Live), [false]);
+    view.handle_xform(&xform(633, Lost));
+    let marks = view.marks(&[shown(633, FeedState::Live)], at(633));
+    assert_eq!((marks[0].moved.tx, marks[0].look.unsure), (400.0, true));
+    let other = Surfaced { geometry: 5, ..shown(633, FeedState::Live) };
+    assert_eq!(view.marks(&[other], at(633)).len(), 1, "a stroke that names no shape");
+    assert!(seen(&mut view, 633, FeedState::Stale).is_empty(), "a late picture has no ink at all");
+    let lifted = packet(|p| p.ordered = vec![ordered(1, 640, stroke(1, 10, Surface::Live))]);
+    view.handle_packet(&lifted, at(640)).expect("reads");
+    assert!(seen(&mut view, 633, FeedState::Live).is_empty());
 }
 
 #[test]

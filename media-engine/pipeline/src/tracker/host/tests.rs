@@ -124,6 +124,22 @@ fn a_frame_there_was_no_time_for_can_be_drawn_on_and_those_after_it_are_tracked(
 }
 
 #[test]
+fn of_a_frame_that_was_only_kept_nothing_is_said_but_where_the_newest_ink_lies() {
+    let mut host = host();
+    let show = |host: &mut Host, k: u64| drop(host.handle_frame(INDEX, at(k), &picture(sway(k).0, sway(k).1)));
+    (0..10).for_each(|k| show(&mut host, k));
+    host.handle_anchor(&anchor(1, at(8)));
+    show(&mut host, 10);
+    for k in 11..14 {
+        host.keep_frame(INDEX, at(k), &picture(sway(k).0, sway(k).1));
+    }
+    // The first was looked for in frame 10 last, and lies elsewhere by now.
+    let out = host.handle_anchor(&anchor(2, at(9)));
+    let frame = xform(&out).expect("the new one is told of");
+    assert_eq!((frame.capture, frame.anchors.iter().map(|a| a.strokes[0].number).collect::<Vec<_>>()), (at(13).0, vec![2]));
+}
+
+#[test]
 fn a_feed_that_stops_loses_its_ink_at_once_and_says_so_once() {
     let mut host = host();
     (0..10).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
@@ -175,6 +191,22 @@ fn a_stroke_drawn_over_moving_tissue_is_put_back_onto_its_own_frame() {
     }
     let again = host.handle_anchor(&Anchor { committed: true, spans: spans.to_vec(), ..anchor(1, at(19)) });
     assert!(!again.iter().any(|o| matches!(o, Output::Rebased(_))), "once");
+}
+
+#[test]
+fn of_a_long_stroke_only_what_was_drawn_on_a_later_frame_is_moved_as_that() {
+    let (own, late) = ((0, 0.0), (190, 500.0));
+    let spans = [own, late].map(|(first, tx)| WireSimilarity { first, a: 1.0, b: 0.0, tx, ty: 0.0 });
+    let told: Vec<(i32, i32)> = (0..64).map(|i| (i * 199 / 63, 0)).collect();
+    let mut ink = told.clone();
+    moved(&mut ink, &spans, 200);
+    for (was, is) in told.iter().zip(&ink) {
+        assert_eq!(is.0 - was.0, if was.0 >= 190 { 500 } else { 0 }, "point {}", was.0);
+    }
+    for points in [0, 3, u32::MAX] {
+        moved(&mut ink.clone(), &spans, points);
+        moved(&mut [], &spans, points);
+    }
 }
 
 #[test]
