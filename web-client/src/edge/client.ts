@@ -27,7 +27,7 @@ import { CurtainHand } from './curtain';
 import { Inking } from './inking';
 import { askMicrophone } from './microphone';
 import type { MediaPath } from './peer';
-import { openPath } from './peer';
+import { openPath, relaysOf } from './peer';
 import { openSession } from './session';
 import type { Socket } from './socket';
 import { openSocket } from './socket';
@@ -529,7 +529,7 @@ export class Client {
       },
       channelMessage: (name, bytes) => { if (mine()) this.handleChannel(name, bytes, perfNow()); },
       end: () => { if (mine()) this.media.handleEnd(); },
-    }, this.relays());
+    }, relaysOf(this.store.welcome.value));
   }
 
   private handleChannel(name: keyof typeof CHANNEL, bytes: Uint8Array, now: PerfMs): void {
@@ -587,11 +587,6 @@ export class Client {
 
   private send(body: ClientMessage['body']): void {
     if (this.socketOpen) this.socket?.send(clientBytes(body));
-  }
-
-  /** Relays that this page may use where no UDP gets out. */
-  private relays(): RTCIceServer[] {
-    return (this.store.welcome.value?.iceServers ?? []).map(({ urls, username, credential }) => ({ urls, username, credential }));
   }
 
   dismiss(key: NoticeKey): void { this.store.notice(key, false); }

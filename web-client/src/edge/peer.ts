@@ -3,6 +3,7 @@
 import type { MediaFigures, StatsEntry } from '../core/media_stats';
 import { figuresOf } from '../core/media_stats';
 import { CHANNEL, SLOTS_VIDEO, SLOTS_VOICE } from '../core/protocol';
+import type { Welcome } from '../gen/signal_pb';
 
 export interface PathEvents {
   /** The offer is ready to be sent. */
@@ -14,6 +15,9 @@ export interface PathEvents {
   /** The path has ended and will not come back by itself. */
   end(): void;
 }
+
+/** Relays that this page may use where no UDP gets out. */
+export const relaysOf = (welcome: Welcome | null): RTCIceServer[] => (welcome?.iceServers ?? []).map(({ urls, username, credential }) => ({ urls, username, credential }));
 
 export interface MediaPath {
   answer(sdp: string): Promise<void>;
