@@ -90,7 +90,10 @@ type Watched = (String, Duration, Life);
 /// What one run of the engine gave.
 struct Run {
     watch: Watch,
+    /// Each second's; not of a soak, which is to see what the engine keeps.
     health: Vec<Health>,
+    /// Each second's p99 of each live inset, ms.
+    excess: Vec<f64>,
     /// (s since the beginning, MB)
     rss: Vec<(f64, f64)>,
     cores: Option<f64>,
@@ -127,7 +130,8 @@ fn run(
     let dial = Dial { control, media, case: CaseId::parse("soak")?, way: Way::Local };
     let (stop, engine_stop) = UnixStream::pair()?;
     let engine = std::thread::spawn(move || prepared.run(dial, engine_stop));
-    let mut run = Run { watch: Watch::new(now(), feeds), health: Vec::new(), rss: Vec::new(), cores: None, sheds: 0 };
+    let mut run =
+        Run { watch: Watch::new(now(), feeds), health: Vec::new(), excess: Vec::new(), rss: Vec::new(), cores: None, sheds: 0 };
     let meter = Meter::start(&[std::process::id()]);
     let (mut next_rss, mut next_word) = (Duration::ZERO, Duration::from_secs(60));
     while began.elapsed() < length {
@@ -141,7 +145,11 @@ fn run(
                         listener.want(layers)?;
                     }
                     run.sheds += usize::from(!health.shed.is_empty());
-                    run.health.push(health);
+                    let live = health.feeds.iter().filter(|f| f.state == 1);
+                    run.excess.extend(live.map(|f| f64::from(f.excess_us_p99) / 1e3));
+                    if !say {
+                        run.health.push(health);
+                    }
                 }
             }
         }
@@ -196,8 +204,6 @@ fn soak(o: &Options) -> anyhow::Result<()> {
     let began = Instant::now();
     let run = run(mortals(&lives, began)?, &LAYERS, began, length, true)?;
     let late = |points: &[(f64, f64)]| points.iter().copied().filter(|p| p.0 >= WARM_UP_S).collect::<Vec<_>>();
-    let excess: Vec<f64> =
-        run.health.iter().flat_map(|h| &h.feeds).filter(|f| f.state == 1).map(|f| f64::from(f.excess_us_p99) / 1e3).collect();
     let report = Soak {
         minutes: o.minutes,
         seed: o.seed,
@@ -208,7 +214,7 @@ fn soak(o: &Options) -> anyhow::Result<()> {
         age_ms_per_10_min: slope(&late(&run.watch.ages)) * 600.0,
         gaps: run.watch.gaps(),
         stalls: run.watch.stalls(),
-        excess_p99_ms: Percentiles::of(&excess).map_or(f64::NAN, |p| p.p50),
+        excess_p99_ms: Percentiles::of(&run.excess).map_or(f64::NAN, |p| p.p50),
         seconds_with_load_shed: run.sheds,
         cores: run.cores,
         machine,
