@@ -69,10 +69,15 @@ async fn late_joins(home: &Path) -> Result<Option<Percentiles>> {
     let running = server::start(&config(home, 1)?).await?;
     let host = address(&running)?;
     let mut samples = Vec::new();
-    let session = sign_in(host, &running.ready.tokens.room).await?;
-    for _ in 0..JOINS {
+    // Each link comes in 64 times at once.
+    let tokens = &running.ready.tokens;
+    let mut sessions = Vec::new();
+    for token in [&tokens.room, &tokens.mentor, &tokens.desk] {
+        sessions.push(sign_in(host, token).await?);
+    }
+    for session in sessions.iter().cycle().take(JOINS) {
         let began = Instant::now();
-        let mut page = Page::open(host, &session).await?;
+        let mut page = Page::open(host, session).await?;
         let mut sheets = Sheets::default();
         loop {
             if let said::Body::Snapshot(piece) = page.next().await? {
