@@ -7,13 +7,14 @@ use bytes::BytesMut;
 use link::control::{take_message, write_message};
 use link::frame::FeedState;
 use link::wire::{
-    FeedHealth, FeedInfo, Health, Hello, LayerHealth, LayerInfo, LayerRef, ToEngine, ToServer, TrackerHealth, to_engine as told,
-    to_server as said,
+    ClockPing, FeedHealth, FeedInfo, Health, Hello, LayerHealth, LayerInfo, LayerRef, ToEngine, ToServer, TrackerHealth,
+    to_engine as told, to_server as said,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
+const PING_EVERY: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// An engine that was taken.
@@ -114,7 +115,12 @@ impl Engine {
         // Figures come each second: what never comes is not waited for for ever.
         let found = timeout(PATIENCE, async {
             loop {
-                let Some(body) = next(&mut self.control, &mut self.buffer).await else { panic!("closed before: {what}") };
+                // One that says nothing for three seconds is taken for dead, however slow this machine's disk is.
+                let Ok(body) = timeout(PING_EVERY, next(&mut self.control, &mut self.buffer)).await else {
+                    self.say(said::Body::Clock(ClockPing { t1: 1 })).await;
+                    continue;
+                };
+                let Some(body) = body else { panic!("closed before: {what}") };
                 if let Some(found) = wanted(body) {
                     return found;
                 }
