@@ -36,15 +36,19 @@ struct Profile {
 }
 
 fn main() -> Result<()> {
-    let (mut seconds, mut cuts) = (30u64, 5usize);
+    let (mut seconds, mut cuts, mut only) = (30u64, 5usize, None::<String>);
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
             lexopt::Arg::Long("seconds") => seconds = parser.value()?.parse()?,
             lexopt::Arg::Long("cuts") => cuts = parser.value()?.parse()?,
+            lexopt::Arg::Long("only") => only = Some(parser.value()?.to_string_lossy().into_owned()),
             other => return Err(other.unexpected().into()),
         }
     }
+    // What server and engine say of it, where it is asked for: RUST_LOG=info.
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     if cfg!(debug_assertions) {
         eprintln!("not built in release: proves nothing");
     }
@@ -56,6 +60,9 @@ fn main() -> Result<()> {
         ("30 ms each way, 5 % lost on the way up", 0.05, 30.0, true),
         ("30 ms each way, TCP alone (the proxy loses nothing of TCP)", 0.0, 30.0, false),
     ] {
+        if only.as_deref().is_some_and(|only| !name.contains(only)) {
+            continue;
+        }
         let up = Conditions { loss, burst: 1.5, delay_ms, ..Conditions::default() };
         let line = vec![Phase { at_ms: 0, up, down: Conditions { delay_ms, ..Conditions::default() } }];
         let profile = measure(name, line, by_whip, Duration::from_secs(seconds), cuts)?;
