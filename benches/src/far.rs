@@ -226,6 +226,12 @@ impl Player {
         Ok(player)
     }
 
+    /// (decoded, without a time code that can be read, of packets that are not known), since the start.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        (told.decoded, told.unreadable, told.unknown)
+    }
+
     /// The next picture, or that none came.
     pub fn next(&self) -> Result<Seen> {
         let told = || *self.told.lock().unwrap_or_else(PoisonError::into_inner);

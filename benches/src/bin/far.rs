@@ -31,6 +31,9 @@ struct Profile {
     by_whip: bool,
     ages: Ages,
     lost_up: f64,
+    /// Decoded and not counted: the time code could not be read, or it is not known which packets it came by.
+    unreadable: u64,
+    unknown: u64,
     /// From the end of a cut of 2 s to the first picture captured after it, each.
     back_ms: Vec<f64>,
 }
@@ -82,19 +85,20 @@ fn measure(name: &'static str, line: Vec<Phase>, by_whip: bool, span: Duration, 
     while Instant::now() < warm {
         player.next()?;
     }
-    let before = far.counts_up();
+    let before = (far.counts_up(), player.counts());
     let until = Instant::now() + span;
     let mut seen = Vec::new();
     while Instant::now() < until {
         seen.push(player.next()?);
     }
-    let after = far.counts_up();
-    let lost_up = (after.1 - before.1) as f64 / (after.0 - before.0).max(1) as f64;
+    let after = (far.counts_up(), player.counts());
+    let lost_up = (after.0.1 - before.0.1) as f64 / (after.0.0 - before.0.0).max(1) as f64;
+    let (unreadable, unknown) = (after.1.1 - before.1.1, after.1.2 - before.1.2);
     let mut back_ms = Vec::new();
     for _ in 0..cuts {
         back_ms.push(cut(&far, &player)?);
     }
-    Ok(Profile { name, by_whip, ages: ages(&seen), lost_up, back_ms })
+    Ok(Profile { name, by_whip, ages: ages(&seen), lost_up, unreadable, unknown, back_ms })
 }
 
 fn cut(far: &Far, player: &Player) -> Result<f64> {

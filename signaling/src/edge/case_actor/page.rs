@@ -209,7 +209,7 @@ mod tests {
         let told = |page: &mut Page, from, to| (from..to).filter(|s| page.poll_relays(at(*s), half)).collect::<Vec<u64>>();
         assert_eq!(told(&mut page, 0, 4_000), [1_800, 3_600]);
         page.away_since = Some(at(4_000));
-        assert_eq!(told(&mut page, 4_000, 6_000), [], "nobody is there");
+        assert!(told(&mut page, 4_000, 6_000).is_empty(), "nobody is there");
         page.return_with(crate::edge::mailbox::mailbox().0, 2);
         assert_eq!(told(&mut page, 6_000, 8_000), [7_800], "its welcome had one");
     }
