@@ -61,6 +61,7 @@ pub(crate) struct PreparedFeed {
     by_arrival: bool,
     /// Where the camera listens that its source simulates.
     camera: Option<SocketAddr>,
+    is_file: bool,
     source: Fitted,
     xray: Option<XrayRule>,
     keeper: Option<RunKeeper>,
@@ -151,6 +152,7 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
             offset_ns: (feed.offset_ms * 1e6) as i64,
             by_arrival,
             camera,
+            is_file: feed.source.is_file(),
             source,
             xray: feed.xray_rule(),
             keeper,
@@ -413,6 +415,7 @@ pub(crate) fn start_feeds(
             source: f.source,
             period: f.rate,
             offset_ns: f.offset_ns,
+            is_file: f.is_file,
             xray: f.xray,
             keeper: f.keeper,
             link: link.clone(),
