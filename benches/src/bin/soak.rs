@@ -228,6 +228,8 @@ struct Soak {
     rss_mb_last: f64,
     /// Least squares after the warm-up. Budget: 1.
     rss_mb_per_10_min: f64,
+    /// The same of each minute's highest: a feed that comes back empties its five seconds of the tracker's frames, 17 MB, and fills them again.
+    rss_peak_mb_per_10_min: f64,
     /// Capture of the main feed to composed, ms; and how much it grows.
     age: Option<Percentiles>,
     age_ms_per_10_min: f64,
@@ -251,6 +253,7 @@ fn soak(o: &Options) -> anyhow::Result<()> {
         rss_mb_first: late(&run.rss).first().map_or(f64::NAN, |p| p.1),
         rss_mb_last: run.rss.last().map_or(f64::NAN, |p| p.1),
         rss_mb_per_10_min: slope(&late(&run.rss)) * 600.0,
+        rss_peak_mb_per_10_min: slope(&peaks(&late(&run.rss))) * 600.0,
         age: Percentiles::of(&run.watch.ages.iter().map(|a| a.1).collect::<Vec<_>>()),
         age_ms_per_10_min: slope(&late(&run.watch.ages)) * 600.0,
         gaps: run.watch.gaps(),
@@ -262,12 +265,30 @@ fn soak(o: &Options) -> anyhow::Result<()> {
     };
     for s in &report.stalls {
         println!(
-            "{:<10} away {:>3} times, marked after {:.0} ms at most; stalled over one frame {:>3} times, worst {:.1} ms",
-            s.feed, s.times_away, s.marked_worst_ms, s.over_one_frame, s.worst_ms
+            "{:<10} away {:>3} times, marked after {:.0} ms at most, {} times wrongly; stalled over one frame {:>3} times, worst {:.1} ms",
+            s.feed,
+            s.times_away,
+            s.marked_worst_ms,
+            s.wronged.len(),
+            s.over_one_frame,
+            s.worst_ms
         );
     }
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
+}
+
+/// The highest of each minute.
+fn peaks(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut peaks: Vec<(f64, f64)> = Vec::new();
+    for &(t, mb) in points {
+        let minute = (t / 60.0).floor() * 60.0;
+        match peaks.last_mut() {
+            Some(last) if last.0 == minute => last.1 = last.1.max(mb),
+            _ => peaks.push((minute, mb)),
+        }
+    }
+    peaks
 }
 
 /// ms, medians over the seconds of a run, and the worst second's p99.

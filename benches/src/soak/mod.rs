@@ -105,8 +105,27 @@ struct Shown {
     last: Option<(CaptureTime, CaptureTime)>,
     /// Beyond what its cadence and the program's explain, ms; and when it ended, s.
     stalls: Vec<(f64, f64)>,
-    /// From its death to the first program frame that does not say *live*, ms.
+    /// From its death to the first program frame that does not say *live*, ms; of which death that was.
     marked: Vec<f64>,
+    marked_of: Option<Duration>,
+    /// When it was said not to live and did, s.
+    wronged: Vec<f64>,
+}
+
+impl Shown {
+    /// It was live in the program frame of `shown`, and is not in that of `t`.
+    fn handle_mark(&mut self, shown: Duration, t: Duration) {
+        let death = self.life.away.iter().rev().find(|(gone, ..)| *gone <= t);
+        match death {
+            // A slow one is marked again and again: the first time counts.
+            Some(&(gone, back, _)) if shown <= back + SETTLED => {
+                if self.marked_of.replace(gone) != Some(gone) {
+                    self.marked.push((t - gone).as_secs_f64() * 1e3);
+                }
+            }
+            _ => self.wronged.push(t.as_secs_f64()),
+        }
+    }
 }
 
 /// What is counted of the frame indexes.
@@ -138,6 +157,8 @@ pub struct Stalls {
     /// From its death to the first program frame that does not say *live*, ms.
     pub marked: Option<Percentiles>,
     pub marked_worst_ms: f64,
+    /// When it was said not to live and did, s since the beginning.
+    pub wronged: Vec<f64>,
 }
 
 impl Watch {
@@ -145,9 +166,9 @@ impl Watch {
     pub fn new(began: CaptureTime, feeds: Vec<(String, Duration, Life)>) -> Self {
         let main = feeds.first().map(|f| f.0.clone()).unwrap_or_default();
         let program = feeds.first().map_or(Duration::ZERO, |f| f.1);
-        let feeds = feeds
-            .into_iter()
-            .map(|(id, period, life)| (id, Shown { period, life, last: None, stalls: Vec::new(), marked: Vec::new() }));
+        let feeds = feeds.into_iter().map(|(id, period, life)| {
+            (id, Shown { period, life, last: None, stalls: Vec::new(), marked: Vec::new(), marked_of: None, wronged: Vec::new() })
+        });
         Watch { began, program, feeds: feeds.collect(), main, ages: Vec::new(), last_made: None, gaps: Vec::new() }
     }
 
@@ -160,10 +181,8 @@ impl Watch {
         for entry in &index.entries {
             let Some(feed) = self.feeds.get_mut(&entry.feed) else { continue };
             if entry.state() != FeedState::Live {
-                if feed.last.take().is_some()
-                    && let Some((gone, ..)) = feed.life.away.iter().rev().find(|(gone, ..)| *gone <= t)
-                {
-                    feed.marked.push((t - *gone).as_secs_f64() * 1e3);
+                if let Some((_, shown)) = feed.last.take() {
+                    feed.handle_mark(shown.since(self.began), t);
                 }
                 continue;
             }
@@ -211,6 +230,7 @@ impl Watch {
                 when: over.iter().take(STALLS_TOLD).map(|s| (s.1, s.0, main_away(s.1))).collect(),
                 marked: Percentiles::of(&feed.marked),
                 marked_worst_ms: feed.marked.iter().copied().fold(0.0, f64::max),
+                wronged: feed.wronged.iter().copied().take(STALLS_TOLD).collect(),
             }
         };
         self.feeds.iter().map(of).collect()
