@@ -90,7 +90,6 @@ impl Desk {
             let rows = map.chunks(stride).skip(rect.y as usize).take(rect.h as usize);
             let shown: Vec<u8> = rows.flat_map(|row| row.iter().skip(rect.x as usize).take(rect.w as usize)).copied().collect();
             let differs = |before: &Vec<u8>| before.iter().zip(&shown).filter(|(a, b)| a.abs_diff(**b) > NOISE).count();
-            if let Some(d) = self.before.as_ref().map(|b| differs(b)).filter(|d| *d > 10) {}
             if self.before.as_ref().is_some_and(|before| differs(before) > CHANGED_PIXELS) {
                 changed.get_or_insert_with(now);
             }
