@@ -14,7 +14,7 @@ use crate::mask::MaskConfig;
 use crate::picture::Geometry;
 use crate::program::align::Timing;
 use crate::program::layout::{self, Layout};
-use crate::ptz::{self, PtzConfig};
+use crate::ptz::PtzConfig;
 use crate::refusal::Refusal;
 use crate::timing::pace::Period;
 use crate::xray::XrayRule;
@@ -246,8 +246,7 @@ impl Config {
         feed.look_back && feed.xray_rule().is_some() && !self.time_code
     }
 
-    /// The three feeds of the demo, and unless it measures a room camera that can be turned. `shared`: a folder with sample data that must be there
-    /// (`None`: generated scenes).
+    /// The three feeds of the demo. `shared`: a folder with sample data that must be there (`None`: generated scenes).
     pub fn demo(shared: Option<&Path>, time_code: bool) -> Self {
         let sample = |path: &str| shared.map(|folder| sample_path(folder, path));
         let feed = |id: &str, kind: &str, name_ja: &str, name_en: &str, source: SourceConfig| FeedConfig {
@@ -269,10 +268,6 @@ impl Config {
         let field = sample("field/lap_cholecystectomy_1280x720_25fps_10s.mp4");
         let fluoro = sample("fluoro/xa_coronary_rca_512x512_96f_jpegbaseline.dcm");
         let vitals = sample("vitals/wfdb/041s.hea");
-        let camera = (!time_code).then(|| FeedConfig {
-            ptz: Some(PtzConfig { visca: ptz::SIMULATED.into() }),
-            ..feed("camera", "room-camera", "手術室内映像", "Room camera", SourceConfig::SyntheticRoom)
-        });
         Config {
             engine: default_engine(),
             encoder: EncoderKind::default(),
@@ -319,10 +314,7 @@ impl Config {
                         None => SourceConfig::SyntheticVitals,
                     },
                 ),
-            ]
-            .into_iter()
-            .chain(camera)
-            .collect(),
+            ],
             time_code,
         }
     }
