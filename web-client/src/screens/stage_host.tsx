@@ -148,8 +148,9 @@ function standStage(host: HTMLElement, client: Client, stage: Stage, feed: strin
   let following = 0;
   const follow = (): void => {
     following = 0;
-    stage.follow(perfNow());
-    if (stage.hasInk) following = requestAnimationFrame(follow);
+    const now = perfNow();
+    stage.follow(now);
+    if (stage.isFollowed(now)) following = requestAnimationFrame(follow);
   };
   const fit = new ResizeObserver(() => {
     // What stands beside has all the height that its width asks for.
@@ -161,8 +162,9 @@ function standStage(host: HTMLElement, client: Client, stage: Stage, feed: strin
   const slot = (): number => client.views.of(feed)?.slot ?? -1;
   const stopFrames = watchFrames(stage.video, (frame) => {
     if (counts()) client.handleFrameShown(frame, slot());
-    stage.follow(perfNow());
-    if (stage.hasInk) following ||= requestAnimationFrame(follow);
+    const now = perfNow();
+    stage.follow(now);
+    if (stage.isFollowed(now)) following ||= requestAnimationFrame(follow);
   });
   const detach = client.attach({ slot, pixels: () => stage.pixels, video: play(stage.video), tick: (now) => stage.tick(now), ink: paintSoon, inkNow: () => stage.paint(perfNow()) });
   return () => {
