@@ -118,7 +118,10 @@
     count(run, Number.isInteger(block) ? decode(rowsOf(canvas, block, 2 * block), canvas.width, block) : null, atMs);
   }
 
+  /** The one that is to be seen: of the product, what stands beside a held picture. */
   function theVideo() {
+    const shown = window.shirube?.video?.();
+    if (shown && shown.videoWidth > 0) return shown;
     let best = null;
     for (const video of document.querySelectorAll('video')) {
       if (video.videoWidth > 0 && (best === null || video.videoWidth > best.videoWidth)) best = video;

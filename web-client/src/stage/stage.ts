@@ -152,9 +152,9 @@ export class Stage {
   /** Holds the picture that is shown now. False: there is none, or nothing is known of it. */
   holdNow(time: PerfMs): boolean {
     if (this.held || this.context.flow(time) === 'waiting') return this.held !== null;
-    const taken = this.hold.take(this.video);
     const seen = this.seenAt(time);
     this.together.release(this.video);
+    const taken = this.hold.take(this.video);
     const exact = typeof taken === 'number' ? this.context.ring().at(taken) : null;
     if (taken === false || (!exact && !seen)) {
       this.hold.release();
@@ -169,8 +169,8 @@ export class Stage {
 
   /** Holds a still instead of the picture that is shown. */
   holdStill(still: Still, picture: HTMLImageElement, now: PerfMs): void {
-    this.hold.put(picture);
     this.together.release(this.video);
+    this.hold.put(picture, this.video);
     this.held = { frame: frameOf(still), exact: true };
     this.still = still;
     this.heldTs = null;
