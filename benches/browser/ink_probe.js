@@ -13,6 +13,17 @@
     for (const one of all.length > 0 ? all : [event]) pen.push([one.clientX, one.clientY, one.timeStamp]);
   }, { capture: true, passive: true });
 
+  // What the page says on its channel of ink.
+  const wire = { bytes: 0, packets: 0, since: 0 };
+  const send = RTCDataChannel.prototype.send;
+  RTCDataChannel.prototype.send = function counted(data) {
+    if (this.label === 'ink') {
+      wire.bytes += data.byteLength ?? 0;
+      wire.packets += 1;
+    }
+    return send.call(this, data);
+  };
+
   // --- room ------------------------------------------------------------------------------------------------------
 
   /** Places of one line looked at in one frame: more than a pen adds in 400 ms. */
@@ -73,6 +84,12 @@
 
   window.inkProbe = {
     takePen: () => pen.splice(0),
+    /** Bytes and packets of ink since this was asked last, and for how long, ms. */
+    takeWire() {
+      const { bytes, packets, since } = wire;
+      Object.assign(wire, { bytes: 0, packets: 0, since: performance.now() });
+      return { bytes, packets, ms: wire.since - since };
+    },
     /** `lines`: in parts of the glass. Resolves to how many places had ink already, which never count. */
     watch(lines) {
       const glass = document.querySelector('[data-testid=glass]');

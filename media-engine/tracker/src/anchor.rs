@@ -150,7 +150,7 @@ impl Anchor {
             return self.placed(Verdict::default());
         }
         let (motion, verdict) =
-            if strict && self.passed == 0 { self.look_for(frame) } else { self.follow(frame, strict, effort) };
+            if strict && self.passed == 0 { self.look_for(frame, effort) } else { self.follow(frame, strict, effort) };
         let passes = verdict.passes(self.kind, strict);
         if passes {
             if let Some(back) = self.motion.inverse() {
@@ -197,13 +197,17 @@ impl Anchor {
     }
 
     /// Lost ink: in one frame where it was last, in the next everywhere.
-    fn look_for(&mut self, frame: &Frame) -> (Similarity, Verdict) {
+    fn look_for(&mut self, frame: &Frame, effort: &mut Effort) -> (Similarity, Verdict) {
         self.everywhere = !self.everywhere;
         if !self.everywhere {
             return self.judge(frame, self.confirmed, true);
         }
         let mut best = (self.confirmed, Verdict::default());
-        for guess in self.search.candidates(frame, &self.confirmed) {
+        for (n, guess) in self.search.candidates(frame, &self.confirmed).into_iter().enumerate() {
+            // A second place costs as much as the first: it is looked at where the others leave time, and the first was not it.
+            if n > 0 && (best.1.passes(self.kind, true) || !effort.spend()) {
+                break;
+            }
             let other = self.judge(frame, guess, true);
             if other.1.better_than(&best.1) {
                 best = other;
