@@ -321,7 +321,14 @@ mod tests {
         let seen = frames.map(|k| {
             let off = scene.place(k, material).map(|p| [parts(p)[0] - parts(at)[0], parts(p)[1] - parts(at)[1]]);
             let moved = moved(k, off);
-            Seen { k: Some(k), at: k as f64 * 33.0, behind: false, painted: false, moved, inked: if moved.is_some() { 1.0 } else { 0.0 } }
+            Seen {
+                k: Some(k),
+                at: k as f64 * 33.0,
+                behind: false,
+                painted: false,
+                moved,
+                inked: if moved.is_some() { 1.0 } else { 0.0 },
+            }
         });
         let held = Some(Codes { k: Some(10), ms: Some(5.0) });
         Mark { named: Some(10), named_ms: Some(5.4), held, shown: None, told: false, centre: parts(at), seen: seen.collect() }

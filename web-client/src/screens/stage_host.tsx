@@ -53,6 +53,9 @@ export function feedName(client: Client, feed: string): string {
   return info ? pick(client.store.language.value, info.nameJa, info.nameEn) : feed;
 }
 
+/** What a pen draws is painted so often where it stands small, beside where it is drawn; *clear* and marks that move with their picture do not wait. */
+const SMALL_PAINT_MS = 30;
+
 const NO_RING = new FrameRing();
 const NO_LOG = new ShownLog();
 
@@ -138,10 +141,14 @@ function standSmall(host: HTMLElement, client: Client, feed: string): () => void
 function standStage(host: HTMLElement, client: Client, stage: Stage, feed: string, counts: () => boolean, kind: StageKind = 'large'): () => void {
   host.append(stage.root);
   let painting = 0;
+  let paintedAt = -Infinity;
   const paintSoon = (): void => {
     painting ||= requestAnimationFrame(() => {
       painting = 0;
-      stage.paint(perfNow());
+      const now = perfNow();
+      if (kind !== 'large' && now - paintedAt < SMALL_PAINT_MS) return void paintSoon();
+      paintedAt = now;
+      stage.paint(now);
     });
   };
   // While marks stand each animation frame asks which picture lies under them.
