@@ -164,6 +164,19 @@ impl Drop for Far {
 pub struct Player {
     graph: gst::Pipeline,
     pub seen: Receiver<Seen>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// What the player did: for whoever asks why there is no picture.
+#[derive(Debug, Default, Clone, Copy)]
+struct Told {
+    packets: u64,
+    frames: u64,
+    decoded: u64,
+    /// Decoded, and the time code cannot be read.
+    unreadable: u64,
+    /// Decoded, and it is not known which packets it is of.
+    unknown: u64,
 }
 
 impl Player {
@@ -179,15 +192,17 @@ impl Player {
         );
         line.set_property("do-nack", true);
         let (tell, seen) = mpsc::channel();
+        let told: Arc<Mutex<Told>> = Arc::default();
+        let counted = told.clone();
         let into = graph.downgrade();
         peer.connect_pad_added(move |_, pad| {
             let Some(graph) = into.upgrade().filter(|_| pad.direction() == gst::PadDirection::Src) else { return };
-            if let Err(fault) = decode(&graph, pad, tell.clone()) {
+            if let Err(fault) = decode(&graph, pad, tell.clone(), counted.clone()) {
                 eprintln!("the player cannot decode: {fault:#}");
             }
         });
-        let player = Player { graph, seen };
-        let (tell, told) = mpsc::channel();
+        let player = Player { graph, seen, told };
+        let (tell, offered) = mpsc::channel();
         peer.connect("on-negotiation-needed", false, move |values| {
             let peer = values.first()?.get::<gst::Element>().ok()?;
             let (offering, tell) = (peer.clone(), tell.clone());
@@ -201,7 +216,7 @@ impl Player {
             None
         });
         player.graph.set_state(gst::State::Playing)?;
-        let offer = told.recv_timeout(PATIENCE).context("webrtcbin made no offer")?;
+        let offer = offered.recv_timeout(PATIENCE).context("webrtcbin made no offer")?;
         let head = format!("Authorization: Bearer {token}\r\nContent-Type: application/sdp\r\n");
         let (status, answer) = request(http, "POST", "/whep/demo?feed=field&layer=high", &head, &offer)?;
         ensure!(status == 201, "the player is answered {status}: {answer}");
@@ -211,9 +226,17 @@ impl Player {
         Ok(player)
     }
 
+    /// (decoded, without a time code that can be read, of packets that are not known), since the start.
+    pub fn counts(&self) -> (u64, u64, u64) {
+        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        (told.decoded, told.unreadable, told.unknown)
+    }
+
     /// The next picture, or that none came.
     pub fn next(&self) -> Result<Seen> {
-        self.seen.recv_timeout(PATIENCE).context("no picture")
+        let told = || *self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = told();
+        self.seen.recv_timeout(PATIENCE).with_context(|| format!("no picture in {PATIENCE:?}: {before:?}, then {:?}", told()))
     }
 
     /// The next picture younger than this.
@@ -235,7 +258,9 @@ impl Drop for Player {
     }
 }
 
-fn decode(graph: &gst::Pipeline, pad: &gst::Pad, tell: mpsc::Sender<Seen>) -> Result<()> {
+fn decode(graph: &gst::Pipeline, pad: &gst::Pad, tell: mpsc::Sender<Seen>, told: Arc<Mutex<Told>>) -> Result<()> {
+    let count = move |one: fn(&mut Told)| one(&mut told.lock().unwrap_or_else(PoisonError::into_inner));
+    let counting = count.clone();
     let line = "rtph264depay name=depay ! avdec_h264 ! videoconvert ! video/x-raw,format=I420 ! appsink name=out sync=false";
     let bin = gst::parse::bin_from_description(line, true)?;
     // Decoded pictures keep the time of their buffers; the packets' own is noted beside it.
@@ -247,8 +272,10 @@ fn decode(graph: &gst::Pipeline, pad: &gst::Pad, tell: mpsc::Sender<Seen>) -> Re
             && let (Some(pts), Ok(map)) = (buffer.pts(), buffer.map_readable())
             && let Some(rtp) = map.get(4..8).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes)
         {
+            counting(|told| told.packets += 1);
             let mut times = noted.lock().unwrap_or_else(PoisonError::into_inner);
             if times.last().is_none_or(|last| *last != (pts, rtp)) {
+                counting(|told| told.frames += 1);
                 times.push((pts, rtp));
             }
             let too_many = times.len().saturating_sub(256);
@@ -259,8 +286,11 @@ fn decode(graph: &gst::Pipeline, pad: &gst::Pad, tell: mpsc::Sender<Seen>) -> Re
     let sink = bin.by_name("out").and_then(|e| e.downcast::<gst_app::AppSink>().ok()).context("no appsink")?;
     let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
-        if let Some(seen) = read(&sample, &times.lock().unwrap_or_else(PoisonError::into_inner)) {
-            let _ = tell.send(seen);
+        count(|told| told.decoded += 1);
+        match read(&sample, &times.lock().unwrap_or_else(PoisonError::into_inner)) {
+            Ok(seen) => drop(tell.send(seen)),
+            Err(NotRead::Code) => count(|told| told.unreadable += 1),
+            Err(NotRead::Packets) => count(|told| told.unknown += 1),
         }
         Ok(gst::FlowSuccess::Ok)
     });
@@ -271,23 +301,33 @@ fn decode(graph: &gst::Pipeline, pad: &gst::Pad, tell: mpsc::Sender<Seen>) -> Re
     Ok(())
 }
 
-/// `None`: a picture without a time code that can be read.
-fn read(sample: &gst::Sample, times: &[(gst::ClockTime, u32)]) -> Option<Seen> {
+enum NotRead {
+    Code,
+    Packets,
+}
+
+fn read(sample: &gst::Sample, times: &[(gst::ClockTime, u32)]) -> Result<Seen, NotRead> {
     let at = Instant::now();
+    let (now, age_ms, pts) = code(sample).ok_or(NotRead::Code)?;
+    // Pictures that came in one go may have been given one time: then it is not known whose packets were whose.
+    let mut of_it = times.iter().filter(|(of, _)| Some(*of) == pts);
+    let (Some((_, rtp)), None) = (of_it.next(), of_it.next()) else { return Err(NotRead::Packets) };
+    let captured = now.offset_ns(-(age_ms * MS_NS) as i64);
+    // The milliseconds of the code are whole ones of Unix time; those of `captured` are not.
+    let whole = CaptureTime::from_unix(Duration::from_millis(captured.to_unix().as_millis() as u64));
+    let ticks = rtp.wrapping_sub(whole.rtp_90khz()) as i32;
+    Ok(Seen { at, age_ms, error_ms: f64::from(ticks) / 90.0 })
+}
+
+/// (now, by the time code: milliseconds since the capture, the time of its buffer).
+fn code(sample: &gst::Sample) -> Option<(CaptureTime, f64, Option<gst::ClockTime>)> {
     let now = CaptureTime::from_unix(SystemTime::now().duration_since(UNIX_EPOCH).ok()?);
     let info = gstreamer_video::VideoInfo::from_caps(sample.caps()?).ok()?;
     let buffer = sample.buffer()?;
     let map = buffer.map_readable().ok()?;
     let code = tc48::decode(&map, usize::try_from(info.stride()[0]).ok()?, info.width() as usize)?;
-    // Pictures that came in one go may have been given one time: then it is not known whose packets were whose.
-    let mut of_it = times.iter().filter(|(pts, _)| Some(*pts) == buffer.pts());
-    let (Some((_, rtp)), None) = (of_it.next(), of_it.next()) else { return None };
     let age_ms = now.unix_ms_low32().wrapping_sub(code.unix_ms) as i32;
-    let captured = now.offset_ns(-(f64::from(age_ms) * MS_NS) as i64);
-    // The milliseconds of the code are whole ones of Unix time; those of `captured` are not.
-    let whole = CaptureTime::from_unix(Duration::from_millis(captured.to_unix().as_millis() as u64));
-    let ticks = rtp.wrapping_sub(whole.rtp_90khz()) as i32;
-    Some(Seen { at, age_ms: f64::from(age_ms), error_ms: f64::from(ticks) / 90.0 })
+    Some((now, f64::from(age_ms), buffer.pts()))
 }
 
 /// Of this machine, other than loopback, of which GStreamer's ICE makes no candidate. Nothing is sent.

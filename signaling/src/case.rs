@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use annotation::id::{Author, Epoch};
+use annotation::id::{Author, Epoch, FeedId};
 use annotation::time::CaptureTime;
 use link::id::CaseId;
 
@@ -154,6 +154,14 @@ impl Case {
     pub fn may(&self, page: Epoch, action: &Action, now: CaptureTime) -> Result<(), Denied> {
         let page = self.pages.get(&page).ok_or(Denied::Role)?;
         authorize(&page.claims, action, &self.facts(), now)
+    }
+
+    /// Which pages may see this feed, and what is known of it.
+    pub fn watchers_of(&self, feed: &FeedId, now: CaptureTime) -> impl Iterator<Item = Epoch> {
+        let watch = Action::Watch(feed.clone());
+        let facts = self.facts();
+        let may = move |page: &Page| authorize(&page.claims, &watch, &facts, now).is_ok();
+        self.pages.iter().filter(move |(_, page)| may(page)).map(|(epoch, _)| *epoch)
     }
 
     /// A page enters. `page`: given to nobody else, or this page's own from before a break.

@@ -323,7 +323,7 @@ const ways: Ways = {
       },
       speak: () => Promise.resolve(),
       figures: () => Promise.resolve({ rttMs: 20, tracks: [], voiceConcealed: 0 }),
-      restartIce: () => undefined,
+      restartIce: () => undefined, renewRelays: async () => undefined,
       close: () => undefined,
     };
   },

@@ -1,16 +1,26 @@
 // Pictures of the screens in both languages, all states and sizes, from the page without a server. Usage:
-// node dev/shots.mjs [word in the name]. They land in dev/shots, which git ignores.
+// node dev/shots.mjs [word in the name]. They land in dev/shots, which git ignores; what is cut or off the screen is said.
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { createServer } from 'vite';
+import { probe } from './probe.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const only = process.argv[2] ?? '';
-const sizes = { desk: [1440, 900], wall: [1920, 1080], tablet: [1180, 820], phone: [390, 844], half: [960, 1040], wall4k: [3840, 2160] };
+const sizes = { desk: [1440, 900], wall: [1920, 1080], tablet: [1180, 820], phone: [390, 844], half: [960, 1040], wall4k: [3840, 2160], laptop: [1280, 720], small: [1024, 768], portrait: [768, 1024] };
 const shots = [];
 for (const lang of ['ja', 'en']) {
+  // What has to fit: each page in its narrow sizes, quiet and in trouble.
+  for (const [size, roles] of [['wall', 'mentor,desk'], ['desk', 'mentor,desk'], ['laptop', 'room,mentor,desk,vendor'], ['small', 'room,mentor,desk,vendor'], ['half', 'room,mentor'], ['portrait', 'room,mentor'], ['phone', 'room,mentor']]) {
+    for (const role of roles.split(',')) {
+      for (const [word, more] of [['shed', { state: 'shed', stills: '3' }], ['curtain', { state: 'curtain', layout: 'camera' }], ['camera', { camera: 'no', layout: 'camera' }], ['frozen', { freeze: '', stills: '4', state: 'shed' }]]) {
+        if (word === 'frozen' ? /room|vendor/.test(role) || size === 'phone' : word !== 'shed' && role !== 'room') continue;
+        shots.push([`fit-${role}-${size}-${word}-${lang}`, size, { role, lang, ...more }]);
+      }
+    }
+  }
   for (const state of ['live', 'lost', 'stalled', 'line', 'mixed', 'stale', 'unknown', 'waiting', 'engine', 'unsynced']) {
     shots.push([`mentor-${state}-${lang}`, 'desk', { role: 'mentor', state, lang }], [`room-${state}-${lang}`, 'wall', { role: 'room', state, lang }]);
   }
@@ -71,6 +81,7 @@ for (const [name, size, query] of shots) {
     await page.waitForTimeout(300);
   }
   await page.screenshot({ path: join(here, 'shots', `${name}.png`) });
+  for (const said of await probe(page)) console.log(`${name}: ${said}`);
   await page.close();
 }
 await browser.close();

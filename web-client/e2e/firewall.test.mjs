@@ -15,7 +15,7 @@ let turn, product, open, blocked, room;
 before(async () => {
   turn = await startTurn();
   const urls = Object.values(turn.urls).flatMap((url) => ["--turn", url]);
-  product = await startProduct([...urls, "--turn-secret", turn.secretFile]);
+  product = await startProduct([...urls, "--turn-secret", turn.secretFile, "--turn-valid", "30"]);
   open = await openBrowser({ toneHz: ROOM_HZ });
   // As an administrator's policy does it: this browser has no UDP at all.
   blocked = await openBrowser({ toneHz: 1000, args: ["--webrtc-ip-handling-policy=disable_non_proxied_udp", "--force-webrtc-ip-handling-policy=disable_non_proxied_udp"] });
@@ -47,7 +47,7 @@ const pair = (page) => page.evaluate(async () => {
   const used = [...(stats?.values() ?? [])].find((s) => s.type === "candidate-pair" && s.nominated && s.state === "succeeded");
   if (!used) return null;
   const [local, remote] = [stats.get(used.localCandidateId), stats.get(used.remoteCandidateId)];
-  return { type: local.candidateType, protocol: local.protocol, relay: local.relayProtocol ?? null, remote: remote.protocol };
+  return { type: local.candidateType, protocol: local.protocol, relay: local.relayProtocol ?? null, remote: remote.protocol, port: local.port };
 });
 
 async function isWhole(page) {
@@ -79,6 +79,23 @@ for (const [name, relay] of [["UDP", "udp"], ["TCP", "tcp"], ["TLS", "tls"]]) {
     await page.close();
   });
 }
+
+test("sg45: before its user name at the relay runs out a page has another, and goes on by a way that it opened with it", { timeout: 180_000 }, async () => {
+  const page = await open.context.newPage();
+  await page.addInitScript(watch, turn.urls.udp);
+  await page.goto(product.links.mentor);
+  await isWhole(page);
+  const named = () => page.evaluate(() => globalThis.path.getConfiguration().iceServers[0].username);
+  const [name, before] = [await named(), await pair(page)];
+  await until(async () => (await named()) !== name, "another user name");
+  const moved = await until(async () => {
+    const now = await pair(page);
+    return now !== null && now.port !== before.port ? now : null;
+  }, "another way");
+  assert.deepEqual([before.type, moved.type, moved.relay], ["relay", "relay", "udp"], JSON.stringify([before, moved]));
+  await isWhole(page);
+  await page.close();
+});
 
 test("the relay takes no user name that has expired, and no wrong password", { timeout: 180_000 }, async () => {
   const page = await open.context.newPage();

@@ -31,20 +31,27 @@ struct Profile {
     by_whip: bool,
     ages: Ages,
     lost_up: f64,
+    /// Decoded and not counted: the time code could not be read, or it is not known which packets it came by.
+    unreadable: u64,
+    unknown: u64,
     /// From the end of a cut of 2 s to the first picture captured after it, each.
     back_ms: Vec<f64>,
 }
 
 fn main() -> Result<()> {
-    let (mut seconds, mut cuts) = (30u64, 5usize);
+    let (mut seconds, mut cuts, mut only) = (30u64, 5usize, None::<String>);
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
             lexopt::Arg::Long("seconds") => seconds = parser.value()?.parse()?,
             lexopt::Arg::Long("cuts") => cuts = parser.value()?.parse()?,
+            lexopt::Arg::Long("only") => only = Some(parser.value()?.to_string_lossy().into_owned()),
             other => return Err(other.unexpected().into()),
         }
     }
+    // What server and engine say of it, where it is asked for: RUST_LOG=info.
+    let filter = tracing_subscriber::EnvFilter::from_default_env();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     if cfg!(debug_assertions) {
         eprintln!("not built in release: proves nothing");
     }
@@ -56,6 +63,9 @@ fn main() -> Result<()> {
         ("30 ms each way, 5 % lost on the way up", 0.05, 30.0, true),
         ("30 ms each way, TCP alone (the proxy loses nothing of TCP)", 0.0, 30.0, false),
     ] {
+        if only.as_deref().is_some_and(|only| !name.contains(only)) {
+            continue;
+        }
         let up = Conditions { loss, burst: 1.5, delay_ms, ..Conditions::default() };
         let line = vec![Phase { at_ms: 0, up, down: Conditions { delay_ms, ..Conditions::default() } }];
         let profile = measure(name, line, by_whip, Duration::from_secs(seconds), cuts)?;
@@ -75,19 +85,20 @@ fn measure(name: &'static str, line: Vec<Phase>, by_whip: bool, span: Duration, 
     while Instant::now() < warm {
         player.next()?;
     }
-    let before = far.counts_up();
+    let before = (far.counts_up(), player.counts());
     let until = Instant::now() + span;
     let mut seen = Vec::new();
     while Instant::now() < until {
         seen.push(player.next()?);
     }
-    let after = far.counts_up();
-    let lost_up = (after.1 - before.1) as f64 / (after.0 - before.0).max(1) as f64;
+    let after = (far.counts_up(), player.counts());
+    let lost_up = (after.0.1 - before.0.1) as f64 / (after.0.0 - before.0.0).max(1) as f64;
+    let (unreadable, unknown) = (after.1.1 - before.1.1, after.1.2 - before.1.2);
     let mut back_ms = Vec::new();
     for _ in 0..cuts {
         back_ms.push(cut(&far, &player)?);
     }
-    Ok(Profile { name, by_whip, ages: ages(&seen), lost_up, back_ms })
+    Ok(Profile { name, by_whip, ages: ages(&seen), lost_up, unreadable, unknown, back_ms })
 }
 
 fn cut(far: &Far, player: &Player) -> Result<f64> {

@@ -4,6 +4,7 @@
 pub mod clock;
 pub mod control;
 pub mod id;
+pub mod problem;
 pub mod record;
 
 /// Generated from the `.proto` files; nested as protobuf packages are, because they name each other.

@@ -186,3 +186,17 @@ fn pages_of_expired_tokens_are_named() {
     assert!(case.expired(now()).is_empty());
     assert_eq!(case.expired(now().saturating_add(Duration::from_secs(100))), [ROOM, MENTOR]);
 }
+
+#[test]
+fn sg39_vital_signs_are_for_those_whose_link_covers_their_feed() {
+    let mut case = both_present();
+    let vitals = FeedId::parse("vitals").expect("an id");
+    let narrow = Claims { feeds: FeedScope::Only(vec![FeedId::program()]), ..claims(Role::Desk, demo::DESK) };
+    case.handle_join(Epoch(3), narrow, now()).expect("the desk enters");
+    case.handle_join(Epoch(4), claims(Role::Vendor, demo::VENDOR), now()).expect("the vendor enters");
+    let who = |feed: &FeedId| case.watchers_of(feed, now()).collect::<Vec<_>>();
+    assert_eq!(who(&vitals), [ROOM, MENTOR]);
+    assert_eq!(who(&FeedId::program()), [ROOM, MENTOR, Epoch(3)], "and the vendor sees no patient");
+    let later = now().saturating_add(Duration::from_secs(101));
+    assert_eq!(case.watchers_of(&vitals, later).count(), 0, "nobody whose link has run out");
+}

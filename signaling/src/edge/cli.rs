@@ -8,6 +8,7 @@ use lexopt::prelude::*;
 use link::id::CaseId;
 
 use super::keys::unsigned_token_id;
+use super::turn;
 use crate::claims::TokenId;
 
 pub const USAGE: &str = "\
@@ -29,6 +30,7 @@ Options of demo:
   --announce ADDR:PORT  offer this address alone for pictures and voice (behind a NAT or a proxy)
   --turn URL         a TURN relay that pages may use, such as turns:turn.example.org:443?transport=tcp (up to 8 times)
   --turn-secret FILE the secret that the relay has as static-auth-secret
+  --turn-valid S     how long a user name at the relay is worth something (default 3600); pages are given others in time
   --http [PORT]      also plain HTTP, on 127.0.0.1 only (default port: a free one)
   --json             one line of JSON when ready; ends with SIGTERM or the end of its input
   --drain SECONDS    after SIGTERM, how long those who are in a case may go on (default: 10, at most 600)
@@ -70,6 +72,7 @@ pub struct Demo {
     pub announce: Option<SocketAddr>,
     pub turn: Vec<String>,
     pub turn_secret: Option<PathBuf>,
+    pub turn_valid: Duration,
     pub http: Option<u16>,
     pub json: bool,
     /// After SIGTERM, how long those who are in a case may go on.
@@ -95,6 +98,7 @@ impl Default for Demo {
             announce: None,
             turn: Vec::new(),
             turn_secret: None,
+            turn_valid: turn::VALID,
             http: None,
             json: false,
             drain: Duration::from_secs(10),
@@ -147,6 +151,7 @@ fn demo(parser: &mut lexopt::Parser) -> Result<Task, lexopt::Error> {
             Long("media-port") => demo.media_port = parser.value()?.parse()?,
             Long("announce") => demo.announce = Some(announced(parser.value()?.parse()?)?),
             Long("turn") => demo.turn.push(parser.value()?.string()?),
+            Long("turn-valid") => demo.turn_valid = Duration::from_secs(parser.value()?.parse()?),
             Long("turn-secret") => demo.turn_secret = Some(parser.value()?.into()),
             Long("cases") => demo.cases = some_cases(parser.value()?.parse()?)?,
             Long("http") => demo.http = Some(optional_port(parser)?),

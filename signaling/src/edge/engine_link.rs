@@ -4,7 +4,10 @@
 //!
 //! Queues: events 1,024 (a frame index, transform, piece of a still or health that does not fit is dropped, newest first, and counted; the others wait),
 //! commands 256 an engine (newest dropped: the next
-//! WantLayers replaces it, a keyframe is asked again, an anchor waits in its case).
+//! WantLayers replaces it, a keyframe is asked again, an anchor waits in its case). The privacy curtain waits in no queue: it has
+//! a place of its own, before all of them, where the last word stands.
+
+mod commands;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -31,6 +34,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
+pub use self::commands::LinkCommands;
 use super::clock::Timeline;
 
 /// An engine pings the clock every second; three missing mean that it is gone.
@@ -116,6 +120,8 @@ type Layers = BTreeMap<u32, (FeedId, LayerId, VideoCodec)>;
 struct Link {
     case: CaseId,
     commands: mpsc::Sender<ToEngine>,
+    /// Is it drawn? `None`: not told yet.
+    curtain: watch::Sender<Option<bool>>,
     /// RTP of published feeds, to the engine on its media socket.
     media_out: mpsc::Sender<Bytes>,
     /// Until the media socket is there.
@@ -152,10 +158,6 @@ pub struct LinkServer {
     shared: Shared,
     tasks: Vec<tokio::task::JoinHandle<()>>,
 }
-
-/// Tells engines what to do; cheap to clone.
-#[derive(Debug, Clone)]
-pub struct LinkCommands(Shared);
 
 impl LinkServer {
     /// Binds `control.sock` and `media.sock` in `dir`, which is made with mode 0700. Sockets left by a server that died are
@@ -211,93 +213,6 @@ impl Drop for LinkServer {
     }
 }
 
-impl LinkCommands {
-    /// Exactly these layers are to be encoded.
-    pub fn want(&self, case: &CaseId, layers: &[(FeedId, LayerId)]) {
-        let layers = layers.iter().map(|(feed, layer)| layer_ref(feed, *layer)).collect();
-        self.send(case, to_engine::Body::Want(wire::WantLayers { layers }));
-    }
-
-    pub fn keyframe(&self, case: &CaseId, feed: &FeedId, layer: LayerId) {
-        self.send(case, to_engine::Body::Keyframe(wire::Keyframe { layer: Some(layer_ref(feed, layer)) }));
-    }
-
-    pub fn bitrate(&self, case: &CaseId, feed: &FeedId, layer: LayerId, bps: u32) {
-        self.send(case, to_engine::Body::Bitrate(wire::Bitrate { layer: Some(layer_ref(feed, layer)), bps }));
-    }
-
-    /// A feed that comes down the media socket, or ends to.
-    pub fn ingest(&self, case: &CaseId, ingest: wire::Ingest) {
-        self.send(case, to_engine::Body::Ingest(ingest));
-    }
-
-    /// Ink to be followed, or gone. False: no engine took it.
-    pub fn anchor(&self, case: &CaseId, anchor: wire::Anchor) -> bool {
-        self.send(case, to_engine::Body::Anchor(anchor))
-    }
-
-    /// False: no engine took it.
-    pub fn want_still(&self, case: &CaseId, wanted: wire::StillWanted) -> bool {
-        self.send(case, to_engine::Body::Still(wanted))
-    }
-
-    /// Another layout for the case's program. False: no engine took it.
-    pub fn set_layout(&self, case: &CaseId, layout: &str) -> bool {
-        self.send(case, to_engine::Body::Layout(wire::SetLayout { layout: layout.to_owned() }))
-    }
-
-    /// Aligned, or now. False: no engine took it.
-    pub fn set_timing(&self, case: &CaseId, timing: &str) -> bool {
-        self.send(case, to_engine::Body::Timing(wire::SetTiming { timing: timing.to_owned() }))
-    }
-
-    /// False: no engine took it.
-    pub fn move_curtain(&self, case: &CaseId, drawn: bool) -> bool {
-        self.send(case, to_engine::Body::Curtain(wire::Curtain { drawn }))
-    }
-
-    /// The link as an engine on this machine dials it, for one that is elsewhere.
-    pub async fn dial(&self, part: Part, case: &CaseId) -> io::Result<UnixStream> {
-        lock(&self.0.far).insert(case.clone());
-        UnixStream::connect(&self.0.paths[part as usize]).await
-    }
-
-    /// What the case's engine said it carries under this SSRC.
-    pub fn layer_of(&self, case: &CaseId, ssrc: u32) -> Option<(FeedId, LayerId)> {
-        let links = lock(&self.0.links);
-        let link = links.values().find(|l| l.case == *case)?;
-        link.layers.borrow().get(&ssrc).map(|(feed, layer, _)| (feed.clone(), *layer))
-    }
-
-    /// False: no engine took it.
-    pub fn move_camera(&self, case: &CaseId, word: wire::MoveCamera) -> bool {
-        self.send(case, to_engine::Body::Camera(word))
-    }
-
-    /// Ink for the engine's display. False: no engine took it.
-    pub fn show_ink(&self, case: &CaseId, ink: wire::InkShown) -> bool {
-        self.send(case, to_engine::Body::Ink(ink))
-    }
-
-    /// Whole RTP packets put in here go to the case's engine. Policy: whoever puts in drops when it is full.
-    pub fn media_out(&self, case: &CaseId) -> Option<mpsc::Sender<Bytes>> {
-        lock(&self.0.links).values().find(|l| l.case == *case).map(|l| l.media_out.clone())
-    }
-
-    /// (events dropped, RTP dropped at a busy core, RTP of an unknown SSRC), since start.
-    pub fn dropped(&self) -> (u64, u64, u64) {
-        let c = &self.0.counters;
-        (c.events_dropped.load(Ordering::Relaxed), c.rtp_dropped.load(Ordering::Relaxed), c.rtp_unknown.load(Ordering::Relaxed))
-    }
-
-    /// A case has one engine, or none.
-    fn send(&self, case: &CaseId, body: to_engine::Body) -> bool {
-        let links = lock(&self.0.links);
-        let link = links.values().find(|l| l.case == *case);
-        link.is_some_and(|link| link.commands.try_send(ToEngine { body: Some(body) }).is_ok())
-    }
-}
-
 async fn accept<F, Fut>(listener: UnixListener, shared: Shared, run: F)
 where
     F: Fn(UnixStream, Shared) -> Fut,
@@ -324,7 +239,7 @@ async fn run_control(mut stream: UnixStream, shared: Shared) {
         }
         _ => return,
     };
-    let (link_id, case, mut commands) = match register(&hello, &shared) {
+    let (link_id, case, mut orders) = match register(&hello, &shared) {
         Ok(registered) => registered,
         Err((code, message)) => {
             let refused = wire::Refused { code: code.into(), message };
@@ -338,7 +253,7 @@ async fn run_control(mut stream: UnixStream, shared: Shared) {
             let _ = shared.events.send(LinkEvent::Up { case: case.clone(), hello }).await;
             let far = lock(&shared.far).remove(&case);
             let patience = if far { FAR_SILENT_AFTER } else { SILENT_AFTER };
-            converse(stream, buffer, (&case, &link_id), &mut commands, &shared, patience).await
+            converse(stream, buffer, (&case, &link_id), &mut orders, &shared, patience).await
         }
         Err(error) => error.to_string(),
     };
@@ -354,7 +269,7 @@ async fn converse(
     stream: UnixStream,
     mut buffer: BytesMut,
     (case, link_id): (&CaseId, &str),
-    commands: &mut mpsc::Receiver<ToEngine>,
+    orders: &mut Orders,
     shared: &Shared,
     patience: Duration,
 ) -> String {
@@ -375,7 +290,7 @@ async fn converse(
                     Ok(Err(error)) => return error.to_string(),
                     Ok(Ok(_)) => {}
                 },
-                command = commands.recv() => {
+                command = orders.next() => {
                     let Some(command) = command else { return "the server closed the link".into() };
                     if let Err(error) = write(&mut writer, &command).await {
                         return error.to_string();
@@ -463,7 +378,28 @@ async fn run_media(stream: UnixStream, shared: Shared) {
     writing.abort();
 }
 
-type Registered = (String, CaseId, mpsc::Receiver<ToEngine>);
+/// What one engine is to be told.
+struct Orders {
+    commands: mpsc::Receiver<ToEngine>,
+    curtain: watch::Receiver<Option<bool>>,
+}
+
+impl Orders {
+    /// The curtain before all that waits. `None`: the link is no more. Cancel-safe.
+    async fn next(&mut self) -> Option<ToEngine> {
+        tokio::select! {
+            biased;
+            changed = self.curtain.changed() => {
+                changed.ok()?;
+                let drawn = self.curtain.borrow_and_update().unwrap_or(true);
+                Some(ToEngine { body: Some(to_engine::Body::Curtain(wire::Curtain { drawn })) })
+            }
+            command = self.commands.recv() => command,
+        }
+    }
+}
+
+type Registered = (String, CaseId, Orders);
 
 fn register(hello: &Hello, shared: &Shared) -> Result<Registered, (&'static str, String)> {
     if hello.version != link::LINK_VERSION {
@@ -490,9 +426,10 @@ fn register(hello: &Hello, shared: &Shared) -> Result<Registered, (&'static str,
     let (commands, receiver) = mpsc::channel(COMMANDS);
     let layers = watch::Sender::new(layers);
     let (media_out, media_queue) = mpsc::channel(MEDIA_QUEUE);
-    let link = Link { case: case.clone(), commands, media_out, media_queue: Some(media_queue), layers };
+    let (curtain, curtain_told) = watch::channel(None);
+    let link = Link { case: case.clone(), commands, curtain, media_out, media_queue: Some(media_queue), layers };
     links.insert(link_id.clone(), link);
-    Ok((link_id, case, receiver))
+    Ok((link_id, case, Orders { commands: receiver, curtain: curtain_told }))
 }
 
 /// What each SSRC carries, as the engine says; the code and sentence of a refusal where it makes no sense.
@@ -587,10 +524,6 @@ async fn write<W: tokio::io::AsyncWrite + Unpin>(writer: &mut W, message: &ToEng
     let mut out = BytesMut::new();
     write_message(&mut out, message);
     writer.write_all(&out).await
-}
-
-fn layer_ref(feed: &FeedId, layer: LayerId) -> wire::LayerRef {
-    wire::LayerRef { feed: feed.to_string(), layer: layer.to_string() }
 }
 
 /// A panic while holding this lock leaves nothing half-done in it: each change is one insert or remove.

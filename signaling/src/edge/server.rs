@@ -65,7 +65,7 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
     if let Some(shared) = config.shared.as_deref().filter(|shared| !shared.is_dir()) {
         bail!("the folder of sample recordings {} is not there: correct --shared, or leave it out", shared.display());
     }
-    let turn = Turn::open(&config.turn, config.turn_secret.as_deref())?.map(Arc::new);
+    let turn = Turn::open(&config.turn, config.turn_secret.as_deref(), config.turn_valid)?.map(Arc::new);
     let data = DataDir::open(&config.data)?;
     let keys = data.keys()?;
     let addresses = addresses();

@@ -5,6 +5,7 @@
 //! §2.2.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use aws_lc_rs::hmac;
@@ -13,8 +14,10 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::wire::IceServer;
 
-/// Longer than an operation: a relay that no longer takes its user name would end a picture.
-const VALID_S: u64 = 12 * 3_600;
+/// A name that somebody took is worth something for so long, where nothing else is said; a page gets another at half of it.
+pub const VALID: Duration = Duration::from_secs(3_600);
+/// A page asks its relay with a name of seconds ago; a working day is the longest that makes sense.
+pub const VALID_RANGE: std::ops::RangeInclusive<u64> = 20..=86_400;
 /// A secret shorter than this can be tried out.
 const SECRET_BYTES_MIN: usize = 16;
 const URLS_MAX: usize = 8;
@@ -24,11 +27,13 @@ const URLS_MAX: usize = 8;
 pub struct Turn {
     urls: Vec<String>,
     key: hmac::Key,
+    valid: Duration,
 }
 
 impl Turn {
     /// `urls` as in RFC 7065: `turn:host:3478`, `turns:host:443?transport=tcp`. Errors: sentences that say what to do.
-    pub fn open(urls: &[String], secret: Option<&Path>) -> anyhow::Result<Option<Self>> {
+    /// `valid`: how long a user name is worth something.
+    pub fn open(urls: &[String], secret: Option<&Path>, valid: Duration) -> anyhow::Result<Option<Self>> {
         let Some(secret) = secret else {
             if urls.is_empty() {
                 return Ok(None);
@@ -41,6 +46,9 @@ impl Turn {
         if let Some(wrong) = urls.iter().find(|url| !is_turn(url)) {
             bail!("--turn {wrong} is no address of a relay: write turn:HOST:PORT or turns:HOST:PORT?transport=tcp");
         }
+        if !VALID_RANGE.contains(&valid.as_secs()) {
+            bail!("--turn-valid takes {} to {} seconds", VALID_RANGE.start(), VALID_RANGE.end());
+        }
         let text = std::fs::read_to_string(secret)
             .with_context(|| format!("the relay's secret {} cannot be read: correct --turn-secret", secret.display()))?;
         let text = text.trim();
@@ -48,12 +56,17 @@ impl Turn {
             bail!("the relay's secret in {} is shorter than {SECRET_BYTES_MIN} characters: make a longer one", secret.display());
         }
         let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
-        Ok(Some(Turn { urls: urls.to_vec(), key }))
+        Ok(Some(Turn { urls: urls.to_vec(), key, valid }))
+    }
+
+    /// How long after one name a page is to have the next.
+    pub fn renew_after(&self) -> Duration {
+        self.valid / 2
     }
 
     /// For one page, player or camera, from now on. `number`: its own.
     pub fn server(&self, now_unix_s: u64, number: u64) -> IceServer {
-        let username = format!("{}:{number}", now_unix_s.saturating_add(VALID_S));
+        let username = format!("{}:{number}", now_unix_s.saturating_add(self.valid.as_secs()));
         let credential = STANDARD.encode(hmac::sign(&self.key, username.as_bytes()));
         IceServer { urls: self.urls.clone(), username, credential }
     }
@@ -85,7 +98,7 @@ mod tests {
         let file = std::env::temp_dir().join(format!("turn-secret-{}-{}", std::process::id(), secret.len()));
         std::fs::write(&file, secret).expect("a temporary file");
         let urls: Vec<String> = urls.iter().map(|u| (*u).to_owned()).collect();
-        let opened = Turn::open(&urls, Some(&file));
+        let opened = Turn::open(&urls, Some(&file), VALID);
         let _ = std::fs::remove_file(file);
         opened
     }
@@ -94,20 +107,20 @@ mod tests {
     fn a_page_gets_a_name_that_expires_and_the_password_that_coturn_computes() {
         let turn = turn(&["turns:relay.example.org:443?transport=tcp"], "0123456789abcdef\n").expect("sound").expect("there");
         let server = turn.server(1_790_000_000, 7);
-        assert_eq!(server.username, "1790043200:7");
-        // printf 1790043200:7 | openssl dgst -sha1 -hmac 0123456789abcdef -binary | base64
-        assert_eq!(server.credential, "AXhCMKuB/O2mqjD0TeR68dNjy5s=");
+        assert_eq!(server.username, "1790003600:7");
+        // printf 1790003600:7 | openssl dgst -sha1 -hmac 0123456789abcdef -binary | base64
+        assert_eq!(server.credential, "6JIEYkt5iiC0C2ftwVbN90p1EEc=");
         assert_eq!(server.urls, ["turns:relay.example.org:443?transport=tcp"]);
         let link = links(&server).next().expect("one a URL");
         assert!(
-            link.starts_with("<turns:relay.example.org:443?transport=tcp>; rel=\"ice-server\"; username=\"1790043200:7\""),
+            link.starts_with("<turns:relay.example.org:443?transport=tcp>; rel=\"ice-server\"; username=\"1790003600:7\""),
             "{link}"
         );
     }
 
     #[test]
     fn what_is_missing_or_wrong_is_said() {
-        assert!(Turn::open(&[], None).expect("nothing wanted").is_none());
+        assert!(Turn::open(&[], None, VALID).expect("nothing wanted").is_none());
         for (urls, secret, said) in [
             (&["https://relay.example.org"][..], "0123456789abcdef", "is no address of a relay"),
             (&["turn:relay.example.org:3478?transport=sctp"], "0123456789abcdef", "is no address of a relay"),
@@ -117,6 +130,13 @@ mod tests {
             let fault = turn(urls, secret).expect_err("wrong").to_string();
             assert!(fault.contains(said), "{fault}");
         }
-        assert!(Turn::open(&["turn:a".to_owned()], None).expect_err("no secret").to_string().contains("--turn-secret"));
+        let day = Duration::from_secs(2 * 86_400);
+        assert!(
+            Turn::open(&["turn:a".to_owned()], Some(Path::new("no-such")), day)
+                .expect_err("long")
+                .to_string()
+                .contains("--turn-valid")
+        );
+        assert!(Turn::open(&["turn:a".to_owned()], None, VALID).expect_err("no secret").to_string().contains("--turn-secret"));
     }
 }

@@ -301,3 +301,30 @@ async fn the_room_alone_chooses_between_aligned_and_now_and_a_new_engine_is_told
     assert_eq!(engine.until("the choice again", told).await, "now");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg38_a_page_that_changes_layouts_all_day_is_told_no_and_fills_no_audit() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut engine = Engine::dial(home.path(), hello("demo")).await.expect("is taken");
+    engine.say_health().await;
+    let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
+    let known = |body| if let said::Body::State(s) = body { Some(()).filter(|()| s.layouts.len() == 2) } else { None };
+    room.until("the layouts", known).await;
+    let began = std::time::Instant::now();
+    for n in 0..60 {
+        let layout = ["quad", "field-large"][n % 2].into();
+        room.say(client::Body::SetLayout(signaling::wire::SetLayout { layout })).await;
+        let timing = ["now", "aligned"][n % 2].into();
+        room.say(client::Body::SetTiming(signaling::wire::SetTiming { timing })).await;
+    }
+    assert_eq!(room.refusal().await.code, "request.too-often");
+    // A veto passes all the same.
+    room.say(client::Body::Curtain(signaling::wire::Curtain { drawn: true })).await;
+    room.until("the curtain", |body| if let said::Body::State(s) = body { Some(()).filter(|()| s.curtain) } else { None }).await;
+    let seconds = began.elapsed().as_secs() as i64;
+    server.stop().await;
+    let rows = count(home.path(), "SELECT COUNT(*) FROM audit WHERE act LIKE 'set-%'").await;
+    assert!((10..=11 + seconds).contains(&rows), "{rows} rows in {seconds} s");
+}

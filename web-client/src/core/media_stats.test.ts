@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { figuresOf, NO_FIGURES } from './media_stats';
+import { byRelay, figuresOf, NO_FIGURES } from './media_stats';
 
 test('freezes are the browser’s own, by slot, and a slot that never showed anything is left out', () => {
   const figures = figuresOf([
@@ -23,4 +23,14 @@ test('voice made up is a share of all that was played, over all speakers', () =>
   ], []);
   expect(figures.voiceConcealed).toBeCloseTo(0.005);
   expect(figuresOf([], [])).toEqual(NO_FIGURES);
+});
+
+test('a path goes by a relay when its pair in use begins at one', () => {
+  const stats = (used: string) => [
+    { type: 'local-candidate', id: 'A', candidateType: 'host' },
+    { type: 'local-candidate', id: 'B', candidateType: 'relay' },
+    { type: 'candidate-pair', nominated: false, state: 'succeeded', localCandidateId: 'B' },
+    { type: 'candidate-pair', nominated: true, state: 'succeeded', localCandidateId: used },
+  ];
+  expect([byRelay(stats('A')), byRelay(stats('B')), byRelay([])]).toEqual([false, true, false]);
 });

@@ -23,7 +23,11 @@ export const NO_FIGURES: MediaFigures = { rttMs: null, tracks: [], voiceConceale
 /** One entry of a stats report, as far as it is read. */
 export interface StatsEntry {
   readonly type: string;
+  readonly id?: string;
   readonly nominated?: boolean;
+  readonly state?: string;
+  readonly localCandidateId?: string;
+  readonly candidateType?: string;
   readonly currentRoundTripTime?: number;
   readonly kind?: string;
   readonly mid?: string;
@@ -35,6 +39,13 @@ export interface StatsEntry {
   readonly jitterBufferEmittedCount?: number;
   readonly concealedSamples?: number;
   readonly totalSamplesReceived?: number;
+}
+
+/** Do pictures and voice go by a relay? */
+export function byRelay(entries: Iterable<StatsEntry>): boolean {
+  const all = [...entries];
+  const used = all.filter((one) => one.type === 'candidate-pair' && one.nominated === true && one.state === 'succeeded');
+  return used.some((pair) => all.some((one) => one.id === pair.localCandidateId && one.candidateType === 'relay'));
 }
 
 /** `mids`: of the video slots, in their order. Slots in which nothing was ever decoded are left out. */

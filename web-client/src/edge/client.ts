@@ -409,6 +409,7 @@ export class Client {
       case 'feeds': return this.handleFeeds(body.value.feeds);
       case 'xform': return this.inking.handleXform(body.value);
       case 'pointer': return this.inking.handlePointer(body.value, now);
+      case 'iceServers': return this.handleRelays(body.value.servers);
       case 'stills': return this.handleStills(stillsOf(body.value.stills));
       case 'voice': // who is in a voice slot; the list of who is present shows who speaks
       case undefined: return;
@@ -532,6 +533,11 @@ export class Client {
     }, relaysOf(this.store.welcome.value));
   }
 
+  private handleRelays(iceServers: Welcome['iceServers']): void {
+    if (this.store.welcome.value) this.store.welcome.value = { ...this.store.welcome.value, iceServers };
+    void this.path?.renewRelays(relaysOf({ iceServers }));
+  }
+
   private handleChannel(name: keyof typeof CHANNEL, bytes: Uint8Array, now: PerfMs): void {
     this.line.handleHeard(now);
     this.media.handleAlive(now);
@@ -585,9 +591,7 @@ export class Client {
     this.send({ case: 'clock', value: create(ClockPingSchema, { t1: toLocalNtp(now) }) });
   }
 
-  private send(body: ClientMessage['body']): void {
-    if (this.socketOpen) this.socket?.send(clientBytes(body));
-  }
+  private send(body: ClientMessage['body']): void { if (this.socketOpen) this.socket?.send(clientBytes(body)); }
 
   dismiss(key: NoticeKey): void { this.store.notice(key, false); }
 }

@@ -1,7 +1,7 @@
 // The media path: one peer connection with fixed slots and data channels. Made whole, negotiated again only to find another
 // way for it (ICE restart); when it is gone a new one is made.
 import type { MediaFigures, StatsEntry } from '../core/media_stats';
-import { figuresOf } from '../core/media_stats';
+import { byRelay, figuresOf } from '../core/media_stats';
 import { CHANNEL, SLOTS_VIDEO, SLOTS_VOICE } from '../core/protocol';
 import type { Welcome } from '../gen/signal_pb';
 
@@ -17,7 +17,7 @@ export interface PathEvents {
 }
 
 /** Relays that this page may use where no UDP gets out. */
-export const relaysOf = (welcome: Welcome | null): RTCIceServer[] => (welcome?.iceServers ?? []).map(({ urls, username, credential }) => ({ urls, username, credential }));
+export const relaysOf = (welcome: Pick<Welcome, 'iceServers'> | null): RTCIceServer[] => (welcome?.iceServers ?? []).map(({ urls, username, credential }) => ({ urls, username, credential }));
 
 export interface MediaPath {
   answer(sdp: string): Promise<void>;
@@ -27,6 +27,8 @@ export interface MediaPath {
   figures(): Promise<MediaFigures>;
   /** Looks for another way to the server; all that goes over the path goes on. */
   restartIce(): void;
+  /** Relays from now on. A path that goes by one looks for a way by these at once, before the names of before run out. */
+  renewRelays(iceServers: readonly RTCIceServer[]): Promise<void>;
   close(): void;
 }
 
@@ -70,6 +72,13 @@ export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[]
   };
   offer().catch(end);
 
+  const restartIce = (): void => {
+    // One that waits for its answer is given its time, and then its end.
+    if (over || pc.signalingState !== 'stable') return;
+    pc.restartIce();
+    offer().catch(end);
+  };
+
   return {
     answer: async (sdp) => {
       try {
@@ -89,11 +98,11 @@ export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[]
     isOpen: (name) => channels.get(name)?.readyState === 'open',
     speak: (track) => own.sender.replaceTrack(track),
     figures: async () => figuresOf((await pc.getStats()).values() as Iterable<StatsEntry>, video.map((t) => t.mid)),
-    restartIce: () => {
-      // One that waits for its answer is given its time, and then its end.
-      if (over || pc.signalingState !== 'stable') return;
-      pc.restartIce();
-      offer().catch(end);
+    restartIce,
+    renewRelays: async (servers) => {
+      if (over) return;
+      pc.setConfiguration({ ...pc.getConfiguration(), iceServers: [...servers] });
+      if (byRelay((await pc.getStats()).values() as Iterable<StatsEntry>)) restartIce();
     },
     close: () => { over = true; pc.close(); },
   };

@@ -91,6 +91,7 @@ export const ja = {
   age_label: '映像遅延',
 
   film_label: '統合表示と個別の映像',
+  tile_absent: '押すと大きく表示',
   people: '参加者一覧',
   people_nobody: 'ほかの参加者はまだいません',
   you: 'あなた',

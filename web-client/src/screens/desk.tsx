@@ -32,20 +32,19 @@ export function Desk({ client }: { client: Client }): JSX.Element {
         <StillList client={client} />
         <InkSigns client={client} />
         <Notices client={client} />
-        <PenPanel client={client} />
+        {draws ? <PenPanel client={client} /> : null}
         <VitalsPanel client={client} rows={2} traces={true} />
-        <AlignmentPanel client={client} />
-        <LayoutChoice client={client} />
         <CameraPad client={client} />
         {draws ? <StandingPanel client={client} /> : null}
-        <HealthSummary client={client} />
+        <div class="pair"><AlignmentPanel client={client} /><HealthSummary client={client} /></div>
+        <LayoutChoice client={client} />
         <span class="fill" />
         <LiveBeside client={client} />
       </aside>
       <footer>
         <TalkButton client={client} />
         <span class="grow" />
-        {draws ? <div class="tools"><Rail client={client} /></div> : null}
+        {draws ? <div class="tools"><Rail client={client} /></div> : <PenPanel client={client} />}
         <FreezeButton client={client} />
         {draws ? <EraseMine client={client} /> : null}
         <TelephoneButton client={client} />

@@ -15,7 +15,7 @@ export function Filmstrip({ client, cut }: { client: Client; cut: boolean }): JS
   const held = store.slots.value;
   const tiles = [PROGRAM, ...store.singles.value].slice(0, TILES_MAX);
   return (
-    <nav class="film" aria-label={t.film_label} data-testid="filmstrip">
+    <nav class="film" style={{ '--n': tiles.length }} aria-label={t.film_label} data-testid="filmstrip">
       {tiles.map((feed, i) => (
         <button key={feed} class={`filmtile ${store.large.value === feed ? 'on' : ''}`} type="button" aria-pressed={store.large.value === feed} data-testid={`show-${feed}`} onClick={() => { client.show(feed); }}>
           <TileHost client={client} feed={feed} cut={cut || feed === PROGRAM || !held.includes(feed)} />

@@ -24,7 +24,7 @@ export function Room({ client }: { client: Client }): JSX.Element {
         <Notices client={client} />
         <span class="fill" />
         <DrawnStill client={client} />
-        {vitalsTwice(client) && drawnOf(client) ? null : <VitalsPanel client={client} rows={2} traces={false} />}
+        {vitalsTwice(client) && (drawnOf(client) || store.notices.value.length > 1) ? null : <VitalsPanel client={client} rows={2} traces={false} />}
         <Telephone client={client} />
       </aside>
       <footer>
@@ -40,7 +40,7 @@ export function Room({ client }: { client: Client }): JSX.Element {
   );
 }
 
-/** The program shows the vital signs too: beside a still that is drawn on they need not stand twice. */
+/** The program shows the vital signs too: beside a still that is drawn on, or more than one sentence of trouble, they need not stand twice. */
 function vitalsTwice({ store }: Client): boolean {
   return store.feeds.value.some((f) => f.kind === 'vital-signs' && store.onGlass.value.feeds.includes(f.feed));
 }

@@ -40,9 +40,8 @@ export function AlignmentPanel({ client }: { client: Client }): JSX.Element | nu
   const off = (sync: Sync): boolean => sync === Sync.OFF || sync === Sync.UNKNOWN;
   return (
     <section class="panel" data-testid="alignment">
-      <h2>{t.skew_title} <small>{timing === 'now' ? t.timing_now : ''}</small></h2>
       <table class="skews">
-        <thead><tr><th /><th class="r">{t.skew_of}</th><th class="r">{t.skew_excess}</th></tr></thead>
+        <thead><tr><th><h2>{t.skew_title} <small>{timing === 'now' ? t.timing_now : ''}</small></h2></th><th class="r">{t.skew_of}</th><th class="r">{t.skew_excess}</th></tr></thead>
         <tbody>
           {compared.map((f) => (
             <tr key={f.feed} data-testid={`skew-${f.feed}`} data-sync={f.sync}>

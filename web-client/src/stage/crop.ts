@@ -1,6 +1,6 @@
 // A tile of the filmstrip cut out of the program's own picture: nothing more is encoded or sent for it, and no further video is
 // painted: it takes a small picture ten times a second from one that all tiles share. State and age are those of its rectangle.
-// A feed that is not in the program has a strip and no picture.
+// A feed that is not in the program has a strip, and a sentence instead of a picture.
 import { lookOf, readGlass } from '../core/glass';
 import type { Look } from '../core/glass';
 import type { PerfMs } from '../core/units';
@@ -25,6 +25,7 @@ export class CropTile {
   private readonly glass = element('div', 'glass');
   private readonly cut = element('div', 'cut-out');
   private readonly pattern = element('div', 'layer wholepat');
+  private readonly absent = element('span', 'absent');
   private readonly strip: Strip;
   private nextAges = -Infinity;
   private nextTake = -Infinity;
@@ -36,7 +37,8 @@ export class CropTile {
   constructor(private readonly feed: string, private readonly context: StageContext, private readonly video: HTMLVideoElement) {
     this.strip = new Strip('div', 'strip', `tile-${feed}`);
     this.cut.append(this.canvas);
-    this.glass.append(this.cut, this.pattern);
+    this.absent.hidden = true;
+    this.glass.append(this.cut, this.absent, this.pattern);
     this.root.append(this.strip.root, this.glass);
   }
 
@@ -58,6 +60,8 @@ export class CropTile {
       this.pattern.className = PATTERNED.has(look) ? `layer wholepat is-${look}` : 'layer wholepat';
     }
     if (reading) this.lay(feed === PROGRAM ? { x: 0, y: 0, w: reading.frame.width, h: reading.frame.height } : one?.rect ?? null, reading.frame);
+    this.absent.hidden = inProgram || look !== 'unknown';
+    if (this.absent.textContent !== texts.tile_absent) this.absent.textContent = texts.tile_absent;
     if (look === 'curtain') this.forget();
     else if (flow === 'flowing' && now >= this.nextTake) this.take(now);
   }

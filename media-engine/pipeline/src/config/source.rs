@@ -97,6 +97,19 @@ impl SourceConfig {
         )
     }
 
+    /// A recording, or a file that somebody writes: its name may be a patient's.
+    pub fn is_file(&self) -> bool {
+        matches!(
+            self,
+            SourceConfig::File { .. }
+                | SourceConfig::Dicom { .. }
+                | SourceConfig::Wfdb { .. }
+                | SourceConfig::Mfer { .. }
+                | SourceConfig::DicomWaveform { .. }
+                | SourceConfig::Sdc { .. }
+        )
+    }
+
     /// Relative paths are relative to `folder`.
     pub fn relative_to(&mut self, folder: &Path) {
         match self {

@@ -224,6 +224,8 @@ pub struct FeedRun {
     pub period: Period,
     /// Fixed delay of the capture path: what is seen now was captured so much earlier.
     pub offset_ns: i64,
+    /// The names of its trouble stay in the room.
+    pub is_file: bool,
     /// Of a fluoroscopy: how X-ray off shows, and who keeps its last run.
     pub xray: Option<XrayRule>,
     pub keeper: Option<RunKeeper>,
@@ -260,7 +262,10 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
                 tracing::warn!(feed = %run.id, problem, "feed failed");
                 told.clone_from(&problem);
             }
-            board.set_problem(run.feed, problem);
+            // The console above says which file it is; pages and vendor are told the kind of it.
+            let said =
+                if run.is_file && problem != broken() { link::problem::kind(&problem) } else { link::problem::outside(&problem) };
+            board.set_problem(run.feed, said);
             board.sleep(rest);
             pace.advance(clock.now());
         };

@@ -100,6 +100,8 @@ pub(crate) enum ConnEvent {
     },
     /// About the line, five times a second; figures once a second.
     Line {
+        /// Something new came that proves who sent it: a report, a request, a packet of media.
+        heard: bool,
         estimate_bps: Option<u64>,
         /// How long the oldest packet of a picture has been waiting for it.
         waiting: Duration,
@@ -467,7 +469,7 @@ impl Conn {
             }
             Event::MediaEgressStats(media) => self.handle_egress(&media),
             Event::MediaIngressStats(media) => {
-                self.stats.packets_in.insert(media.mid, media.packets);
+                self.handle_ingress(&media);
                 None
             }
             Event::PeerStats(peer) => Some(self.handle_stats(&peer)),

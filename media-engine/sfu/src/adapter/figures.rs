@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use str0m::media::Mid;
-use str0m::stats::{MediaEgressStats, PeerStats as Told};
+use str0m::stats::{MediaEgressStats, MediaIngressStats, PeerStats as Told};
 
 use super::conn::{Conn, ConnEvent, VideoLine};
 use crate::api::{PeerStats, TrackStats};
@@ -21,13 +21,24 @@ pub(super) struct StatsBook {
     loss: Option<f32>,
     egress: BTreeMap<Mid, (u64, u64)>,
     packets_out: BTreeMap<Mid, u64>,
-    pub(super) packets_in: BTreeMap<Mid, u64>,
+    packets_in: BTreeMap<Mid, u64>,
+    /// What the other side said last of each line, and whether it has said anything new since [`Conn::handle_stats`] told. It came
+    /// encrypted, so it proves who sent it.
+    reports: BTreeMap<Mid, Report>,
+    heard: bool,
     told: u32,
 }
+
+/// Highest number received, packets lost, jitter; asked for again; keyframes asked for; round trip.
+type Report = (Option<(u64, u64, u32)>, u64, u64, Option<Duration>);
 
 impl Conn {
     /// Of one line, before [`Conn::handle_stats`].
     pub(super) fn handle_egress(&mut self, media: &MediaEgressStats) -> Option<ConnEvent> {
+        let reception = media.remote.as_ref().map(|r| (*r.maximum_sequence_number, r.packets_lost, r.jitter));
+        let report = (reception, media.nacks, media.plis + media.firs, media.rtt);
+        let first = (None, 0, 0, None);
+        self.stats.heard |= self.stats.reports.insert(media.mid, report).unwrap_or(first) != report;
         self.stats.egress.insert(media.mid, (media.nacks, media.plis + media.firs));
         self.stats.packets_out.insert(media.mid, media.packets);
         if let Some(rtt) = media.rtt {
@@ -57,12 +68,19 @@ impl Conn {
         (late > 0).then_some(ConnEvent::Late { slot })
     }
 
+    /// Of one line that the other side sends.
+    pub(super) fn handle_ingress(&mut self, media: &MediaIngressStats) {
+        let before = self.stats.packets_in.insert(media.mid, media.packets).unwrap_or(0);
+        self.stats.heard |= media.packets > before;
+    }
+
     pub(super) fn handle_stats(&mut self, peer: &Told) -> ConnEvent {
+        let heard = std::mem::take(&mut self.stats.heard);
         self.stats.told += 1;
         let estimate_bps = if self.tells { peer.bwe_tx.map(|b| b.as_u64()) } else { self.remb_bps };
         let waiting = self.waiting(peer.timestamp);
         if !self.stats.told.is_multiple_of(LINES_PER_STATS) {
-            return ConnEvent::Line { estimate_bps, waiting, loss: None, on_the_way: None, stats: None };
+            return ConnEvent::Line { heard, estimate_bps, waiting, loss: None, on_the_way: None, stats: None };
         }
         let reported = self.stats.loss.take();
         let fed_back = peer.egress_loss_fraction.filter(|l| l.is_finite());
@@ -88,7 +106,7 @@ impl Conn {
             by_tcp: false,
             tracks: self.video.iter().enumerate().map(track).collect(),
         };
-        ConnEvent::Line { estimate_bps, waiting, loss, on_the_way, stats: Some(stats) }
+        ConnEvent::Line { heard, estimate_bps, waiting, loss, on_the_way, stats: Some(stats) }
     }
 
     fn waiting(&mut self, now: Instant) -> Duration {

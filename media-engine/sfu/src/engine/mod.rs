@@ -397,7 +397,11 @@ impl Engine {
                 self.weigh(now, id);
                 self.begin_all(now, id);
             }
-            ConnEvent::Line { estimate_bps, waiting, loss, on_the_way, stats } => {
+            ConnEvent::Line { heard, estimate_bps, waiting, loss, on_the_way, stats } => {
+                // GStreamer's players check their way once and never again, but they report.
+                if heard {
+                    peer.heard = now;
+                }
                 if peer.poll_silent(now) {
                     self.events.push_back(SfuEvent::Silent { peer: id, silent: true });
                 }

@@ -381,6 +381,22 @@ fn a_page_that_goes_silent_is_given_up_and_its_layer_with_it() {
 }
 
 #[test]
+fn a_player_that_checks_its_way_once_and_only_reports_is_not_cut_off() {
+    let mut world = World::new(53);
+    let kind = PeerKind::Whep { feed: feed("program"), layer: Some(link::id::LayerId::High) };
+    let player = world.player(kind, Grants { see: true, hear: false, speak: false }, ms(20));
+    world.source("program");
+    world.run(ms(2_000));
+    world.check_no_more(player);
+    world.run(ms(60_000));
+    assert_eq!(world.closed(player), None);
+    assert!(world.viewer(player).pictures(0).last().is_some_and(|p| world.now - p.at < ms(100)));
+    world.lose(player, 1.0);
+    world.run(ms(20_000));
+    assert_eq!(world.closed(player), Some(CloseReason::Silent), "and when it reports no more it is gone");
+}
+
+#[test]
 fn a_two_second_cut_heals_within_a_second() {
     let mut world = World::new(16);
     let page = world.page(ALL, ms(10));

@@ -16,6 +16,11 @@ const PROBLEMS: [&str; 3] = ["ptz.silent", "ptz.not-executable", "ptz.unknown-co
 impl Actor {
     /// The room's switch.
     pub(super) fn handle_allow_camera(&mut self, epoch: Epoch, allowed: bool, at: CaptureTime) {
+        // To forbid always passes.
+        let allows = allowed && self.case.may(epoch, &Action::AllowCamera, at).is_ok();
+        if allows && self.sets_too_often(epoch, at) {
+            return;
+        }
         match self.case.handle_allow_camera(epoch, allowed, at) {
             Err(denied) => self.refuse(epoch, &Action::AllowCamera, denied),
             Ok(false) => {}

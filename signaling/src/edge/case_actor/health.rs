@@ -80,9 +80,16 @@ impl EngineFigures {
         self.last = health.clone();
         self.last.feeds.retain(|f| FeedId::parse(&f.feed).is_ok());
         self.last.feeds.truncate(FEEDS_MAX);
+        self.last.feeds.iter_mut().for_each(|f| f.problem = problem(&f.problem));
         self.last.layers.truncate(LAYERS_MAX);
         self.last.shed = self.last.shed.chars().take(SHED_CHARS).collect();
     }
+}
+
+/// As everybody may read it: the engine keeps names of files to itself, and so do we, whatever it says.
+pub(super) fn problem(said: &str) -> String {
+    let short: String = said.chars().take(PROBLEM_CHARS).collect();
+    link::problem::outside(&short)
 }
 
 impl Actor {
@@ -132,7 +139,7 @@ impl Actor {
             state: health.state,
             capture: health.capture,
             frames: health.frames,
-            problem: health.problem.chars().take(PROBLEM_CHARS).collect(),
+            problem: health.problem.clone(),
             luma_mean: health.luma_mean,
             black_permille: health.black_permille,
             frozen_permille: health.frozen_permille,

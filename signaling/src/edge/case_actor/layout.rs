@@ -9,8 +9,10 @@ use sfu::Channel;
 use tracing::{debug, info};
 
 use super::Actor;
+use super::limit::SETTINGS;
 use crate::authorize::Action;
-use crate::wire::Vit;
+use crate::texts::Code;
+use crate::wire::{Vit, server_message};
 
 /// Layouts that are told to pages, and the longest name.
 const LAYOUTS_MAX: usize = 32;
@@ -53,6 +55,9 @@ impl Actor {
             debug!(page = epoch.0, "a layout that the engine does not have");
             return;
         }
+        if self.sets_too_often(epoch, at) {
+            return;
+        }
         info!(case = %self.case.id(), page = epoch.0, layout, "another layout");
         self.audit_page(epoch, "set-layout", "ok");
         self.layout.chosen = Some(layout.to_owned());
@@ -71,12 +76,24 @@ impl Actor {
             debug!(page = epoch.0, "a timing that nobody knows");
             return;
         };
+        if self.sets_too_often(epoch, at) {
+            return;
+        }
         info!(case = %self.case.id(), page = epoch.0, timing, "another timing");
         self.audit_page(epoch, if timing == "now" { "set-timing-now" } else { "set-timing-aligned" }, "ok");
         self.layout.chosen_timing = Some(timing);
         if !self.around.link.set_timing(self.case.id(), timing) {
             debug!(page = epoch.0, "no engine took the timing; it is given to the next");
         }
+    }
+
+    /// Then it is told so, and nothing is written.
+    pub(super) fn sets_too_often(&mut self, epoch: Epoch, at: CaptureTime) -> bool {
+        let left = self.pages.get_mut(&epoch).is_some_and(|page| page.settings.take(SETTINGS, at));
+        if !left {
+            self.tell(epoch, server_message::Body::Refused(Code::RequestTooOften.refused(false)));
+        }
+        !left
     }
 
     /// An engine came up.
@@ -105,11 +122,9 @@ impl Actor {
         }
     }
 
-    /// To every page that has a channel for them: what is lost is soon said again.
+    /// To every page that has a channel for them and may see their feed: what is lost is soon said again.
     pub(super) fn handle_vitals(&mut self, mut vitals: Vitals) {
-        if FeedId::parse(&vitals.feed).is_err() {
-            return;
-        }
+        let Ok(feed) = FeedId::parse(&vitals.feed) else { return };
         vitals.numerics.truncate(NUMBERS_MAX);
         vitals.waves.truncate(WAVES_MAX);
         vitals.waves.iter_mut().for_each(|w| w.samples.truncate(SAMPLES_MAX));
@@ -117,7 +132,8 @@ impl Actor {
         vitals.alarms.iter_mut().for_each(|a| a.text = a.text.chars().take(TEXT_CHARS).collect());
         let packet = Vit { version: crate::SIGNAL_VERSION, vitals: Some(vitals), ..Default::default() };
         let packet = Bytes::from(packet.encode_to_vec());
-        for page in self.pages.values().filter(|page| page.vit_open) {
+        let who = self.case.watchers_of(&feed, self.now()).filter_map(|epoch| self.pages.get(&epoch));
+        for page in who.filter(|page| page.vit_open) {
             if let Some(peer) = page.peer {
                 let _ = self.around.sfu.send_data(peer, Channel::Vit, packet.clone());
             }

@@ -42,6 +42,10 @@ const ENTRIES: Limit = Limit { burst: 64, per_s: 1 };
 /// Links that are remembered. Policy: all are forgotten when there are more.
 const LINKS_MAX: usize = 256;
 
+/// Choices for everybody (layout, timing, who may turn the camera) of one page: a hand that tries them all, then one a second. The
+/// privacy curtain, the voices' *mute* and *clear* have none: they always pass.
+pub(super) const SETTINGS: Limit = Limit { burst: 10, per_s: 1 };
+
 /// How often each link has come in.
 #[derive(Debug, Default)]
 pub(super) struct Entries(BTreeMap<TokenId, Bucket>);

@@ -13,6 +13,7 @@ use sfu::{Channel, Grants, LayerSpec, PeerId, SfuEvent};
 use tracing::{debug, info, warn};
 
 use super::Actor;
+use super::health::problem;
 use crate::edge::engine_link::LinkEvent;
 use crate::edge::metrics::{CaseFigures, PeerFigures};
 use crate::texts::Code;
@@ -201,7 +202,7 @@ impl Actor {
                     .into_iter()
                     .filter(|f| FeedId::parse(&f.feed).is_ok())
                     .take(FEEDS_MAX)
-                    .map(|f| wire::FeedHealth { feed: f.feed, state: f.state, capture: f.capture, problem: f.problem })
+                    .map(|f| wire::FeedHealth { feed: f.feed, state: f.state, capture: f.capture, problem: problem(&f.problem) })
                     .collect();
                 let states = |feeds: &[wire::FeedHealth]| feeds.iter().map(|f| (f.feed.clone(), f.state)).collect::<Vec<_>>();
                 let changed = states(&feeds) != states(&self.health);
@@ -217,7 +218,10 @@ impl Actor {
                 self.ink.handle_rebase(rebase, now);
             }
             LinkEvent::Ink { heard, .. } => self.handle_display_ink(heard),
-            LinkEvent::Refused { code, message } => warn!(case = %self.case.id(), code, message, "the engine refused"),
+            LinkEvent::Refused { code, message } => {
+                let message = problem(&message);
+                warn!(case = %self.case.id(), code, message, "the engine refused");
+            }
         }
     }
 

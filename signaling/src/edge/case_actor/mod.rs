@@ -16,6 +16,7 @@ mod limit;
 mod media;
 mod page;
 mod publish;
+mod relay;
 mod resource;
 mod stop;
 mod talk;
@@ -441,11 +442,7 @@ impl Actor {
             may_draw: may(Action::Draw),
             may_speak: may(Action::Speak),
             measuring: self.around.measuring,
-            ice_servers: if may(Action::Attend) {
-                self.around.turn.iter().map(|turn| turn.server(now.to_unix().as_secs(), u64::from(epoch.0))).collect()
-            } else {
-                Vec::new()
-            },
+            ice_servers: self.relays(epoch, now),
         }));
         mailbox.send(server_message::Body::State(self.state(now)));
         if may(Action::Attend) {
@@ -558,6 +555,7 @@ impl Actor {
             self.tell_health(None);
             self.publish_figures();
             self.keep_voice(now);
+            self.renew_relays(now);
         }
     }
 

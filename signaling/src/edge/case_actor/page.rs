@@ -1,5 +1,7 @@
 //! What the case keeps of one page.
 
+use std::time::Duration;
+
 use annotation::id::{Epoch, FeedId};
 use annotation::time::CaptureTime;
 use link::id::LayerId;
@@ -62,6 +64,10 @@ pub(super) struct Page {
     /// Its newest pointer's number, and when it came.
     pub(super) pointer_told: Option<(u32, CaptureTime)>,
     pub(super) pointers: Bucket,
+    /// Presses that change something for everybody and are a row of the audit each.
+    pub(super) settings: Bucket,
+    /// Since when it has its name at the relay.
+    relays_since: Option<CaptureTime>,
 }
 
 impl Page {
@@ -92,6 +98,8 @@ impl Page {
             ink_fault_told: None,
             pointer_told: None,
             pointers: Bucket::default(),
+            settings: Bucket::default(),
+            relays_since: None,
         }
     }
 
@@ -100,7 +108,20 @@ impl Page {
         self.mailbox = mailbox;
         self.connection = connection;
         self.away_since = None;
+        self.relays_since = None;
         self.ink_by_channel = self.ink_open;
+    }
+
+    /// True when it is to have another name at the relay; looked at every second.
+    pub(super) fn poll_relays(&mut self, now: CaptureTime, after: Duration) -> bool {
+        if self.away_since.is_some() {
+            return false;
+        }
+        let due = now.since(*self.relays_since.get_or_insert(now)) >= after;
+        if due {
+            self.relays_since = Some(now);
+        }
+        due
     }
 
     /// Whether it needs to know what is in this feed's frames. The program's always: ages and the room's ink hang on it.
@@ -168,7 +189,7 @@ mod tests {
 
     #[test]
     fn sg28_after_a_cut_frame_indexes_take_the_socket_too_for_a_while() {
-        let at = |s: u64| CaptureTime::from_unix(std::time::Duration::from_secs(s));
+        let at = |s: u64| CaptureTime::from_unix(Duration::from_secs(s));
         let mut page = Page::new(crate::edge::mailbox::mailbox().0, 1, false);
         assert!(!page.doubts_channels(at(10)));
         page.handle_returned(at(14));
@@ -178,6 +199,19 @@ mod tests {
         page.away_since = None;
         page.forget_media();
         assert!(!page.doubts_channels(at(13)), "a new path has timers of its own");
+    }
+
+    #[test]
+    fn sg45_a_page_that_is_there_gets_another_name_at_the_relay_before_its_own_has_run_out() {
+        let at = |s: u64| CaptureTime::from_unix(Duration::from_secs(1_790_000_000 + s));
+        let half = Duration::from_secs(1_800);
+        let mut page = Page::new(crate::edge::mailbox::mailbox().0, 1, false);
+        let told = |page: &mut Page, from, to| (from..to).filter(|s| page.poll_relays(at(*s), half)).collect::<Vec<u64>>();
+        assert_eq!(told(&mut page, 0, 4_000), [1_800, 3_600]);
+        page.away_since = Some(at(4_000));
+        assert!(told(&mut page, 4_000, 6_000).is_empty(), "nobody is there");
+        page.return_with(crate::edge::mailbox::mailbox().0, 2);
+        assert_eq!(told(&mut page, 6_000, 8_000), [7_800], "its welcome had one");
     }
 
     #[test]

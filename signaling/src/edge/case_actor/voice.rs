@@ -44,14 +44,15 @@ impl Consent {
         Some(voice)
     }
 
-    /// True, with whether remote voices were silenced: this page was the room's before the start, and is back in time.
+    /// With whether remote voices were silenced: this is the page that had the room's voice last before the start, and is back in time. No
+    /// older key of the room's opens anything.
     fn take_up(&mut self, page: Epoch, role: Role, now: CaptureTime) -> Option<bool> {
         let (kept, until) = self.waits?;
         if now > until {
             self.waits = None;
             return None;
         }
-        (role == Role::Room && page <= kept.page).then(|| {
+        (role == Role::Room && page == kept.page).then(|| {
             self.waits = None;
             kept.muted
         })
@@ -76,7 +77,10 @@ impl Actor {
         if self.consent.waits.is_some_and(|(_, until)| now <= until) && !self.case.voice_open() {
             return;
         }
-        let newest = self.case.epochs().into_iter().filter(|epoch| self.case.role(*epoch) == Some(Role::Room)).max();
+        let rooms = || self.case.epochs().into_iter().filter(|epoch| self.case.role(*epoch) == Some(Role::Room));
+        // Whoever came last: the room may have several pages, and one of before may be back.
+        let came = |epoch: &Epoch| (self.case.is_connected(*epoch), self.pages.get(epoch).map(|page| page.connection));
+        let newest = rooms().max_by_key(came);
         let state = self.case.state(now);
         let voice = VoiceKept { open: state.voice_open, muted: state.remote_muted, page: newest.unwrap_or(Epoch(0)), at: now };
         // A disk that does not take is not given more of the same.
@@ -118,6 +122,7 @@ mod tests {
         let mut consent = Consent::new(Some(open(0)), at(6));
         assert_eq!(consent.take_up(PAGE, Role::Mentor, at(7)), None, "another's page opens nothing");
         assert_eq!(consent.take_up(Epoch(8), Role::Room, at(7)), None, "nor does one that was not there");
+        assert_eq!(consent.take_up(Epoch(6), Role::Room, at(7)), None, "nor the key of a page of earlier");
         assert_eq!(consent.take_up(PAGE, Role::Room, at(8)), Some(true));
         assert_eq!(consent.take_up(PAGE, Role::Room, at(9)), None, "once");
     }

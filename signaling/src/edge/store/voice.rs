@@ -15,7 +15,7 @@ use super::unix_us;
 pub struct VoiceKept {
     pub open: bool,
     pub muted: bool,
-    /// The room's newest page.
+    /// The room's page that came last, of those that were there.
     pub page: Epoch,
     pub at: CaptureTime,
 }
