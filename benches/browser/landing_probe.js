@@ -84,8 +84,8 @@
   window.glass.afterPaint(() => {
     const video = window.shirube?.video();
     if (!video || video.readyState < 2 || video.videoWidth === 0) return;
-    // What is on the glass: the video's own picture, or the one that the page painted with its ink while the video is hidden.
-    const painting = video.style.visibility === 'hidden' ? window.glass.painting() : null;
+    // What is on the glass: the video's own picture, or the one that the page painted over it with its ink.
+    const painting = window.glass.painting();
     let frame = null;
     let rtp;
     if (painting) {

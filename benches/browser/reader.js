@@ -101,7 +101,7 @@
     }
   }
 
-  // While ink moves fast the page paints picture and ink into canvases in one turn and hides the video: then that canvas is what is on the glass.
+  // While ink moves fast the page paints picture and ink into canvases in one turn, over the video: then that canvas is what is on the glass.
   const painting = () => window.shirube?.picture?.() ?? null;
 
   /** Luma of `n` rows of a canvas from `top`. */

@@ -17,15 +17,7 @@ export function pictureOn(video: HTMLVideoElement): number | null {
 export class Hold {
   readonly canvas = element('canvas', 'heldpicture');
 
-  /** The video under it, which is not drawn meanwhile: neither does it cost, nor does it look out beside a picture of another shape. Its frames are told all the same. */
-  private covered: HTMLVideoElement | null = null;
-
   constructor() { this.canvas.hidden = true; }
-
-  private cover(video: HTMLVideoElement): void {
-    this.covered = video;
-    video.style.visibility = 'hidden';
-  }
 
 
   /** Takes the picture that is shown. The RTP timestamp of just that picture, or null where the browser does not tell; false: there is none. */
@@ -37,7 +29,6 @@ export class Hold {
     const context = this.canvas.getContext('2d', { alpha: false });
     if (!context) return false;
     this.canvas.hidden = false;
-    this.cover(video);
     if (typeof VideoFrame === 'function') {
       try {
         const frame = new VideoFrame(video);
@@ -52,19 +43,16 @@ export class Hold {
   }
 
   /** A still instead of what the video shows. */
-  put(picture: HTMLImageElement, video: HTMLVideoElement): void {
+  put(picture: HTMLImageElement): void {
     this.canvas.width = picture.naturalWidth;
     this.canvas.height = picture.naturalHeight;
     this.canvas.getContext('2d', { alpha: false })?.drawImage(picture, 0, 0);
     this.canvas.hidden = false;
-    this.cover(video);
   }
 
   /** Nothing of it is kept. */
   release(): void {
     this.canvas.hidden = true;
-    if (this.covered) this.covered.style.visibility = '';
-    this.covered = null;
     this.canvas.width = this.canvas.height = 0;
   }
 }

@@ -29,9 +29,10 @@ import { Together } from './together';
 
 /** Ages are repainted twice a second, looks at once. */
 const AGE_PERIOD_MS = 500;
-/** Marks that move faster than this, units of points a frame of 1/30 s (2 px at 1080p), are painted together with their picture, for so long after they last did. */
+/** Marks that move faster than this, units of points a frame of 1/30 s (2 px at 1080p), are painted together with their picture, for so long after they last did; so are those of which it is not known, until it is. */
 const FAST = 17;
 const FAST_FOR_MS = 1_000;
+const UNKNOWN_FOR_MS = 150;
 /** After a pen was last near, the picture is looked at on each animation frame for so long. */
 const NEAR_MS = 1_000;
 /** A main feed that fills this share of the program is named by the strip above, so that its picture stays free. */
@@ -153,7 +154,7 @@ export class Stage {
   holdNow(time: PerfMs): boolean {
     if (this.held || this.context.flow(time) === 'waiting') return this.held !== null;
     const seen = this.seenAt(time);
-    this.together.release(this.video);
+    this.together.release();
     const taken = this.hold.take(this.video);
     const exact = typeof taken === 'number' ? this.context.ring().at(taken) : null;
     if (taken === false || (!exact && !seen)) {
@@ -169,8 +170,8 @@ export class Stage {
 
   /** Holds a still instead of the picture that is shown. */
   holdStill(still: Still, picture: HTMLImageElement, now: PerfMs): void {
-    this.together.release(this.video);
-    this.hold.put(picture, this.video);
+    this.together.release();
+    this.hold.put(picture);
     this.held = { frame: frameOf(still), exact: true };
     this.still = still;
     this.heldTs = null;
@@ -276,7 +277,7 @@ export class Stage {
   follow(now: PerfMs): void {
     const { hasInk } = this;
     if (hasInk && now < this.fastUntil) this.together.take(this.video);
-    else this.together.release(this.video);
+    else this.together.release();
     if (!this.isFollowed(now)) return;
     const on = this.pictureTs();
     if (on !== null && now < this.nearUntil) this.looked.handleLook(on, now);
@@ -315,7 +316,7 @@ export class Stage {
     });
     this.nextInk = painted.next;
     const { unsure } = painted;
-    if (painted.pace > FAST) this.fastUntil = now + FAST_FOR_MS;
+    if (painted.pace > FAST) this.fastUntil = Math.max(this.fastUntil, now + (painted.pace === Infinity ? UNKNOWN_FOR_MS : FAST_FOR_MS));
     if (unsure) {
       this.doubt.style.left = `${unsure.box.x + 10}px`;
       this.doubt.style.bottom = `${height - unsure.box.y - unsure.box.h + 10}px`;

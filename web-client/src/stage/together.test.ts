@@ -1,4 +1,4 @@
-// A canvas that stands for the video: always one picture whose number is known, never beside the video.
+// A canvas that stands for the video: always one picture whose number is known.
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Together } from './together';
 
@@ -21,7 +21,7 @@ class Frame {
   close(): void { closed += 1; }
 }
 
-const video = () => ({ videoWidth: 1_280, style: { visibility: '' } }) as unknown as HTMLVideoElement;
+const video = () => ({ videoWidth: 1_280 }) as unknown as HTMLVideoElement;
 
 beforeEach(() => {
   shown = null;
@@ -34,12 +34,12 @@ beforeEach(() => {
 afterEach(() => { vi.unstubAllGlobals(); });
 
 describe('picture and ink painted in one turn', () => {
-  it('names the very picture that is on it, and hides the video meanwhile', () => {
+  it('names the very picture that is on it', () => {
     const [together, of] = [new Together(), video()];
     shown = { timestamp: 33, rtpTimestamp: 3_003 };
     expect(together.take(of)).toBe(true);
     expect(together.rtpTs).toBe(3_003);
-    expect([together.canvas.hidden, together.canvas.width, of.style.visibility]).toEqual([false, 1_280, 'hidden']);
+    expect([together.canvas.hidden, together.canvas.width]).toEqual([false, 1_280]);
     shown = { timestamp: 66, rtpTimestamp: 6_006 };
     expect(together.rtpTs, 'the video has another by now: what is on the glass is still the first').toBe(3_003);
     together.take(of);
@@ -51,20 +51,20 @@ describe('picture and ink painted in one turn', () => {
     const [together, of] = [new Together(), video()];
     shown = { timestamp: 33 };
     expect(together.take(of)).toBe(false);
-    expect([together.rtpTs, together.canvas.hidden, of.style.visibility, drawn]).toEqual([null, true, '', []]);
+    expect([together.rtpTs, together.canvas.hidden, drawn]).toEqual([null, true, []]);
     shown = { timestamp: 66, rtpTimestamp: 6_006 };
     together.take(of);
     shown = null;
     expect(together.take(of)).toBe(false);
-    expect([together.rtpTs, together.canvas.hidden, together.canvas.width, of.style.visibility]).toEqual([null, true, 0, '']);
+    expect([together.rtpTs, together.canvas.hidden, together.canvas.width]).toEqual([null, true, 0]);
   });
 
   it('keeps nothing of a picture when the video stands for itself again, and takes it anew', () => {
     const [together, of] = [new Together(), video()];
     shown = { timestamp: 33, rtpTimestamp: 3_003 };
     together.take(of);
-    together.release(of);
-    expect([together.rtpTs, together.canvas.hidden, together.canvas.width, of.style.visibility]).toEqual([null, true, 0, '']);
+    together.release();
+    expect([together.rtpTs, together.canvas.hidden, together.canvas.width]).toEqual([null, true, 0]);
     expect(together.take(of)).toBe(true);
     expect([together.rtpTs, drawn]).toEqual([3_003, [33, 33]]);
   });
