@@ -27,6 +27,8 @@ const LEAP: f32 = 4.0;
 const NOTHING: f32 = 0.1;
 /// Frames in a row that must pass before lost ink is shown again.
 const CONFIRM: u32 = 2;
+/// On X-ray: a piece of another vessel may look like the one that is looked for in every patch, but not for a third of a second while both beat.
+const CONFIRM_XRAY: u32 = 5;
 
 /// So many patches are looked for first; the others only if a fourth of them is as like as this.
 const SAMPLE: usize = 8;
@@ -158,7 +160,8 @@ impl Anchor {
             }
             self.motion = motion;
             self.passed += 1;
-            if !strict || self.passed >= CONFIRM {
+            let confirm = if self.kind == Kind::Fluoroscopy { CONFIRM_XRAY } else { CONFIRM };
+            if !strict || self.passed >= confirm {
                 self.state = TrackState::Tracked;
                 self.confirmed = motion;
                 self.confirmed_at = now;
@@ -302,7 +305,7 @@ impl Anchor {
                 break;
             }
         }
-        let mut verdict = Verdict::of(&self.key, &motion, &seen, (frame.width(), frame.height()));
+        let mut verdict = Verdict::of(&self.key, self.kind, &motion, &seen, (frame.width(), frame.height()));
         // Tissue is as distinct as its keyframe was; contrast changes.
         verdict.distinct = if self.kind == Kind::Fluoroscopy || self.state == TrackState::Lost || self.distinct == 0.0 {
             if verdict.worth_asking() { self.distinct(frame, &motion, &seen) } else { 0.0 }

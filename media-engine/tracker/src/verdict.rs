@@ -81,7 +81,7 @@ impl Verdict {
         self.agree >= 0.3
     }
 
-    pub fn of(key: &Keyframe, motion: &Similarity, seen: &[Seen], (w, h): (usize, usize)) -> Verdict {
+    pub fn of(key: &Keyframe, kind: Kind, motion: &Similarity, seen: &[Seen], (w, h): (usize, usize)) -> Verdict {
         let patches = &key.patches[0];
         let (mut total, mut agree, mut disagree, mut found) = (0.0f32, 0.0f32, 0.0f32, 0u32);
         let mut gains = Vec::with_capacity(patches.len());
@@ -98,7 +98,9 @@ impl Verdict {
                         found += 1;
                         gains.push(*gain);
                         pairs.push(Pair { from: p.at, to: *at, weight: p.weight });
-                    } else if off.length() <= OFF_MAX + BENDS_BY * (key.distance(p.at) - BENDS_FROM).max(0.0) {
+                    } else if kind == Kind::Tissue
+                        && off.length() <= OFF_MAX + BENDS_BY * (key.distance(p.at) - BENDS_FROM).max(0.0)
+                    {
                         total += BENT_WEIGHT * p.weight;
                         continue;
                     } else {
