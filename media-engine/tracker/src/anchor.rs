@@ -4,7 +4,7 @@
 //! to where they were found; then the keyframe is asked anew, patch by patch, whether it agrees. Only a frame that passes is
 //! [`TrackState::Tracked`]; nothing is carried from frame to frame but the place to start looking, so nothing can drift.
 //!
-//! tracked --(a frame does not pass)--> unsure --(150 ms, a cut)--> lost --(two frames in a row pass, strictly)--> tracked
+//! tracked --(a frame does not pass)--> unsure --(150 ms, a cut)--> lost --(two frames in a row pass, strictly; five on X-ray)--> tracked
 
 use std::time::Duration;
 
