@@ -287,7 +287,7 @@ impl Config {
                 feed(
                     "field",
                     "operative-field",
-                    "術野",
+                    "術野映像",
                     "Operative field",
                     match field {
                         Some(path) => SourceConfig::File { path },
@@ -297,7 +297,7 @@ impl Config {
                 feed(
                     "fluoro",
                     "fluoroscopy",
-                    "X線透視",
+                    "透視",
                     "Fluoroscopy",
                     match fluoro {
                         Some(path) => SourceConfig::Dicom { path, rest_s },
