@@ -18,7 +18,6 @@ use str0m::{Candidate, Event, Input, Output, PacerReason, Reason, Rtc};
 
 use super::figures::StatsBook;
 use super::repair::Repair;
-use super::setup::keep_for_repair;
 use super::twice::Twice;
 use super::ways::Ways;
 use super::{Carrier, Transmit};
@@ -364,15 +363,6 @@ impl Conn {
         stream.write_rtp(write.marker(packet.marker).ext_vals(ext_vals));
         self.drain(sink)?;
         Ok(true)
-    }
-
-    /// What was sent in a slot is of no use any more: it is not sent again, whoever asks.
-    pub(crate) fn forget_sent(&mut self, slot: usize, sink: &mut Sink<'_>) -> Result<(), Spent> {
-        let Some(line) = self.video.get(slot) else { return Ok(()) };
-        if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(line.mid, None) {
-            keep_for_repair(stream);
-        }
-        self.drain(sink)
     }
 
     /// What the line should be found to carry, if it does.

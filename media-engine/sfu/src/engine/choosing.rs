@@ -145,10 +145,6 @@ impl Engine {
             }
             (_, Some(to)) => {
                 self.withdraw(id, slot);
-                if why == Why::Line {
-                    // The line is too narrow: what was lost of the old layer must not go before the keyframe of the new one.
-                    self.turn(now, id, |peer, sink| peer.conn.forget_sent(usize::from(slot), sink));
-                }
                 self.enroll(now, id, slot, to);
             }
         }
