@@ -39,6 +39,8 @@ struct Step {
     rss_mb: Option<f64>,
     /// From sent by the source to taken by a viewer.
     delay_ms: Option<Percentiles>,
+    /// From sent by the source to the viewer's socket: what of it is the server's and the kernel's.
+    arrival_ms: Option<Percentiles>,
     /// Within our server: from a packet read to each datagram handed to the kernel.
     forwarding_ms: Option<Percentiles>,
     /// Datagrams that the kernel did not take from our server.
@@ -113,7 +115,8 @@ fn print(step: Option<&Step>) {
     let number = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.3}"));
     let ms = |p: Option<Percentiles>| p.map_or("-".into(), |p| format!("{:.2} / {:.1}", p.p50, p.p99));
     eprintln!(
-        "{:8} {:2} {:4} viewers ({} joined): {} CPU-s per subscriber-minute, {} kB each, delay {} ms, within {} ms, lost {} of {}, \
+        "{:8} {:2} {:4} viewers ({} joined): {} CPU-s per subscriber-minute, {} kB each, delay {} ms, at the socket {} ms, \
+         within {} ms, lost {} of {}, \
          connected {} ms, complete {} ms, machine {} cores",
         s.server,
         if s.shards > 0 { s.shards.to_string() } else { String::new() },
@@ -122,6 +125,7 @@ fn print(step: Option<&Step>) {
         number(s.cpu_s_per_subscriber_minute),
         number(s.rss_kb_per_viewer),
         ms(s.delay_ms),
+        ms(s.arrival_ms),
         ms(s.forwarding_ms),
         s.lost,
         s.received + s.lost,
@@ -271,6 +275,7 @@ fn measure(
             .map(|(after, before)| after.saturating_sub(before) as f64 / 1_024.0 / viewers as f64),
         rss_mb: rss.map(|r| r as f64 / 1_048_576.0),
         delay_ms: Percentiles::of(&crowd.delays_ms),
+        arrival_ms: Percentiles::of(&crowd.arrivals_ms),
         forwarding_ms: within.and_then(|w| w.0),
         dropped: within.map(|w| w.1),
         lost: seen.iter().map(Seen::lost).sum(),

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use mio::net::UdpSocket;
@@ -49,6 +49,8 @@ struct Viewer {
     pending: Option<SdpPendingOffer>,
     offered: Instant,
     seen: Seen,
+    /// When the kernel had what is being taken, since the source's start.
+    arrived: Option<Duration>,
     out: VecDeque<(SocketAddr, Vec<u8>)>,
 }
 
@@ -59,9 +61,13 @@ pub struct Crowd {
     provider: Arc<CryptoProvider>,
     ip: IpAddr,
     start: Instant,
+    /// The same, since 1970.
+    start_unix: Duration,
     buffer: Vec<u8>,
     /// From sent by the source to taken by a viewer, ms; kept while `measuring`.
     pub delays_ms: Vec<f64>,
+    /// From sent by the source to the viewer's socket, by the kernel's time stamps: without waiting for the viewer's core.
+    pub arrivals_ms: Vec<f64>,
     pub measuring: bool,
 }
 
@@ -75,14 +81,17 @@ impl Crowd {
     /// `start`: of the source, whose times are since then.
     pub fn new(ip: IpAddr, start: Instant) -> Result<Self> {
         let provider = Arc::new(str0m::crypto::from_feature_flags());
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).context("a clock set to before 1970")?;
         Ok(Crowd {
             poll: Poll::new()?,
             viewers: Vec::new(),
             provider,
             ip,
             start,
+            start_unix: unix.saturating_sub(start.elapsed()),
             buffer: vec![0; 65_536],
             delays_ms: Vec::new(),
+            arrivals_ms: Vec::new(),
             measuring: false,
         })
     }
@@ -106,6 +115,7 @@ impl Crowd {
             pending: None,
             offered: now,
             seen,
+            arrived: None,
             out: VecDeque::new(),
         });
         Ok(self.viewers.len() - 1)
@@ -152,6 +162,7 @@ impl Crowd {
     pub fn begin_window(&mut self) {
         self.measuring = true;
         self.delays_ms.clear();
+        self.arrivals_ms.clear();
         for viewer in &mut self.viewers {
             viewer.seen.packets = 0;
             viewer.seen.numbers = None;
@@ -196,6 +207,7 @@ impl Crowd {
                 break;
             }
             let now = Instant::now();
+            viewer.arrived = meta[0].timestamp.map(|unix| unix.saturating_sub(self.start_unix));
             for datagram in buffer[..meta[0].len].chunks(meta[0].stride.max(1)) {
                 let Ok(contents) = datagram.try_into() else { continue };
                 let viewer = &mut self.viewers[n];
@@ -230,6 +242,7 @@ impl Crowd {
                     }
                     if self.measuring {
                         self.delays_ms.push((self.start.elapsed().saturating_sub(sent)).as_secs_f64() * 1_000.0);
+                        self.arrivals_ms.extend(viewer.arrived.map(|at| at.saturating_sub(sent).as_secs_f64() * 1_000.0));
                     }
                 }
                 Ok(Output::Event(_)) => {}

@@ -33,7 +33,7 @@ export const en: Texts = {
   timing_now: 'Now',
   skew_title: 'Time alignment',
   skew_of: 'Skew',
-  skew_excess: 'Excess age (99%)',
+  skew_excess: 'Excess (99%)',
   skew_unknown: 'unknown',
   look_live: 'Live',
   look_unsynced: 'Not sync.',
@@ -115,7 +115,7 @@ export const en: Texts = {
   person_absent: 'not connected',
 
   health: 'Equipment',
-  health_feeds: 'Feeds arriving',
+  health_feeds: 'Feeds live',
   health_engine: 'Compositor',
   health_up: 'running',
   health_down: 'restarting',

@@ -15,6 +15,9 @@ import { pick } from '../i18n';
 import { clockText } from './parts';
 import { exposeForBenches } from '../edge/benches';
 
+/** Of the window, at most. The large picture has under three quarters of it, so this is over a quarter of its area. */
+const BESIDE_HEIGHT = 0.42;
+
 interface Standing { readonly client: Client; readonly feed: string; readonly remote: boolean; readonly draws: boolean }
 
 /** What stands large. */
@@ -152,8 +155,8 @@ function standStage(host: HTMLElement, client: Client, stage: Stage, feed: strin
     if (stage.hasInk) following = requestAnimationFrame(follow);
   };
   const fit = new ResizeObserver(() => {
-    // What stands beside has all the height that its width asks for.
-    stage.fit(host.clientWidth, kind === 'beside' ? Infinity : host.clientHeight);
+    // What stands beside has the height that its width asks for, as long as what speaks above it is seen: a square picture half as wide as the held one is enough.
+    stage.fit(host.clientWidth, kind === 'beside' ? BESIDE_HEIGHT * innerHeight : host.clientHeight);
     stage.paint(perfNow());
   });
   fit.observe(host);

@@ -14,16 +14,21 @@ use str0m::format::Codec;
 use str0m::media::{KeyframeRequestKind, MediaTime, Mid, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpPacket, RtpWrite};
-use str0m::{Candidate, Event, Input, Output, Rtc};
+use str0m::{Candidate, Event, Input, Output, Reason, Rtc};
 
 use super::figures::StatsBook;
 use super::repair::Repair;
+use super::setup::keep_for_repair;
+use super::twice::Twice;
 use super::ways::Ways;
 use super::{Carrier, Transmit};
 use crate::api::{Channel, PeerId, PeerStats, TrackStats, VideoCodec};
 
 /// Outputs of one drain. More means that something turns in circles.
 const DRAIN_MAX: usize = 20_000;
+
+/// An estimate is turned at least so often; WebRTC's own is every 25 ms.
+const ESTIMATE_EVERY: Duration = Duration::from_millis(25);
 
 /// Where an estimate begins anew: the first questions are three and six times this.
 const ANEW_BPS: u64 = 100_000;
@@ -174,6 +179,9 @@ pub(crate) struct Conn {
     /// What it says that it can take, where it does not tell what arrives.
     pub(super) remb_bps: Option<u64>,
     desired_bps: u64,
+    twice: Twice,
+    /// When it was last turned.
+    now: Instant,
     pub(super) stats: StatsBook,
     #[cfg(test)]
     pub(crate) panics: bool,
@@ -200,6 +208,8 @@ impl Conn {
             tells: false,
             remb_bps: None,
             desired_bps: 0,
+            twice: Twice::default(),
+            now,
             stats,
             #[cfg(test)]
             panics: false,
@@ -250,6 +260,7 @@ impl Conn {
         sink: &mut Sink<'_>,
     ) -> Result<(), Spent> {
         let Some(received) = receive(carrier, source, destination, bytes) else { return Ok(()) };
+        self.now = self.now.max(now);
         self.rtc.handle_input(Input::Receive(now, received))?;
         self.drain(sink)
     }
@@ -257,12 +268,19 @@ impl Conn {
     pub(crate) fn handle_timeout(&mut self, now: Instant, sink: &mut Sink<'_>) -> Result<(), Spent> {
         #[cfg(test)]
         assert!(!self.panics, "a test asked for this panic");
+        self.now = self.now.max(now);
+        sink.transmits.extend(std::iter::from_fn(|| self.twice.poll_transmit(now)));
         self.rtc.handle_input(Input::Timeout(now))?;
         self.drain(sink)
     }
 
     pub(crate) fn poll_timeout(&self) -> Instant {
-        self.deadline
+        self.twice.poll_timeout().map_or(self.deadline, |at| at.min(self.deadline))
+    }
+
+    /// From now on what is sent again is sent twice, or not: where the line loses and has room.
+    pub(crate) fn repair_twice(&mut self, on: bool) {
+        self.twice.on = on;
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -336,6 +354,15 @@ impl Conn {
         Ok(true)
     }
 
+    /// What was sent in a slot is of no use any more: it is not sent again, whoever asks.
+    pub(crate) fn forget_sent(&mut self, slot: usize, sink: &mut Sink<'_>) -> Result<(), Spent> {
+        let Some(line) = self.video.get(slot) else { return Ok(()) };
+        if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(line.mid, None) {
+            keep_for_repair(stream);
+        }
+        self.drain(sink)
+    }
+
     /// What the line should be found to carry, if it does.
     pub(crate) fn set_desired(&mut self, bps: u64, sink: &mut Sink<'_>) -> Result<(), Spent> {
         if std::mem::replace(&mut self.desired_bps, bps) == bps {
@@ -399,22 +426,24 @@ impl Conn {
         for _ in 0..DRAIN_MAX {
             match self.rtc.poll_output()? {
                 Output::Timeout(at) => {
-                    self.deadline = at;
+                    self.deadline = self.unhurried(at);
                     return Ok(());
                 }
                 Output::Transmit(t) => {
-                    let mut since = None;
+                    let (mut since, mut again) = (None, false);
                     for line in &mut self.video {
                         since = since.or_else(|| line.ways.take(&t.contents));
-                        line.repair.handle_sent(&t.contents);
+                        again |= line.repair.handle_sent(&t.contents);
                     }
-                    sink.transmits.push_back(Transmit {
+                    let transmit = Transmit {
                         carrier: if t.proto == Protocol::Udp { Carrier::Udp } else { Carrier::Tcp },
                         source: t.source,
                         destination: t.destination,
                         contents: t.contents.into(),
                         since,
-                    });
+                    };
+                    self.twice.handle_sent(self.now, &transmit, again);
+                    sink.transmits.push_back(transmit);
                 }
                 Output::Event(event) => {
                     if let Some(event) = self.handle_event(event) {
@@ -424,6 +453,14 @@ impl Conn {
             }
         }
         Err(Spent(format!("more than {DRAIN_MAX} outputs of one input")))
+    }
+
+    /// The estimator asks to be turned once in each round trip, which is a thousand times a second on a good line. While nothing waits
+    /// to be sent it may wait for the next picture.
+    fn unhurried(&mut self, at: Instant) -> Instant {
+        let later = self.now + ESTIMATE_EVERY;
+        let hurried = at < later && self.rtc.last_timeout_reason() == Reason::BweDelayControl;
+        if hurried && self.first_unsent_of_all().is_none() { later } else { at }
     }
 
     fn handle_event(&mut self, event: Event) -> Option<ConnEvent> {

@@ -110,12 +110,16 @@ impl Conn {
     }
 
     fn waiting(&mut self, now: Instant) -> Duration {
-        let mids: [Option<Mid>; crate::api::SLOTS_VIDEO as usize] = std::array::from_fn(|n| self.video.get(n).map(|l| l.mid));
-        let oldest = mids.into_iter().flatten().filter_map(|mid| self.first_unsent(mid)).min();
-        oldest.map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
+        self.first_unsent_of_all().map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
     }
 
-    /// When the oldest packet that waits for the line was written.
+    /// When the oldest packet of a picture that waits for the line was written. `None`: nothing waits.
+    pub(super) fn first_unsent_of_all(&mut self) -> Option<Instant> {
+        let mids: [Option<Mid>; crate::api::SLOTS_VIDEO as usize] = std::array::from_fn(|n| self.video.get(n).map(|l| l.mid));
+        mids.into_iter().flatten().filter_map(|mid| self.first_unsent(mid)).min()
+    }
+
+    /// The same of one line.
     fn first_unsent(&mut self, mid: Mid) -> Option<Instant> {
         self.rtc.direct_api().stream_tx_by_mid(mid, None)?.queue_info()?.first_unsent()
     }

@@ -9,6 +9,7 @@ mod figures;
 mod repair;
 mod setup;
 mod text;
+mod twice;
 mod ways;
 
 pub(crate) use conn::{Conn, ConnEvent, PublishedPacket, Sink, Spent, VideoWrite, VoicePacket, VoiceWrite};

@@ -15,12 +15,13 @@ impl Repair {
         Repair { rtx_ssrc, ..Repair::default() }
     }
 
-    /// A datagram left. What only asks the line how much it carries counts too: then a late request is seen the next time.
-    pub(super) fn handle_sent(&mut self, datagram: &[u8]) {
+    /// A datagram left. What only asks the line how much it carries counts too: then a late request is seen the next time. True: it
+    /// is of what is sent again.
+    pub(super) fn handle_sent(&mut self, datagram: &[u8]) -> bool {
         let ssrc = datagram.get(8..12).and_then(|b| b.try_into().ok()).map(u32::from_be_bytes);
-        if self.rtx_ssrc.is_some() && ssrc == self.rtx_ssrc {
-            self.resent += 1;
-        }
+        let again = self.rtx_ssrc.is_some() && ssrc == self.rtx_ssrc;
+        self.resent += u64::from(again);
+        again
     }
 
     /// `asked`: requests since the beginning. `idle`: nothing of this stream waits for its line. How many requests came too
@@ -45,13 +46,13 @@ mod tests {
         let mut repair = Repair::new(Some(9));
         let rtx = [&[0x80, 0x61, 0, 1, 0, 0, 0, 0][..], &9u32.to_be_bytes()].concat();
         assert_eq!(repair.look(0, true), 0);
-        repair.handle_sent(&rtx);
+        assert!(repair.handle_sent(&rtx));
         assert_eq!(repair.look(3, true), 0, "answered");
         assert_eq!(repair.look(5, false), 0, "queued");
         repair.handle_sent(&rtx);
         assert_eq!(repair.look(5, true), 0);
         assert_eq!(repair.look(9, true), 4);
         assert_eq!(repair.look(9, true), 0, "told once");
-        repair.handle_sent(&[0x80; 3]);
+        assert!(!repair.handle_sent(&[0x80; 3]));
     }
 }

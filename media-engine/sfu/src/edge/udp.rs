@@ -65,6 +65,8 @@ struct Batch {
     runs: Vec<Run>,
     /// Those in use.
     used: usize,
+    /// The way of the newest run, if that may be added to: mostly the next datagram's.
+    newest: Option<(SocketAddr, SocketAddr)>,
     /// The run that a datagram of this way may be added to.
     open: HashMap<(SocketAddr, SocketAddr), usize>,
 }
@@ -73,7 +75,8 @@ impl Batch {
     fn push(&mut self, transmit: &Transmit, segments_max: usize) {
         let way = (transmit.source, transmit.destination);
         let length = transmit.contents.len();
-        if let Some(at) = self.open.get(&way).copied() {
+        let newest = (self.newest == Some(way)).then(|| self.used - 1);
+        if let Some(at) = newest.or_else(|| self.open.get(&way).copied()) {
             let run = &mut self.runs[at];
             if length <= run.segment && run.count < segments_max && run.bytes.len() + length <= RUN_BYTES_MAX {
                 run.bytes.extend_from_slice(&transmit.contents);
@@ -81,6 +84,7 @@ impl Batch {
                 run.since.extend(transmit.since);
                 if length < run.segment {
                     self.open.remove(&way);
+                    self.newest = self.newest.filter(|newest| *newest != way);
                 }
                 return;
             }
@@ -95,11 +99,13 @@ impl Batch {
         run.since.clear();
         run.since.extend(transmit.since);
         self.open.insert(way, self.used);
+        self.newest = Some(way);
         self.used += 1;
     }
 
     fn clear(&mut self) {
         self.used = 0;
+        self.newest = None;
         self.open.clear();
         // A burst is no reason to keep its memory for ever.
         self.runs.truncate(RUNS_KEPT);

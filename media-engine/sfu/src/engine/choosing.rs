@@ -22,6 +22,8 @@ const HOLD: Duration = Duration::from_millis(25);
 const HELD_MAX: usize = 256;
 /// A better layer whose keyframe has not come for so long is given up for a while.
 const RISE_WITHIN: Duration = Duration::from_secs(3);
+/// Packets that wait no longer than this for a line of which a quarter is free do not crowd it.
+const CALM: Duration = Duration::from_millis(40);
 /// Layers of one feed.
 const SPECS_MAX: usize = 5;
 /// Feeds of one case whose layers are known.
@@ -93,7 +95,12 @@ impl Engine {
         let picked = peer.chooser.choose(now, line, &asks);
         let desired = peer.chooser.desired(now, line, &asks, &picked);
         let anew = line.estimate_bps.is_some() && peer.chooser.asks_anew(now, &picked);
+        // Where loss comes of too much that is sent, more would make more of it: only where all that is wished fits with a quarter to spare.
+        let given: u64 = asks.iter().zip(&picked).filter_map(|(a, rung)| Some(a.ladder.get((*rung)?)?.bps)).sum();
+        let fits = picked.iter().all(|rung| *rung == Some(0)) && line.estimate_bps.is_some_and(|e| e * 4 >= given * 5);
+        let twice = fits && line.waiting <= CALM && peer.playout.loses();
         self.turn(now, id, |peer, sink| {
+            peer.conn.repair_twice(twice);
             if anew {
                 peer.conn.ask_anew(sink)?;
             }
@@ -136,6 +143,10 @@ impl Engine {
             }
             (_, Some(to)) => {
                 self.withdraw(id, slot);
+                if why == Why::Line {
+                    // The line is too narrow: what was lost of the old layer must not go before the keyframe of the new one.
+                    self.turn(now, id, |peer, sink| peer.conn.forget_sent(usize::from(slot), sink));
+                }
                 self.enroll(now, id, slot, to);
             }
         }

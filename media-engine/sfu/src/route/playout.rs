@@ -11,6 +11,8 @@ use std::time::Duration;
 /// Smoothed loss above which repairs that are lost too are felt: at 2 % one in 25 s; and below which they are rare again.
 const LOSSY: f32 = 0.02;
 const CLEAN: f32 = 0.01;
+/// Above this a repair that is lost too comes up every few minutes; below, what is sent again is next to nothing.
+const LOSES: f32 = 0.005;
 /// Weight of a new report, of one a second.
 const NEW: f32 = 0.25;
 /// A round trip that is not known yet.
@@ -44,6 +46,11 @@ impl Playout {
         } else if self.repair.abs_diff(wanted) >= STEADY {
             self.repair = wanted;
         }
+    }
+
+    /// The line loses enough for repairs to be lost too.
+    pub(crate) fn loses(&self) -> bool {
+        self.loss >= LOSES
     }
 
     /// What to say with each packet, in hundredths of a second. `smooth`: of one who only watches.

@@ -46,6 +46,10 @@ pub(crate) struct Member {
     pub(crate) viewer: Viewer,
     delay: Duration,
     loss: f64,
+    /// Mean length of what is lost in a row.
+    burst: f64,
+    /// Each way: everything is lost now.
+    bad: [bool; 2],
     lost: u64,
     /// Bits a second to it; what would wait longer than [`QUEUE`] is lost.
     rate_bps: Option<u64>,
@@ -63,7 +67,8 @@ pub(crate) struct Member {
 impl Member {
     fn new(now: Instant, viewer: Viewer, delay: Duration) -> Self {
         let (clock, free) = (Clock::new(now), now);
-        Member { viewer, delay, loss: 0.0, lost: 0, rate_bps: None, free, checked: false, talk: None, clock, stalls: None }
+        let (loss, burst, bad, lost) = (0.0, 1.0, [false; 2], 0);
+        Member { viewer, delay, loss, burst, bad, lost, rate_bps: None, free, checked: false, talk: None, clock, stalls: None }
     }
 
     /// When it does what is due then.
@@ -326,7 +331,13 @@ impl World {
 
     /// Share of datagrams lost on this viewer's link, each way.
     pub(crate) fn lose(&mut self, id: PeerId, loss: f64) {
-        self.members.get_mut(&id).expect("a member").loss = loss;
+        self.lose_in_bursts(id, loss, 1.0);
+    }
+
+    /// The same, so many in a row on average. Source: Gilbert, Bell Syst. Tech. J. 39 (1960).
+    pub(crate) fn lose_in_bursts(&mut self, id: PeerId, loss: f64, burst: f64) {
+        let member = self.members.get_mut(&id).expect("a member");
+        (member.loss, member.burst) = (loss, burst);
     }
 
     /// One way, from now on.
@@ -549,7 +560,14 @@ impl World {
     fn fly(&mut self, peer: PeerId, arrival: Arrival) {
         let chance = (self.draw() >> 11) as f64 / (1u64 << 53) as f64;
         let Some(member) = self.members.get_mut(&peer) else { return };
-        if chance < member.loss {
+        let into_bad = member.loss / (member.burst * (1.0 - member.loss).max(1e-9));
+        let bad = &mut member.bad[usize::from(matches!(arrival, Arrival::AtViewer { .. }))];
+        *bad = if member.burst <= 1.0 {
+            chance < member.loss
+        } else {
+            chance < if *bad { 1.0 - 1.0 / member.burst } else { into_bad }
+        };
+        if *bad {
             member.lost += 1;
             return;
         }
