@@ -13,6 +13,17 @@
     for (const one of all.length > 0 ? all : [event]) pen.push([one.clientX, one.clientY, one.timeStamp]);
   }, { capture: true, passive: true });
 
+  // What the page says on its channel of ink.
+  const wire = { bytes: 0, packets: 0, since: 0 };
+  const send = RTCDataChannel.prototype.send;
+  RTCDataChannel.prototype.send = function counted(data) {
+    if (this.label === 'ink') {
+      wire.bytes += data.byteLength ?? 0;
+      wire.packets += 1;
+    }
+    return send.call(this, data);
+  };
+
   // --- room ------------------------------------------------------------------------------------------------------
 
   /** Places of one line looked at in one frame: more than a pen adds in 400 ms. */
@@ -21,7 +32,7 @@
   const LINES_BACK = 3;
   /** Places that a gap can hide. */
   const GAP = 1;
-  /** The last places of a line, which may be dry when they are first painted. */
+  /** The last places of a line, which may be dry when they are first painted; all that are, where the page paints late. */
   const LIFTED = 3;
   let watch = null;
 
@@ -42,7 +53,6 @@
 
   /** Ink follows the tissue: where a place of the main feed, which fills the glass, lies in this frame. */
   function carried(moved, [x, y]) {
-    if (moved === null) return [x, y];
     return [moved.a * x - moved.b * y + moved.tx * watch.width, moved.b * x + moved.a * y + moved.ty * watch.width];
   }
 
@@ -50,16 +60,19 @@
     if (watch === null) return;
     const now = performance.now();
     const canvases = standing();
-    const moved = window.shirube.ink.moved?.() ?? null;
     // A line that never gets ink must not stop the watch: one that is further down may begin.
     const last = Math.min(watch.lines.length - 1, watch.newest + 2);
     for (let n = Math.max(0, watch.newest - LINES_BACK); n <= last; n += 1) {
       const line = watch.lines[n];
+      // Each line is one mark, and goes its own way once it is followed.
+      const moved = window.shirube.ink.moved(n);
+      if (moved === null) continue;
+      const wet = moved.phase === 'wet';
       const end = Math.min(line.places.length, line.next + AHEAD);
       // Ink that is not sure has gaps: a place in one is reached when the pen's next place has ink, never before.
       let ahead = 0;
       for (let i = Math.min(line.places.length, end + GAP) - 1; i >= line.next; i -= 1) {
-        if (!line.taken[i] && line.seen[i] === undefined && inked(canvases, i < line.places.length - LIFTED, ...carried(moved, line.places[i]))) ahead = i + 1;
+        if (!line.taken[i] && line.seen[i] === undefined && inked(canvases, wet && i < line.places.length - LIFTED, ...carried(moved, line.places[i]))) ahead = i + 1;
         if (line.seen[i] !== undefined || i >= end || ahead === 0 || ahead - 1 - i > GAP) continue;
         line.seen[i] = now;
         watch.newest = Math.max(watch.newest, n);
@@ -71,6 +84,12 @@
 
   window.inkProbe = {
     takePen: () => pen.splice(0),
+    /** Bytes and packets of ink since this was asked last, and for how long, ms. */
+    takeWire() {
+      const { bytes, packets, since } = wire;
+      Object.assign(wire, { bytes: 0, packets: 0, since: performance.now() });
+      return { bytes, packets, ms: wire.since - since };
+    },
     /** `lines`: in parts of the glass. Resolves to how many places had ink already, which never count. */
     watch(lines) {
       const glass = document.querySelector('[data-testid=glass]');

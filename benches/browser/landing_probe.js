@@ -13,6 +13,14 @@
     return (~word & 0xffff) === k ? k : null;
   }
 
+  /** The same of a picture that the page painted. */
+  function codesOn(canvas) {
+    const block = canvas.width / 40;
+    if (!Number.isInteger(block)) return { k: null, ms: null };
+    const red = (top, n) => [window.glass.rowsOf(canvas, top, n * block), canvas.width, block];
+    return { k: number(...red(canvas.height - 2 * block, 1)), ms: window.glass.decode(...red(block, 2))?.unixMs ?? null };
+  }
+
   /** {k, ms}: its number, and the Unix ms of its time code (low 32 bits); null where not readable. */
   async function codesOf(frame) {
     const { x, y, width, height } = frame.visibleRect;
@@ -76,11 +84,18 @@
   window.glass.afterPaint(() => {
     const video = window.shirube?.video();
     if (!video || video.readyState < 2 || video.videoWidth === 0) return;
-    let frame;
-    try { frame = new VideoFrame(video); } catch { return; }
-    if (frame.timestamp === last) return void frame.close();
-    last = frame.timestamp;
-    const rtp = frame.metadata?.().rtpTimestamp ?? null;
+    // What is on the glass: the video's own picture, or the one that the page painted over it with its ink.
+    const painting = window.glass.painting();
+    let frame = null;
+    let rtp;
+    if (painting) {
+      rtp = painting.rtpTs;
+    } else {
+      try { frame = new VideoFrame(video); } catch { return; }
+      rtp = frame.metadata?.().rtpTimestamp ?? null;
+    }
+    if ((rtp ?? frame.timestamp) === last) return void frame?.close();
+    last = rtp ?? frame.timestamp;
     const at = performance.now();
     const into = rows;
     const stroke = rows && window.shirube.ink.strokes().at(-1);
@@ -90,8 +105,8 @@
     // Gone from the picture must be gone from the canvas.
     // The page painted ink for another picture than the one that is on the glass.
     const behind = rtp !== null && Boolean(stroke) && (window.shirube.ink.paintedOn() ?? rtp) !== rtp;
-    const row = { k: null, at, behind, moved, inked: moved ? inked(moved, points) : stroke && kept ? inked(kept, points) : 0 };
-    const read = codesOf(frame).then((codes) => {
+    const row = { k: null, at, behind, painted: painting !== null, moved, inked: moved ? inked(moved, points) : stroke && kept ? inked(kept, points) : 0 };
+    const read = (painting ? Promise.resolve(codesOn(painting.canvas)) : codesOf(frame)).then((codes) => {
       row.k = codes.k;
       if (codes.k !== null) {
         newest = { k: codes.k, rising: newest === null || codes.k > newest.k };
@@ -100,7 +115,7 @@
         if (rtp !== null) byFrame.set(rtp, codes);
       }
       into?.push(row);
-    }, () => undefined).finally(() => { frame.close(); waiting.delete(read); });
+    }, () => undefined).finally(() => { frame?.close(); waiting.delete(read); });
     waiting.add(read);
   });
 
@@ -128,12 +143,7 @@
       const held = document.querySelector('[data-testid=glass] > canvas.heldpicture');
       let under = null;
       if (held && !held.hidden && held.width > 0) {
-        const block = held.width / 40;
-        const red = (top, n) => {
-          const { data } = held.getContext('2d').getImageData(0, top, held.width, n * block);
-          return [Uint8Array.from({ length: data.length / 4 }, (_, i) => data[4 * i]), held.width, block];
-        };
-        under = { k: number(...red(held.height - 2 * block, 1)), ms: window.glass.decode(...red(block, 2))?.unixMs ?? null };
+        under = codesOn(held);
       }
       return {
         named: byFrame.get(stroke.frame.programRtpTs)?.k ?? null, namedMs: msOf(stroke.frame.capture), held: under,

@@ -6,7 +6,7 @@ import { draw, plan } from './pen.mjs';
 const PROBE = fileURLToPath(new URL('ink_probe.js', import.meta.url));
 
 /**
- * The mentor draws all the time. With `room`, also measures from pen to room.
+ * The mentor draws all the time. With `room`, measures from pen to room; without, from pen to the mentor's own glass, and what the pen costs on the wire.
  * @param {{ mentor: string, room: string }} links
  */
 export async function measureProduct(browser, links, { seconds, settleSeconds, seed, room: withRoom, direct }, { onBegin, onEnd }) {
@@ -19,13 +19,20 @@ export async function measureProduct(browser, links, { seconds, settleSeconds, s
     if (!glass) throw new Error('the mentor has no glass to draw on');
     const lines = plan(glass);
     const ink = room ? { pairs: [], notClear: 0, notSeen: 0, strokesDrawn: 0, strokesMentor: 0, strokesRoom: 0, clockUncertaintyMs: 0 } : null;
+    const own = room ? null : { pairs: [], notSeen: 0, wire: null };
     let stop = false;
     const drawing = draw(mentor, glass, lines, {
       seed,
       stopped: () => stop,
       clear: async (round) => {
         if (!room) {
-          if (round > 0) await mentor.locator('[data-testid=erase-mine]').click();
+          if (round > 0) {
+            await rest(300);
+            await collectOwn(own, mentor, glass, lines);
+            await mentor.locator('[data-testid=erase-mine]').click();
+            await until('the glass is clear', () => mentor.evaluate(() => window.shirube.ink.strokes().length === 0));
+          }
+          await mentor.evaluate((all) => window.inkProbe.watch(all), lines);
           return;
         }
         if (round > 0) {
@@ -37,8 +44,10 @@ export async function measureProduct(browser, links, { seconds, settleSeconds, s
     });
     const failed = drawing.catch((error) => error);
     await rest(settleSeconds * 1000);
+    await mentor.evaluate(() => window.inkProbe.takeWire());
     onBegin();
     const result = await read(mentor, seconds);
+    if (own) own.wire = await mentor.evaluate(() => window.inkProbe.takeWire());
     onEnd();
     stop = true;
     const error = await failed;
@@ -46,9 +55,12 @@ export async function measureProduct(browser, links, { seconds, settleSeconds, s
     if (room) {
       await rest(300);
       await collect(ink, mentor, room, glass, lines);
+    } else {
+      await rest(300);
+      await collectOwn(own, mentor, glass, lines);
     }
     const productClockUncertaintyMs = await mentor.evaluate(() => window.shirube.clock.uncertaintyMs());
-    return { ...result, ink, productClockUncertaintyMs };
+    return { ...result, ink, own, productClockUncertaintyMs };
   } finally {
     await Promise.all(pages.map((page) => page.context().close()));
   }
@@ -89,6 +101,23 @@ async function open(browser, link, pages, direct) {
   return page;
 }
 
+/** From pen to the mentor's own glass: one page, one clock. */
+async function collectOwn(own, mentor, glass, lines) {
+  const [pen, seen] = await Promise.all([mentor.evaluate(() => window.inkProbe.takePen()), mentor.evaluate(() => window.inkProbe.takeSeen())]);
+  const at = new Map(pen.map(([x, y, t]) => [key(x, y), t]));
+  for (const [n, line] of lines.entries()) {
+    for (const [place, [u, v]] of line.entries()) {
+      const time = place === 0 ? undefined : at.get(key(glass.x + u * glass.width, glass.y + v * glass.height));
+      if (time === undefined) continue;
+      const shown = seen[n]?.[place] ?? null;
+      if (shown === null) own.notSeen += 1;
+      else own.pairs.push(Math.round((shown - time) * 1000) / 1000);
+    }
+  }
+}
+
+const key = (x, y) => `${Math.round(x)},${Math.round(y)}`;
+
 /** Joins what the mentor's pen did with what the room's page showed, on Unix time. */
 async function collect(ink, mentor, room, glass, lines) {
   const strokes = () => window.shirube.ink.strokes().length;
@@ -103,7 +132,6 @@ async function collect(ink, mentor, room, glass, lines) {
   ink.clockUncertaintyMs = Math.max(ink.clockUncertaintyMs, mentorClock.uncertaintyMs + roomClock.uncertaintyMs);
   ink.strokesMentor += mentorStrokes;
   ink.strokesRoom += roomStrokes;
-  const key = (x, y) => `${Math.round(x)},${Math.round(y)}`;
   const at = new Map(pen.map(([x, y, t]) => [key(x, y), t]));
   for (const [n, line] of lines.entries()) {
     let drawn = false;

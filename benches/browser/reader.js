@@ -59,7 +59,7 @@
 
   let run = null;
   const newRun = (clock) =>
-    ({ clock, lastTimestamp: null, lastCounter: null, lastUnixMs: null, missed: 0, unreadable: 0, samples: [], frames: [], width: 0 });
+    ({ clock, lastTimestamp: null, lastCounter: null, lastUnixMs: null, lastRtp: null, onCanvas: 0, missed: 0, unreadable: 0, samples: [], frames: [], width: 0 });
   const painted = []; // called after everything that the page paints in a frame
 
   // The frame that the video shows now; it is looked at once, and each picture counts at the first animation frame that has it.
@@ -84,21 +84,44 @@
       const rect = { x, y: y + block, width, height: 2 * block };
       const bytes = new Uint8Array(frame.allocationSize({ rect }));
       const [plane] = await frame.copyTo(bytes, { rect });
-      const code = decode(bytes.subarray(plane.offset), plane.stride, block);
-      if (code === null) {
-        run.unreadable += 1;
-      } else if (code.counter !== run.lastCounter || code.unixMs !== run.lastUnixMs) {
-        if (run.lastCounter !== null) run.missed += (((code.counter - run.lastCounter) & 0xffff) || 1) - 1;
-        run.lastCounter = code.counter;
-        run.lastUnixMs = code.unixMs;
-        run.samples.push([atMs, code.unixMs]);
-      }
+      count(run, decode(bytes.subarray(plane.offset), plane.stride, block), atMs);
     } finally {
       frame.close();
     }
   }
 
+  function count(run, code, atMs) {
+    if (code === null) {
+      run.unreadable += 1;
+    } else if (code.counter !== run.lastCounter || code.unixMs !== run.lastUnixMs) {
+      if (run.lastCounter !== null) run.missed += (((code.counter - run.lastCounter) & 0xffff) || 1) - 1;
+      run.lastCounter = code.counter;
+      run.lastUnixMs = code.unixMs;
+      run.samples.push([atMs, code.unixMs]);
+    }
+  }
+
+  // While ink moves fast the page paints picture and ink into canvases in one turn, over the video: then that canvas is what is on the glass.
+  const painting = () => window.shirube?.picture?.() ?? null;
+
+  /** Luma of `n` rows of a canvas from `top`. */
+  function rowsOf(canvas, top, n) {
+    const { data } = canvas.getContext('2d').getImageData(0, top, canvas.width, n);
+    return Uint8Array.from({ length: data.length / 4 }, (_, i) => data[4 * i]);
+  }
+
+  function lookAtCanvas(run, { canvas, rtpTs }, atMs) {
+    if (rtpTs === run.lastRtp) return;
+    run.lastRtp = rtpTs;
+    run.onCanvas += 1;
+    const block = canvas.width / 40;
+    count(run, Number.isInteger(block) ? decode(rowsOf(canvas, block, 2 * block), canvas.width, block) : null, atMs);
+  }
+
+  /** The one that is to be seen: of the product, what stands beside a held picture. */
   function theVideo() {
+    const shown = window.shirube?.video?.();
+    if (shown && shown.videoWidth > 0) return shown;
     let best = null;
     for (const video of document.querySelectorAll('video')) {
       if (video.videoWidth > 0 && (best === null || video.videoWidth > best.videoWidth)) best = video;
@@ -111,9 +134,11 @@
     if (run !== null) {
       run.frames.push(now);
       const video = theVideo();
-      if (video !== null) void look(run, video, now);
+      if (video !== null && painting() === null) void look(run, video, now);
     }
     flushPageFrames(begun);
+    const picture = run === null ? null : painting();
+    if (picture !== null) lookAtCanvas(run, picture, now);
     for (const hook of painted) hook();
     nativeFrame(eachFrame);
   }
@@ -147,6 +172,8 @@
   window.glass = {
     calibrate,
     decode,
+    painting,
+    rowsOf,
     afterPaint: (hook) => void painted.push(hook),
     // Does a picture with a readable code stand on the glass?
     async ready() {
@@ -182,6 +209,7 @@
       return {
         ages,
         missed: done.missed,
+        onCanvas: done.onCanvas,
         unreadable: done.unreadable,
         width: done.width,
         frameGapsMs: gaps,

@@ -65,6 +65,24 @@ pub struct Ink {
     pub clock_uncertainty_ms: f64,
 }
 
+/// The pen on its own page, alone.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Own {
+    /// Pen event to the first animation frame of the same page with its pixels, ms.
+    pub pairs: Vec<f64>,
+    pub not_seen: u32,
+    pub wire: Option<Wire>,
+}
+
+/// What a page sent on its channel of ink, without the headers of the transport.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Wire {
+    pub bytes: f64,
+    pub packets: f64,
+    pub ms: f64,
+}
+
 /// One run of the reader.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,6 +95,8 @@ pub struct Run {
     pub frame_gaps_ms: Vec<f64>,
     pub clock: PageClock,
     pub ink: Option<Ink>,
+    #[serde(default)]
+    pub own: Option<Own>,
     /// The product's own statement on its clock, for comparison.
     pub product_clock_uncertainty_ms: Option<f64>,
     #[serde(skip)]

@@ -64,6 +64,9 @@ pub const NOTES: [&str; 4] = [
     "the time code holds whole milliseconds, cut: 0.5 ms too much on average in every age, on all sides alike",
 ];
 
+/// Of each packet of ink: UDP and IPv4, DTLS 1.2 with AES-GCM, SCTP with the header of its DATA chunk.
+const HEADERS_BYTES: f64 = 28.0 + 37.0 + 12.0 + 16.0;
+
 /// All there is to say. `rounds` in the order they were run; `wanted` valid ones were asked for.
 pub fn report(rounds: &[Round], wanted: usize, setting: &Setting) -> (String, serde_json::Value) {
     let valid: Vec<&Round> = rounds.iter().filter(|r| r.is_valid()).collect();
@@ -76,6 +79,14 @@ pub fn report(rounds: &[Round], wanted: usize, setting: &Setting) -> (String, se
     let (ratio_plain, ratio_prompt) = (ratio(|r| &r.plain), ratio(|r| &r.prompt));
     let inks: Vec<_> = told.iter().filter_map(|r| r.beside.ink.as_ref()).collect();
     let pen = Percentiles::of(&inks.iter().flat_map(|i| i.pairs.iter().copied()).collect::<Vec<_>>());
+    let owns: Vec<_> = told.iter().filter_map(|r| r.product.own.as_ref()).collect();
+    let own = Percentiles::of(&owns.iter().flat_map(|o| o.pairs.iter().copied()).collect::<Vec<_>>());
+    let own_lost: u32 = owns.iter().map(|o| o.not_seen).sum();
+    let wire = |headers: f64| {
+        let all: Vec<_> = owns.iter().filter_map(|o| o.wire).collect();
+        let ms: f64 = all.iter().map(|w| w.ms).sum();
+        (ms > 0.0).then(|| all.iter().map(|w| w.bytes + headers * w.packets).sum::<f64>() / ms)
+    };
     let cores = |n: usize| Spread::of(&told.iter().filter_map(|r| *r.beside.used.processes.get(n)?).collect::<Vec<_>>());
     let (server, engine) = (cores(0), cores(1));
     let both = server.as_ref().zip(engine.as_ref()).map(|(s, e)| s.median + e.median);
@@ -90,6 +101,8 @@ pub fn report(rounds: &[Round], wanted: usize, setting: &Setting) -> (String, se
         row("x prompt webrtcbin, p50", 1.3, "", ratio_prompt.as_ref().map(|r| r.median)),
         row("pen -> room p50", 20.0, "ms", pen.map(|p| p.p50)),
         row("pen -> room p99", 50.0, "ms", pen.map(|p| p.p99)),
+        row("pen -> own screen p50", 20.0, "ms", own.map(|p| p.p50)),
+        row("a pen on the wire, with headers", 10.0, "kB/s", wire(HEADERS_BYTES)),
         row("engine, three layers", 0.45, "cores", engine.as_ref().map(|s| s.median)),
         row("engine, everything", 0.65, "cores", engine.as_ref().map(|s| s.median)),
         row("engine + server", 0.8, "cores", both),
@@ -116,6 +129,9 @@ pub fn report(rounds: &[Round], wanted: usize, setting: &Setting) -> (String, se
         "ratio_spread": ratio_plain,
         "ratio_prompt": ratio_prompt,
         "pen_to_room_ms": pen,
+        "pen_to_own_screen_ms": own,
+        "pen_to_own_screen_not_seen": own_lost,
+        "pen_wire_kb_s": { "ink": wire(0.0), "with_headers": wire(HEADERS_BYTES) },
         "pen": {
             "not_seen": inks.iter().map(|i| i.not_seen).sum::<u32>(),
             "not_clear": inks.iter().map(|i| i.not_clear).sum::<u32>(),
@@ -186,6 +202,7 @@ pub fn report(rounds: &[Round], wanted: usize, setting: &Setting) -> (String, se
         ("  baseline (no playout-delay)", plain),
         ("  prompt baseline (delay 0/0)", prompt),
         ("pen -> room", pen),
+        ("pen -> own screen", own),
     ] {
         match p {
             Some(p) => say(format!("{name:<34}{:>8.1}{:>8.1}{:>8.1}{:>7}", p.p50, p.p95, p.p99, p.n)),

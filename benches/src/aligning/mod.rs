@@ -218,6 +218,8 @@ impl<'a> World<'a> {
                     self.events.push(Reverse((at + NS as u64, Event::Exchange)));
                 }
                 Event::Frame { feed, k, captured } => self.frame(at, feed, k, captured),
+                // One that was overtaken by an earlier one is over: else they would become ever more.
+                Event::Look if at != self.next_look => continue,
                 Event::Look => self.next_look = u64::MAX,
             }
             self.look(at);

@@ -21,7 +21,10 @@ pub fn scenarios() -> Vec<Scenario> {
     let jitter = |ms: f64| four.map(|f| FeedPlan { jitter_ms: ms, offset_ms: 8.0 + 0.8 * ms, ..f });
     let late = four.map(|f| FeedPlan { delay_ms: 50.0, offset_ms: 50.0, ..f });
     let sixty = FeedPlan { hz: 60.0, ..SCOPE };
-    let slews = ClockPlan { engine_ppm: 30.0, slews: vec![(0.0, 0.0), (10.0, 500.0), (30.0, -500.0), (50.0, 0.0)] };
+    // Steps of the server's clock, one after the other, as fast as the timeline follows any: 10 ms in 20 s.
+    let slew = |n: u32| (10.0 + 20.0 * f64::from(n), [500.0, -500.0, 0.0][n as usize % 3]);
+    let slews = ClockPlan { engine_ppm: 30.0, slews: std::iter::once((0.0, 0.0)).chain((0..180).map(slew)).collect() };
+    let fast = FeedPlan { drift_ppm: 200.0, ..SCOPE };
     vec![
         scenario("four cadences", &four),
         scenario("jitter 5 ms", &jitter(5.0)),
@@ -33,6 +36,7 @@ pub fn scenarios() -> Vec<Scenario> {
         },
         scenario("later than the bound", &four.map(|f| FeedPlan { delay_ms: 120.0, offset_ms: 120.0, hz: 30.0, ..f })),
         scenario("sources 200 ppm fast and slow", &[feed(30.0, 200.0), feed(15.0, -200.0), feed(60.0, 200.0), feed(7.5, -200.0)]),
+        Scenario { feeds: std::iter::once(fast).chain(four).collect(), ..scenario("main feed 200 ppm fast", &four) },
         Scenario { clock: slews, ..scenario("clock slewed after steps", &four) },
         scenario("1 % of frames dropped", &four.map(|f| FeedPlan { drops: 0.01, ..f })),
         scenario("dying and returning", &four.map(|f| FeedPlan { dies: true, ..f })),

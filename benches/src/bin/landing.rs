@@ -187,7 +187,7 @@ fn print(row: &Row) {
     let ms = |p: Option<benches::stats::Percentiles>| p.map_or("-".into(), |p| format!("{:.1}/{:.1}", p.p50, p.p95));
     let most = |v: Option<f64>| v.map_or("-".into(), |v| format!("{v:.1}"));
     println!(
-        "{:<16}{:>4} ms  {} marks, {} pictures, {:.1} % with the mark, {:.1} % with gaps (at most {} ms, px {}); error p50/p95 {} max {}, {} silent, {} of these (of {} all in all) on pictures that the page was not told of yet; stayed put {}; \
+        "{:<16}{:>4} ms  {} marks, {} pictures, {:.1} % with the mark, {:.1} % with gaps (at most {} ms, px {}); error p50/p95 {} max {}, {} silent, {} of these (of {} all in all) on pictures that the page was not told of yet, {:.1} % painted with their ink; stayed put {}; \
          frame exact {} of {} frozen, {} of {} live {:?}; gone after {} max {} ms; canvas bare {} left over {}; first seen {} ms; never {}; unreadable {} unknown {}",
         row.scene,
         row.lag_ms,
@@ -202,6 +202,7 @@ fn print(row: &Row) {
         row.silent,
         row.silent_behind,
         row.behind,
+        row.painted_pct,
         ms(row.naive_px),
         row.frozen_exact,
         row.frozen,

@@ -1,38 +1,31 @@
 //! The real engine for a long time, its feeds dying, hanging, growing slow and returning at random; and its figures with four
 //! live feeds and with one of them dead. `cargo run --release -p benches --bin soak -- --help`
 
-use std::os::unix::net::UnixStream;
-use std::sync::Arc;
+use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
-use annotation::id::FeedId;
+use annotation::time::CaptureTime;
 use benches::machine::{self, Meter};
+use benches::soak::device::{Desk, Device};
+use benches::soak::scene::{Engine, EngineOptions, Scene, run_engine};
 use benches::soak::server::{Heard, Listener, now};
-use benches::soak::{Life, Mortal, Stalls, Watch, slope};
+use benches::soak::{Stalls, Watch, slope};
 use benches::stats::Percentiles;
-use link::id::CaseId;
+use link::frame::{FrameIndex, Rect};
 use link::wire::Health;
-use pipeline::config::Config;
-use pipeline::engine::{self, Dial, Prepared};
-use pipeline::feed::{Source, SourceConfig, prepare};
-use pipeline::output::link::Way;
-use pipeline::picture::{Geometry, Picture};
+use pipeline::memory;
 use serde::Serialize;
 
 const HELP: &str = "soak [--minutes N] [--seed S]     feeds die and return at random for N minutes (default 20)
-soak --figures [--seconds N]      four live feeds for N seconds (default 60), then the same with one dead
-soak --large [--seconds N]        one feed of 1920x1080 at 30 and at 60 a second, sent at level 4.2";
+soak --figures [--seconds N]      four live feeds for N seconds (default 60), the same with one dead, with layouts that change, and
+                                  with a bedside device whose number changes
+soak --large [--seconds N]        one feed of 1920x1080 at 30 and at 60 a second and one of 3840x2160 at 30, sent as 1920x1080";
 
-/// The main feed first: id, kind, source, and how long it lives at a time, s.
-const FEEDS: [(&str, &str, SourceConfig, std::ops::Range<f64>); 4] = [
-    ("field", "operative-field", SourceConfig::SyntheticField, 40.0..120.0),
-    ("fluoro", "fluoroscopy", SourceConfig::SyntheticFluoro { rest_s: 0 }, 6.0..40.0),
-    ("vitals", "vital-signs", SourceConfig::SyntheticVitals, 6.0..40.0),
-    ("overhead", "overhead", SourceConfig::SyntheticField, 6.0..40.0),
-];
-const LAYERS: [(&str, &str); 3] = [("program", "high"), ("program", "low"), ("field", "high")];
 /// Left out of slopes: pools fill, encoders start, the allocator finds its size.
 const WARM_UP_S: f64 = 90.0;
+/// Between two changes of the layout, or of a device's number.
+const ASK_EVERY: Duration = Duration::from_millis(730);
+const LAYOUTS: [&str; 2] = ["fluoroscopy-large", "quad"];
 
 #[derive(Debug, Default)]
 struct Options {
@@ -41,10 +34,14 @@ struct Options {
     figures: bool,
     large: bool,
     seconds: u64,
+    /// This process is to be the engine.
+    engine: Option<EngineOptions>,
 }
 
 fn main() -> anyhow::Result<()> {
-    let mut o = Options { minutes: 20.0, seed: 20_261_121, figures: false, large: false, seconds: 60 };
+    // Before anything else: the engine's process begins here, too.
+    memory::settle();
+    let mut o = Options { minutes: 20.0, seed: 20_261_121, figures: false, large: false, seconds: 60, engine: None };
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         use lexopt::prelude::*;
@@ -54,6 +51,10 @@ fn main() -> anyhow::Result<()> {
             Long("figures") => o.figures = true,
             Long("large") => o.large = true,
             Long("seconds") => o.seconds = args.value()?.parse()?,
+            Long("engine") => o.engine.get_or_insert_default().folder = args.value()?.into(),
+            Long("scene") => o.engine.get_or_insert_default().scene = Scene::parse(&args.value()?.string()?)?,
+            Long("began") => o.engine.get_or_insert_default().began = args.value()?.parse()?,
+            Long("length") => o.engine.get_or_insert_default().length = args.value()?.parse()?,
             Long("help") => {
                 println!("{HELP}");
                 return Ok(());
@@ -62,30 +63,15 @@ fn main() -> anyhow::Result<()> {
         }
     }
     gstreamer::init()?;
+    if let Some(engine) = &o.engine {
+        return run_engine(engine);
+    }
     match (o.figures, o.large) {
         (_, true) => large(&o),
         (true, _) => figures(&o),
         _ => soak(&o),
     }
 }
-
-fn config() -> anyhow::Result<Config> {
-    let mut text = String::from("program = { width = 1280, height = 720, layout = \"quad\" }\n");
-    for (id, kind, source, _) in &FEEDS {
-        let (kind_of, main) = match source {
-            SourceConfig::SyntheticField => ("synthetic-field", *id == "field"),
-            SourceConfig::SyntheticFluoro { .. } => ("synthetic-fluoro", false),
-            _ => ("synthetic-vitals", false),
-        };
-        text += &format!(
-            "[[feed]]\nid = \"{id}\"\nkind = \"{kind}\"\nname_ja = \"{id}\"\nname_en = \"{id}\"\nmain = {main}\nlook_back = false\nsource = {{ type = \"{kind_of}\" }}\n"
-        );
-    }
-    Config::parse(&text).map_err(|e| anyhow::anyhow!(e.to_string()))
-}
-
-/// Id, time between two pictures, when it is away.
-type Watched = (String, Duration, Life);
 
 /// What one run of the engine gave.
 struct Run {
@@ -98,51 +84,53 @@ struct Run {
     rss: Vec<(f64, f64)>,
     cores: Option<f64>,
     sheds: usize,
+    /// From a wish for another layout to its first program frame composed, and complete at the server; ms.
+    switched: [Vec<f64>; 2],
 }
 
-/// The feeds of this program, with these lives; the main feed's first.
-fn mortals(lives: &[Life], began: Instant) -> anyhow::Result<(Prepared, Vec<Watched>)> {
-    let mut prepared = engine::prepare(config()?).map_err(|e| anyhow::anyhow!(e.to_string()))?;
-    let size = Geometry::new(640, 316).ok_or_else(|| anyhow::anyhow!("an odd size"))?;
-    let mut feeds = Vec::new();
-    for ((id, _, source, _), life) in FEEDS.iter().zip(lives) {
-        let opened = prepare(source, None).map_err(|e| anyhow::anyhow!(e.to_string()))?;
-        let info = opened.info();
-        feeds.push(((*id).to_owned(), info.period.duration(), life.clone()));
-        let own = info.native.and_then(|(w, h)| Geometry::new(w, h)).unwrap_or(size);
-        let inner = opened.fit(own).map_err(|e| anyhow::anyhow!(e.to_string()))?;
-        prepared = prepared.with_source(&FeedId::parse(id)?, Box::new(Mortal { inner, life: life.clone(), began }));
-    }
-    Ok((prepared, feeds))
+/// A layout that was asked for.
+struct Asked {
+    at: CaptureTime,
+    before: u32,
+    /// RTP time of its first frame.
+    first: Option<u32>,
 }
 
-/// Runs an engine in this process, and watches these feeds of it.
-fn run(
-    (prepared, feeds): (Prepared, Vec<Watched>),
-    layers: &[(&str, &str)],
-    began: Instant,
-    length: Duration,
-    say: bool,
-) -> anyhow::Result<Run> {
+/// Runs an engine, and watches the feeds of its scene. `switch`: another layout each [`ASK_EVERY`].
+fn run(scene: Scene, length: Duration, say: bool, switch: bool) -> anyhow::Result<Run> {
     let folder = tempfile::tempdir()?;
     let mut listener = Listener::bind(folder.path())?;
-    let [control, media] = Listener::paths(folder.path());
-    let dial = Dial { control, media, case: CaseId::parse("soak")?, way: Way::Local };
-    let (stop, engine_stop) = UnixStream::pair()?;
-    let engine = std::thread::spawn(move || prepared.run(dial, engine_stop));
-    let mut run =
-        Run { watch: Watch::new(now(), feeds), health: Vec::new(), excess: Vec::new(), rss: Vec::new(), cores: None, sheds: 0 };
-    let meter = Meter::start(&[std::process::id()]);
-    let (mut next_rss, mut next_word) = (Duration::ZERO, Duration::from_secs(60));
+    let feeds = scene.watched(length)?;
+    let began = Instant::now();
+    let mut run = Run {
+        watch: Watch::new(now(), feeds),
+        health: Vec::new(),
+        excess: Vec::new(),
+        rss: Vec::new(),
+        cores: None,
+        sheds: 0,
+        switched: Default::default(),
+    };
+    let mut engine = Engine::start(folder.path(), scene, length)?;
+    let meter = Meter::start(&[engine.pid()]);
+    let (mut next_rss, mut next_word, mut next_ask) = (Duration::ZERO, Duration::from_secs(60), Duration::from_secs(5));
+    let (mut rev, mut asked): (u32, Option<Asked>) = (0, None);
     while began.elapsed() < length {
         for heard in listener.turn()? {
             match heard {
                 Heard::Up => {}
-                Heard::Frame(index) if index.program == "program" => run.watch.handle_frame(&index),
+                Heard::Frame(index) if index.program == "program" => {
+                    rev = index.layout_rev;
+                    if let Some(asked) = asked.as_mut().filter(|a| a.before != rev && a.first.is_none()) {
+                        asked.first = Some(index.rtp_ts);
+                        run.switched[0].push(ms(CaptureTime(index.composed), asked.at));
+                    }
+                    run.watch.handle_frame(&index);
+                }
                 Heard::Frame(_) => {}
                 Heard::Health(health) => {
                     if health.layers.is_empty() {
-                        listener.want(layers)?;
+                        listener.want(scene.layers())?;
                     }
                     run.sheds += usize::from(!health.shed.is_empty());
                     let live = health.feeds.iter().filter(|f| f.state == 1);
@@ -154,8 +142,18 @@ fn run(
             }
         }
         let t = began.elapsed();
+        if let Some(complete) = asked.as_ref().and_then(|a| Some(ms(listener.complete_at(a.first?)?, a.at))) {
+            run.switched[1].push(complete);
+            asked = None;
+        }
+        if switch && asked.is_none() && t >= next_ask {
+            next_ask = t + ASK_EVERY;
+            listener.layout(LAYOUTS[run.switched[1].len() % LAYOUTS.len()])?;
+            asked = Some(Asked { at: now(), before: rev, first: None });
+        }
         if t >= next_rss {
-            run.rss.push((t.as_secs_f64(), rss_mb()));
+            engine.lives()?;
+            run.rss.push((t.as_secs_f64(), engine.rss_mb()));
             next_rss = t + Duration::from_secs(2);
         }
         if say && t >= next_word {
@@ -165,16 +163,61 @@ fn run(
             println!(
                 "minute {:>3}: {:.1} MB, capture to composed p50 {:.2} p99 {:.2} ms",
                 t.as_secs() / 60,
-                rss_mb(),
+                engine.rss_mb(),
                 age.as_ref().map_or(f64::NAN, |p| p.p50),
                 age.as_ref().map_or(f64::NAN, |p| p.p99)
             );
         }
     }
     run.cores = meter.stop().processes.first().copied().flatten();
-    drop(stop);
-    engine.join().map_err(|_| anyhow::anyhow!("the engine panicked"))?.map_err(|e| anyhow::anyhow!(e.to_string()))?;
+    engine.lives()?;
     Ok(run)
+}
+
+fn ms(later: CaptureTime, earlier: CaptureTime) -> f64 {
+    later.minus_ns(earlier) as f64 / 1e6
+}
+
+/// From a device's message handed to its socket to the picture that shows its number, decoded; ms.
+fn device(length: Duration) -> anyhow::Result<Vec<f64>> {
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let scene = Scene::Device(port);
+    let folder = tempfile::tempdir()?;
+    let mut listener = Listener::bind(folder.path())?;
+    listener.keep_packets();
+    let began = Instant::now();
+    let mut engine = Engine::start(folder.path(), scene, length)?;
+    let (mut desk, mut device): (Desk, Option<Device>) = (Desk::new()?, None);
+    let (mut place, mut asked, mut next_ask): (Option<Rect>, Option<CaptureTime>, _) = (None, None, Duration::from_secs(5));
+    let mut took = Vec::new();
+    while began.elapsed() < length {
+        for heard in listener.turn()? {
+            match heard {
+                Heard::Health(health) if health.layers.is_empty() => listener.want(scene.layers())?,
+                Heard::Frame(FrameIndex { entries, .. }) => {
+                    place = entries.iter().find(|e| e.feed == "vitals").and_then(|e| e.rect).or(place);
+                }
+                _ => {}
+            }
+        }
+        let Some(rect) = place else { continue };
+        if let Some(seen) = desk.look(listener.take_packets(), rect)?
+            && let Some(asked) = asked.take()
+        {
+            took.push(ms(seen, asked));
+        }
+        if began.elapsed() >= next_ask {
+            next_ask = began.elapsed() + ASK_EVERY;
+            let device = match &mut device {
+                Some(device) => device,
+                none => none.insert(Device::dial(port)?),
+            };
+            anyhow::ensure!(asked.is_none() || took.is_empty(), "a number was never seen");
+            asked = Some(device.say()?);
+        }
+    }
+    engine.lives()?;
+    Ok(took)
 }
 
 #[derive(Debug, Serialize)]
@@ -185,6 +228,8 @@ struct Soak {
     rss_mb_last: f64,
     /// Least squares after the warm-up. Budget: 1.
     rss_mb_per_10_min: f64,
+    /// The same of each minute's highest: a feed that comes back empties its five seconds of the tracker's frames, 17 MB, and fills them again.
+    rss_peak_mb_per_10_min: f64,
     /// Capture of the main feed to composed, ms; and how much it grows.
     age: Option<Percentiles>,
     age_ms_per_10_min: f64,
@@ -199,10 +244,8 @@ struct Soak {
 fn soak(o: &Options) -> anyhow::Result<()> {
     let length = Duration::from_secs_f64(o.minutes * 60.0);
     println!("seed {}, {} minutes", o.seed, o.minutes);
-    let lives: Vec<Life> = FEEDS.iter().zip(0..).map(|(f, n)| Life::new(o.seed + n, f.3.clone(), length)).collect();
     let machine = machine::describe();
-    let began = Instant::now();
-    let run = run(mortals(&lives, began)?, &LAYERS, began, length, true)?;
+    let run = run(Scene::Soak(o.seed), length, true, false)?;
     let late = |points: &[(f64, f64)]| points.iter().copied().filter(|p| p.0 >= WARM_UP_S).collect::<Vec<_>>();
     let report = Soak {
         minutes: o.minutes,
@@ -210,6 +253,7 @@ fn soak(o: &Options) -> anyhow::Result<()> {
         rss_mb_first: late(&run.rss).first().map_or(f64::NAN, |p| p.1),
         rss_mb_last: run.rss.last().map_or(f64::NAN, |p| p.1),
         rss_mb_per_10_min: slope(&late(&run.rss)) * 600.0,
+        rss_peak_mb_per_10_min: slope(&peaks(&late(&run.rss))) * 600.0,
         age: Percentiles::of(&run.watch.ages.iter().map(|a| a.1).collect::<Vec<_>>()),
         age_ms_per_10_min: slope(&late(&run.watch.ages)) * 600.0,
         gaps: run.watch.gaps(),
@@ -221,12 +265,30 @@ fn soak(o: &Options) -> anyhow::Result<()> {
     };
     for s in &report.stalls {
         println!(
-            "{:<10} away {:>3} times; stalled over one frame {:>3} times, worst {:.1} ms",
-            s.feed, s.times_away, s.over_one_frame, s.worst_ms
+            "{:<10} away {:>3} times, marked after {:.0} ms at most, {} times wrongly; stalled over one frame {:>3} times, worst {:.1} ms",
+            s.feed,
+            s.times_away,
+            s.marked_worst_ms,
+            s.wronged.len(),
+            s.over_one_frame,
+            s.worst_ms
         );
     }
     println!("{}", serde_json::to_string(&report)?);
     Ok(())
+}
+
+/// The highest of each minute.
+fn peaks(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
+    let mut peaks: Vec<(f64, f64)> = Vec::new();
+    for &(t, mb) in points {
+        let minute = (t / 60.0).floor() * 60.0;
+        match peaks.last_mut() {
+            Some(last) if last.0 == minute => last.1 = last.1.max(mb),
+            _ => peaks.push((minute, mb)),
+        }
+    }
+    peaks
 }
 
 /// ms, medians over the seconds of a run, and the worst second's p99.
@@ -250,20 +312,36 @@ struct Figures {
     cores: Option<f64>,
 }
 
+/// ms. Budgets: 200 for a layout, 100 for a number.
+#[derive(Debug, Serialize)]
+struct Changes {
+    layout_to_composed: Option<Percentiles>,
+    layout_to_rtp: Option<Percentiles>,
+    layout_worst: f64,
+    number_to_picture: Option<Percentiles>,
+    number_worst: f64,
+}
+
 fn figures(o: &Options) -> anyhow::Result<()> {
     let length = Duration::from_secs(o.seconds + 5);
     let mut all = Vec::new();
-    for dead in [false, true] {
-        let away = (Duration::ZERO, length * 2, benches::soak::Away::Failing);
-        let lives: Vec<Life> =
-            FEEDS.iter().map(|f| if dead && f.0 == "fluoro" { Life { away: vec![away] } } else { Life::immortal() }).collect();
-        let began = Instant::now();
-        let run = run(mortals(&lives, began)?, &LAYERS, began, length, false)?;
-        let figures = of_run(if dead { "three live, one dead" } else { "four live" }, &run);
+    for (scene, feeds) in [(Scene::FourLive, "four live"), (Scene::OneDead, "three live, one dead")] {
+        let figures = of_run(feeds, &run(scene, length, false, false)?);
         println!("{figures:#?}");
         all.push(figures);
     }
-    println!("{}", serde_json::to_string(&all)?);
+    let [composed, complete] = run(Scene::FourLive, length, false, true)?.switched;
+    let numbers = device(length)?;
+    let worst = |all: &[f64]| all.iter().copied().fold(0.0, f64::max);
+    let changes = Changes {
+        layout_to_composed: Percentiles::of(&composed),
+        layout_to_rtp: Percentiles::of(&complete),
+        layout_worst: worst(&complete),
+        number_to_picture: Percentiles::of(&numbers),
+        number_worst: worst(&numbers),
+    };
+    println!("{changes:#?}");
+    println!("{}", serde_json::to_string(&(all, changes))?);
     Ok(())
 }
 
@@ -312,47 +390,15 @@ fn of_run(feeds: &str, run: &Run) -> Figures {
     }
 }
 
-/// Pictures made beforehand, over and over: what a capture card costs.
-#[derive(Debug)]
-struct Ring(Vec<Arc<Picture>>);
-
-impl Source for Ring {
-    fn picture(&mut self, k: u64) -> Result<Arc<Picture>, String> {
-        Ok(self.0[k as usize % self.0.len()].clone())
-    }
-}
-
-/// One operative field as large as browsers decode, at both rates. Its pictures are another source's: only size and rate count.
+/// One operative field as large as browsers decode, at both rates, and one larger. Its pictures are another source's: only size and rate count.
 fn large(o: &Options) -> anyhow::Result<()> {
-    let failed = |e: pipeline::refusal::Refusal| anyhow::anyhow!(e.to_string());
-    let size = Geometry::new(1920, 1080).ok_or_else(|| anyhow::anyhow!("an odd size"))?;
-    let mut scene = prepare(&SourceConfig::SyntheticField, None).map_err(failed)?.fit(size).map_err(failed)?;
-    let pictures: Result<Vec<_>, _> = (0..30).map(|k| scene.picture(k)).collect();
-    let pictures = pictures.map_err(anyhow::Error::msg)?;
     let mut all = Vec::new();
-    for rate in [30, 60] {
-        let text = format!(
-            "program = {{ width = 1920, height = 1080, layout = \"full\", level = \"4.2\", bitrate_bps = 8000000 }}\n\
-             [[feed]]\nid = \"field\"\nkind = \"operative-field\"\nname_ja = \"field\"\nname_en = \"field\"\nmain = true\n\
-             source = {{ type = \"rtp\", listen = \"127.0.0.1:9\", codec = \"h264\", expect = {{ width = 1920, height = 1080, rate = {rate} }} }}\n"
-        );
-        let prepared = engine::prepare(Config::parse(&text).map_err(failed)?).map_err(failed)?;
-        let prepared = prepared.with_source(&FeedId::parse("field")?, Box::new(Ring(pictures.clone())));
-        let period = Duration::from_secs_f64(1.0 / f64::from(rate));
-        let began = Instant::now();
-        let watched = vec![("field".to_owned(), period, Life::immortal())];
-        let run = run((prepared, watched), &[("program", "high")], began, Duration::from_secs(o.seconds + 5), false)?;
-        let figures = of_run(&format!("1920x1080 at {rate}"), &run);
+    for (height, rate) in [(1080, 30), (1080, 60), (2160, 30)] {
+        let run = run(Scene::Large { height, rate }, Duration::from_secs(o.seconds + 5), false, false)?;
+        let figures = of_run(&format!("{}x{height} at {rate}", height * 16 / 9), &run);
         println!("{figures:#?}");
         all.push(figures);
     }
     println!("{}", serde_json::to_string(&all)?);
     Ok(())
-}
-
-/// Of this process, engine and listener together.
-fn rss_mb() -> f64 {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: f64 = statm.split(' ').nth(1).and_then(|p| p.parse().ok()).unwrap_or(f64::NAN);
-    pages * 4096.0 / 1e6
 }

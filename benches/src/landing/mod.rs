@@ -31,6 +31,8 @@ pub struct Seen {
     pub at: f64,
     /// The browser showed a picture that it had not told the page of yet.
     pub behind: bool,
+    /// The page had painted the picture itself, together with its ink.
+    pub painted: bool,
     /// Where the page drew the mark: x' = a·x − b·y + tx, in parts of the picture's width. None: not on the live picture.
     pub moved: Option<Moved>,
     /// Share of the mark's places that have ink on the canvas; where it was last, if it is not on the picture.
@@ -84,6 +86,7 @@ pub struct Tally {
     /// Of these, pictures that the page had not been told of.
     silent_behind: usize,
     behind: usize,
+    painted: usize,
     pictures: usize,
     unreadable: usize,
     /// Pictures whose canvas has no ink where the page said it drew, or has where it said it did not.
@@ -117,6 +120,7 @@ pub struct Row {
     pub silent: usize,
     pub silent_behind: usize,
     pub behind: usize,
+    pub painted_pct: f64,
     pub unsure_px: Option<Percentiles>,
     pub unsure_ms_max: Option<f64>,
     pub naive_px: Option<Percentiles>,
@@ -193,6 +197,7 @@ impl Tally {
             drawn = seen.moved.is_some();
             self.pictures += 1;
             self.behind += usize::from(seen.behind);
+            self.painted += usize::from(seen.painted);
             self.naive.push(f64::from(own(mark.centre).minus(truth).length()) * PX_1080);
             let Some(m) = seen.moved else { continue };
             let [x, y] = mark.centre;
@@ -248,6 +253,7 @@ impl Tally {
         self.silent += o.silent;
         self.silent_behind += o.silent_behind;
         self.behind += o.behind;
+        self.painted += o.painted;
         self.pictures += o.pictures;
         self.unreadable += o.unreadable;
         self.bare += o.bare;
@@ -272,6 +278,7 @@ impl Tally {
             silent: self.silent,
             silent_behind: self.silent_behind,
             behind: self.behind,
+            painted_pct: share(self.painted),
             unsure_px: Percentiles::of(&self.unsure),
             unsure_ms_max: worst(&self.doubted),
             naive_px: Percentiles::of(&self.naive),
@@ -314,7 +321,14 @@ mod tests {
         let seen = frames.map(|k| {
             let off = scene.place(k, material).map(|p| [parts(p)[0] - parts(at)[0], parts(p)[1] - parts(at)[1]]);
             let moved = moved(k, off);
-            Seen { k: Some(k), at: k as f64 * 33.0, behind: false, moved, inked: if moved.is_some() { 1.0 } else { 0.0 } }
+            Seen {
+                k: Some(k),
+                at: k as f64 * 33.0,
+                behind: false,
+                painted: false,
+                moved,
+                inked: if moved.is_some() { 1.0 } else { 0.0 },
+            }
         });
         let held = Some(Codes { k: Some(10), ms: Some(5.0) });
         Mark { named: Some(10), named_ms: Some(5.4), held, shown: None, told: false, centre: parts(at), seen: seen.collect() }

@@ -15,6 +15,8 @@ use serde::Serialize;
 use crate::stats::Percentiles;
 use crate::track::noise::{Dice, dice};
 
+pub mod device;
+pub mod scene;
 pub mod server;
 
 /// How a feed is away.
@@ -92,14 +94,38 @@ impl Source for Mortal {
 /// A feed needs a moment after its return: a failed source is asked again each second.
 const SETTLED: Duration = Duration::from_millis(2_500);
 
+/// Stalls told one by one, of each feed.
+const STALLS_TOLD: usize = 32;
+
 /// One feed as the program shows it.
 #[derive(Debug)]
 struct Shown {
     period: Duration,
     life: Life,
     last: Option<(CaptureTime, CaptureTime)>,
-    /// Beyond what its cadence and the program's explain, ms.
-    stalls: Vec<f64>,
+    /// Beyond what its cadence and the program's explain, ms; and when it ended, s.
+    stalls: Vec<(f64, f64)>,
+    /// From its death to the first program frame that does not say *live*, ms; of which death that was.
+    marked: Vec<f64>,
+    marked_of: Option<Duration>,
+    /// When it was said not to live and did, s.
+    wronged: Vec<f64>,
+}
+
+impl Shown {
+    /// It was live in the program frame of `shown`, and is not in that of `t`.
+    fn handle_mark(&mut self, shown: Duration, t: Duration) {
+        let death = self.life.away.iter().rev().find(|(gone, ..)| *gone <= t);
+        match death {
+            // A slow one is marked again and again: the first time counts.
+            Some(&(gone, back, _)) if shown <= back + SETTLED => {
+                if self.marked_of.replace(gone) != Some(gone) {
+                    self.marked.push((t - gone).as_secs_f64() * 1e3);
+                }
+            }
+            _ => self.wronged.push(t.as_secs_f64()),
+        }
+    }
 }
 
 /// What is counted of the frame indexes.
@@ -126,6 +152,13 @@ pub struct Stalls {
     pub stall: Option<Percentiles>,
     pub worst_ms: f64,
     pub over_one_frame: usize,
+    /// Each of those: s since the beginning, ms, and whether the main feed was away then.
+    pub when: Vec<(f64, f64, bool)>,
+    /// From its death to the first program frame that does not say *live*, ms.
+    pub marked: Option<Percentiles>,
+    pub marked_worst_ms: f64,
+    /// When it was said not to live and did, s since the beginning.
+    pub wronged: Vec<f64>,
 }
 
 impl Watch {
@@ -133,7 +166,9 @@ impl Watch {
     pub fn new(began: CaptureTime, feeds: Vec<(String, Duration, Life)>) -> Self {
         let main = feeds.first().map(|f| f.0.clone()).unwrap_or_default();
         let program = feeds.first().map_or(Duration::ZERO, |f| f.1);
-        let feeds = feeds.into_iter().map(|(id, period, life)| (id, Shown { period, life, last: None, stalls: Vec::new() }));
+        let feeds = feeds.into_iter().map(|(id, period, life)| {
+            (id, Shown { period, life, last: None, stalls: Vec::new(), marked: Vec::new(), marked_of: None, wronged: Vec::new() })
+        });
         Watch { began, program, feeds: feeds.collect(), main, ages: Vec::new(), last_made: None, gaps: Vec::new() }
     }
 
@@ -146,7 +181,9 @@ impl Watch {
         for entry in &index.entries {
             let Some(feed) = self.feeds.get_mut(&entry.feed) else { continue };
             if entry.state() != FeedState::Live {
-                feed.last = None;
+                if let Some((_, shown)) = feed.last.take() {
+                    feed.handle_mark(shown.since(self.began), t);
+                }
                 continue;
             }
             let capture = CaptureTime(entry.capture);
@@ -162,7 +199,8 @@ impl Watch {
                         // A picture of a slower feed waits for the next program frame; that is its cadence, no stall.
                         let explained = feed.period.max(self.program)
                             + if feed.period > self.program { self.program } else { Duration::ZERO };
-                        feed.stalls.push((composed.since(shown).as_secs_f64() - explained.as_secs_f64()).max(0.0) * 1e3);
+                        let stall = (composed.since(shown).as_secs_f64() - explained.as_secs_f64()).max(0.0) * 1e3;
+                        feed.stalls.push((stall, t.as_secs_f64()));
                     }
                     feed.last = Some((capture, composed));
                 }
@@ -176,12 +214,24 @@ impl Watch {
 
     pub fn stalls(&self) -> Vec<Stalls> {
         let frame_ms = self.program.as_secs_f64() * 1e3;
-        let of = |(id, feed): (&String, &Shown)| Stalls {
-            feed: id.clone(),
-            times_away: feed.life.away.len(),
-            stall: Percentiles::of(&feed.stalls),
-            worst_ms: feed.stalls.iter().copied().fold(0.0, f64::max),
-            over_one_frame: feed.stalls.iter().filter(|&&ms| ms > frame_ms).count(),
+        let main_away = |t: f64| {
+            let main = self.feeds.get(&self.main);
+            main.is_some_and(|m| m.life.away.iter().any(|a| (a.0.as_secs_f64()..a.1.as_secs_f64() + 1.0).contains(&t)))
+        };
+        let of = |(id, feed): (&String, &Shown)| {
+            let ms: Vec<f64> = feed.stalls.iter().map(|s| s.0).collect();
+            let over: Vec<_> = feed.stalls.iter().filter(|s| s.0 > frame_ms).collect();
+            Stalls {
+                feed: id.clone(),
+                times_away: feed.life.away.len(),
+                stall: Percentiles::of(&ms),
+                worst_ms: ms.iter().copied().fold(0.0, f64::max),
+                over_one_frame: over.len(),
+                when: over.iter().take(STALLS_TOLD).map(|s| (s.1, s.0, main_away(s.1))).collect(),
+                marked: Percentiles::of(&feed.marked),
+                marked_worst_ms: feed.marked.iter().copied().fold(0.0, f64::max),
+                wronged: feed.wronged.iter().copied().take(STALLS_TOLD).collect(),
+            }
         };
         self.feeds.iter().map(of).collect()
     }

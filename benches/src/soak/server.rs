@@ -1,16 +1,17 @@
 //! A server that only listens to one engine: clocks, wishes, frame indexes, health; packets are counted and let go.
 
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use annotation::time::CaptureTime;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use link::control::{take_message, write_message};
 use link::frame::FrameIndex;
 use link::record::take_record;
-use link::wire::{ClockPong, Health, HelloAck, LayerRef, ToEngine, ToServer, WantLayers, to_engine, to_server};
+use link::wire::{ClockPong, Health, HelloAck, LayerRef, SetLayout, ToEngine, ToServer, WantLayers, to_engine, to_server};
 
 /// What came.
 #[derive(Debug)]
@@ -29,7 +30,14 @@ pub struct Listener {
     incoming: BytesMut,
     records: BytesMut,
     pub packets: u64,
+    /// RTP time of the last frames that were complete here, and when.
+    complete: VecDeque<(u32, CaptureTime)>,
+    /// Packets as they came, where somebody asked for them.
+    kept: Option<Vec<Bytes>>,
 }
+
+/// Frames whose completion is remembered. Policy: drop_oldest.
+const COMPLETE_MAX: usize = 64;
 
 /// The timeline: this machine's clock.
 pub fn now() -> CaptureTime {
@@ -43,7 +51,8 @@ impl Listener {
         control.set_nonblocking(true)?;
         media.set_nonblocking(true)?;
         let (incoming, records) = (BytesMut::new(), BytesMut::new());
-        Ok(Listener { control, media, sockets: [None, None], incoming, records, packets: 0 })
+        let sockets = [None, None];
+        Ok(Listener { control, media, sockets, incoming, records, packets: 0, complete: VecDeque::new(), kept: None })
     }
 
     pub fn paths(folder: &Path) -> [PathBuf; 2] {
@@ -67,8 +76,9 @@ impl Listener {
         let [control, media] = &mut self.sockets;
         read(control.as_mut(), &mut self.incoming)?;
         read(media.as_mut(), &mut self.records)?;
-        while take_record(&mut self.records).is_some() {
+        while let Some(record) = take_record(&mut self.records) {
             self.packets += 1;
+            self.hear_packet(record);
         }
         let mut heard = Vec::new();
         while let Some(message) = take_message::<ToServer>(&mut self.incoming)? {
@@ -88,6 +98,41 @@ impl Listener {
             }
         }
         Ok(heard)
+    }
+
+    /// From now on packets are kept for [`Listener::take_packets`].
+    pub fn keep_packets(&mut self) {
+        self.kept = Some(Vec::new());
+    }
+
+    pub fn take_packets(&mut self) -> Vec<Bytes> {
+        self.kept.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// When the frame of this RTP time was complete here, of whichever layer first.
+    pub fn complete_at(&self, rtp_ts: u32) -> Option<CaptureTime> {
+        self.complete.iter().find(|(ts, _)| *ts == rtp_ts).map(|(_, at)| *at)
+    }
+
+    fn hear_packet(&mut self, packet: Bytes) {
+        // The first record is the link's id. Source: RFC 3550, 5.1.
+        let [version, marker, _, _, ts @ ..] = packet.get(..8).and_then(|h| h.first_chunk::<8>()).copied().unwrap_or_default();
+        if version >> 6 != 2 {
+            return;
+        }
+        if marker & 0x80 != 0 {
+            if self.complete.len() == COMPLETE_MAX {
+                self.complete.pop_front();
+            }
+            self.complete.push_back((u32::from_be_bytes(ts), now()));
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.push(packet);
+        }
+    }
+
+    pub fn layout(&mut self, name: &str) -> anyhow::Result<()> {
+        self.say(to_engine::Body::Layout(SetLayout { layout: name.into() }))
     }
 
     pub fn want(&mut self, layers: &[(&str, &str)]) -> anyhow::Result<()> {

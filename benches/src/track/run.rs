@@ -296,6 +296,15 @@ mod tests {
     use crate::track::xray::{What, Xray};
 
     #[test]
+    fn a_piece_of_another_vessel_is_not_taken_for_the_one_that_was_lost() {
+        // For three frames every patch agreed on it, 24 px off.
+        let seed = 1_450_261_906_761;
+        let tally = run(&mut Xray::new(What::Beating, seed), seed, false);
+        assert_eq!(tally.silent, 0, "{:?}", tally.notes);
+        assert!(tally.tracked > 0, "nothing is followed at all");
+    }
+
+    #[test]
     fn ink_on_vessels_that_reaches_further_than_its_patches_is_not_taken_to_turn_with_them() {
         // Both were silently wrong once: patches found a pixel along their vessel make a turn that is none.
         for (what, seed) in [(What::Gantry, 5_599_951_011), (What::FillingAndWashOut, 101_909)] {

@@ -204,6 +204,11 @@ impl Config {
             if let Err(what) = feed.source.check() {
                 return refuse("config.source", format!("In the source of feed {}, {what}.", feed.id));
             }
+            let simulated = feed.ptz.as_ref().is_some_and(PtzConfig::is_simulated);
+            if simulated && feed.source != SourceConfig::SyntheticRoom {
+                let id = &feed.id;
+                return refuse("config.ptz", format!("Feed {id} simulates no camera; give ptz.visca its camera's address."));
+            }
             if let Some(Err(what)) = feed.ptz.as_ref().map(PtzConfig::address) {
                 return refuse("config.ptz", format!("Of feed {}, {what}.", feed.id));
             }
@@ -282,7 +287,7 @@ impl Config {
                 feed(
                     "field",
                     "operative-field",
-                    "術野",
+                    "術野映像",
                     "Operative field",
                     match field {
                         Some(path) => SourceConfig::File { path },
@@ -292,7 +297,7 @@ impl Config {
                 feed(
                     "fluoro",
                     "fluoroscopy",
-                    "X線透視",
+                    "透視",
                     "Fluoroscopy",
                     match fluoro {
                         Some(path) => SourceConfig::Dicom { path, rest_s },

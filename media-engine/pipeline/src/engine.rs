@@ -1,8 +1,9 @@
 //! Puts the parts together: prepares every feed, lays out the program, runs link, sources and program on their threads.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use link::wire::FeedInfo;
 use crate::board::Board;
 use crate::clock::LocalClock;
 use crate::config::{Config, FeedConfig};
+use crate::display::child;
 use crate::display::run::{Display, Screen};
 use crate::display::worker::{InkDesk, Trial, Worker};
 use crate::encode::level::Level;
@@ -48,6 +50,8 @@ pub struct Prepared {
     /// Of feeds beside the main one whose recordings cannot be read.
     faults: Vec<Refusal>,
     ink_trial: Option<Trial>,
+    /// For the display's screen: this program's own file.
+    program: PathBuf,
 }
 
 pub(crate) struct PreparedFeed {
@@ -55,6 +59,8 @@ pub(crate) struct PreparedFeed {
     rate: Period,
     offset_ns: i64,
     by_arrival: bool,
+    /// Where the camera listens that its source simulates.
+    camera: Option<SocketAddr>,
     is_file: bool,
     source: Fitted,
     xray: Option<XrayRule>,
@@ -125,6 +131,7 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
         // Who measured the delay of its path knows when its pictures were captured.
         let measured = prepared.arrives() && feed.offset_ms != 0.0;
         let by_arrival = prepared.is_by_arrival() && !measured;
+        let camera = prepared.camera();
         let source = match Fitted::new(prepared, place, time_code, config.program.level) {
             Err(refusal) if !feed.main => {
                 Fitted::new(go_on_without(&feed, refusal, &mut faults)?, place, time_code, config.program.level)?
@@ -144,6 +151,7 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
             rate,
             offset_ns: (feed.offset_ms * 1e6) as i64,
             by_arrival,
+            camera,
             is_file: feed.source.is_file(),
             source,
             xray: feed.xray_rule(),
@@ -157,7 +165,7 @@ pub fn prepare(config: Config) -> Result<Prepared, Refusal> {
         tracing::error!(code = missing.code, "no display; the case goes on without");
     }
     faults.extend(missing);
-    Ok(Prepared { config, stage, feeds, settings, faults, ink_trial: None })
+    Ok(Prepared { config, stage, feeds, settings, faults, ink_trial: None, program: child::program() })
 }
 
 /// A source that was opened and has no place yet.
@@ -238,11 +246,28 @@ impl Prepared {
         Prepared { ink_trial: Some(trial), ..self }
     }
 
+    /// Where the program is, when another one runs the engine: a test.
+    pub fn with_program(self, program: &Path) -> Self {
+        Prepared { program: program.to_owned(), ..self }
+    }
+
+    /// Cameras that can be turned, and where they listen.
+    fn turned(&self) -> Vec<(FeedId, String)> {
+        let simulated = |id: &FeedId| self.feeds.iter().find(|f| f.actor.id == *id)?.camera.map(|at| at.to_string());
+        let one = |f: &FeedConfig| {
+            let ptz = f.ptz.as_ref()?;
+            let address = if ptz.is_simulated() { simulated(&f.id) } else { ptz.address().ok() };
+            Some((f.id.clone(), address?))
+        };
+        self.config.feeds.iter().filter_map(one).collect()
+    }
+
     /// Runs until `stop` becomes readable or ends (`Ok`), or until there is no server to be had.
     pub fn run(self, dial: Dial, stop: UnixStream) -> Result<(), LinkEnd> {
         let clock = LocalClock::start();
         let case_clock = Arc::new(CaseClock::new());
         let board = Arc::new(Board::new(self.feeds.len() + FURTHER_MAX));
+        let turned = self.turned();
         let stage = self.stage;
         let arrangement = stage.arrangement();
         board.change(|state| {
@@ -288,8 +313,6 @@ impl Prepared {
         let display = self.config.display.clone().map(|config| (config, Screen::default(), Arc::new(InkDesk::default())));
         let ink = display.as_ref().map(|(_, _, ink)| ink.clone());
         let screen = display.as_ref().map(|(_, screen, _)| screen.clone());
-        let turned: Vec<(FeedId, String)> =
-            self.config.feeds.iter().filter_map(|f| Some((f.id.clone(), f.ptz.as_ref()?.address().ok()?))).collect();
         let cameras = Cameras::new(turned.iter().map(|(feed, _)| feed.clone()));
         let link = link.with_display(ink.clone()).with_cameras(cameras.clone());
         let desk = Desk::new(stage, layouts, layers, published.clone(), clock, case_clock.clone(), board.clone(), handle.clone())
@@ -348,8 +371,17 @@ impl Prepared {
                 trial: self.ink_trial,
             };
             let board = board.clone();
-            let display =
-                Display { config, size: self.settings.size, screen, ink, board, clock, case_clock: case_clock.clone(), names };
+            let display = Display {
+                config,
+                program: self.program,
+                size: self.settings.size,
+                screen,
+                ink,
+                board,
+                clock,
+                case_clock: case_clock.clone(),
+                names,
+            };
             threads.push(spawn("display-ink".into(), move || worker.run()).map_err(system)?);
             threads.push(spawn("display".into(), move || display.run()).map_err(system)?);
         }

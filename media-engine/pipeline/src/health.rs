@@ -97,6 +97,11 @@ impl Cadence {
         sorted.sort_unstable();
         sorted[sorted.len() / 2]
     }
+
+    /// The longest of the last intervals; `None` until there are enough of them.
+    pub fn longest(&self) -> Option<Duration> {
+        self.intervals.iter().max().copied().filter(|_| self.intervals.len() >= INTERVALS_MIN)
+    }
 }
 
 #[cfg(test)]

@@ -10,9 +10,10 @@ use std::time::Duration;
 use annotation::id::FeedId;
 use link::id::CaseId;
 use pipeline::config::Config;
+use pipeline::display::child;
 use pipeline::engine::{self, Dial};
 use pipeline::mask::command::Ask;
-use pipeline::memory::{Kept, keep_off_disks};
+use pipeline::memory::{Kept, keep_off_disks, settle};
 use pipeline::output::link::Way;
 use pipeline::output::refused::report_refusal;
 use pipeline::output::remote::{Remote, RemoteConfig};
@@ -64,11 +65,15 @@ fn say(sentence: &str) {
 }
 
 fn main() -> ExitCode {
+    settle();
     let filter =
         tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     tracing_subscriber::fmt().with_writer(|| BestEffort).with_ansi(false).with_env_filter(filter).init();
 
     let mut words = std::env::args().skip(1).peekable();
+    if words.next_if(|word| word == child::WORD).is_some() {
+        return child::run(&words.collect::<Vec<_>>());
+    }
     if words.next_if(|word| word == "mask").is_some() {
         return match Ask::parse(words).and_then(|ask| ask.run()) {
             Ok(draft) => {

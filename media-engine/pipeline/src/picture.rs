@@ -196,21 +196,34 @@ impl AsRef<[u8]> for Lent {
     }
 }
 
+/// So many free pictures are none too many; when there were more in each of so many turns, one is let go.
+const SPARE: usize = 2;
+const SPARE_FOR: u32 = 256;
+
 /// Pictures of one size that are written again once nobody reads them. Grows to what its readers hold at once, which
-/// their own bounds limit.
+/// their own bounds limit, and shrinks when they hold less for long.
 #[derive(Debug)]
 pub struct PicturePool {
     geometry: Geometry,
     pictures: Vec<Arc<Picture>>,
+    /// Turns in a row with more than [`SPARE`] free.
+    spared: u32,
 }
 
 impl PicturePool {
     pub fn new(geometry: Geometry) -> Self {
-        PicturePool { geometry, pictures: Vec::new() }
+        PicturePool { geometry, pictures: Vec::new(), spared: 0 }
     }
 
     /// Lets `draw` write one picture, whose old content is whatever it last was (black at first).
     pub fn draw(&mut self, draw: impl FnOnce(&mut Picture)) -> Arc<Picture> {
+        let free = self.pictures.iter().filter(|p| Arc::strong_count(p) == 1).count();
+        self.spared = if free > SPARE + 1 { self.spared + 1 } else { 0 };
+        let free = self.pictures.iter_mut().position(|p| Arc::get_mut(p).is_some());
+        if let Some(free) = free.filter(|_| self.spared == SPARE_FOR) {
+            self.spared = 0;
+            self.pictures.swap_remove(free);
+        }
         let free = self.pictures.iter_mut().position(|p| Arc::get_mut(p).is_some());
         let index = free.unwrap_or_else(|| {
             self.pictures.push(Arc::new(Picture::black(self.geometry)));
@@ -340,6 +353,18 @@ mod tests {
         let address = Arc::as_ptr(&first);
         drop(first);
         assert_eq!(Arc::as_ptr(&pool.draw(|_| ())), address);
+    }
+
+    #[test]
+    fn what_was_held_once_is_let_go_of_in_time() {
+        let mut pool = PicturePool::new(Geometry::new(16, 16).expect("even"));
+        let burst: Vec<_> = (0..20).map(|_| pool.draw(|_| ())).collect();
+        assert_eq!(pool.pictures.len(), 20);
+        drop(burst);
+        for _ in 0..SPARE_FOR * 30 {
+            drop(pool.draw(|_| ()));
+        }
+        assert_eq!(pool.pictures.len(), SPARE + 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use gstreamer as gst;
+use gstreamer::prelude::*;
 use gstreamer_video as gst_video;
 
 use crate::picture::{Geometry, Picture};
@@ -12,7 +13,37 @@ const CONVERTERS_MAX: usize = 4;
 
 #[derive(Default)]
 pub struct Scaler {
-    converters: Vec<(Geometry, Geometry, gst_video::VideoConverter)>,
+    converters: Vec<Converter>,
+}
+
+struct Converter {
+    from: Geometry,
+    to: Geometry,
+    converter: gst_video::VideoConverter,
+    /// Pictures that nobody holds any more are written again. Grows to what its readers hold at once, which their own bounds limit.
+    pool: gst::BufferPool,
+}
+
+impl Converter {
+    fn new(from: Geometry, to: Geometry) -> Option<Self> {
+        let mut config = gst_video::VideoConverterConfig::new();
+        config.set_resampler_method(gst_video::VideoResamplerMethod::Linear);
+        let (input, output) = (info(from)?, info(to)?);
+        let converter = gst_video::VideoConverter::new(&input, &output, Some(config)).ok()?;
+        let pool = gst::BufferPool::new();
+        let mut config = pool.config();
+        config.set_params(None, u32::try_from(output.size()).ok()?, 0, 0);
+        pool.set_config(config).ok()?;
+        pool.set_active(true).ok()?;
+        Some(Converter { from, to, converter, pool })
+    }
+}
+
+impl Drop for Converter {
+    fn drop(&mut self) {
+        // What is still held is freed when it comes back.
+        let _ = self.pool.set_active(false);
+    }
 }
 
 impl std::fmt::Debug for Scaler {
@@ -28,24 +59,21 @@ impl Scaler {
         if from == size {
             return Some(picture.clone());
         }
-        let (input, output) = (info(from)?, info(size)?);
-        let index = match self.converters.iter().position(|(f, t, _)| (*f, *t) == (from, size)) {
+        let index = match self.converters.iter().position(|c| (c.from, c.to) == (from, size)) {
             Some(index) => index,
             None => {
                 if self.converters.len() == CONVERTERS_MAX {
                     self.converters.remove(0);
                 }
-                let mut config = gst_video::VideoConverterConfig::new();
-                config.set_resampler_method(gst_video::VideoResamplerMethod::Linear);
-                let converter = gst_video::VideoConverter::new(&input, &output, Some(config)).ok()?;
-                self.converters.push((from, size, converter));
+                self.converters.push(Converter::new(from, size)?);
                 self.converters.len() - 1
             }
         };
-        let (_, _, converter) = self.converters.get(index)?;
+        let Converter { converter, pool, .. } = self.converters.get(index)?;
+        let (input, output) = (info(from)?, info(size)?);
         let source =
             gst_video::VideoFrame::from_buffer_readable(picture.to_buffer(), picture.frame_info().unwrap_or(&input)).ok()?;
-        let buffer = gst::Buffer::with_size(output.size()).ok()?;
+        let buffer = pool.acquire_buffer(None).ok()?;
         let mut target = gst_video::VideoFrame::from_buffer_writable(buffer, &output).ok()?;
         converter.frame(&source, &mut target);
         let done = gst_video::VideoFrame::from_buffer_readable(target.into_buffer(), &output).ok()?;

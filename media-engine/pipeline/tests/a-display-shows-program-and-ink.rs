@@ -17,6 +17,8 @@ use prost::Message as _;
 use server::{Server, timeline};
 
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Whose other half the screen is.
+const ENGINE: &str = env!("CARGO_BIN_EXE_shirube-engine");
 const WIDE: usize = 640;
 const HIGH: usize = 360;
 
@@ -28,7 +30,13 @@ struct Xvfb {
 
 impl Xvfb {
     fn start() -> Self {
+        Self::start_as(&[])
+    }
+
+    /// `number`: the display, or nothing for any that is free.
+    fn start_as(number: &[&str]) -> Self {
         let mut child = Command::new("Xvfb")
+            .args(number)
             .args(["-displayfd", "1", "-screen", "0", &format!("{WIDE}x{HIGH}x24"), "-nolisten", "tcp", "-noreset"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -223,6 +231,10 @@ fn stroke(entry: &FrameEntry, number: u32, part: f64) -> Body {
     })
 }
 
+fn start(config: &str) -> Server {
+    Server::start_with(config, |prepared| prepared.with_program(ENGINE.as_ref()))
+}
+
 fn newest(server: &mut Server) -> FrameEntry {
     server.indexes.clear();
     server.until("a program frame", |s| !s.indexes.is_empty());
@@ -238,7 +250,7 @@ fn program_and_ink_are_on_the_glass_and_the_program_outlives_the_inks_failure() 
     let trouble = Arc::new(AtomicU8::new(0));
     let injected = trouble.clone();
     let mut server = Server::start_with(&config(&x.display), |prepared| {
-        prepared.with_ink_trial(Arc::new(move || match injected.load(Ordering::SeqCst) {
+        prepared.with_program(ENGINE.as_ref()).with_ink_trial(Arc::new(move || match injected.load(Ordering::SeqCst) {
             1 => panic!("the test lets the ink fail"),
             2 => std::thread::sleep(Duration::from_millis(200)),
             _ => {}
@@ -302,7 +314,7 @@ fn a_curtain_is_drawn_on_the_glass_and_a_screen_that_is_not_there_is_no_harm_to_
     gstreamer::init().expect("GStreamer is installed");
     let x = Xvfb::start();
     let camera = config(&x.display).replace("main = true", "main = true\n        curtain = true");
-    let mut server = Server::start(&camera);
+    let mut server = start(&camera);
     let grab = Grab::start(&x.display);
     server.accept();
     let curtain = |drawn| to_engine::Body::Curtain(Curtain { drawn });
@@ -315,7 +327,7 @@ fn a_curtain_is_drawn_on_the_glass_and_a_screen_that_is_not_there_is_no_harm_to_
     server.stop();
 
     // No such screen: the program is encoded all the same, and health says what is missing.
-    let mut server = Server::start(&config(":65000"));
+    let mut server = start(&config(":65000"));
     server.accept();
     server.want(true);
     server.until("a display that is down", |s| {
@@ -323,5 +335,29 @@ fn a_curtain_is_drawn_on_the_glass_and_a_screen_that_is_not_there_is_no_harm_to_
     });
     let before = server.frames();
     server.until("frames without a screen", |s| s.frames() > before + 30);
+    server.stop();
+}
+
+#[test]
+fn the_engine_outlives_its_x_server_and_finds_the_next_one() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // Beyond those that are given out, so that nobody else takes it in between.
+    let display = format!(":{}", 10_000 + std::process::id() % 40_000);
+    let x = Xvfb::start_as(&[&display]);
+    let mut server = start(&config(&display));
+    server.accept();
+    server.want(true);
+    let of_health = |s: &Server| s.health.as_ref().and_then(|h| h.display.clone());
+    server.until("a display that is up", |s| of_health(s).is_some_and(|d| d.up && d.frames > 10));
+
+    drop(x);
+    let before = server.frames();
+    server.until("a display that is down", |s| of_health(s).is_some_and(|d| !d.up && !d.problem.is_empty()));
+    server.until("frames without an X server", |s| s.frames() > before + 60);
+
+    let x = Xvfb::start_as(&[&display]);
+    server.until("the display again", |s| of_health(s).is_some_and(|d| d.up && d.problem.is_empty()));
+    let grab = Grab::start(&x.display);
+    grab.until_moving(&mut server, "a moving program on the next X server");
     server.stop();
 }

@@ -4,7 +4,7 @@
 //! to where they were found; then the keyframe is asked anew, patch by patch, whether it agrees. Only a frame that passes is
 //! [`TrackState::Tracked`]; nothing is carried from frame to frame but the place to start looking, so nothing can drift.
 //!
-//! tracked --(a frame does not pass)--> unsure --(150 ms, a cut)--> lost --(two frames in a row pass, strictly)--> tracked
+//! tracked --(a frame does not pass)--> unsure --(150 ms, a cut)--> lost --(two frames in a row pass, strictly; five on X-ray)--> tracked
 
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ const LEAP: f32 = 4.0;
 const NOTHING: f32 = 0.1;
 /// Frames in a row that must pass before lost ink is shown again.
 const CONFIRM: u32 = 2;
+/// On X-ray: a piece of another vessel may look like the one that is looked for in every patch, but not for a third of a second while both beat.
+const CONFIRM_XRAY: u32 = 5;
 
 /// So many patches are looked for first; the others only if a fourth of them is as like as this.
 const SAMPLE: usize = 8;
@@ -150,7 +152,7 @@ impl Anchor {
             return self.placed(Verdict::default());
         }
         let (motion, verdict) =
-            if strict && self.passed == 0 { self.look_for(frame) } else { self.follow(frame, strict, effort) };
+            if strict && self.passed == 0 { self.look_for(frame, effort) } else { self.follow(frame, strict, effort) };
         let passes = verdict.passes(self.kind, strict);
         if passes {
             if let Some(back) = self.motion.inverse() {
@@ -158,7 +160,8 @@ impl Anchor {
             }
             self.motion = motion;
             self.passed += 1;
-            if !strict || self.passed >= CONFIRM {
+            let confirm = if self.kind == Kind::Fluoroscopy { CONFIRM_XRAY } else { CONFIRM };
+            if !strict || self.passed >= confirm {
                 self.state = TrackState::Tracked;
                 self.confirmed = motion;
                 self.confirmed_at = now;
@@ -197,13 +200,17 @@ impl Anchor {
     }
 
     /// Lost ink: in one frame where it was last, in the next everywhere.
-    fn look_for(&mut self, frame: &Frame) -> (Similarity, Verdict) {
+    fn look_for(&mut self, frame: &Frame, effort: &mut Effort) -> (Similarity, Verdict) {
         self.everywhere = !self.everywhere;
         if !self.everywhere {
             return self.judge(frame, self.confirmed, true);
         }
         let mut best = (self.confirmed, Verdict::default());
-        for guess in self.search.candidates(frame, &self.confirmed) {
+        for (n, guess) in self.search.candidates(frame, &self.confirmed).into_iter().enumerate() {
+            // A second place costs as much as the first: it is looked at where the others leave time, and the first was not it.
+            if n > 0 && (best.1.passes(self.kind, true) || !effort.spend()) {
+                break;
+            }
             let other = self.judge(frame, guess, true);
             if other.1.better_than(&best.1) {
                 best = other;
@@ -298,7 +305,7 @@ impl Anchor {
                 break;
             }
         }
-        let mut verdict = Verdict::of(&self.key, &motion, &seen, (frame.width(), frame.height()));
+        let mut verdict = Verdict::of(&self.key, self.kind, &motion, &seen, (frame.width(), frame.height()));
         // Tissue is as distinct as its keyframe was; contrast changes.
         verdict.distinct = if self.kind == Kind::Fluoroscopy || self.state == TrackState::Lost || self.distinct == 0.0 {
             if verdict.worth_asking() { self.distinct(frame, &motion, &seen) } else { 0.0 }

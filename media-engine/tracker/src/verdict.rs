@@ -30,6 +30,13 @@ const LIKE: f32 = 0.78;
 /// Further off than this, a patch speaks against the place. Pixels; 6 at 1080p.
 const OFF_MAX: f32 = 1.5;
 
+/// Tissue bends: a patch that lies further from the ink than this, pixels, may be off by so much more for each pixel of the rest, and says nothing of the place of the ink.
+/// One as near as that says all the more.
+const BENDS_FROM: f32 = 12.0;
+const BENDS_BY: f32 = 0.08;
+/// What says nothing counts half among all.
+const BENT_WEIGHT: f32 = 0.5;
+
 /// An edge, a straight vessel, a flat wall look the same a little further along: ink there could slide unseen.
 const DISTINCT_MIN: f32 = 0.12;
 /// Pixels; 6 at 1080p.
@@ -74,7 +81,7 @@ impl Verdict {
         self.agree >= 0.3
     }
 
-    pub fn of(key: &Keyframe, motion: &Similarity, seen: &[Seen], (w, h): (usize, usize)) -> Verdict {
+    pub fn of(key: &Keyframe, kind: Kind, motion: &Similarity, seen: &[Seen], (w, h): (usize, usize)) -> Verdict {
         let patches = &key.patches[0];
         let (mut total, mut agree, mut disagree, mut found) = (0.0f32, 0.0f32, 0.0f32, 0u32);
         let mut gains = Vec::with_capacity(patches.len());
@@ -91,6 +98,11 @@ impl Verdict {
                         found += 1;
                         gains.push(*gain);
                         pairs.push(Pair { from: p.at, to: *at, weight: p.weight });
+                    } else if kind == Kind::Tissue
+                        && off.length() <= OFF_MAX + BENDS_BY * (key.distance(p.at) - BENDS_FROM).max(0.0)
+                    {
+                        total += BENT_WEIGHT * p.weight;
+                        continue;
                     } else {
                         disagree += p.weight;
                     }

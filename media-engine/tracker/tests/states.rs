@@ -36,9 +36,15 @@ impl Tissue {
     }
 
     fn picture(&mut self, dx: f32, dy: f32) -> Luma {
+        self.bent(dx, dy, 0.0)
+    }
+
+    /// Bowed about the ink too: 40 px above and below it `bow` px to the right, beside it not.
+    fn bent(&mut self, dx: f32, dy: f32, bow: f32) -> Luma {
         let data = (0..W * H)
             .map(|i| {
                 let (x, y) = ((i % W) as f32 - dx, (i / W) as f32 - dy);
+                let x = x - bow * ((y - 130.0) / 40.0).clamp(-1.5, 1.5).powi(2);
                 let v: f32 = self.waves.iter().map(|[kx, ky, p, a, _]| a * (kx * x + ky * y + p).sin()).sum();
                 (105.0 + v + 4.0 * (self.noise.unit() - 0.5)).clamp(16.0, 205.0) as u8
             })
@@ -81,6 +87,19 @@ fn ink_follows_its_tissue_and_the_same_frames_give_the_same_result() {
             .collect::<Vec<_>>()
     };
     assert_eq!(run(), run());
+}
+
+#[test]
+fn tissue_that_bends_some_way_off_says_nothing_against_ink_whose_own_stays() {
+    let mut tissue = Tissue::new(8);
+    let mut tracker = followed(&Arc::new(tissue.picture(0.0, 0.0)));
+    for k in 1..=60u64 {
+        let bow = 3.4 * (k as f32 / 40.0).min(1.0);
+        let placed = tracker.handle_frame(at(k), &Arc::new(tissue.bent(0.2 * k as f32, 0.0, bow)))[0].1;
+        assert_eq!(placed.state, TrackState::Tracked, "bowed by {bow}: {:?}", placed.verdict);
+        let off = placed.motion.apply(Vec2::new(200.0, 130.0)).minus(Vec2::new(200.0 + 0.2 * k as f32, 130.0)).length();
+        assert!(off < 1.2, "bowed by {bow}: {off}");
+    }
 }
 
 #[test]

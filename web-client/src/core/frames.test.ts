@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import type { FrameIndex } from '../gen/frame_pb';
 import { FeedState, FrameIndexSchema } from '../gen/frame_pb';
-import { containRect, entryAt, FrameRing, frameSeen, freeAbove, heightAbove, RING_LENGTH, rtpMinus, ShownLog, toFeed } from './frames';
+import { containRect, entryAt, FrameRing, frameSeen, freeAbove, heightAbove, LookedLog, RING_LENGTH, rtpMinus, ShownLog, toFeed } from './frames';
 import type { PerfMs } from './units';
 
 const index = (rtpTs: number): FrameIndex => create(FrameIndexSchema, {
@@ -44,6 +44,31 @@ describe('the ring of frame indices', () => {
     expect(ring.upTo(699)?.rtpTs).toBe(4_294_967_295);
     expect(ring.upTo(3_700)?.rtpTs).toBe(700);
     expect(ring.upTo(4_294_964_999)).toBeNull();
+  });
+});
+
+describe('the frame before the eyes while a pen is near', () => {
+  // Pictures 33 ms apart, animation frames 16 ms apart. The browser hands picture 1 over at 40, just after the animation frame of 38, so it stands from that of 54 on;
+  // of picture 2, handed over at 69 and standing at 70, it tells the page only at 86.
+  const told = new ShownLog();
+  [[0, 5], [3_000, 40]].forEach(([ts, at]) => told.handleShown(ts as number, ms(at as number)));
+  const looked = new LookedLog();
+  [[0, 22], [0, 38], [3_000, 54], [6_000, 70]].forEach(([ts, at]) => looked.handleLook(ts as number, ms(at as number)));
+  it('is the one that stood at the last animation frame, not one that is on its way to the glass', () => {
+    expect(told.at(ms(45))?.rtpTs, 'what the browser says').toBe(3_000);
+    expect(looked.at(ms(45))?.at(ms(45))?.rtpTs).toBe(0);
+    expect(looked.at(ms(56))?.at(ms(56))?.rtpTs).toBe(3_000);
+  });
+  it('and not the one before it, of which alone the browser has told yet', () => {
+    expect(told.at(ms(75))?.rtpTs).toBe(3_000);
+    expect(looked.at(ms(75))?.at(ms(75))?.rtpTs).toBe(6_000);
+  });
+  it('is not known where nobody looked: before the pen came near, and long after', () => {
+    expect(looked.at(ms(20))).toBeNull();
+    expect(looked.at(ms(171))).toBeNull();
+    looked.handleLook(60_000, ms(700));
+    expect(looked.at(ms(75)), 'what stood between is not known').toBeNull();
+    expect(looked.at(ms(705))?.at(ms(705))?.rtpTs).toBe(60_000);
   });
 });
 

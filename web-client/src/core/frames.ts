@@ -86,6 +86,34 @@ export class ShownLog {
   get last(): ShownFrame | null { return this.log.at(-1) ?? null; }
 }
 
+/** Animation frames further apart than this were not all looked at. */
+const LOOKED_MS = 100;
+
+/**
+ * What stood on the glass at each animation frame, while somebody looked. The browser hands a picture to its compositor up to a display's period before it is
+ * seen, and tells of it up to one after: by that word alone a pen may be taken to have seen the picture after the one before the eyes, or the one before it.
+ */
+export class LookedLog {
+  private log = new ShownLog();
+  private from = Infinity;
+  private until = -Infinity;
+
+  /** The picture that stands at the animation frame of `now`. */
+  handleLook(rtpTs: number, now: PerfMs): void {
+    if (now > this.until + LOOKED_MS) {
+      this.log = new ShownLog();
+      this.from = now;
+    }
+    this.log.handleShown(rtpTs, now);
+    this.until = now;
+  }
+
+  /** Null: nobody looked at that time. */
+  at(time: PerfMs): ShownLog | null {
+    return time >= this.from && time <= this.until + LOOKED_MS ? this.log : null;
+  }
+}
+
 /** How far back a pen may fall when the index of the very frame shown was lost: 200 ms. The op names the frame it used. */
 const FALL_BACK_TICKS = 18_000;
 

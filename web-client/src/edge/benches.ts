@@ -18,6 +18,8 @@ export function exposeForBenches(client: Client, stage: Stage): () => void {
       /** The live picture that is to be seen: what stands large, or what stands beside it while that is held. */
       video: () => client.shownLive ?? stage.video,
       glass: () => stage.glass,
+      /** While a canvas stands for the video: that, and the RTP timestamp of the picture on it. */
+      picture: () => stage.picture,
       clock: Object.freeze({
         /** Case timeline now (or at a performance.now() time), NTP 32.32 as bigint; null before the first exchange. */
         now: (at?: number) => client.toTimeline((at ?? perfNow()) as ReturnType<typeof perfNow>),
@@ -40,14 +42,19 @@ export function exposeForBenches(client: Client, stage: Stage): () => void {
         author: () => client.ink.author,
         /** RTP timestamp of the picture that ink was painted for last. */
         paintedOn: () => stage.paintedOn,
-        /** Where the newest mark on the main feed was painted last: x' = a·x − b·y + tx, y' = b·x + a·y + ty, tx, ty in parts of the picture's width; and whether it is drawn with gaps. Null: it is not on it. */
-        moved: () => {
+        /**
+         * Where a mark on the main feed was painted last, the newest or the `nth`: x' = a·x − b·y + tx, y' = b·x + a·y + ty, tx, ty in parts of the picture's width; whether it is
+         * drawn with gaps; and its phase. Null: it is not on it.
+         */
+        moved: (nth = -1) => {
           const view = client.views.of(PROGRAM);
           const main = (view?.log.last && ring()?.at(view.log.last.rtpTs))?.entries[0];
-          const stroke = main && client.ink.sheet.strokes().filter((s) => s.feed === main.feed).at(-1);
+          const stroke = main && client.ink.sheet.strokes().filter((s) => s.feed === main.feed).at(nth);
           if (!main || !stroke) return null;
           const standing = stage.standing(stroke.id);
-          return standing?.kind !== 'here' ? null : { a: standing.moved.a, b: standing.moved.b, tx: standing.moved.tx / PICTURE_WIDTH, ty: standing.moved.ty / PICTURE_WIDTH, unsure: standing.unsure };
+          if (standing?.kind !== 'here') return null;
+          const { a, b, tx, ty } = standing.moved;
+          return { a, b, tx: tx / PICTURE_WIDTH, ty: ty / PICTURE_WIDTH, unsure: standing.unsure, phase: stroke.phase };
         },
         /** Pointers that are to be seen. */
         rings: () => client.inking.pointers.rings(client.ink.author),

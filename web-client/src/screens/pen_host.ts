@@ -9,6 +9,7 @@ import type { MeasuredOn } from '../core/ink/calibration';
 import { distanceTo } from '../core/ink/hit';
 import { apply } from '../core/ink/moved';
 import type { Hold, PenSample, PenState } from '../core/ink/pen';
+import { SAY_MS } from '../core/ink/pen_pace';
 import { standingOf } from '../core/ink/standing';
 import type { Stroke } from '../core/ink/sheet';
 import { cleanText, TEXT_MAX, TOOLS } from '../core/ink/tools';
@@ -20,8 +21,6 @@ import { FeedState } from '../gen/frame_pb';
 import { Surface as On } from '../gen/ink_pb';
 import type { Seen, Stage } from '../stage/stage';
 
-/** Raw samples come faster than they need be said: at most one message in this time, the rest with the next animation frame. */
-const SAY_MS = 12;
 /** While something hovers, the picture under it is looked at this often, to know whether it moves. */
 const PROBE_MS = 150;
 /** Tracked ink that moved less than this in half a second lies on a still field: 2 px at 1080p. */
@@ -204,6 +203,7 @@ export function watchPen(stage: Stage, client: Client): () => void {
     move: (samples) => {
       const last = samples.at(-1);
       if (!last) return;
+      stage.handleNear(perfNow());
       if (using === 'pointer') return void pointAt(last);
       if (using === 'eraser') return samples.forEach(eraseTo);
       const state = inking.ink.pen.state;
@@ -237,6 +237,7 @@ export function watchPen(stage: Stage, client: Client): () => void {
         inking.borrow(points ? 'pointer' : null);
         borrowed = points;
       }
+      stage.handleNear(perfNow());
       const at = under(s);
       name.hidden = at === null;
       if (at) {

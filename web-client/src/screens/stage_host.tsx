@@ -56,6 +56,9 @@ export function feedName(client: Client, feed: string): string {
   return info ? pick(client.store.language.value, info.nameJa, info.nameEn) : feed;
 }
 
+/** What a pen draws is painted so often where it stands small, beside where it is drawn; *clear* and marks that move with their picture do not wait. */
+const SMALL_PAINT_MS = 30;
+
 const NO_RING = new FrameRing();
 const NO_LOG = new ShownLog();
 
@@ -141,18 +144,23 @@ function standSmall(host: HTMLElement, client: Client, feed: string): () => void
 function standStage(host: HTMLElement, client: Client, stage: Stage, feed: string, counts: () => boolean, kind: StageKind = 'large'): () => void {
   host.append(stage.root);
   let painting = 0;
+  let paintedAt = -Infinity;
   const paintSoon = (): void => {
     painting ||= requestAnimationFrame(() => {
       painting = 0;
-      stage.paint(perfNow());
+      const now = perfNow();
+      if (kind !== 'large' && now - paintedAt < SMALL_PAINT_MS) return void paintSoon();
+      paintedAt = now;
+      stage.paint(now);
     });
   };
   // While marks stand each animation frame asks which picture lies under them.
   let following = 0;
   const follow = (): void => {
     following = 0;
-    stage.follow(perfNow());
-    if (stage.hasInk) following = requestAnimationFrame(follow);
+    const now = perfNow();
+    stage.follow(now);
+    if (stage.isFollowed(now)) following = requestAnimationFrame(follow);
   };
   const fit = new ResizeObserver(() => {
     // What stands beside has the height that its width asks for, as long as what speaks above it is seen: a square picture half as wide as the held one is enough.
@@ -164,8 +172,9 @@ function standStage(host: HTMLElement, client: Client, stage: Stage, feed: strin
   const slot = (): number => client.views.of(feed)?.slot ?? -1;
   const stopFrames = watchFrames(stage.video, (frame) => {
     if (counts()) client.handleFrameShown(frame, slot());
-    stage.follow(perfNow());
-    if (stage.hasInk) following ||= requestAnimationFrame(follow);
+    const now = perfNow();
+    stage.follow(now);
+    if (stage.isFollowed(now)) following ||= requestAnimationFrame(follow);
   });
   const detach = client.attach({ slot, pixels: () => stage.pixels, video: play(stage.video), tick: (now) => stage.tick(now), ink: paintSoon, inkNow: () => stage.paint(perfNow()) });
   return () => {

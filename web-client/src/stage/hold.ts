@@ -19,6 +19,7 @@ export class Hold {
 
   constructor() { this.canvas.hidden = true; }
 
+
   /** Takes the picture that is shown. The RTP timestamp of just that picture, or null where the browser does not tell; false: there is none. */
   take(video: HTMLVideoElement): number | null | false {
     if (video.videoWidth === 0) return false;

@@ -2,7 +2,7 @@
 // repaint. Back to front: picture, pattern of a dead state, ink, watermark, plates, strips.
 import { readGlass, readHeld, inkShows, lookOf } from '../core/glass';
 import type { GlassClock, GlassReading, Look } from '../core/glass';
-import { frameSeen, freeAbove, heightAbove, rtpMinus } from '../core/frames';
+import { frameSeen, freeAbove, heightAbove, LookedLog, rtpMinus } from '../core/frames';
 import type { FrameRing, ShownLog } from '../core/frames';
 import { FeedState, Sync } from '../gen/frame_pb';
 import type { FrameIndex } from '../gen/frame_pb';
@@ -25,9 +25,16 @@ import { LOOKS } from './looks';
 import { LostInsets } from './lost_insets';
 import { iconElement } from '../design/icon';
 import { element, plate, Strip } from './strip';
+import { Together } from './together';
 
 /** Ages are repainted twice a second, looks at once. */
 const AGE_PERIOD_MS = 500;
+/** Marks that move faster than this, units of points a frame of 1/30 s (2 px at 1080p), are painted together with their picture, for so long after they last did; so are those of which it is not known, until it is. */
+const FAST = 17;
+const FAST_FOR_MS = 1_000;
+const UNKNOWN_FOR_MS = 150;
+/** After a pen was last near, the picture is looked at on each animation frame for so long. */
+const NEAR_MS = 1_000;
 /** A main feed that fills this share of the program is named by the strip above, so that its picture stays free. */
 const FILLS = 0.98;
 
@@ -77,6 +84,11 @@ export class Stage {
   private readonly ink = new InkLayer();
   private readonly lost = new LostInsets();
   private readonly hold = new Hold();
+  private readonly together = new Together();
+  private fastUntil = -Infinity;
+  /** What stood here at each animation frame while a pen was near. */
+  private readonly looked = new LookedLog();
+  private nearUntil = -Infinity;
   private held: Seen | null = null;
   /** What is held is a still, not a frame of the picture. */
   private still: Still | null = null;
@@ -118,7 +130,7 @@ export class Stage {
     this.frozen.hidden = true;
     this.doubt.hidden = true;
     this.doubt.dataset['testid'] = 'ink-unsure';
-    this.glass.append(this.video, this.frozen, this.hold.canvas, this.under, this.wholePat, this.ink.dry, this.ink.wet, this.lost.root, this.doubt, this.mark, this.over, this.whole);
+    this.glass.append(this.video, this.together.canvas, this.frozen, this.hold.canvas, this.under, this.wholePat, this.ink.dry, this.ink.wet, this.lost.root, this.doubt, this.mark, this.over, this.whole);
     this.root.append(this.strip.root, this.glass);
   }
 
@@ -141,8 +153,9 @@ export class Stage {
   /** Holds the picture that is shown now. False: there is none, or nothing is known of it. */
   holdNow(time: PerfMs): boolean {
     if (this.held || this.context.flow(time) === 'waiting') return this.held !== null;
-    const taken = this.hold.take(this.video);
     const seen = this.seenAt(time);
+    this.together.release();
+    const taken = this.hold.take(this.video);
     const exact = typeof taken === 'number' ? this.context.ring().at(taken) : null;
     if (taken === false || (!exact && !seen)) {
       this.hold.release();
@@ -157,6 +170,7 @@ export class Stage {
 
   /** Holds a still instead of the picture that is shown. */
   holdStill(still: Still, picture: HTMLImageElement, now: PerfMs): void {
+    this.together.release();
     this.hold.put(picture);
     this.held = { frame: frameOf(still), exact: true };
     this.still = still;
@@ -189,7 +203,7 @@ export class Stage {
   seenAt(time: PerfMs): Seen | null {
     if (this.held) return this.held;
     if (this.context.flow(time) === 'waiting') return null;
-    const log = this.context.log();
+    const log = this.looked.at(time) ?? this.context.log();
     const frame = frameSeen(this.context.ring(), log, time);
     return frame && { frame, exact: log.at(time)?.rtpTs === frame.rtpTs };
   }
@@ -252,23 +266,37 @@ export class Stage {
     return this.held && (look === 'live' || look === 'unsynced' || look === 'stale') && one?.state !== FeedState.STALE ? 'frozen' : look;
   }
 
-  /** Marks stand on a picture that moves: [`follow`] is to be called on every animation frame. */
-  get hasInk(): boolean { return !this.held && this.context.ink.sheet.strokes().length > 0; }
+  /** Marks stand on a picture that moves, or a pen is near: [`follow`] is to be called on every animation frame. */
+  isFollowed(now: PerfMs): boolean { return !this.held && (this.hasInk || now < this.nearUntil); }
+  private get hasInk(): boolean { return !this.held && this.context.ink.sheet.strokes().length > 0; }
+
+  /** A pen is over the glass: which picture it sees is to be known. */
+  handleNear(now: PerfMs): void { this.nearUntil = now + NEAR_MS; }
 
   /** Marks move with the picture under them, in the same animation frame: also when the browser shows one that it has not told of, or word of one comes late. */
   follow(now: PerfMs): void {
-    if (!this.hasInk) return;
-    const { rtpTs, frame, revision } = this.painted;
+    const { hasInk } = this;
+    if (hasInk && now < this.fastUntil) this.together.take(this.video);
+    else this.together.release();
+    if (!this.isFollowed(now)) return;
     const on = this.pictureTs();
-    if (on !== rtpTs || revision !== this.context.tracks.revision || (on !== null && this.context.ring().at(on) !== frame)) this.paint(now);
+    if (on !== null && now < this.nearUntil) this.looked.handleLook(on, now);
+    const { rtpTs, frame, revision } = this.painted;
+    if (hasInk && (on !== rtpTs || revision !== this.context.tracks.revision || (on !== null && this.context.ring().at(on) !== frame))) this.paint(now);
   }
 
   /** Of the picture that is on the glass. Null: not known. */
-  private pictureTs(): number | null { return pictureOn(this.video) ?? this.context.log().last?.rtpTs ?? null; }
+  private pictureTs(): number | null { return this.together.rtpTs ?? pictureOn(this.video) ?? this.context.log().last?.rtpTs ?? null; }
 
   /** Where a mark was painted last, and on which picture of the program or feed. */
   standing(stroke: string): Standing | null { return this.ink.standings.get(stroke) ?? null; }
   get paintedOn(): number | null { return this.painted.rtpTs; }
+
+  /** What shows the live picture: the video itself, or the canvas that stands for it, and which picture is on that. */
+  get picture(): { readonly canvas: HTMLCanvasElement; readonly rtpTs: number } | null {
+    const { canvas, rtpTs } = this.together;
+    return rtpTs === null ? null : { canvas, rtpTs };
+  }
 
   /** Repaints ink where it changed. Also called directly, in the same turn, when the room clears. */
   paint(now: PerfMs): void {
@@ -288,6 +316,7 @@ export class Stage {
     });
     this.nextInk = painted.next;
     const { unsure } = painted;
+    if (painted.pace > FAST) this.fastUntil = Math.max(this.fastUntil, now + (painted.pace === Infinity ? UNKNOWN_FOR_MS : FAST_FOR_MS));
     if (unsure) {
       this.doubt.style.left = `${unsure.box.x + 10}px`;
       this.doubt.style.bottom = `${height - unsure.box.y - unsure.box.h + 10}px`;

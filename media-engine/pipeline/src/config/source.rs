@@ -64,6 +64,8 @@ pub enum SourceConfig {
     /// A DeckLink capture card: SDI or HDMI.
     Decklink(Decklink),
     SyntheticField,
+    /// An operating room, seen by a simulated camera that can be turned.
+    SyntheticRoom,
     /// Runs of 6 s; between two of them X-ray is off for `rest_s`.
     SyntheticFluoro {
         #[serde(default)]
@@ -125,7 +127,10 @@ impl SourceConfig {
             | SourceConfig::Rtp(_)
             | SourceConfig::V4l2(_)
             | SourceConfig::Decklink(_) => {}
-            SourceConfig::SyntheticField | SourceConfig::SyntheticFluoro { .. } | SourceConfig::SyntheticVitals => {}
+            SourceConfig::SyntheticField
+            | SourceConfig::SyntheticRoom
+            | SourceConfig::SyntheticFluoro { .. }
+            | SourceConfig::SyntheticVitals => {}
         }
     }
 

@@ -4,8 +4,9 @@
 //!
 //! The clean path survives the ink's: the display waits for ink [`run::INK_WAIT`] at most, then shows the picture without; what panics, fails or is
 //! slow beside it is said on the glass, begun anew, and never holds a picture up. A picture that stops coming is marked dead within
-//! [`run::DEAD_AFTER`].
+//! [`run::DEAD_AFTER`]. The screen itself is a process of its own ([`child`]), so that the program outlives what its driver does.
 
+pub mod child;
 pub mod letters;
 pub mod paint;
 pub mod run;
@@ -57,6 +58,16 @@ pub enum SinkKind {
 }
 
 impl SinkKind {
+    /// As in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            SinkKind::Kms => "kms",
+            SinkKind::Wayland => "wayland",
+            SinkKind::X => "x",
+            SinkKind::Xv => "xv",
+        }
+    }
+
     /// GStreamer's element, and Debian's package that has it.
     pub fn element(self) -> (&'static str, &'static str) {
         match self {

@@ -1,6 +1,7 @@
 //! The display's thread: takes the newest composed picture, lays words and ink over a copy, shows it. Whoever composes never waits for it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,9 +10,9 @@ use link::frame::{FeedState, FrameEntry, Sync};
 use link::wire::DisplayHealth;
 
 use super::DisplayConfig;
+use super::child::{Far, Is};
 use super::letters::Letters;
 use super::paint::{self, Tile};
-use super::sink::Sink;
 use super::view::Surfaced;
 use super::words::{NoInk, Words};
 use super::worker::{InkDesk, Job, Painted};
@@ -97,6 +98,8 @@ impl Screen {
 #[derive(Debug)]
 pub struct Display {
     pub config: DisplayConfig,
+    /// This program's own file: the screen is a process of its own.
+    pub program: PathBuf,
     pub size: Geometry,
     pub screen: Screen,
     pub ink: Arc<InkDesk>,
@@ -164,7 +167,8 @@ impl Display {
             lateness: Lateness::default(),
             number: 0,
         };
-        let mut sink: Option<Sink> = None;
+        let mut sink: Option<Far> = None;
+        let (mut up, mut told) = (false, String::new());
         let mut next_open = self.clock.now();
         let mut last: Option<Composed> = None;
         let mut shown = self.clock.now();
@@ -190,37 +194,37 @@ impl Display {
                 None if began.since(shown) < DEAD_AFTER => continue,
                 None => (glass.dead(last.as_ref().map(|c| &c.picture)), Some(NoInk::NoServer)),
             };
-            if let Some(open) = &sink {
-                open.show(&picture);
-                if let Some(error) = open.error() {
-                    tracing::error!(error, "the display failed; opening it anew");
-                    self.say(false, format!("The display failed ({error}); it is tried again."));
-                    sink = None;
+            let is = sink.as_ref().map(|far| {
+                far.show(&picture);
+                far.is()
+            });
+            match &is {
+                Some(Is::Open) if !up => {
+                    tracing::info!(sink = self.config.sink.element().0, "the display is open");
+                    (up, told) = (true, String::new());
+                    self.say(true, String::new());
                 }
+                Some(Is::Gone(problem)) => {
+                    if *problem != told {
+                        tracing::error!(problem, "no display; it is tried again each second");
+                        told.clone_from(problem);
+                    }
+                    (up, sink) = (false, None);
+                    self.say(false, problem.clone());
+                }
+                _ => {}
             }
             let took = self.clock.now().since(began);
             let mut slot = self.screen.lock();
-            slot.health.frames += u64::from(sink.is_some());
+            slot.health.frames += u64::from(is == Some(Is::Open));
             slot.health.ink = ink_word(none, glass.lateness.is_slow()).into();
             slot.took.add(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
         }
     }
 
-    fn open(&self) -> Option<Sink> {
-        match Sink::open(&self.config, self.size) {
-            Ok(sink) => {
-                tracing::info!(sink = self.config.sink.element().0, "the display is open");
-                self.say(true, String::new());
-                Some(sink)
-            }
-            Err(problem) => {
-                if self.screen.lock().health.problem != problem {
-                    tracing::error!(problem, "no display; it is tried again each second");
-                }
-                self.say(false, problem);
-                None
-            }
-        }
+    fn open(&self) -> Option<Far> {
+        let far = Far::start(&self.program, &self.config, self.size);
+        far.inspect_err(|problem| self.say(false, problem.clone())).ok()
     }
 
     fn say(&self, up: bool, problem: String) {

@@ -1,13 +1,11 @@
 //! The screen itself: a GStreamer sink that takes pictures as they come. Its queue holds one picture, the newest.
 
-use std::sync::Arc;
-
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 
 use super::{DisplayConfig, SinkKind};
-use crate::picture::{Geometry, Picture};
+use crate::picture::Geometry;
 
 #[derive(Debug)]
 pub struct Sink {
@@ -66,9 +64,9 @@ impl Sink {
     }
 
     /// Never waits: a picture that the screen has not taken yet gives way.
-    pub fn show(&self, picture: &Arc<Picture>) {
+    pub fn push(&self, picture: gst::Buffer) {
         // What a sink that has failed answers is on its bus.
-        let _ = self.pictures.push_buffer(picture.to_buffer());
+        let _ = self.pictures.push_buffer(picture);
     }
 
     /// Why it has failed, if it has.

@@ -180,6 +180,14 @@ impl Fitted {
         self.single
     }
 
+    /// How long before its time a picture is begun, if not a period.
+    pub fn lead(&self) -> Option<Duration> {
+        match &self.kind {
+            Kind::Drawn { prepared, .. } => prepared.lead(),
+            Kind::Pictures(_) | Kind::Arriving { .. } => None,
+        }
+    }
+
     /// When its pictures are due, if not one a period.
     pub fn times(&self) -> Option<Arc<Times>> {
         match &self.kind {

@@ -28,6 +28,8 @@ const CONNECTIONS_MAX: usize = 8;
 const LOOK_AROUND: Duration = Duration::from_millis(200);
 const WRITE_MAX: Duration = Duration::from_secs(2);
 const SDC_BYTES_MAX: u64 = 16 << 20;
+/// How long before its time a picture is begun: drawing takes a millisecond or two, and what a device says meanwhile waits for the next.
+const DRAWN_AHEAD: Duration = Duration::from_millis(6);
 /// Pictures between two looks at an SDC file: a second.
 const SDC_EVERY: u64 = 25;
 
@@ -84,6 +86,10 @@ impl PreparedLive {
 impl Prepared for PreparedLive {
     fn info(&self) -> SourceInfo {
         SourceInfo { native: None, period: Period::HZ_25 }
+    }
+
+    fn lead(&self) -> Option<Duration> {
+        Some(DRAWN_AHEAD)
     }
 
     fn is_by_arrival(&self) -> bool {

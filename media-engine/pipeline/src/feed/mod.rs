@@ -5,6 +5,7 @@
 //! time and handed to the board; pictures of a source that arrives by itself ([`arriving`]) are taken and stamped as they come. A source that fails later says so in a sentence and is tried again; one that is not the main
 //! feed's may be broken from the start ([`unusable`]).
 
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub mod last_run;
 pub mod live_vitals;
 pub mod synthetic_field;
 pub mod synthetic_fluoro;
+pub mod synthetic_room;
 pub mod unusable;
 pub mod vitals;
 pub mod vitals_data;
@@ -69,6 +71,16 @@ pub trait Prepared: Send {
     /// Nobody knows when its pictures were captured: they are stamped when they arrive, by a path of unknown delay.
     fn is_by_arrival(&self) -> bool {
         false
+    }
+
+    /// What it shows changes until then, and a picture is soon made: it is begun so long before its time. `None`: a period ahead.
+    fn lead(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Where its simulated camera listens for VISCA.
+    fn camera(&self) -> Option<SocketAddr> {
+        None
     }
 
     /// Do its pictures come by themselves, instead of by our schedule?
@@ -141,6 +153,7 @@ pub fn prepare(config: &SourceConfig, period: Option<Period>) -> Result<Box<dyn 
         }
         SourceConfig::Sdc { path, alarms } => Box::new(live_vitals::PreparedLive::sdc(path, *alarms)?),
         SourceConfig::SyntheticField => Box::new(synthetic_field::PreparedField::new(period.unwrap_or(Period::HZ_25))),
+        SourceConfig::SyntheticRoom => Box::new(synthetic_room::PreparedRoom::open()?),
         SourceConfig::SyntheticFluoro { rest_s } => Box::new(synthetic_fluoro::PreparedFluoro::new(Period::HZ_30, *rest_s)),
         SourceConfig::Rtsp(_)
         | SourceConfig::Srt(_)
@@ -280,6 +293,12 @@ pub fn run(mut run: FeedRun, clock: LocalClock, case_clock: &CaseClock, board: &
                     fail(problem, rest, pace);
                     continue;
                 }
+            }
+        }
+        if let Some(lead) = run.source.lead() {
+            let wait = pace.due().since(clock.now()).saturating_sub(lead);
+            if !wait.is_zero() && board.sleep(wait) {
+                return;
             }
         }
         let came = arrived.as_ref().map_or(pace.due(), |a| a.came);

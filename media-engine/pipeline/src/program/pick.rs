@@ -140,11 +140,16 @@ impl Picker {
                 }
             };
         }
-        // The main feed is silent: a timer takes over, for the sake of its companions as soon as a second frame is missing, else when
-        // it counts as late.
+        // The main feed is silent: a timer takes over, for the sake of its companions as soon as the frame that is missing is half a period
+        // later than any of late, or a second one is missing, else when it counts as late. At two periods and a moment the companions, too, would
+        // stand still for more than one frame.
         let began = *self.began.get_or_insert(now);
         let period = slot.cadence.period(main.period);
-        let patience = if arrangement.feeds.len() > 1 { period * 2 } else { health::stale_after(period) };
+        let patience = match slot.cadence.longest() {
+            _ if arrangement.feeds.len() == 1 => health::stale_after(period),
+            Some(longest) => (longest + period / 2).min(period * 2),
+            None => period * 2,
+        };
         let late_at = slot.newest().map_or(began, |f| f.came).saturating_add(patience.min(health::stale_after(period)));
         let due = self.last_made.map_or(late_at, |made| late_at.max(made.saturating_add(main.period)));
         if due <= now { Ok(now) } else { Err(Some(due)) }

@@ -149,3 +149,45 @@ fn a_timer_takes_over_while_the_main_feed_is_silent_so_that_its_companions_go_on
         "a second frame is missing, then once a period"
     );
 }
+
+#[test]
+fn when_the_main_feed_dies_its_companions_miss_less_than_a_frame() {
+    let (board, arrangement) = (Board::new(2), arrangement("field-large", &[40, 40]));
+    let mut picker = Picker::new(Timing::Aligned, None);
+    let mut made = Vec::new();
+    for ms in 0..1500 {
+        if ms % 40 == 0 && ms <= 800 {
+            put(&board, 0, ms, ms);
+        }
+        if ms % 40 == 7 {
+            put(&board, 1, ms, ms);
+        }
+        while let Some((_, shown)) = turn(&mut picker, &board, &arrangement, at(ms)) {
+            made.push((ms, shown[1].frame.as_ref().map(|f| f.capture)));
+        }
+    }
+    made.retain(|(ms, _)| *ms > 100);
+    let changes: Vec<u64> = made.windows(2).filter(|w| w[0].1 != w[1].1).map(|w| w[1].0).collect();
+    let longest = changes.windows(2).map(|w| w[1] - w[0]).max();
+    assert!(made.iter().any(|m| m.0 == 860), "half a period after the frame that is missing: {made:?}");
+    assert!(longest.is_some_and(|ms| ms < 80), "{longest:?}");
+}
+
+#[test]
+fn a_main_feed_that_often_comes_late_is_not_overtaken_by_the_timer() {
+    let (board, arrangement) = (Board::new(2), arrangement("field-large", &[40, 40]));
+    let mut picker = Picker::new(Timing::Aligned, None);
+    let mut made = Vec::new();
+    let (mut comes, mut late) = (0, false);
+    for ms in 0..1500 {
+        if ms == comes {
+            put(&board, 0, ms, ms);
+            late = !late;
+            comes += if late { 52 } else { 28 };
+        }
+        while turn(&mut picker, &board, &arrangement, at(ms)).is_some() {
+            made.push(ms);
+        }
+    }
+    assert!(made.windows(2).filter(|w| w[0] > 200).all(|w| [28, 52].contains(&(w[1] - w[0]))), "no frame of the timer: {made:?}");
+}

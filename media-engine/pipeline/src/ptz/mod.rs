@@ -27,15 +27,22 @@ const DATAGRAMS: usize = 32;
 /// A name that is not known, or no way there: tried again after this.
 const DIAL_EVERY: Duration = Duration::from_secs(2);
 
+/// Instead of an address: the camera that the feed's own source simulates.
+pub const SIMULATED: &str = "simulated";
+
 /// `ptz` of a feed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PtzConfig {
-    /// Host, or host and port; VISCA over IP (UDP).
+    /// Host, or host and port; VISCA over IP (UDP). [`SIMULATED`]: the camera of a generated room.
     pub visca: String,
 }
 
 impl PtzConfig {
+    pub fn is_simulated(&self) -> bool {
+        self.visca == SIMULATED
+    }
+
     /// With the port that cameras listen on, where none is given.
     pub fn address(&self) -> Result<String, String> {
         let (host, port) = self.visca.rsplit_once(':').unwrap_or((&self.visca, ""));

@@ -25,6 +25,7 @@ impl Period {
     }
 
     pub const NTSC_30: Period = Period { seconds: 1001, per: 30_000 };
+    pub const HZ_15: Period = Period { seconds: 1, per: 15 };
     pub const HZ_25: Period = Period { seconds: 1, per: 25 };
     pub const HZ_30: Period = Period { seconds: 1, per: 30 };
 

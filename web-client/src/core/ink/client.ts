@@ -54,7 +54,7 @@ export class InkClient {
     const applied = this.sheet.handleOrdered(packet.ordered, now);
     for (const live of packet.live) if (live.key?.author !== this.author || live.key.epoch !== this.epoch) this.sheet.handleLive(live, now);
     if (packet.inkOffNow !== undefined) this.sheet.handleInkOff(packet.inkOffNow);
-    const refused = this.outbox?.handlePacket(packet) ?? [];
+    const refused = this.outbox?.handlePacket(packet, now) ?? [];
     for (const r of refused) this.sheet.dropOwn(r.author, r.epoch, r.seq);
     if (applied) this.outbox?.handleApplied(this.sheet.applied);
     return refused;

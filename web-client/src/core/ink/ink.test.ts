@@ -54,6 +54,28 @@ describe('the outbox', () => {
     expect(client.pollPackets(ms(13)).flatMap((p) => p.live).map((l) => [l.first, l.points?.x.length])).toEqual([[8, 3]]);
   });
 
+  it('does not say the same points again and again on a far line, but does once their confirmation is late', () => {
+    const { client } = page(1);
+    client.penDown({ x: 100, y: 100, pressure: 1 }, FRAME, ntp(0), ms(0));
+    const confirm = (have: number, t: number): void => { client.handlePacket(create(InkPacketSchema, { version: 1, liveAcks: [{ key: { author: 2, epoch: 1, number: 1 }, have }] }), ms(t)); };
+    const firstSaid = (t: number): number | undefined => {
+      client.penMove([{ x: 100 + t / 4, y: 100, pressure: 1 }], ntp(t), ms(t));
+      return client.pollPackets(ms(t)).flatMap((p) => p.live)[0]?.first;
+    };
+    // A point every 25 ms, each confirmed 400 ms after it was said.
+    const said: number[] = [];
+    for (let t = 0; t <= 1_500; t += 25) {
+      if (t >= 400) confirm((t - 400) / 25 + 2, t);
+      said.push((t / 25 + 2) - (firstSaid(t) ?? Infinity));
+    }
+    expect(Math.max(...said.slice(0, 16)), 'how long an answer takes is not known yet: all goes again').toBe(17);
+    expect(Math.max(...said.slice(30)), 'what is older than 100 ms does not').toBeLessThan(8);
+    // From now on nothing is confirmed.
+    const late = Array.from({ length: 20 }, (_, i) => firstSaid(1_525 + i * 25));
+    expect(Math.min(...late.slice(0, 4).map(Number)), 'not late yet').toBeGreaterThan(46);
+    expect(Math.min(...late.map(Number)), 'the first that is not confirmed').toBe(46);
+  });
+
   it('tells at once how far it has come when something new was applied', () => {
     const { client, server } = page(1);
     client.pollPackets(ms(0));

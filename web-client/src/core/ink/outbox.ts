@@ -3,7 +3,8 @@
 //
 // What is new goes in the next packets three times (points) or twice (ops), whatever is heard; every 50 ms all that is not
 // acknowledged goes again: ops oldest first, as far as they fit, and of each live stroke the points from the last confirmed one
-// on. So a lost packet costs nothing, a burst of lost ones one repeat, and never a retransmission timer of the transport.
+// on (what is older than 100 ms only once its answer is late, so that a far line does not carry the same ten times). So a lost packet
+// costs nothing, a burst of lost ones one repeat, and never a retransmission timer of the transport.
 import { create, toBinary } from '@bufbuild/protobuf';
 import type { FrameSpan, InkPacket, LiveStroke, Op, OpRefusal, StrokeKey } from '../../gen/ink_pb';
 import { InkPacketSchema, LiveStrokeSchema, OpSchema } from '../../gen/ink_pb';
@@ -30,6 +31,9 @@ const PACKETS_PER_TURN = 16;
 /** Points of one LiveStroke message: at most 7 bytes each, and a span of 12 for every eighth, so 100 always fit. */
 const LIVE_POINTS_MAX = 100;
 
+/** So long points are repeated unasked. */
+const UNASKED_MS = 2 * REPEAT_MS;
+
 /** Packets that carry something new, beside the repeats. */
 const POINTS_SENT = 3;
 const OPS_SENT = 2;
@@ -43,6 +47,8 @@ interface Live {
   readonly points: Point[];
   readonly spans: FrameSpan[];
   confirmed: number;
+  /** When how many points had been said, since the last that is confirmed; the oldest first. At most one entry a packet. */
+  readonly said: { readonly points: number; readonly at: PerfMs }[];
   /** Points there were when each of the last packets left, the oldest first. */
   marks: number[];
   lifted: boolean;
@@ -50,7 +56,10 @@ interface Live {
   seq: number | null;
 }
 
-interface Waiting { readonly op: Op; readonly bytes: number; sent: number }
+interface Waiting { readonly op: Op; readonly bytes: number; sent: number; since: PerfMs | null }
+
+/** Sent packets of one live stroke that are remembered: 5 s. Policy: drop_oldest. */
+const SAID_MAX = 512;
 
 export class Outbox {
   private ops: Waiting[] = [];
@@ -63,6 +72,8 @@ export class Outbox {
   private readonly told = new Set<number>();
   private haveOrder = 0n;
   private toldOrder = 0n;
+  /** From points said to confirmed, and from an op said to on disk, ms, as it is where nothing is lost. Infinity: not known. */
+  private readonly answer = { points: Infinity, ops: Infinity };
   /** Every act up to this number is on disk. */
   acknowledged = 0;
 
@@ -77,7 +88,7 @@ export class Outbox {
     if (this.ops.length >= (body.case === 'clearAll' || body.case === 'inkOff' ? VETO_MAX : OUTBOX_MAX)) return null;
     const op = create(OpSchema, { author: this.author, epoch: this.epoch, seq: this.nextSeq, at, body });
     this.nextSeq += 1;
-    this.ops.push({ op, bytes: toBinary(OpSchema, op).length, sent: 0 });
+    this.ops.push({ op, bytes: toBinary(OpSchema, op).length, sent: 0, since: null });
     if (body.case === 'stroke' && body.value.key) {
       const live = this.live.get(strokeId(body.value.key));
       if (live) live.seq = op.seq;
@@ -88,7 +99,7 @@ export class Outbox {
 
   /** Begins to send a stroke under the pen. `points` and `spans` grow in place; say `touch` after adding. */
   beginLive(key: StrokeKey, head: LiveHead, points: Point[], spans: FrameSpan[] = []): void {
-    this.live.set(strokeId(key), { key, head, points, spans, confirmed: 0, marks: [], lifted: false, seq: null });
+    this.live.set(strokeId(key), { key, head, points, spans, confirmed: 0, said: [], marks: [], lifted: false, seq: null });
     this.dirty = true;
   }
 
@@ -111,7 +122,7 @@ export class Outbox {
   dropLive(key: StrokeKey): void { this.live.delete(strokeId(key)); }
 
   /** Acknowledgements and refusals. Returns the refusals that concerned this outbox, each once, to be told. */
-  handlePacket(packet: InkPacket): OpRefusal[] {
+  handlePacket(packet: InkPacket, now: PerfMs): OpRefusal[] {
     // Before acknowledgements: a refused op is acknowledged too, for it keeps its place in the order.
     const refused = packet.refused.filter((r) => r.author === this.author && r.epoch === this.epoch && r.seq < this.nextSeq && !this.told.has(r.seq));
     for (const r of refused) {
@@ -123,12 +134,18 @@ export class Outbox {
     for (const ack of packet.acks) {
       if (ack.author !== this.author || ack.epoch !== this.epoch) continue;
       this.acknowledged = Math.max(this.acknowledged, ack.seq);
+      const newest = this.ops.findLast((w) => w.op.seq <= ack.seq);
+      if (newest && newest.since !== null) this.answer.ops = lately(this.answer.ops, now - newest.since);
       this.ops = this.ops.filter((w) => w.op.seq > ack.seq);
       for (const [id, live] of this.live) if (live.seq !== null && live.seq <= ack.seq) this.live.delete(id);
     }
     for (const ack of packet.liveAcks) {
       const live = ack.key ? this.live.get(strokeId(ack.key)) : undefined;
-      if (live) live.confirmed = Math.max(live.confirmed, Math.min(ack.have, live.points.length));
+      if (!live || ack.have <= live.confirmed) continue;
+      live.confirmed = Math.min(ack.have, live.points.length);
+      const first = live.said.find((s) => s.points >= live.confirmed);
+      if (first) this.answer.points = lately(this.answer.points, now - first.at);
+      while (live.said[0] && live.said[0].points <= live.confirmed) live.said.shift();
     }
     return refused;
   }
@@ -140,8 +157,12 @@ export class Outbox {
   handleConnection(): void {
     this.dirty = true;
     this.sentAt = null;
+    this.answer.points = this.answer.ops = Infinity; // another way
     // The server may have been restarted: it knows no stroke under a pen.
-    for (const live of this.live.values()) live.confirmed = 0;
+    for (const live of this.live.values()) {
+      live.confirmed = 0;
+      live.said.length = 0;
+    }
     this.toldOrder = -1n;
   }
 
@@ -151,13 +172,15 @@ export class Outbox {
     const news = this.dirty || this.haveOrder !== this.toldOrder;
     if (!news && !repeatDue) return [];
     const all = repeatDue || this.sentAt === null || this.isAllNew();
-    const packets = this.packets(all);
+    const packets = this.packets(all, now);
     this.dirty = false;
     this.toldOrder = this.haveOrder;
     if (all) this.sentAt = now;
     for (const live of this.live.values()) {
       live.marks.push(live.points.length);
       if (live.marks.length >= POINTS_SENT) live.marks.shift();
+      if ((live.said.at(-1)?.points ?? live.confirmed) < live.points.length) live.said.push({ points: live.points.length, at: now });
+      if (live.said.length > SAID_MAX) live.said.shift();
     }
     return packets;
   }
@@ -182,7 +205,7 @@ export class Outbox {
   }
 
   /** `all`: also what has been said, and is not acknowledged. */
-  private packets(all: boolean): InkPacket[] {
+  private packets(all: boolean, now: PerfMs): InkPacket[] {
     const empty = (): InkPacket => create(InkPacketSchema, { version: INK_VERSION, haveOrder: this.haveOrder, caseId: this.caseId });
     const out: InkPacket[] = [empty()];
     let room = PACKET_ROOM - this.caseId.length;
@@ -197,28 +220,45 @@ export class Outbox {
     };
     for (const message of this.abandoned.splice(0)) out[0]?.live.push(message);
     for (const live of this.live.values()) {
-      for (const message of liveMessages(live, all ? live.confirmed : newFrom(live))) next(toBinary(LiveStrokeSchema, message).length)?.live.push(message);
+      const from = all ? this.repeatFrom(live, now) : newFrom(live);
+      for (const message of liveMessages(live, from, all || live.marks.length < POINTS_SENT - 1)) next(toBinary(LiveStrokeSchema, message).length)?.live.push(message);
     }
     for (const waiting of this.ops) {
-      if (!all && waiting.sent >= OPS_SENT) continue;
+      const { sent, since } = waiting;
+      if (sent >= OPS_SENT && since !== null && !(all && (now - since <= UNASKED_MS || isLate(now - since, this.answer.ops)))) continue;
       const packet = next(waiting.bytes);
       if (!packet) break;
       packet.ops.push(waiting.op);
       waiting.sent += 1;
+      waiting.since ??= now;
     }
     return out;
   }
+
+  /** From the last confirmed point on; while its answer is not late, without those that were said often enough. */
+  private repeatFrom(live: Live, now: PerfMs): number {
+    const oldest = live.said[0];
+    if (!oldest || isLate(now - oldest.at, this.answer.points)) return live.confirmed;
+    const enough = live.said.findLast((s) => now - s.at > UNASKED_MS);
+    return Math.max(live.confirmed, Math.min(enough?.points ?? 0, newFrom(live)));
+  }
 }
+
+const isLate = (ago: number, answer: number): boolean => answer === Infinity || ago > 1.25 * answer + REPEAT_MS;
+
+/** What was lost is confirmed late, and must not make the next loss wait longer: falls at once, rises by and by. */
+const lately = (before: number, now: number): number => (now < before ? now : before + (now - before) / 8);
 
 /** The first point that has not been in enough packets yet. */
 const newFrom = (live: Live): number => Math.max(live.confirmed, live.marks.length < POINTS_SENT - 1 ? 0 : live.marks[0] ?? 0);
 
-function* liveMessages(live: Live, from: number): Generator<LiveStroke> {
+/** `head`: also what the stroke is, until some of its points are confirmed. */
+function* liveMessages(live: Live, from: number, head: boolean): Generator<LiveStroke> {
   for (let first = from; first < live.points.length; first += LIVE_POINTS_MAX) {
     const points = live.points.slice(first, first + LIVE_POINTS_MAX);
     const end = first + points.length;
     // The span in force at the first point, and those that begin among them.
     const spans = live.spans.filter((span, i) => span.first < end && (live.spans[i + 1]?.first ?? Infinity) > first);
-    yield create(LiveStrokeSchema, { ...(live.confirmed === 0 ? live.head : {}), key: live.key, first, points: encodePoints(points), spans, lifted: live.lifted && end === live.points.length });
+    yield create(LiveStrokeSchema, { ...(head && live.confirmed === 0 ? live.head : {}), key: live.key, first, points: encodePoints(points), spans, lifted: live.lifted && end === live.points.length });
   }
 }

@@ -67,7 +67,8 @@ function followed(stroke: Stroke, picture: PictureShown, tracks: Tracks, at: big
   return AWAY;
 }
 
-function ends(points: readonly Point[]): readonly Point[] | undefined {
+/** Two places by which it is told how far a stroke moves. */
+export function ends(points: readonly Point[]): readonly Point[] | undefined {
   const [first, last] = [points[0], points.at(-1)];
   return first && last ? [first, last] : undefined;
 }

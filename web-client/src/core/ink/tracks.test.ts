@@ -56,6 +56,15 @@ describe('a mark on a moving picture', () => {
     expect(standingOf(stroke(), shown(1_033), tracks, now, 9)).toMatchObject({ kind: 'here', unsure: false, moved: { tx: 520 } });
     expect(standingOf(stroke(), shown(1_066), tracks, now, 9), 'it may go on as it did').toMatchObject({ unsure: true });
   });
+  it('is said to move as fast as it did in the last frames, in units a frame; of one named once that is not known', () => {
+    const tracks = new Tracks();
+    for (let i = 0; i < 6; i += 1) tracks.handle(xform(900 + i * 33, TrackState.TRACKED, i < 3 ? 0 : 170 * (i - 2)));
+    expect(tracks.pace('field', at(966), '2.1.1')).toBe(0);
+    expect(tracks.pace('field', at(999), '2.1.1')).toBeCloseTo(170 / (33 * 0.03), 0);
+    expect(tracks.pace('field', at(1_065), '2.1.1')).toBeCloseTo(170 / (33 * 0.03), 0);
+    expect(tracks.pace('field', at(900), '2.1.1')).toBe(Infinity);
+    expect(tracks.pace('scope', at(999), '2.1.1')).toBe(Infinity);
+  });
   it('turned about its own place does not count as moved there', () => {
     const tracks = new Tracks();
     const turned = (ms: number, angle: number) => {

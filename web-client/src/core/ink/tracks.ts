@@ -22,6 +22,9 @@ const LATELY = 3;
 /** Where nobody says where the ink is: the middle of the picture. */
 const MIDDLE: readonly XY[] = [{ x: 8_192, y: 4_608 }];
 
+/** 1/30 s. */
+const FRAME = (1n << 32n) / 30n;
+
 interface XY { readonly x: number; readonly y: number }
 
 export type Track = { readonly state: 'tracked' | 'unsure'; readonly moved: Moved } | { readonly state: 'lost' };
@@ -75,8 +78,7 @@ export class Tracks {
     if (!follows) return null;
     const exact = follows.frames.get(capture);
     if (exact) return exact.get(stroke) ?? null;
-    let before = follows.order.length - 1;
-    while (before >= 0 && (follows.order[before] as bigint) > capture + SAME) before -= 1;
+    const before = upTo(follows.order, capture);
     const at = follows.order[before];
     const track = at === undefined ? undefined : follows.frames.get(at)?.get(stroke);
     if (at === undefined || !track) return null;
@@ -85,6 +87,12 @@ export class Tracks {
     if (track.state === 'lost' || old > DOUBTED) return LOST;
     const stands = old <= HOLDS && speed(follows, before, stroke, places) * Number(old) <= STANDS_IN;
     return stands ? track : { state: 'unsure', moved: track.moved };
+  }
+
+  /** How fast a stroke moved at most lately, up to the frame captured at `capture`: units of points in 1/30 s. Infinity: nothing is known of that. */
+  pace(feed: string, capture: bigint, stroke: string, places: readonly XY[] = MIDDLE): number {
+    const follows = this.feeds.get(feed);
+    return follows ? speed(follows, upTo(follows.order, capture), stroke, places) * Number(FRAME) : Infinity;
   }
 
   /** Where a stroke was when it was last not lost, in a frame up to the one captured at `capture`. Null: in none that is kept. */
@@ -139,6 +147,13 @@ function speed(follows: Follows, last: number, stroke: string, places: readonly 
     }
   }
   return fastest ?? Infinity;
+}
+
+/** Of the newest frame captured at `capture` or before it; -1: there is none. */
+function upTo(order: readonly bigint[], capture: bigint): number {
+  let at = order.length - 1;
+  while (at >= 0 && (order[at] as bigint) > capture + SAME) at -= 1;
+  return at;
 }
 
 function insert(order: bigint[], capture: bigint): void {
