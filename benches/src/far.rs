@@ -39,8 +39,8 @@ pub struct Seen {
     pub at: Instant,
     /// By the time code: decoded now minus captured, ms.
     pub age_ms: f64,
-    /// The time that its packets carry minus the time code, ms.
-    pub error_ms: f64,
+    /// The time that its packets carry minus the time code, ms. `None`: it is not known which packets it came by.
+    pub error_ms: Option<f64>,
 }
 
 /// Server, line, engine and player; dropping it ends them all.
@@ -182,7 +182,7 @@ struct Told {
 impl Player {
     fn start(http: SocketAddr, token: &str) -> Result<Self> {
         let graph = gst::Pipeline::new();
-        let peer = gst::ElementFactory::make("webrtcbin").name("peer").property("latency", 100u32).build()?;
+        let peer = gst::ElementFactory::make("webrtcbin").name("peer").property("latency", 250u32).build()?;
         peer.set_property_from_str("bundle-policy", "max-bundle");
         graph.add(&peer)?;
         let caps = "application/x-rtp,media=video,encoding-name=H264,clock-rate=90000,payload=102,packetization-mode=(string)1,profile-level-id=(string)42e01f,rtcp-fb-nack=(boolean)true,rtcp-fb-nack-pli=(boolean)true";
@@ -261,8 +261,9 @@ impl Drop for Player {
 fn decode(graph: &gst::Pipeline, pad: &gst::Pad, tell: mpsc::Sender<Seen>, told: Arc<Mutex<Told>>) -> Result<()> {
     let count = move |one: fn(&mut Told)| one(&mut told.lock().unwrap_or_else(PoisonError::into_inner));
     let counting = count.clone();
-    let line = "rtph264depay name=depay ! avdec_h264 ! videoconvert ! video/x-raw,format=I420 ! appsink name=out sync=false";
+    let line = "rtph264depay name=depay request-keyframe=true ! avdec_h264 ! videoconvert ! video/x-raw,format=I420 ! appsink name=out sync=false";
     let bin = gst::parse::bin_from_description(line, true)?;
+    // As any player does, it asks for a keyframe when a packet is lost for good; GStreamer's does not by itself.
     // Decoded pictures keep the time of their buffers; the packets' own is noted beside it.
     let times: Arc<Mutex<Vec<(gst::ClockTime, u32)>>> = Arc::default();
     let noted = times.clone();
@@ -288,9 +289,13 @@ fn decode(graph: &gst::Pipeline, pad: &gst::Pad, tell: mpsc::Sender<Seen>, told:
         let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
         count(|told| told.decoded += 1);
         match read(&sample, &times.lock().unwrap_or_else(PoisonError::into_inner)) {
-            Ok(seen) => drop(tell.send(seen)),
-            Err(NotRead::Code) => count(|told| told.unreadable += 1),
-            Err(NotRead::Packets) => count(|told| told.unknown += 1),
+            Some(seen) => {
+                if seen.error_ms.is_none() {
+                    count(|told| told.unknown += 1);
+                }
+                let _ = tell.send(seen);
+            }
+            None => count(|told| told.unreadable += 1),
         }
         Ok(gst::FlowSuccess::Ok)
     });
@@ -301,22 +306,18 @@ fn decode(graph: &gst::Pipeline, pad: &gst::Pad, tell: mpsc::Sender<Seen>, told:
     Ok(())
 }
 
-enum NotRead {
-    Code,
-    Packets,
-}
-
-fn read(sample: &gst::Sample, times: &[(gst::ClockTime, u32)]) -> Result<Seen, NotRead> {
+/// `None`: the time code cannot be read.
+fn read(sample: &gst::Sample, times: &[(gst::ClockTime, u32)]) -> Option<Seen> {
     let at = Instant::now();
-    let (now, age_ms, pts) = code(sample).ok_or(NotRead::Code)?;
+    let (now, age_ms, pts) = code(sample)?;
     // Pictures that came in one go may have been given one time: then it is not known whose packets were whose.
     let mut of_it = times.iter().filter(|(of, _)| Some(*of) == pts);
-    let (Some((_, rtp)), None) = (of_it.next(), of_it.next()) else { return Err(NotRead::Packets) };
+    let (Some((_, rtp)), None) = (of_it.next(), of_it.next()) else { return Some(Seen { at, age_ms, error_ms: None }) };
     let captured = now.offset_ns(-(age_ms * MS_NS) as i64);
     // The milliseconds of the code are whole ones of Unix time; those of `captured` are not.
     let whole = CaptureTime::from_unix(Duration::from_millis(captured.to_unix().as_millis() as u64));
     let ticks = rtp.wrapping_sub(whole.rtp_90khz()) as i32;
-    Ok(Seen { at, age_ms, error_ms: f64::from(ticks) / 90.0 })
+    Some(Seen { at, age_ms, error_ms: Some(f64::from(ticks) / 90.0) })
 }
 
 /// (now, by the time code: milliseconds since the capture, the time of its buffer).

@@ -16,6 +16,7 @@ echo — what Chromium's canceller leaves of an echo, and of the one who speaks 
   cargo run --release -p benches --bin echo -- [options]
 
   --seconds N     of each run (default 39: the recording three times)
+  --leads LIST    only the page's canceller, the echo so many ms after it is played, such as 150,200,250,300
   --shared DIR    sample recordings (default: shared/data beside the project)
 ";
 
@@ -27,12 +28,18 @@ const NAME: &str = "or_doubletalk_ja_near_en_far";
 
 fn main() -> Result<()> {
     let mut seconds = 39usize;
+    let mut leads: Option<Vec<u32>> = None;
     let mut shared = None;
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         use lexopt::prelude::*;
         match arg {
             Long("seconds") => seconds = args.value()?.parse()?,
+            Long("leads") => {
+                let text = args.value()?.to_string_lossy().into_owned();
+                let read = text.split(',').map(str::parse).collect::<Result<_, _>>();
+                leads = Some(read.context("--leads takes milliseconds: 150,300")?);
+            }
             Long("shared") => shared = Some(PathBuf::from(args.value()?)),
             Long("help") | Short('h') => {
                 print!("{USAGE}");
@@ -56,9 +63,14 @@ fn main() -> Result<()> {
         let opened: Value =
             browser.ask(&json!({ "what": "open", "far": file("far_reference"), "mic": file("mic_mix"), "disable": disable }))?;
         browser.versions.chromium = opened["chromium"].as_str().unwrap_or_default().to_owned();
-        for (cancel, noise, lead) in
-            [(true, false, LEADS_MS[0]), (true, false, LEADS_MS[1]), (true, true, LEADS_MS[0]), (false, false, LEADS_MS[0])]
-        {
+        let all =
+            vec![(true, false, LEADS_MS[0]), (true, false, LEADS_MS[1]), (true, true, LEADS_MS[0]), (false, false, LEADS_MS[0])];
+        // Leads that are asked for are run with the canceller that hears them, and nothing else.
+        let runs = leads.as_ref().map_or(all, |leads| leads.iter().map(|lead| (true, false, *lead)).collect());
+        if leads.is_some() && disable.is_empty() {
+            continue;
+        }
+        for (cancel, noise, lead) in runs {
             let ask = json!({
                 "what": "run", "play": "peer", "cancel": cancel, "noise": noise, "leadMs": lead, "seconds": seconds, "folder": out.path(),
             });

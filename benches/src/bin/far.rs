@@ -31,7 +31,7 @@ struct Profile {
     by_whip: bool,
     ages: Ages,
     lost_up: f64,
-    /// Decoded and not counted: the time code could not be read, or it is not known which packets it came by.
+    /// Decoded, and the time code could not be read: broken; and decoded, and it is not known which packets it came by.
     unreadable: u64,
     unknown: u64,
     /// From the end of a cut of 2 s to the first picture captured after it, each.
@@ -132,7 +132,7 @@ fn ages(seen: &[Seen]) -> Ages {
         age_ms_p50: at(0.50),
         age_ms_p95: at(0.95),
         age_ms_p99: at(0.99),
-        error_ms_max: seen.iter().map(|s| s.error_ms.abs()).fold(0.0, f64::max),
+        error_ms_max: seen.iter().filter_map(|s| s.error_ms).map(f64::abs).fold(0.0, f64::max),
         gap_ms_max: gaps.iter().copied().fold(0.0, f64::max),
         frozen: gaps.iter().filter(|g| **g > 5.0 * 33.4).sum::<f64>() / whole.max(1.0),
     }

@@ -65,6 +65,11 @@ impl PageRecord {
         after(&self.looks, at, |look| is(look))
     }
 
+    /// Live at `at` and ever after: what was before it is of another cause.
+    pub fn stayed_live(&self, at: f64) -> bool {
+        self.look_after(at, |look| look != "live").is_none()
+    }
+
     pub fn line_lost_after(&self, at: f64) -> Option<f64> {
         after(&self.lines, at, |line| line == "lost")
     }
@@ -132,6 +137,8 @@ mod tests {
         assert_eq!(page.look_after(1_500.0, |l| l == "lost"), Some(0.0));
         assert_eq!(page.look_after(1_000.0, |l| l == "stale"), None);
         assert_eq!(PageRecord::default().look_after(0.0, |_| true), None);
+        let room = PageRecord { looks: looks(&[(0.0, "live"), (500.0, "stale"), (600.0, "live")]), ..Default::default() };
+        assert_eq!([400.0, 550.0, 700.0].map(|at| room.stayed_live(at)), [false, false, true]);
     }
 
     #[test]

@@ -437,7 +437,7 @@ fn tell_cut(s: &mut Scenario, at: f64, end: f64, meanwhile: &Meanwhile, done: &F
     s.check("every stroke once on disk and on both pages", once(done, kept));
     s.check("every stroke drawn was taken", m.strokes.len() as u32 == done.drawn);
     s.check("the same media path came back", m.same_path);
-    s.check("the room saw nothing of it", r.looks.iter().all(|(_, look)| look == "live"));
+    s.check("the room saw nothing of it", r.stayed_live(at));
     format!(
         "stalled {}, back {}, voice {} / {}, ink {}{}{}",
         ms(stalled),
