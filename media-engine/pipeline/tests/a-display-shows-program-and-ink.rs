@@ -14,6 +14,7 @@ use annotation::wire::{ClearAll, FrameRef, InkPacket, Op, OrderedOp, Snapshot, S
 use link::frame::FrameEntry;
 use link::wire::{Curtain, InkAuthor, InkAuthors, InkShown, to_engine};
 use prost::Message as _;
+use rustix::process::{Pid, Signal, kill_process};
 use server::{Server, timeline};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -44,15 +45,38 @@ impl Xvfb {
             .expect("Xvfb is installed");
         let mut number = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut number).expect("Xvfb says its number");
+        assert!(!number.trim().is_empty(), "Xvfb starts");
         Xvfb { child, display: format!(":{}", number.trim()) }
     }
 }
 
 impl Drop for Xvfb {
+    /// Asked first, for then it takes its lock and its socket with it; one that does not hear is ended, and they are taken away.
     fn drop(&mut self) {
+        signal(self.child.id(), Signal::TERM);
+        let began = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && began.elapsed() < Duration::from_secs(10) {
+            std::thread::yield_now();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let number = self.display.trim_start_matches(':');
+        let _ = std::fs::remove_file(format!("/tmp/.X{number}-lock"));
+        let _ = std::fs::remove_file(format!("/tmp/.X11-unix/X{number}"));
     }
+}
+
+fn signal(process: u32, signal: Signal) {
+    let pid = Pid::from_raw(process as i32).expect("a process");
+    let _ = kill_process(pid, signal);
+}
+
+/// The processes of this one that have a screen.
+fn screens_of(parent: u32) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").expect("procfs").filter_map(|e| e.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let of = |name: &str, process: u32| std::fs::read_to_string(format!("/proc/{process}/{name}")).unwrap_or_default();
+    let is_ours = |process: &u32| of("status", *process).contains(&format!("\nPPid:\t{parent}\n"));
+    processes.filter(is_ours).filter(|p| of("cmdline", *p).split('\0').any(|word| word == "display-sink")).collect()
 }
 
 /// What is on the screen now, grabbed by a process of its own: connections to X of one process share locks, and the engine's is to
@@ -360,4 +384,57 @@ fn the_engine_outlives_its_x_server_and_finds_the_next_one() {
     let grab = Grab::start(&x.display);
     grab.until_moving(&mut server, "a moving program on the next X server");
     server.stop();
+}
+
+#[test]
+fn a_screen_that_takes_no_pictures_is_started_anew() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    gstreamer::init().expect("GStreamer is installed");
+    let x = Xvfb::start();
+    let mut server = start(&config(&x.display));
+    server.accept();
+    let of_health = |s: &Server| s.health.as_ref().and_then(|h| h.display.clone());
+    server.until("a display that is up", |s| of_health(s).is_some_and(|d| d.up && d.frames > 10));
+    let screens = screens_of(std::process::id());
+    assert!(!screens.is_empty(), "the screen is a process");
+    screens.iter().for_each(|screen| signal(*screen, Signal::STOP));
+    server.until("the word that it is stuck", |s| of_health(s).is_some_and(|d| !d.up && d.problem.contains("takes no pictures")));
+    server.until("the display again", |s| of_health(s).is_some_and(|d| d.up && d.problem.is_empty()));
+    assert!(screens_of(std::process::id()).iter().all(|screen| !screens.contains(screen)), "by another process");
+    let grab = Grab::start(&x.display);
+    grab.until_moving(&mut server, "a moving program");
+    server.stop();
+}
+
+/// Ends with the test, however that ends.
+struct Engine(Child);
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn an_engine_that_stands_still_or_dies_leaves_no_picture_on_the_glass() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let x = Xvfb::start();
+    let mut server = Server::listen();
+    std::fs::write(server.path("room.toml"), config(&x.display)).expect("a file");
+    let mut command = Command::new(ENGINE);
+    command.args(server.arguments()).arg("--config").arg(server.path("room.toml")).stdin(Stdio::null()).stderr(Stdio::null());
+    let mut engine = Engine(command.spawn().expect("the program starts"));
+    let grab = Grab::start(&x.display);
+    server.accept();
+    grab.until(&mut server, "the field's colours", Pixels::has_colour);
+    signal(engine.0.id(), Signal::STOP);
+    let white = |p: &Pixels| p.0.chunks_exact(3).any(|p| p.iter().all(|c| *c > 200));
+    grab.until(&mut server, "words that the picture is lost", |p| !p.has_colour() && white(p));
+    signal(engine.0.id(), Signal::CONT);
+    grab.until(&mut server, "the field again", Pixels::has_colour);
+    signal(engine.0.id(), Signal::STOP);
+    let _ = engine.0.kill();
+    let _ = engine.0.wait();
+    grab.until(&mut server, "an empty screen", |p| p.0.iter().all(|c| *c < 8));
 }

@@ -1,15 +1,23 @@
 //! The screen in a process of its own. Xlib ends the process whose X server dies, and a driver may do worse: the pictures that are sent live elsewhere.
 //!
 //! The engine starts its own program with [`WORD`] and writes pictures to its standard input, one after the other, I420 as [`Picture`] lies.
-//! The child says [`OPEN`] on its standard output once the screen is open, or one sentence why not, and ends when its input does.
+//! The first is what the child shows when none comes for [`LOST_AFTER`]: an engine that stands still cannot say so itself.
+//! The child says [`OPEN`] on its standard output once the screen is open, or [`PROBLEM`] and one sentence why not, and ends when its input
+//! does. Whatever else a library prints there is read over.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use annotation::time::CaptureTime;
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::sink::Sink;
 use super::{DisplayConfig, SinkKind};
@@ -19,6 +27,15 @@ use crate::picture::{Geometry, Picture};
 /// First argument of the child.
 pub const WORD: &str = "display-sink";
 const OPEN: &str = "open";
+const PROBLEM: &str = "problem: ";
+/// A sentence is short; of a longer line the rest is cut. Bytes.
+const LINE_MAX: u64 = 1024;
+/// A screen is open within this time, or tried anew.
+const OPENS_WITHIN: Duration = Duration::from_secs(15);
+/// A child that takes no picture for so long is started anew.
+const TAKES_WITHIN: Duration = Duration::from_secs(1);
+/// Without a picture for so long the child shows that they are lost. A living engine writes at least each half second.
+const LOST_AFTER: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
 
 /// How the child is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,7 +51,51 @@ struct Shared {
     is: Is,
     /// Written next. One place; policy: drop_oldest.
     newest: Option<Arc<Picture>>,
+    /// While it opens: since when. Then: since when a picture was not taken before the next one came.
+    since: Option<CaptureTime>,
+    /// Pictures that the child has taken whole, since they were last asked for.
+    taken: u64,
     stop: bool,
+}
+
+impl Shared {
+    fn new(now: CaptureTime) -> Self {
+        Shared { is: Is::Opening, newest: None, since: Some(now), taken: 0, stop: false }
+    }
+
+    fn show(&mut self, picture: &Arc<Picture>, now: CaptureTime) {
+        if self.is == Is::Open && self.newest.replace(picture.clone()).is_some() {
+            self.since.get_or_insert(now);
+        }
+    }
+
+    /// What is to be written next.
+    fn take(&mut self) -> Option<Arc<Picture>> {
+        let picture = self.newest.take()?;
+        self.since = None;
+        Some(picture)
+    }
+
+    fn opened(&mut self) {
+        if self.is == Is::Opening {
+            (self.is, self.since) = (Is::Open, None);
+        }
+    }
+
+    fn at(&mut self, now: CaptureTime) -> Is {
+        let waits = self.since.map_or(Duration::ZERO, |since| now.since(since));
+        let stuck = match self.is {
+            Is::Opening if waits >= OPENS_WITHIN => {
+                "The screen does not open; check its cable and who else uses it. It is tried again."
+            }
+            Is::Open if waits >= TAKES_WITHIN => {
+                "The screen takes no pictures; check its cable and its driver. It is tried again."
+            }
+            _ => return self.is.clone(),
+        };
+        self.is = Is::Gone(stuck.into());
+        self.is.clone()
+    }
 }
 
 type Slot = Arc<(Mutex<Shared>, Condvar)>;
@@ -60,10 +121,17 @@ pub struct Far {
 }
 
 impl Far {
-    /// `program`: this program's own file. The error is a sentence.
-    pub fn start(program: &Path, config: &DisplayConfig, size: Geometry) -> Result<Self, String> {
+    /// `program`: this program's own file. `lost`: shown when no picture comes. The error is a sentence.
+    pub fn start(
+        program: &Path,
+        config: &DisplayConfig,
+        size: Geometry,
+        lost: Arc<Picture>,
+        now: CaptureTime,
+    ) -> Result<Self, String> {
         let failed = |e: std::io::Error| format!("The display's program cannot be started ({e}); look at the machine's log.");
         let mut child = Command::new(program)
+            .arg0("shirube-engine")
             .arg(WORD)
             .args(words(config, size))
             .stdin(Stdio::piped())
@@ -73,64 +141,85 @@ impl Far {
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("The display's program has no pipes; look at the machine's log.".into());
         };
-        let slot: Slot = Arc::new((Mutex::new(Shared { is: Is::Opening, newest: None, stop: false }), Condvar::new()));
+        let slot: Slot = Arc::new((Mutex::new(Shared::new(now)), Condvar::new()));
         let (heard, written) = (slot.clone(), slot.clone());
         let far = Far { child, slot };
         let spawn = |name: &str, body: Box<dyn FnOnce() + Send>| std::thread::Builder::new().name(name.into()).spawn(body);
         spawn("display-word", Box::new(move || hear(BufReader::new(output), &heard))).map_err(failed)?;
-        spawn("display-write", Box::new(move || write(input, &written))).map_err(failed)?;
+        spawn("display-write", Box::new(move || write(input, &lost, &written))).map_err(failed)?;
         Ok(far)
     }
 
-    pub fn is(&self) -> Is {
-        lock(&self.slot).is.clone()
+    /// Gone as well when it does not open in time, or takes no pictures.
+    pub fn is(&self, now: CaptureTime) -> Is {
+        lock(&self.slot).at(now)
     }
 
     /// A picture that the child has not taken yet gives way.
-    pub fn show(&self, picture: &Arc<Picture>) {
-        let mut shared = lock(&self.slot);
-        if shared.is == Is::Open {
-            shared.newest = Some(picture.clone());
-        }
-        drop(shared);
+    pub fn show(&self, picture: &Arc<Picture>, now: CaptureTime) {
+        lock(&self.slot).show(picture, now);
         self.slot.1.notify_all();
+    }
+
+    /// How many pictures the child has taken since the last call.
+    pub fn taken(&self) -> u64 {
+        std::mem::take(&mut lock(&self.slot).taken)
+    }
+
+    /// Ends the child, without waiting: in an uninterruptible call of its driver it outlives that for a while.
+    pub fn end(&mut self) {
+        lock(&self.slot).stop = true;
+        self.slot.1.notify_all();
+        // Its threads end with its pipes.
+        let _ = self.child.kill();
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
     }
 }
 
 impl Drop for Far {
     fn drop(&mut self) {
-        lock(&self.slot).stop = true;
-        self.slot.1.notify_all();
-        // Its threads end with its pipes.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
+        self.has_ended();
     }
 }
 
 /// What the child says, until it ends.
-fn hear(output: impl BufRead, slot: &Slot) {
-    // A sentence is short; whatever else a library prints there is cut.
-    for line in output.take(4096).lines().map_while(Result::ok) {
-        if line == OPEN {
-            lock(slot).is = Is::Open;
-        } else if !line.is_empty() {
-            gone(slot, line);
+fn hear(mut output: impl BufRead, slot: &Slot) {
+    let mut line = Vec::new();
+    let mut begins = true;
+    while let Ok(1..) = output.by_ref().take(LINE_MAX).read_until(b'\n', &mut line) {
+        let text = String::from_utf8_lossy(&line);
+        if !begins {
+            // The rest of a line that was too long.
+        } else if text.trim_end() == OPEN {
+            lock(slot).opened();
+        } else if let Some(sentence) = text.strip_prefix(PROBLEM) {
+            gone(slot, sentence.trim_end().to_owned());
         }
+        begins = line.ends_with(b"\n");
+        line.clear();
     }
     gone(slot, "The display was closed; check its screen and who else uses it. It is tried again.".into());
 }
 
-fn write(mut input: ChildStdin, slot: &Slot) {
+fn write(mut input: impl Write, lost: &Picture, slot: &Slot) {
+    // The display's pictures are our own, never a decoder's.
+    if lost.bytes().is_none_or(|bytes| input.write_all(bytes).is_err()) {
+        return;
+    }
     loop {
         let idle = |s: &mut Shared| s.newest.is_none() && !s.stop && !matches!(s.is, Is::Gone(_));
         let mut shared = slot.1.wait_while(lock(slot), idle).unwrap_or_else(PoisonError::into_inner);
-        let Some(picture) = shared.newest.take().filter(|_| !shared.stop) else { return };
+        let Some(picture) = shared.take().filter(|_| !shared.stop) else { return };
         drop(shared);
-        // The display's pictures are our own, never a decoder's.
         let Some(bytes) = picture.bytes() else { continue };
         if input.write_all(bytes).is_err() {
             return;
         }
+        lock(slot).taken += 1;
     }
 }
 
@@ -184,7 +273,7 @@ pub fn run(words: &[String]) -> ExitCode {
     match said {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
-            let _ = writeln!(std::io::stdout(), "{sentence}");
+            let _ = writeln!(std::io::stdout(), "{PROBLEM}{}", sentence.replace('\n', " "));
             ExitCode::FAILURE
         }
     }
@@ -201,15 +290,18 @@ fn show_all(config: &DisplayConfig, size: Geometry) -> Result<(), String> {
     settings.set_params(None, u32::try_from(size.bytes()).unwrap_or(u32::MAX), 0, 0);
     pool.set_config(settings).map_err(no_pool)?;
     pool.set_active(true).map_err(no_pool)?;
-    let mut input = std::io::stdin().lock();
+    // Without a buffer, beside which nobody could ask whether there is input.
+    let failed = |e: std::io::Error| format!("The display has no pictures ({e}).");
+    let mut input = File::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
+    let mut lost = vec![0; size.bytes()];
+    fill(&mut input, &mut lost, || {});
+    let lost = gst::Buffer::from_slice(lost);
     loop {
         let mut buffer = pool.acquire_buffer(None).map_err(|e| format!("The display has no memory for a picture ({e})."))?;
         {
             let own = buffer.get_mut().ok_or("The display's memory is held by somebody else.")?;
             let mut bytes = own.map_writable().map_err(no_pool)?;
-            if input.read_exact(&mut bytes).is_err() {
-                return Ok(());
-            }
+            fill(&mut input, &mut bytes, || sink.push(lost.clone()));
         }
         sink.push(buffer);
         if let Some(error) = sink.error() {
@@ -218,9 +310,27 @@ fn show_all(config: &DisplayConfig, size: Geometry) -> Result<(), String> {
     }
 }
 
-/// This program's own file, for the child.
+/// The next picture, whole. `silent`: nothing came for [`LOST_AFTER`]. With the engine this process ends, at once: a screen that hangs must
+/// not keep a picture on the glass by being waited for.
+fn fill(input: &mut File, bytes: &mut [u8], mut silent: impl FnMut()) {
+    let mut at = 0;
+    while at < bytes.len() {
+        if let Ok(0) = poll(&mut [PollFd::new(&*input, PollFlags::IN)], Some(&LOST_AFTER)) {
+            silent();
+            continue;
+        }
+        match input.read(&mut bytes[at..]) {
+            Ok(n @ 1..) => at += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            _ => std::process::exit(0),
+        }
+    }
+}
+
+/// This program's own file, for the child: the one that runs, also when an upgrade has put another one in its place.
+/// Source: proc_pid_exe(5).
 pub fn program() -> PathBuf {
-    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("shirube-engine"))
+    PathBuf::from("/proc/self/exe")
 }
 
 #[cfg(test)]
@@ -253,13 +363,83 @@ mod tests {
         assert_eq!(parse(&["x".into(), "0x0".into()]), None);
     }
 
+    const T0: CaptureTime = CaptureTime(7 << 32);
+
+    fn slot() -> Slot {
+        Arc::new((Mutex::new(Shared::new(T0)), Condvar::new()))
+    }
+
+    fn picture() -> Arc<Picture> {
+        Arc::new(Picture::black(Geometry::new(16, 16).expect("even")))
+    }
+
     #[test]
     fn what_it_says_is_heard_and_its_end_is_a_sentence() {
-        let slot: Slot = Arc::new((Mutex::new(Shared { is: Is::Opening, newest: None, stop: false }), Condvar::new()));
-        hear("open\n".as_bytes(), &slot);
-        assert!(matches!(&lock(&slot).is, Is::Gone(why) if why.contains("closed")));
-        let slot: Slot = Arc::new((Mutex::new(Shared { is: Is::Opening, newest: None, stop: false }), Condvar::new()));
-        hear("No screen.\n".as_bytes(), &slot);
+        let slot_of = |said: &str| {
+            let slot = slot();
+            hear(said.as_bytes(), &slot);
+            let is = lock(&slot).is.clone();
+            is
+        };
+        assert!(matches!(slot_of("open\n"), Is::Gone(why) if why.contains("closed")));
+        assert_eq!(slot_of("problem: No screen.\nopen\n"), Is::Gone("No screen.".into()), "what is gone does not open");
+        // A driver that talks, more than any bound, and in no language.
+        let long = format!("libEGL warning: {}\nproblem: No screen.\n", "x".repeat(5 * LINE_MAX as usize));
+        assert_eq!(slot_of(&long), Is::Gone("No screen.".into()));
+        let bytes = [b"\xFF\xFE\n\n".as_slice(), long.as_bytes()].concat();
+        let slot = slot();
+        hear(&bytes[..], &slot);
         assert_eq!(lock(&slot).is, Is::Gone("No screen.".into()));
+        let inside = format!("{}problem: not its own line", "x".repeat(LINE_MAX as usize));
+        assert!(matches!(slot_of(&inside), Is::Gone(why) if why.contains("closed")));
+    }
+
+    #[test]
+    fn a_screen_that_does_not_open_or_takes_nothing_is_gone_in_time() {
+        let at = |ms| T0.saturating_add(Duration::from_millis(ms));
+        let mut shared = Shared::new(T0);
+        shared.show(&picture(), T0);
+        assert!(shared.take().is_none(), "nothing is shown before it is open");
+        assert_eq!(shared.at(at(14_999)), Is::Opening);
+        assert!(matches!(shared.at(at(15_000)), Is::Gone(why) if why.contains("does not open")));
+
+        let mut shared = Shared::new(T0);
+        shared.opened();
+        assert_eq!(shared.at(at(60_000)), Is::Open, "nothing to take is no trouble");
+        for ms in [60_000, 60_500, 61_000] {
+            shared.show(&picture(), at(ms));
+        }
+        assert_eq!(shared.at(at(61_499)), Is::Open, "the second found the first still there");
+        assert!(shared.take().is_some() && shared.take().is_none(), "the newest alone");
+        assert_eq!(shared.at(at(62_000)), Is::Open, "it takes again");
+        for ms in [62_000, 62_016, 62_500, 63_000] {
+            shared.show(&picture(), at(ms));
+        }
+        assert_eq!(shared.at(at(63_015)), Is::Open);
+        assert!(matches!(shared.at(at(63_016)), Is::Gone(why) if why.contains("takes no pictures")));
+        shared.opened();
+        assert!(matches!(shared.at(at(63_017)), Is::Gone(_)), "and stays so");
+    }
+
+    #[test]
+    fn only_what_was_taken_whole_counts() {
+        let (slot, lost) = (slot(), picture());
+        lock(&slot).opened();
+        lock(&slot).show(&lost, T0);
+        let bytes = lost.geometry().bytes();
+        let mut room = vec![0; 2 * bytes - 1];
+        write(&mut room[..], &lost, &slot);
+        assert_eq!((lock(&slot).taken, room[0]), (0, lost.plane(0).data[0]), "the last byte had no room");
+        lock(&slot).show(&lost, T0);
+        let mut room = vec![0; 2 * bytes + 1];
+        let ended = slot.clone();
+        std::thread::scope(|s| {
+            s.spawn(|| write(&mut room[..], &lost, &slot));
+            while lock(&ended).taken == 0 {
+                std::thread::yield_now();
+            }
+            gone(&ended, "The test ends.".into());
+        });
+        assert_eq!(lock(&slot).taken, 1);
     }
 }

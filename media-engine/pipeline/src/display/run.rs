@@ -168,6 +168,9 @@ impl Display {
             number: 0,
         };
         let mut sink: Option<Far> = None;
+        // Told to end, and not gone yet: it has the screen.
+        let mut ending: Option<Far> = None;
+        let lost = glass.lost();
         let (mut up, mut told) = (false, String::new());
         let mut next_open = self.clock.now();
         let mut last: Option<Composed> = None;
@@ -175,7 +178,10 @@ impl Display {
         loop {
             if sink.is_none() && next_open <= self.clock.now() {
                 next_open = self.clock.now().saturating_add(OPEN_EVERY);
-                sink = self.open();
+                if ending.as_mut().is_none_or(Far::has_ended) {
+                    ending = None;
+                    sink = self.open(&lost);
+                }
             }
             let Ok(next) = self.screen.next(DEAD_AFTER / 2) else { break };
             let began = self.clock.now();
@@ -194,10 +200,12 @@ impl Display {
                 None if began.since(shown) < DEAD_AFTER => continue,
                 None => (glass.dead(last.as_ref().map(|c| &c.picture)), Some(NoInk::NoServer)),
             };
+            let now = self.clock.now();
             let is = sink.as_ref().map(|far| {
-                far.show(&picture);
-                far.is()
+                far.show(&picture, now);
+                far.is(now)
             });
+            let taken = sink.as_ref().map_or(0, Far::taken);
             match &is {
                 Some(Is::Open) if !up => {
                     tracing::info!(sink = self.config.sink.element().0, "the display is open");
@@ -209,21 +217,22 @@ impl Display {
                         tracing::error!(problem, "no display; it is tried again each second");
                         told.clone_from(problem);
                     }
-                    (up, sink) = (false, None);
+                    (up, ending) = (false, sink.take());
+                    ending.iter_mut().for_each(Far::end);
                     self.say(false, problem.clone());
                 }
                 _ => {}
             }
             let took = self.clock.now().since(began);
             let mut slot = self.screen.lock();
-            slot.health.frames += u64::from(is == Some(Is::Open));
+            slot.health.frames += taken;
             slot.health.ink = ink_word(none, glass.lateness.is_slow()).into();
             slot.took.add(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
         }
     }
 
-    fn open(&self) -> Option<Far> {
-        let far = Far::start(&self.program, &self.config, self.size);
+    fn open(&self, lost: &Arc<Picture>) -> Option<Far> {
+        let far = Far::start(&self.program, &self.config, self.size, lost.clone(), self.clock.now());
         far.inspect_err(|problem| self.say(false, problem.clone())).ok()
     }
 
@@ -357,6 +366,12 @@ impl Glass {
         let tile = paint::words(&text, at, px, within, &self.letters).map(Arc::new);
         self.said.insert(at, (text, tile.clone()));
         tile
+    }
+
+    /// What a screen shows whose engine writes nothing.
+    fn lost(&mut self) -> Arc<Picture> {
+        let black = Arc::new(Picture::black(self.size));
+        self.dead(Some(&black))
     }
 
     /// Nothing is composed any more, or nothing has been yet.
