@@ -157,7 +157,9 @@ impl Config {
             )
         })?;
         let mut config = Self::parse(&text)?;
-        let folder = path.parent().unwrap_or(Path::new(""));
+        // Absolute: what says a place is known by its slash, and is kept from pages and logs.
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let folder = path.parent().unwrap_or(Path::new("/"));
         for feed in &mut config.feeds {
             feed.source.relative_to(folder);
         }
