@@ -65,7 +65,8 @@ describe('the frame before the eyes while a pen is near', () => {
   });
   it('is not known where nobody looked: before the pen came near, and long after', () => {
     expect(looked.at(ms(20))).toBeNull();
-    expect(looked.at(ms(171))).toBeNull();
+    expect(looked.at(ms(120))?.at(ms(120))?.rtpTs).toBe(6_000);
+    expect(looked.at(ms(121)), 'the page stood still').toBeNull();
     looked.handleLook(60_000, ms(700));
     expect(looked.at(ms(75)), 'what stood between is not known').toBeNull();
     expect(looked.at(ms(705))?.at(ms(705))?.rtpTs).toBe(60_000);

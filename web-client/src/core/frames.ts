@@ -86,8 +86,8 @@ export class ShownLog {
   get last(): ShownFrame | null { return this.log.at(-1) ?? null; }
 }
 
-/** Animation frames further apart than this were not all looked at. */
-const LOOKED_MS = 100;
+/** Animation frames further apart than this were not all looked at: a page that stood still cannot say what its compositor showed meanwhile. */
+const LOOKED_MS = 50;
 
 /**
  * What stood on the glass at each animation frame, while somebody looked. The browser hands a picture to its compositor up to a display's period before it is

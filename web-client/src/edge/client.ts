@@ -411,8 +411,7 @@ export class Client {
       case 'pointer': return this.inking.handlePointer(body.value, now);
       case 'iceServers': return this.handleRelays(body.value.servers);
       case 'stills': return this.handleStills(stillsOf(body.value.stills));
-      case 'voice': // who is in a voice slot; the list of who is present shows who speaks
-      case undefined: return;
+      case 'voice': case undefined: return; // voice: who is in a voice slot; the list of who is present shows who speaks
       default: return unreachable(body);
     }
   }
@@ -421,8 +420,9 @@ export class Client {
     if (welcome.version !== SIGNAL_VERSION) return this.finish({ key: 'fail_version', said: null, reference: `signal.version.${welcome.version}` });
     this.welcomed = true;
     this.backoff.handleSuccess();
-    // A server that gave this page a new name has forgotten its media path too.
+    // A server that gave this page a new name has forgotten its media path too; a path that goes on does so with the relays' names of now.
     if (this.store.welcome.value !== null && this.store.welcome.value.epoch !== welcome.epoch) this.media.handleForgotten(now, true);
+    else this.path?.renewRelays(relaysOf(welcome));
     this.resume = welcome.resume;
     this.views.handleConnection();
     this.store.notice('fail_unreachable', false);
@@ -535,7 +535,7 @@ export class Client {
 
   private handleRelays(iceServers: Welcome['iceServers']): void {
     if (this.store.welcome.value) this.store.welcome.value = { ...this.store.welcome.value, iceServers };
-    void this.path?.renewRelays(relaysOf({ iceServers }));
+    this.path?.renewRelays(relaysOf({ iceServers }));
   }
 
   private handleChannel(name: keyof typeof CHANNEL, bytes: Uint8Array, now: PerfMs): void {

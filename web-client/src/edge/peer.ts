@@ -28,7 +28,7 @@ export interface MediaPath {
   /** Looks for another way to the server; all that goes over the path goes on. */
   restartIce(): void;
   /** Relays from now on. A path that goes by one looks for a way by these at once, before the names of before run out. */
-  renewRelays(iceServers: readonly RTCIceServer[]): Promise<void>;
+  renewRelays(iceServers: readonly RTCIceServer[]): void;
   close(): void;
 }
 
@@ -40,6 +40,8 @@ export const canReceive = (): boolean => typeof RTCPeerConnection === 'function'
 export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[] = []): MediaPath {
   const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require', iceServers: [...iceServers] });
   let over = false;
+  /** Another way is to be looked for as soon as the offer that is out has its answer. */
+  let again = false;
   const end = (): void => {
     if (over) return;
     over = true;
@@ -85,6 +87,10 @@ export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[]
         const first = pc.currentRemoteDescription === null;
         await pc.setRemoteDescription({ type: 'answer', sdp });
         if (!over && first) events.tracks(video.map((t) => t.receiver.track), voice.map((t) => t.receiver.track));
+        if (again) {
+          again = false;
+          restartIce();
+        }
       } catch {
         end();
       }
@@ -99,10 +105,15 @@ export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[]
     speak: (track) => own.sender.replaceTrack(track),
     figures: async () => figuresOf((await pc.getStats()).values() as Iterable<StatsEntry>, video.map((t) => t.mid)),
     restartIce,
-    renewRelays: async (servers) => {
+    renewRelays: (servers) => {
       if (over) return;
       pc.setConfiguration({ ...pc.getConfiguration(), iceServers: [...servers] });
-      if (byRelay((await pc.getStats()).values() as Iterable<StatsEntry>)) restartIce();
+      pc.getStats().then((stats) => {
+        if (!byRelay(stats.values() as Iterable<StatsEntry>)) return;
+        // The offer that is out was made with the names of before.
+        if (pc.signalingState === 'stable') restartIce();
+        else again = true;
+      }, () => undefined);
     },
     close: () => { over = true; pc.close(); },
   };

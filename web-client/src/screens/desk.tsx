@@ -10,7 +10,7 @@ import { FreezeButton, Rail, useToolKeys } from './rail';
 import { Header, InkSigns, Notices, People } from './parts';
 import { StageHost } from './stage_host';
 import { LayoutChoice } from './desk_panels';
-import { VitalsPanel } from './vitals_panel';
+import { VitalsPanel, vitalsTwice } from './vitals_panel';
 import { AlignmentPanel } from './view_panels';
 import { StillList } from './stills';
 import { CameraPad } from './camera_pad';
@@ -27,7 +27,7 @@ export function Desk({ client }: { client: Client }): JSX.Element {
       <Header client={client} room={false} />
       <main><StageHost client={client} feed={store.large.value} remote={true} draws={true} /></main>
       <Filmstrip client={client} cut={false} />
-      <aside>
+      <aside class={vitalsTwice(client) ? 'twice' : ''}>
         <People client={client} empty={t.people_nobody} />
         <StillList client={client} />
         <InkSigns client={client} />

@@ -9,7 +9,7 @@ import { FreezeButton, KeepButton, Rail, useToolKeys } from './rail';
 import { StageHost } from './stage_host';
 import { StillList } from './stills';
 import { PHONE } from './phone';
-import { VitalsPanel } from './vitals_panel';
+import { VitalsPanel, vitalsTwice } from './vitals_panel';
 import { CameraPad } from './camera_pad';
 
 export function Mentor({ client }: { client: Client }): JSX.Element {
@@ -25,7 +25,7 @@ export function Mentor({ client }: { client: Client }): JSX.Element {
       <Header client={client} room={false} />
       {able && draws ? <Rail client={client} /> : null}
       <main><StageHost client={client} feed={store.large.value} remote={true} draws={able} /><Filmstrip client={client} cut={true} /></main>
-      <aside>
+      <aside class={vitalsTwice(client) ? 'twice' : ''}>
         <VitalsPanel client={client} rows={2} traces={true} />
         <People client={client} empty={t.people_nobody} />
         <InkSigns client={client} />

@@ -49,8 +49,8 @@ export function Header({ client, room, beside = null }: { client: Client; room: 
       <span class="grow" />
       {info?.patientAwake ? <span class="awake" data-testid="patient-awake"><Icon name="ear-fill" /><span>{t.patient_awake}</span></span> : null}
       {info?.patientAwake ? <span class="grow" /> : null}
-      <button class="btn quiet lang" type="button" aria-label={t.language_switch} data-testid="language" onClick={() => { chooseLanguage(client, language === 'ja' ? 'en' : 'ja'); }}>
-        <Icon name="translate-bold" /><span class={room ? 'hide' : 'wide'} lang={language === 'ja' ? 'en' : 'ja'}>{t.language_other}</span>
+      <button class="btn quiet lang" type="button" title="日本語 / English" aria-label={t.language_switch} data-testid="language" onClick={() => { chooseLanguage(client, language === 'ja' ? 'en' : 'ja'); }}>
+        <Icon name="translate-bold" /><span class={room ? 'word' : 'wide'} lang={language === 'ja' ? 'en' : 'ja'}>{t.language_other}</span>
       </button>
       {beside}
       <CurtainTag client={client} />

@@ -5,7 +5,7 @@ import type { Client } from '../edge/client';
 import { PedalHand } from '../edge/pedal';
 import { clockText, Header, HoldButton, Icon, InkSigns, Notices, People, Telephone } from './parts';
 import { StageHost } from './stage_host';
-import { VitalsPanel } from './vitals_panel';
+import { VitalsPanel, vitalsTwice } from './vitals_panel';
 import { RoomView } from './view_panels';
 import { CameraSigns } from './camera_pad';
 import { DrawnStill, drawnOf } from './stills';
@@ -24,9 +24,11 @@ export function Room({ client }: { client: Client }): JSX.Element {
         <Notices client={client} />
         <span class="fill" />
         <DrawnStill client={client} />
+        {/* Beside a still that is drawn on, or more than one sentence of trouble, they need not stand twice. */}
         {vitalsTwice(client) && (drawnOf(client) || store.notices.value.length > 1) ? null : <VitalsPanel client={client} rows={2} traces={false} />}
         <Telephone client={client} />
       </aside>
+      {/* The keyboard comes to these first (tabIndex 1), to the case's end last, wherever they stand. */}
       <footer>
         <ClearButton client={client} />
         <VoiceButton client={client} />
@@ -38,11 +40,6 @@ export function Room({ client }: { client: Client }): JSX.Element {
       </footer>
     </div>
   );
-}
-
-/** The program shows the vital signs too: beside a still that is drawn on, or more than one sentence of trouble, they need not stand twice. */
-function vitalsTwice({ store }: Client): boolean {
-  return store.feeds.value.some((f) => f.kind === 'vital-signs' && store.onGlass.value.feeds.includes(f.feed));
 }
 
 /** How long *cleared* stands after the press. */
@@ -65,7 +62,7 @@ function ClearButton({ client }: { client: Client }): JSX.Element {
     return () => { removeEventListener('keydown', down); };
   }, [client]);
   return (
-    <button class={`btn clear ${store.inkOnGlass.value ? 'pri' : ''}`} type="button" data-testid="clear"
+    <button class={`btn clear ${store.inkOnGlass.value ? 'pri' : ''}`} type="button" tabIndex={1} data-testid="clear"
       onPointerDown={(e) => {
         if (e.button !== 0) return;
         byPointer.current = true;
@@ -103,7 +100,7 @@ function VoiceButton({ client }: { client: Client }): JSX.Element {
   const t = store.texts.value;
   if (store.curtain.value?.drawn) {
     return (
-      <button class="btn voice" type="button" data-testid="voice" data-voice="curtain" disabled>
+      <button class="btn voice" type="button" tabIndex={1} data-testid="voice" data-voice="curtain" disabled>
         <Icon name="microphone-slash-bold" /><span><span>{t.voice_curtain}</span><small>{t.voice_curtain_note}</small></span>
       </button>
     );
@@ -111,14 +108,15 @@ function VoiceButton({ client }: { client: Client }): JSX.Element {
   const started = store.voiceOpen.value && store.microphone.value !== 'idle' && store.microphone.value !== 'asking';
   const on = store.microphone.value === 'sending';
   if (!started) {
+    // Nobody hears anybody before it is pressed: the one step to take, filled as long as no ink waits to be cleared.
     return (
-      <button class="btn voice" type="button" data-testid="voice" data-voice="closed" onClick={oncePer400(() => { void client.voice.start(); })}>
+      <button class={`btn voice ${store.inkOnGlass.value ? 'first' : 'pri'}`} type="button" tabIndex={1} data-testid="voice" data-voice="closed" onClick={oncePer400(() => { void client.voice.start(); })}>
         <Icon name="chats-circle-bold" /><span><span>{t.voice_start}</span><small>{t.voice_start_note}</small></span>
       </button>
     );
   }
   return (
-    <button class={`btn voice ${on ? 'open' : ''}`} type="button" data-testid="voice" data-voice={on ? 'on' : 'off'} aria-pressed={on} onClick={oncePer400(() => { void client.voice.talk(!on); })}>
+    <button class={`btn voice ${on ? 'open' : ''}`} type="button" tabIndex={1} data-testid="voice" data-voice={on ? 'on' : 'off'} aria-pressed={on} onClick={oncePer400(() => { void client.voice.talk(!on); })}>
       <Icon name={on ? 'microphone-fill' : 'microphone-slash-bold'} /><span><span>{on ? t.voice_on : t.voice_mic_off}</span><small>{on ? t.voice_on_note : t.voice_mic_off_note}</small></span>
     </button>
   );
@@ -129,7 +127,7 @@ function MuteButton({ client }: { client: Client }): JSX.Element {
   const t = store.texts.value;
   const muted = store.remoteMuted.value;
   return (
-    <button class={`btn stack ${muted ? 'on' : ''}`} type="button" data-testid="mute-remote" aria-pressed={muted} onClick={oncePer400(() => { client.voice.muteRemote(!muted); })}>
+    <button class={`btn stack ${muted ? 'on' : ''}`} type="button" tabIndex={1} data-testid="mute-remote" aria-pressed={muted} onClick={oncePer400(() => { client.voice.muteRemote(!muted); })}>
       <Icon name={muted ? 'speaker-slash-fill' : 'speaker-slash-bold'} /><span><span>{muted ? t.muted_remote : t.mute_remote}</span><small>{t.mute_remote_note}</small></span>
     </button>
   );
@@ -141,7 +139,7 @@ function InkOffButton({ client }: { client: Client }): JSX.Element {
   const t = store.texts.value;
   const off = store.inkOff.value;
   return (
-    <button class={`btn stack ${off ? 'on' : ''}`} type="button" data-testid="ink-switch" aria-pressed={off} onClick={oncePer400(() => { client.inking.switchOff(!off); })}>
+    <button class={`btn stack ${off ? 'on' : ''}`} type="button" tabIndex={1} data-testid="ink-switch" aria-pressed={off} onClick={oncePer400(() => { client.inking.switchOff(!off); })}>
       <Icon name={off ? 'pencil-simple-slash-bold' : 'pencil-simple-bold'} /><span><span>{off ? t.ink_on_button : t.ink_off_button}</span><small>{off ? t.ink_on_note : t.ink_off_note}</small></span>
     </button>
   );
@@ -154,7 +152,7 @@ function CurtainButton({ client }: { client: Client }): JSX.Element {
   const drawn = store.curtain.value?.drawn ?? false;
   const drew = useRef(false);
   return (
-    <button class={`btn stack ${drawn ? 'veiled' : ''}`} type="button" data-testid="curtain" aria-pressed={drawn}
+    <button class={`btn stack ${drawn ? 'veiled' : ''}`} type="button" tabIndex={1} data-testid="curtain" aria-pressed={drawn}
       onPointerDown={(e) => {
         drew.current = false;
         if (e.button !== 0 || drawn) return;

@@ -10,6 +10,11 @@ import type { Client } from '../edge/client';
 /** Wiped ahead of the pen, so that old and new are told apart. */
 const AHEAD_S = 0.3;
 
+/** The main picture shows the vital signs too. */
+export function vitalsTwice({ store }: Client): boolean {
+  return store.feeds.value.some((f) => f.kind === 'vital-signs' && store.onGlass.value.feeds.includes(f.feed));
+}
+
 /** `rows`: at most so many; `traces`: with the waves, else numbers alone in one line. */
 export function VitalsPanel({ client, rows, traces }: { client: Client; rows: number; traces: boolean }): JSX.Element | null {
   const { store } = client;

@@ -419,11 +419,14 @@ export class Stage {
     const scale = this.px.w / Math.max(1, frame.width);
     if (!root || !rect || scale <= 0) return;
     root.style.height = '';
+    root.classList.remove('tight');
     const natural = root.offsetHeight / scale;
     const above = heightAbove(natural, freeAbove(frame, feed));
     root.classList.toggle('above', above !== null);
     root.style.top = `${((rect.y - (above ?? 0)) / Math.max(1, frame.height)) * 100}%`;
-    if (above !== null && above < natural) root.style.height = `${above * scale}px`;
+    if (above === null || above >= natural) return;
+    root.classList.add('tight');
+    root.style.height = `${above * scale}px`;
   }
 
   private rectLook(parts: RectParts, look: Look, wholeIsDead: boolean, texts: Texts): void {

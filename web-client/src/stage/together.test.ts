@@ -6,6 +6,7 @@ interface Shown { timestamp: number; rtpTimestamp?: number }
 let shown: Shown | null = null;
 let closed = 0;
 const drawn: number[] = [];
+let lost = false;
 
 class Frame {
   readonly displayWidth = 1_280;
@@ -27,7 +28,8 @@ beforeEach(() => {
   shown = null;
   closed = 0;
   drawn.length = 0;
-  const context = { drawImage: (frame: Frame) => { drawn.push(frame.timestamp); } };
+  lost = false;
+  const context = { isContextLost: () => lost, drawImage: (frame: Frame) => { drawn.push(frame.timestamp); } };
   vi.stubGlobal('VideoFrame', Frame);
   vi.stubGlobal('document', { createElement: () => ({ className: '', hidden: false, width: 300, height: 150, style: {}, getContext: () => context }) });
 });
@@ -45,6 +47,15 @@ describe('picture and ink painted in one turn', () => {
     together.take(of);
     together.take(of);
     expect([together.rtpTs, drawn, closed]).toEqual([6_006, [33, 66], 3]);
+  });
+
+  it('lets the video stand for itself when the machine has lost its canvas', () => {
+    const [together, of] = [new Together(), video()];
+    shown = { timestamp: 33, rtpTimestamp: 3_003 };
+    expect(together.take(of)).toBe(true);
+    lost = true;
+    expect(together.take(of), 'the same picture is on nothing now').toBe(false);
+    expect([together.rtpTs, together.canvas.hidden]).toEqual([null, true]);
   });
 
   it('lets the video stand for itself where a picture does not say which it is, or there is none', () => {

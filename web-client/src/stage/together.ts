@@ -16,14 +16,15 @@ export class Together {
   /** Paints the picture that the video has now. False: it cannot be had this way, or does not say which it is; then the video stands for itself. */
   take(video: HTMLVideoElement): boolean {
     if (typeof VideoFrame !== 'function' || video.videoWidth === 0) return this.none();
+    // Opaque: what lies under it need not be drawn. One that was lost paints nothing and says nothing: black over a good picture.
+    const context = this.canvas.getContext('2d', { alpha: false });
+    if (!context || context.isContextLost?.()) return this.none();
     let frame: VideoFrame;
     try { frame = new VideoFrame(video); } catch { return this.none(); }
     try {
       if (this.rtpTs !== null && frame.timestamp === this.timestamp) return true;
       const told = (frame as VideoFrame & { metadata?(): Told }).metadata?.().rtpTimestamp;
-      // Opaque: what lies under it need not be drawn.
-      const context = told === undefined ? null : this.canvas.getContext('2d', { alpha: false });
-      if (!context || told === undefined) return this.none();
+      if (told === undefined) return this.none();
       if (this.canvas.width !== frame.displayWidth || this.canvas.height !== frame.displayHeight) {
         this.canvas.width = frame.displayWidth;
         this.canvas.height = frame.displayHeight;

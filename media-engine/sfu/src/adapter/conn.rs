@@ -14,11 +14,10 @@ use str0m::format::Codec;
 use str0m::media::{KeyframeRequestKind, MediaTime, Mid, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpPacket, RtpWrite};
-use str0m::{Candidate, Event, Input, Output, Reason, Rtc};
+use str0m::{Candidate, Event, Input, Output, PacerReason, Reason, Rtc};
 
 use super::figures::StatsBook;
 use super::repair::Repair;
-use super::setup::keep_for_repair;
 use super::twice::Twice;
 use super::ways::Ways;
 use super::{Carrier, Transmit};
@@ -29,6 +28,8 @@ const DRAIN_MAX: usize = 20_000;
 
 /// An estimate is turned at least so often; WebRTC's own is every 25 ms.
 const ESTIMATE_EVERY: Duration = Duration::from_millis(25);
+/// Asking a line what it carries is a matter of exact times, and over within this.
+const ASKING: Duration = Duration::from_millis(200);
 
 /// Where an estimate begins anew: the first questions are three and six times this.
 const ANEW_BPS: u64 = 100_000;
@@ -180,6 +181,9 @@ pub(crate) struct Conn {
     pub(super) remb_bps: Option<u64>,
     desired_bps: u64,
     twice: Twice,
+    /// All that is wished is sent.
+    calm: bool,
+    asking_until: Instant,
     /// When it was last turned.
     now: Instant,
     pub(super) stats: StatsBook,
@@ -209,6 +213,8 @@ impl Conn {
             remb_bps: None,
             desired_bps: 0,
             twice: Twice::default(),
+            calm: false,
+            asking_until: now,
             now,
             stats,
             #[cfg(test)]
@@ -276,6 +282,11 @@ impl Conn {
 
     pub(crate) fn poll_timeout(&self) -> Instant {
         self.twice.poll_timeout().map_or(self.deadline, |at| at.min(self.deadline))
+    }
+
+    /// All that is wished is sent, or not: then the line is asked again and again whether it carries more.
+    pub(crate) fn set_calm(&mut self, calm: bool) {
+        self.calm = calm;
     }
 
     /// From now on what is sent again is sent twice, or not: where the line loses and has room.
@@ -352,15 +363,6 @@ impl Conn {
         stream.write_rtp(write.marker(packet.marker).ext_vals(ext_vals));
         self.drain(sink)?;
         Ok(true)
-    }
-
-    /// What was sent in a slot is of no use any more: it is not sent again, whoever asks.
-    pub(crate) fn forget_sent(&mut self, slot: usize, sink: &mut Sink<'_>) -> Result<(), Spent> {
-        let Some(line) = self.video.get(slot) else { return Ok(()) };
-        if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(line.mid, None) {
-            keep_for_repair(stream);
-        }
-        self.drain(sink)
     }
 
     /// What the line should be found to carry, if it does.
@@ -456,10 +458,15 @@ impl Conn {
     }
 
     /// The estimator asks to be turned once in each round trip, which is a thousand times a second on a good line. While nothing waits
-    /// to be sent it may wait for the next picture.
+    /// to be sent, and nobody asks the line whether it carries more, it may wait for the next picture.
     fn unhurried(&mut self, at: Instant) -> Instant {
+        use PacerReason::{Padding, Probe1, Probe2};
+        let reason = self.rtc.last_timeout_reason();
+        if matches!(reason, Reason::Pacer(Probe1 | Probe2 | Padding)) {
+            self.asking_until = self.now + ASKING;
+        }
         let later = self.now + ESTIMATE_EVERY;
-        let hurried = at < later && self.rtc.last_timeout_reason() == Reason::BweDelayControl;
+        let hurried = self.calm && self.now >= self.asking_until && at < later && reason == Reason::BweDelayControl;
         if hurried && self.first_unsent_of_all().is_none() { later } else { at }
     }
 

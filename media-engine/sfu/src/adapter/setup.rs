@@ -11,7 +11,7 @@ use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::Codec;
 use str0m::media::{Mid, Pt};
 use str0m::net::TcpType;
-use str0m::rtp::{Extension, StreamTx};
+use str0m::rtp::Extension;
 use str0m::{Candidate, Rtc};
 
 use super::conn::{Channels, Conn, VideoLine, VoiceLine};
@@ -111,7 +111,7 @@ impl Setup {
             let (h264, vp8) = (pt_of(&rtc, mid, VideoCodec::H264), pt_of(&rtc, mid, VideoCodec::Vp8));
             let (mut ssrc, mut rtx) = (None, None);
             if let Some(stream) = rtc.direct_api().stream_tx_by_mid(mid, None) {
-                keep_for_repair(stream);
+                stream.set_rtx_cache(RTX_PACKETS_MAX, RTX_AGE_MAX, Some(RTX_RATIO_MAX));
                 (ssrc, rtx) = (Some(*stream.ssrc()), stream.rtx().map(|rtx| *rtx));
             }
             video.push(VideoLine {
@@ -146,11 +146,6 @@ impl Setup {
         }
         Ok((Conn::new(now, rtc, video, voice, published, channels), answer))
     }
-}
-
-/// From now on packets are kept to be sent again; those that were kept are forgotten.
-pub(super) fn keep_for_repair(stream: &mut StreamTx) {
-    stream.set_rtx_cache(RTX_PACKETS_MAX, RTX_AGE_MAX, Some(RTX_RATIO_MAX));
 }
 
 /// Both sides make the channels with the same ids; nothing is negotiated in band.

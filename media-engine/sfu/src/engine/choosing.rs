@@ -97,9 +97,11 @@ impl Engine {
         let anew = line.estimate_bps.is_some() && peer.chooser.asks_anew(now, &picked);
         // Where loss comes of too much that is sent, more would make more of it: only where all that is wished fits with a quarter to spare.
         let given: u64 = asks.iter().zip(&picked).filter_map(|(a, rung)| Some(a.ladder.get((*rung)?)?.bps)).sum();
-        let fits = picked.iter().all(|rung| *rung == Some(0)) && line.estimate_bps.is_some_and(|e| e * 4 >= given * 5);
+        let calm = picked.iter().all(|rung| *rung == Some(0));
+        let fits = calm && line.estimate_bps.is_some_and(|e| e * 4 >= given * 5);
         let twice = fits && line.waiting <= CALM && peer.playout.loses();
         self.turn(now, id, |peer, sink| {
+            peer.conn.set_calm(calm);
             peer.conn.repair_twice(twice);
             if anew {
                 peer.conn.ask_anew(sink)?;
@@ -143,10 +145,6 @@ impl Engine {
             }
             (_, Some(to)) => {
                 self.withdraw(id, slot);
-                if why == Why::Line {
-                    // The line is too narrow: what was lost of the old layer must not go before the keyframe of the new one.
-                    self.turn(now, id, |peer, sink| peer.conn.forget_sent(usize::from(slot), sink));
-                }
                 self.enroll(now, id, slot, to);
             }
         }

@@ -76,6 +76,19 @@ describe('the outbox', () => {
     expect(Math.min(...late.map(Number)), 'the first that is not confirmed').toBe(46);
   });
 
+  it('says a clear in every packet, and any other act after half a second, however long the disk once took', () => {
+    const { client } = page(1);
+    scribble(client, 0);
+    client.pollPackets(ms(20));
+    client.handlePacket(create(InkPacketSchema, { version: 1, acks: [{ author: 2, epoch: 1, seq: 1 }] }), ms(10_020));
+    scribble(client, 10_100);
+    const saidAt: number[] = [];
+    for (let t = 10_150; t <= 11_000; t += 50) if (opsIn(client.pollPackets(ms(t))).includes(2)) saidAt.push(t - 10_150);
+    expect(saidAt.some((t) => t > 100 && t <= 600), String(saidAt)).toBe(true);
+    client.clearAll(ntp(11_100), ms(11_100));
+    for (let t = 11_150; t <= 11_500; t += 50) expect(opsIn(client.pollPackets(ms(t))), String(t)).toContain(3);
+  });
+
   it('tells at once how far it has come when something new was applied', () => {
     const { client, server } = page(1);
     client.pollPackets(ms(0));

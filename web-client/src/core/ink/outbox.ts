@@ -37,6 +37,8 @@ const UNASKED_MS = 2 * REPEAT_MS;
 /** Packets that carry something new, beside the repeats. */
 const POINTS_SENT = 3;
 const OPS_SENT = 2;
+/** However long the disk once took, an op without an answer is said again after this. */
+const OPS_LATE_MS = 500;
 
 /** What a live stroke says beside its points; said until some of its points are confirmed. */
 export type LiveHead = Pick<LiveStroke, 'tool' | 'width' | 'frame' | 'began' | 'fades' | 'reference'>;
@@ -85,7 +87,7 @@ export class Outbox {
 
   /** Puts an act into the outbox. Null: full, the act is not taken. */
   commit(body: Op['body'], at: bigint): Op | null {
-    if (this.ops.length >= (body.case === 'clearAll' || body.case === 'inkOff' ? VETO_MAX : OUTBOX_MAX)) return null;
+    if (this.ops.length >= (isVeto(body) ? VETO_MAX : OUTBOX_MAX)) return null;
     const op = create(OpSchema, { author: this.author, epoch: this.epoch, seq: this.nextSeq, at, body });
     this.nextSeq += 1;
     this.ops.push({ op, bytes: toBinary(OpSchema, op).length, sent: 0, since: null });
@@ -225,7 +227,8 @@ export class Outbox {
     }
     for (const waiting of this.ops) {
       const { sent, since } = waiting;
-      if (sent >= OPS_SENT && since !== null && !(all && (now - since <= UNASKED_MS || isLate(now - since, this.answer.ops)))) continue;
+      const ago = since === null ? 0 : now - since;
+      if (sent >= OPS_SENT && !(all && (isVeto(waiting.op.body) || ago <= UNASKED_MS || ago > OPS_LATE_MS || isLate(ago, this.answer.ops)))) continue;
       const packet = next(waiting.bytes);
       if (!packet) break;
       packet.ops.push(waiting.op);
@@ -245,6 +248,8 @@ export class Outbox {
 }
 
 const isLate = (ago: number, answer: number): boolean => answer === Infinity || ago > 1.25 * answer + REPEAT_MS;
+
+const isVeto = (body: Op['body']): boolean => body.case === 'clearAll' || body.case === 'inkOff';
 
 /** What was lost is confirmed late, and must not make the next loss wait longer: falls at once, rises by and by. */
 const lately = (before: number, now: number): number => (now < before ? now : before + (now - before) / 8);
