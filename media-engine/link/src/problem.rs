@@ -31,7 +31,7 @@ fn shown(word: &str) -> Option<&str> {
         return None;
     }
     if let Some((scheme, rest)) = word.split_once("://") {
-        // `file:///home/…` has no host.
+        // `file:///data/…` has no host.
         let host = rest.find(['/', '?', '#']).unwrap_or(rest.len());
         let named = host > 0 && !scheme.eq_ignore_ascii_case("file") && !rest[..host].contains('@');
         return named.then(|| &word[..scheme.len() + 3 + host]);
@@ -55,7 +55,7 @@ mod tests {
             ("The DICOM cine cases/1234 Sato/IM0001 is damaged. [feed.dicom.unreadable]", " [feed.dicom.unreadable]"),
             ("Could not open resource: gstfilesrc.c(553): \"/srv/x y.mp4\"", ""),
             (r"The video C:\Yamada\scope.mp4 is gone.", ""),
-            ("file:///home/yamada/scope.mp4 is gone [NOT A CODE]", ""),
+            ("file:///data/yamada/scope.mp4 is gone [NOT A CODE]", ""),
             ("rtsp://yamada:secret@camera refuses", ""),
         ] {
             assert_eq!(outside(said), format!("{FILE}{code}"));

@@ -30,12 +30,14 @@ const LIKE: f32 = 0.78;
 /// Further off than this, a patch speaks against the place. Pixels; 6 at 1080p.
 const OFF_MAX: f32 = 1.5;
 
-/// Tissue bends: a patch that lies further from the ink than this, pixels, may be off by so much more for each pixel of the rest, and says nothing of the place of the ink.
-/// One as near as that says all the more.
+/// Tissue bends: a patch that lies further from the ink than this, pixels, may be off by so much more for each pixel of the rest, and says nothing against ink
+/// that is followed. One as near as that says all the more.
 const BENDS_FROM: f32 = 12.0;
 const BENDS_BY: f32 = 0.08;
 /// What says nothing counts half among all.
 const BENT_WEIGHT: f32 = 0.5;
+/// More of the weight than this is not tissue that bends: it is another layer, and the ink may be on it.
+const BENT_MAX: f32 = 1.0 / 3.0;
 
 /// An edge, a straight vessel, a flat wall look the same a little further along: ink there could slide unseen.
 const DISTINCT_MIN: f32 = 0.12;
@@ -59,6 +61,8 @@ pub struct Verdict {
     pub agree: f32,
     /// Found, but elsewhere.
     pub disagree: f32,
+    /// Found elsewhere too, but no further than tissue that far from the ink may bend.
+    pub bent: f32,
     /// Ink within the picture that has agreeing patches around it.
     pub vouched: f32,
     /// Largest error that patches around a part of the ink speak for, pixels.
@@ -83,7 +87,7 @@ impl Verdict {
 
     pub fn of(key: &Keyframe, kind: Kind, motion: &Similarity, seen: &[Seen], (w, h): (usize, usize)) -> Verdict {
         let patches = &key.patches[0];
-        let (mut total, mut agree, mut disagree, mut found) = (0.0f32, 0.0f32, 0.0f32, 0u32);
+        let (mut total, mut agree, mut disagree, mut bent, mut found) = (0.0f32, 0.0f32, 0.0f32, 0.0f32, 0u32);
         let mut gains = Vec::with_capacity(patches.len());
         let mut pairs = Vec::with_capacity(patches.len());
         for (p, s) in patches.iter().zip(seen) {
@@ -101,8 +105,7 @@ impl Verdict {
                     } else if kind == Kind::Tissue
                         && off.length() <= OFF_MAX + BENDS_BY * (key.distance(p.at) - BENDS_FROM).max(0.0)
                     {
-                        total += BENT_WEIGHT * p.weight;
-                        continue;
+                        bent += p.weight;
                     } else {
                         disagree += p.weight;
                     }
@@ -155,6 +158,7 @@ impl Verdict {
             found,
             agree: agree / total,
             disagree: disagree / total,
+            bent: bent / total,
             vouched: if inside > 0.0 { vouched / inside } else { 0.0 },
             off: worst,
             gain: gains.get(gains.len() / 2).copied().unwrap_or(0.0),
@@ -182,11 +186,15 @@ impl Verdict {
             Kind::Tissue => DOUBT_MAX,
             Kind::Fluoroscopy => DOUBT_MAX_XRAY,
         };
+        // Ink that is followed was there a frame ago, and what bends says nothing of it; a place that ink might be at again has only its patches to speak for it.
+        let (bears, against) =
+            if strict { (1.0, self.disagree + self.bent) } else { (1.0 - (1.0 - BENT_WEIGHT) * self.bent, self.disagree) };
         let reaches_too_far =
             kind == Kind::Fluoroscopy && (self.reach > REACH_MAX_XRAY || self.doubt * self.reach > DOUBT_AT_REACH_MAX_XRAY);
         self.found >= found
-            && self.agree >= agree
-            && self.disagree <= disagree
+            && self.agree >= agree * bears
+            && against <= disagree * bears
+            && self.bent <= BENT_MAX
             && self.vouched >= vouched
             && self.off <= off
             && self.inside >= 0.5
@@ -258,5 +266,31 @@ mod tests {
         );
         assert!(Verdict { doubt: 0.65, ..good }.passes(Kind::Fluoroscopy, false));
         assert!(Verdict { reach: 2.5, ..good }.passes(Kind::Tissue, true));
+    }
+
+    #[test]
+    fn what_bends_is_borne_up_to_a_third_where_ink_is_followed_and_not_where_it_is_found_again() {
+        let followed = Verdict {
+            found: 20,
+            agree: 0.65,
+            bent: 0.25,
+            vouched: 1.0,
+            gain: 1.0,
+            inside: 1.0,
+            distinct: 0.4,
+            doubt: 0.4,
+            ..Verdict::default()
+        };
+        assert!(followed.passes(Kind::Tissue, false), "breathing");
+        assert!(!followed.passes(Kind::Tissue, true), "it speaks against a place that ink might be at again");
+        assert!(Verdict { bent: 0.1, ..followed }.passes(Kind::Tissue, true));
+        assert!(!Verdict { bent: 0.1, disagree: 0.05, ..followed }.passes(Kind::Tissue, true), "both together");
+        assert!(
+            !Verdict { agree: 0.5, bent: 0.5, ..followed }.passes(Kind::Tissue, false),
+            "as many patches on another layer as around the ink"
+        );
+        let thin = Verdict { agree: 0.45, bent: 0.3, ..followed };
+        assert!(thin.passes(Kind::Tissue, false), "what says nothing counts half among all");
+        assert!(!Verdict { bent: 0.0, ..thin }.passes(Kind::Tissue, false));
     }
 }

@@ -5,9 +5,11 @@
 //! Queues: events 1,024 (a frame index, transform, piece of a still or health that does not fit is dropped, newest first, and counted; the others wait),
 //! commands 256 an engine (newest dropped: the next
 //! WantLayers replaces it, a keyframe is asked again, an anchor waits in its case). The privacy curtain waits in no queue: it has
-//! a place of its own, before all of them, where the last word stands.
+//! a place of its own, before all of them, where the last word stands. An engine that does not read is gone as one that says nothing is.
 
 mod commands;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -243,12 +245,12 @@ async fn run_control(mut stream: UnixStream, shared: Shared) {
         Ok(registered) => registered,
         Err((code, message)) => {
             let refused = wire::Refused { code: code.into(), message };
-            let _ = write(&mut stream, &ToEngine { body: Some(to_engine::Body::Refused(refused)) }).await;
+            let _ = write(&mut stream, &ToEngine { body: Some(to_engine::Body::Refused(refused)) }, SILENT_AFTER).await;
             return;
         }
     };
     let ack = HelloAck { version: link::LINK_VERSION, link_id: link_id.clone(), layers: hello.layers.clone() };
-    let reason = match write(&mut stream, &ToEngine { body: Some(to_engine::Body::Hello(ack)) }).await {
+    let reason = match write(&mut stream, &ToEngine { body: Some(to_engine::Body::Hello(ack)) }, SILENT_AFTER).await {
         Ok(()) => {
             let _ = shared.events.send(LinkEvent::Up { case: case.clone(), hello }).await;
             let far = lock(&shared.far).remove(&case);
@@ -292,7 +294,7 @@ async fn converse(
                 },
                 command = orders.next() => {
                     let Some(command) = command else { return "the server closed the link".into() };
-                    if let Err(error) = write(&mut writer, &command).await {
+                    if let Err(error) = write(&mut writer, &command, patience).await {
                         return error.to_string();
                     }
                 }
@@ -303,7 +305,7 @@ async fn converse(
             Some(to_server::Body::Clock(ping)) => {
                 let t2 = shared.timeline.now();
                 let pong = wire::ClockPong { t1: ping.t1, t2: t2.0, t3: shared.timeline.now().0 };
-                if let Err(error) = write(&mut writer, &ToEngine { body: Some(to_engine::Body::Clock(pong)) }).await {
+                if let Err(error) = write(&mut writer, &ToEngine { body: Some(to_engine::Body::Clock(pong)) }, patience).await {
                     return error.to_string();
                 }
                 continue;
@@ -320,7 +322,7 @@ async fn converse(
                     Ok(layers) => layers,
                     Err((code, message)) => {
                         let refused = wire::Refused { code: code.into(), message: message.clone() };
-                        let _ = write(&mut writer, &ToEngine { body: Some(to_engine::Body::Refused(refused)) }).await;
+                        let _ = write(&mut writer, &ToEngine { body: Some(to_engine::Body::Refused(refused)) }, patience).await;
                         return message;
                     }
                 };
@@ -357,13 +359,24 @@ async fn run_media(stream: UnixStream, shared: Shared) {
         let link = links.get_mut(&link_id);
         link.and_then(|link| Some((link.media_queue.take()?, link.case.clone(), link.layers.subscribe())))
     };
-    let Some((queue, case, layers)) = taken else {
+    let Some((queue, case, mut layers)) = taken else {
         tracing::warn!("a media connection named no link");
         return;
     };
-    // Ends with the link, whose end of the queue falls.
     let writing = tokio::spawn(write_records(down, queue));
-    while let Some(packet) = next_record(&mut stream, &mut buffer).await {
+    loop {
+        // Ends with the link: pictures of an engine that was given up, and wakes, are not those of the one that came after it.
+        let packet = tokio::select! {
+            biased;
+            changed = layers.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => break,
+            },
+            packet = next_record(&mut stream, &mut buffer) => match packet {
+                Some(packet) => packet,
+                None => break,
+            },
+        };
         let known = ssrc_of(&packet).and_then(|ssrc| layers.borrow().get(&ssrc).cloned());
         let Some((feed, layer, codec)) = known else {
             shared.counters.rtp_unknown.fetch_add(1, Ordering::Relaxed);
@@ -520,10 +533,12 @@ async fn write_records(mut down: OwnedWriteHalf, mut queue: mpsc::Receiver<Bytes
     }
 }
 
-async fn write<W: tokio::io::AsyncWrite + Unpin>(writer: &mut W, message: &ToEngine) -> io::Result<()> {
+/// `within`: an engine that does not read for so long (one that was halted) is gone; while it is waited for, nothing else is heard or told.
+async fn write<W: tokio::io::AsyncWrite + Unpin>(writer: &mut W, message: &ToEngine, within: Duration) -> io::Result<()> {
     let mut out = BytesMut::new();
     write_message(&mut out, message);
-    writer.write_all(&out).await
+    let unread = |_| io::Error::new(io::ErrorKind::TimedOut, format!("the engine has not read for {} s", within.as_secs()));
+    timeout(within, writer.write_all(&out)).await.map_err(unread)?
 }
 
 /// A panic while holding this lock leaves nothing half-done in it: each change is one insert or remove.

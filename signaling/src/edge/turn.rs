@@ -16,6 +16,8 @@ use crate::wire::IceServer;
 
 /// A name that somebody took is worth something for so long, where nothing else is said; a page gets another at half of it.
 pub const VALID: Duration = Duration::from_secs(3_600);
+/// Of one that nobody gives another for: what a player or a camera was told when it came. A working day.
+const VALID_UNRENEWED: Duration = Duration::from_secs(43_200);
 /// A page asks its relay with a name of seconds ago; a working day is the longest that makes sense.
 pub const VALID_RANGE: std::ops::RangeInclusive<u64> = 20..=86_400;
 /// A secret shorter than this can be tried out.
@@ -64,9 +66,18 @@ impl Turn {
         self.valid / 2
     }
 
-    /// For one page, player or camera, from now on. `number`: its own.
+    /// For one page, from now on. `number`: its own.
     pub fn server(&self, now_unix_s: u64, number: u64) -> IceServer {
-        let username = format!("{}:{number}", now_unix_s.saturating_add(self.valid.as_secs()));
+        self.named(now_unix_s.saturating_add(self.valid.as_secs()), number)
+    }
+
+    /// For one player or camera, which is given no other: for 12 h, or until its token ends.
+    pub fn server_unrenewed(&self, now_unix_s: u64, number: u64, token_ends_unix_s: u64) -> IceServer {
+        self.named(now_unix_s.saturating_add(VALID_UNRENEWED.as_secs()).min(token_ends_unix_s), number)
+    }
+
+    fn named(&self, ends_unix_s: u64, number: u64) -> IceServer {
+        let username = format!("{ends_unix_s}:{number}");
         let credential = STANDARD.encode(hmac::sign(&self.key, username.as_bytes()));
         IceServer { urls: self.urls.clone(), username, credential }
     }
@@ -116,6 +127,14 @@ mod tests {
             link.starts_with("<turns:relay.example.org:443?transport=tcp>; rel=\"ice-server\"; username=\"1790003600:7\""),
             "{link}"
         );
+    }
+
+    #[test]
+    fn sg45_a_player_or_camera_gets_a_name_for_as_long_as_it_may_be_there() {
+        let turn = turn(&["turn:relay.example.org:3478"], "0123456789abcdefgh").expect("sound").expect("there");
+        let ends = |token_ends| turn.server_unrenewed(1_790_000_000, 7, token_ends).username;
+        assert_eq!(ends(1_790_000_000 + 86_400), "1790043200:7", "12 h");
+        assert_eq!(ends(1_790_000_600), "1790000600:7", "with its token");
     }
 
     #[test]

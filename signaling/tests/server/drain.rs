@@ -7,7 +7,7 @@ use signaling::wire::server_message as said;
 use crate::page::{Page, host, request, server};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sg55_a_draining_server_tells_its_pages_and_lets_nobody_new_in_and_ends_when_the_last_has_gone() {
+async fn sg46_a_draining_server_tells_its_pages_and_lets_nobody_new_in_and_ends_when_the_last_has_gone() {
     let home = tempfile::tempdir().expect("a folder");
     let server = server(home.path()).await;
     let (host, tokens) = (host(&server), server.ready.tokens.clone());

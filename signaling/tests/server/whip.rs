@@ -109,6 +109,10 @@ async fn sg24b_where_there_is_a_relay_its_address_comes_with_the_answer() {
     assert_eq!(links.len(), 2, "{}", opened.head);
     assert!(links[1].starts_with("<turns:relay.example.org:443?transport=tcp>; rel=\"ice-server\"; username=\""), "{}", links[1]);
     assert!(links.iter().all(|l| l.contains("; credential=\"") && l.ends_with("credential-type=\"password\"")));
+    // Nobody gives it another, so it lasts as its token does, or nearly: 12 h, not the hour of a page's.
+    let ends = links[1].split("username=\"").nth(1).and_then(|rest| rest.split(':').next()).and_then(|s| s.parse::<u64>().ok());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
+    assert!(ends.is_some_and(|ends| ends > now + 10 * 3_600 && ends <= now + 12 * 3_600), "{ends:?} at {now}");
     server.stop().await;
 }
 

@@ -66,8 +66,7 @@ pub(crate) struct Member {
 
 impl Member {
     fn new(now: Instant, viewer: Viewer, delay: Duration) -> Self {
-        let (clock, free) = (Clock::new(now), now);
-        let (loss, burst, bad, lost) = (0.0, 1.0, [false; 2], 0);
+        let (loss, burst, bad, lost, clock, free) = (0.0, 1.0, [false; 2], 0, Clock::new(now), now);
         Member { viewer, delay, loss, burst, bad, lost, rate_bps: None, free, checked: false, talk: None, clock, stalls: None }
     }
 

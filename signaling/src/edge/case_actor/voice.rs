@@ -33,11 +33,11 @@ impl Consent {
         Consent { kept, waits: kept.filter(recent).map(|k| (k, now.saturating_add(BACK_WITHIN))) }
     }
 
-    /// What is to be written now, if anything.
-    fn poll_keep(&mut self, voice: VoiceKept) -> Option<VoiceKept> {
+    /// What is to be written now, if anything. `behind`: the disk does not take what it was given, and is not given more of the same.
+    fn poll_keep(&mut self, voice: VoiceKept, behind: bool) -> Option<VoiceKept> {
         let same = self.kept.is_some_and(|k| (k.open, k.muted, k.page) == (voice.open, voice.muted, voice.page));
         let fresh = self.kept.is_some_and(|k| voice.at.since(k.at) < KEEP_EVERY);
-        if same && (fresh || !voice.open) || self.kept.is_none() && !voice.open {
+        if same && (fresh || behind || !voice.open) || self.kept.is_none() && !voice.open {
             return None;
         }
         self.kept = Some(voice);
@@ -83,11 +83,7 @@ impl Actor {
         let newest = rooms().max_by_key(came);
         let state = self.case.state(now);
         let voice = VoiceKept { open: state.voice_open, muted: state.remote_muted, page: newest.unwrap_or(Epoch(0)), at: now };
-        // A disk that does not take is not given more of the same.
-        if !self.backlog.is_empty() && self.consent.kept.is_some_and(|k| (k.open, k.muted) == (voice.open, voice.muted)) {
-            return;
-        }
-        if let Some(voice) = self.consent.poll_keep(voice) {
+        if let Some(voice) = self.consent.poll_keep(voice, !self.backlog.is_empty()) {
             self.hand_to_store(Command::Voice { case: self.case.id().clone(), voice });
         }
     }
@@ -147,15 +143,25 @@ mod tests {
     #[test]
     fn it_is_kept_at_each_change_and_every_five_seconds_while_open() {
         let mut consent = Consent::new(None, at(0));
-        assert_eq!(consent.poll_keep(VoiceKept { open: false, ..open(1) }), None, "nothing was ever said");
-        assert!(consent.poll_keep(open(2)).is_some());
-        assert_eq!(consent.poll_keep(open(4)), None);
-        assert!(consent.poll_keep(VoiceKept { muted: false, ..open(5) }).is_some());
-        assert!(consent.poll_keep(VoiceKept { muted: false, ..open(10) }).is_some());
+        assert_eq!(consent.poll_keep(VoiceKept { open: false, ..open(1) }, false), None, "nothing was ever said");
+        assert!(consent.poll_keep(open(2), false).is_some());
+        assert_eq!(consent.poll_keep(open(4), false), None);
+        assert!(consent.poll_keep(VoiceKept { muted: false, ..open(5) }, false).is_some());
+        assert!(consent.poll_keep(VoiceKept { muted: false, ..open(10) }, false).is_some());
         consent.forget_when();
-        assert!(consent.poll_keep(VoiceKept { muted: false, ..open(11) }).is_some());
+        assert!(consent.poll_keep(VoiceKept { muted: false, ..open(11) }, false).is_some());
         let closed = |seconds| VoiceKept { open: false, muted: false, ..open(seconds) };
-        assert!(consent.poll_keep(closed(12)).is_some());
-        assert_eq!(consent.poll_keep(closed(600)), None);
+        assert!(consent.poll_keep(closed(12), false).is_some());
+        assert_eq!(consent.poll_keep(closed(600), false), None);
+    }
+
+    #[test]
+    fn sg22a_a_disk_that_lags_is_told_of_another_page_of_the_room_and_not_the_same_again() {
+        let mut consent = Consent::new(None, at(0));
+        assert!(consent.poll_keep(open(1), true).is_some(), "the press waits for the disk");
+        assert_eq!(consent.poll_keep(open(20), true), None, "no more of the same");
+        let anew = VoiceKept { page: Epoch(8), ..open(21) };
+        assert_eq!(consent.poll_keep(anew, true), Some(anew), "or the key of the page before would open the voice");
+        assert!(consent.poll_keep(VoiceKept { open: false, ..anew }, true).is_some());
     }
 }

@@ -52,11 +52,13 @@ pub(super) async fn answer(
 ) -> Result<Response, Code> {
     match app.sfu.offer(peer, handle.id.clone(), kind, grants, sdp).await {
         Ok(answer) => {
+            let token_ends = claims.expires_unix_s;
             let named = Named { claims, handle, resource };
             let Ported::Tag(tag) = named.tell(ResourceWord::Tag).await? else { return Err(Code::ServerFault) };
             let headers = [(header::CONTENT_TYPE, SDP.to_owned()), (header::LOCATION, location), (header::ETAG, tag)];
             let mut response = (StatusCode::CREATED, headers, answer).into_response();
-            let relay = app.turn.as_ref().map(|turn| turn.server(app.timeline.now().to_unix().as_secs(), peer.0));
+            let now = app.timeline.now().to_unix().as_secs();
+            let relay = app.turn.as_ref().map(|turn| turn.server_unrenewed(now, peer.0, token_ends));
             for link in relay.iter().flat_map(turn::links) {
                 response.headers_mut().append(header::LINK, HeaderValue::try_from(link).map_err(|_| Code::ServerFault)?);
             }

@@ -1,0 +1,75 @@
+//! Engines that are halted: they neither read nor speak. Time is virtual.
+
+use super::*;
+
+const LONG: Duration = Duration::from_secs(600);
+
+struct Bench {
+    server: LinkServer,
+    events: mpsc::Receiver<LinkEvent>,
+    sfu: SfuHandle,
+    _home: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let udp = std::net::SocketAddr::from(([127, 0, 0, 1], 0));
+        let (sfu, _) = sfu::start(sfu::SfuConfig { udp, ..sfu::SfuConfig::default() }).expect("starts");
+        let home = tempfile::tempdir().expect("a folder");
+        let (server, events) = LinkServer::bind(home.path(), Timeline::start(), sfu.clone()).expect("binds");
+        Bench { server, events, sfu, _home: home }
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = self.sfu.stop();
+    }
+}
+
+fn hello() -> Hello {
+    Hello { version: link::LINK_VERSION, case_id: "demo".into(), ..Default::default() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_does_not_read_is_ended_and_another_one_is_taken() {
+    let mut bench = Bench::new();
+    let (shared, told) = (bench.server.shared.clone(), bench.server.commands());
+    let (mut halted, end) = UnixStream::pair().expect("a pair");
+    let mut out = BytesMut::new();
+    write_message(&mut out, &ToServer { body: Some(to_server::Body::Hello(hello())) });
+    halted.write_all(&out).await.expect("sent");
+
+    let case = CaseId::parse("demo").expect("an id");
+    let more_than_a_socket_holds = "x".repeat(8 << 20);
+    let telling = async {
+        assert!(matches!(bench.events.recv().await, Some(LinkEvent::Up { .. })));
+        assert_eq!(register(&hello(), &shared).err().map(|(code, _)| code), Some("link.case-taken"));
+        assert!(told.set_layout(&case, &more_than_a_socket_holds));
+    };
+    let ended = timeout(LONG, async { tokio::join!(run_control(end, shared.clone()), telling) }).await;
+    ended.expect("it does not wait for ever for an engine that does not read");
+    let down = bench.events.recv().await;
+    assert!(matches!(&down, Some(LinkEvent::Down { reason, .. }) if reason.contains("has not read for 3 s")), "{down:?}");
+    assert!(register(&hello(), &shared).is_ok(), "the next engine is taken");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_media_of_a_link_end_with_it_though_the_engine_keeps_its_socket() {
+    let bench = Bench::new();
+    let shared = bench.server.shared.clone();
+    let Ok((link_id, ..)) = register(&hello(), &shared) else { panic!("is taken") };
+    let (mut halted, end) = UnixStream::pair().expect("a pair");
+    let mut out = BytesMut::new();
+    write_record(&mut out, link_id.as_bytes()).expect("fits");
+    halted.write_all(&out).await.expect("sent");
+    let ending = async {
+        while lock(&shared.links).get(&link_id).is_some_and(|link| link.media_queue.is_some()) {
+            tokio::task::yield_now().await;
+        }
+        lock(&shared.links).remove(&link_id);
+    };
+    let ended = timeout(LONG, async { tokio::join!(run_media(end, shared.clone()), ending) }).await;
+    ended.expect("pictures of an engine that was given up are nobody's");
+    drop(halted);
+}
