@@ -378,8 +378,7 @@ mod tests {
         let slot_of = |said: &str| {
             let slot = slot();
             hear(said.as_bytes(), &slot);
-            let is = lock(&slot).is.clone();
-            is
+            lock(&slot).is.clone()
         };
         assert!(matches!(slot_of("open\n"), Is::Gone(why) if why.contains("closed")));
         assert_eq!(slot_of("problem: No screen.\nopen\n"), Is::Gone("No screen.".into()), "what is gone does not open");
