@@ -58,7 +58,7 @@ export async function startTurn() {
     secretFile: at("secret"),
     /** A user name that ends in so many seconds, and its password; as the server makes them. */
     credentials(seconds) {
-      const username = `${Math.floor(Date.now() / 1000) + seconds}:nobody's`;
+      const username = `${Math.floor(Date.now() / 1000) + seconds}:nobody`;
       return { username, credential: createHmac("sha1", secret).update(username).digest("base64") };
     },
     log: () => log,
