@@ -55,6 +55,18 @@ describe('the hand on the room’s camera', () => {
     hand.letGo();
     expect(said.filter((s) => s === 'camera 0 0 0')).toHaveLength(1);
   });
+  it('holds on to a key pressed with a pointer while the focus leaves the one before, and lets go of what was typed', () => {
+    hand.press('right', 'keyboard');
+    hand.release('right');
+    hand.press('in');
+    hand.letGoTyped();
+    expect([said.at(-1), tick === null]).toEqual(['camera 0 0 35', false]);
+    hand.press('left', 'keyboard');
+    hand.letGoTyped();
+    expect(said.at(-1)).toBe('camera 0 0 35');
+    hand.release('in');
+    expect([said.at(-1), tick]).toEqual(['camera 0 0 0', null]);
+  });
   it('says nothing where no camera can be turned', () => {
     store.feeds.value = [];
     hand.press('up');

@@ -29,6 +29,8 @@ const WAYS: Pick<CameraWays, 'every'> = {
 
 export class CameraHand {
   private readonly held = new Set<CameraKey>();
+  /** Those of them that are held on the keyboard: they go with the focus, the others with their pointer. */
+  private readonly typed = new Set<CameraKey>();
   private words = 0;
   private end: (() => void) | null = null;
   private readonly ways: CameraWays;
@@ -45,8 +47,9 @@ export class CameraHand {
   /** The room's switch. */
   allow(allowed: boolean): void { this.ways.send({ case: 'allowCamera', value: create(AllowCameraSchema, { allowed }) }); }
 
-  press(key: CameraKey): void {
+  press(key: CameraKey, by: 'pointer' | 'keyboard' = 'pointer'): void {
     if (this.held.has(key)) return;
+    if (by === 'keyboard') this.typed.add(key);
     this.held.add(key);
     this.words = 0;
     this.say();
@@ -54,13 +57,18 @@ export class CameraHand {
   }
 
   release(key: CameraKey): void {
+    this.typed.delete(key);
     if (!this.held.delete(key)) return;
     if (this.held.size > 0) this.say();
     else this.stop();
   }
 
+  /** The focus went to another key, or elsewhere. A pointer that took it there holds on. */
+  letGoTyped(): void { for (const key of [...this.typed]) this.release(key); }
+
   /** All keys at once: the focus went, the page is hidden, the room withdrew. */
   letGo(): void {
+    this.typed.clear();
     if (this.held.size === 0) return;
     this.held.clear();
     this.stop();

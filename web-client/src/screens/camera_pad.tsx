@@ -56,8 +56,10 @@ export function CameraPad({ client }: { client: Client }): JSX.Element | null {
       document.removeEventListener('visibilitychange', letGo);
     };
   }, [camera]);
-  if (feed === null) return null;
   const reason = reasonOf(client);
+  // A key that cannot be pressed any more says nothing of its end.
+  useEffect(() => { if (reason !== '') camera.letGo(); }, [camera, reason]);
+  if (feed === null) return null;
   const problem = problemOf(client);
   const keyOf = (e: KeyboardEvent, own: CameraKey): CameraKey | null => ARROWS[e.key] ?? (e.code === 'Space' || e.key === 'Enter' ? own : null);
   return (
@@ -78,7 +80,7 @@ export function CameraPad({ client }: { client: Client }): JSX.Element | null {
               if (pressed === null || e.ctrlKey || e.metaKey || e.altKey) return;
               e.preventDefault();
               e.stopPropagation();
-              if (!e.repeat) camera.press(pressed);
+              if (!e.repeat) camera.press(pressed, 'keyboard');
             }}
             onKeyUp={(e) => {
               const released = keyOf(e, key);
@@ -86,7 +88,7 @@ export function CameraPad({ client }: { client: Client }): JSX.Element | null {
               e.stopPropagation();
               camera.release(released);
             }}
-            onBlur={() => { camera.letGo(); }}>
+            onBlur={() => { camera.letGoTyped(); }}>
             <Icon name={icon} />
           </button>
         ))}
