@@ -14,7 +14,7 @@ use crate::mask::MaskConfig;
 use crate::picture::Geometry;
 use crate::program::align::Timing;
 use crate::program::layout::{self, Layout};
-use crate::ptz::PtzConfig;
+use crate::ptz::{PtzConfig, SIMULATED};
 use crate::refusal::Refusal;
 use crate::timing::pace::Period;
 use crate::xray::XrayRule;
@@ -248,7 +248,8 @@ impl Config {
         feed.look_back && feed.xray_rule().is_some() && !self.time_code
     }
 
-    /// The three feeds of the demo. `shared`: a folder with sample data that must be there (`None`: generated scenes).
+    /// The feeds of the demo: a field, fluoroscopy, vital signs, and a camera of the room that can be turned; while measuring without that.
+    /// `shared`: a folder with sample data that must be there (`None`: generated scenes).
     pub fn demo(shared: Option<&Path>, time_code: bool) -> Self {
         let sample = |path: &str| shared.map(|folder| sample_path(folder, path));
         let feed = |id: &str, kind: &str, name_ja: &str, name_en: &str, source: SourceConfig| FeedConfig {
@@ -262,7 +263,7 @@ impl Config {
             xray: None,
             look_back: true,
             curtain: None,
-            ptz: None,
+            ptz: (source == SourceConfig::SyntheticRoom).then(|| PtzConfig { visca: SIMULATED.into() }),
             source,
         };
         // X-ray is on for a run of some seconds, then off: as in a room. While measuring it stays on.
@@ -270,6 +271,41 @@ impl Config {
         let field = sample("field/lap_cholecystectomy_1280x720_25fps_10s.mp4");
         let fluoro = sample("fluoro/xa_coronary_rca_512x512_96f_jpegbaseline.dcm");
         let vitals = sample("vitals/wfdb/041s.hea");
+        let mut feeds = vec![
+            feed(
+                "field",
+                "operative-field",
+                "術野映像",
+                "Operative field",
+                match field {
+                    Some(path) => SourceConfig::File { path },
+                    None => SourceConfig::SyntheticField,
+                },
+            ),
+            feed(
+                "fluoro",
+                "fluoroscopy",
+                "透視",
+                "Fluoroscopy",
+                match fluoro {
+                    Some(path) => SourceConfig::Dicom { path, rest_s },
+                    None => SourceConfig::SyntheticFluoro { rest_s },
+                },
+            ),
+            feed(
+                "vitals",
+                "vital-signs",
+                "生体情報",
+                "Vital signs",
+                match vitals {
+                    Some(path) => SourceConfig::Wfdb { path, view: View::Monitor },
+                    None => SourceConfig::SyntheticVitals,
+                },
+            ),
+        ];
+        if !time_code {
+            feeds.push(feed("room", ROOM_CAMERA, "手術室内映像", "Room camera", SourceConfig::SyntheticRoom));
+        }
         Config {
             engine: default_engine(),
             encoder: EncoderKind::default(),
@@ -282,41 +318,11 @@ impl Config {
                 timing: Timing::default(),
                 align_ms: None,
             },
-            layouts: Vec::new(),
+            // The built-in one, with a place for the camera at the end of the strip.
+            layouts: if time_code { Vec::new() } else { layout::with_camera("field-large", ROOM_CAMERA).into_iter().collect() },
             masks: Vec::new(),
             display: None,
-            feeds: vec![
-                feed(
-                    "field",
-                    "operative-field",
-                    "術野映像",
-                    "Operative field",
-                    match field {
-                        Some(path) => SourceConfig::File { path },
-                        None => SourceConfig::SyntheticField,
-                    },
-                ),
-                feed(
-                    "fluoro",
-                    "fluoroscopy",
-                    "透視",
-                    "Fluoroscopy",
-                    match fluoro {
-                        Some(path) => SourceConfig::Dicom { path, rest_s },
-                        None => SourceConfig::SyntheticFluoro { rest_s },
-                    },
-                ),
-                feed(
-                    "vitals",
-                    "vital-signs",
-                    "生体情報",
-                    "Vital signs",
-                    match vitals {
-                        Some(path) => SourceConfig::Wfdb { path, view: View::Monitor },
-                        None => SourceConfig::SyntheticVitals,
-                    },
-                ),
-            ],
+            feeds,
             time_code,
         }
     }
@@ -427,7 +433,11 @@ mod tests {
         for time_code in [false, true] {
             let config = Config::demo(None, time_code);
             config.check().expect("good");
-            assert_eq!(config.layout().expect("known").assign(&["a", "b", "c"], 3).iter().flatten().count(), 3);
+            let kinds: Vec<&str> = config.feeds.iter().map(|f| f.kind.as_str()).collect();
+            let places = config.layout().expect("known").assign(&kinds, kinds.len());
+            assert_eq!((places.iter().flatten().count(), kinds.len()), if time_code { (3, 3) } else { (4, 4) });
+            let turned: Vec<_> = config.feeds.iter().filter(|f| f.ptz.is_some()).map(|f| f.behind_curtain()).collect();
+            assert_eq!(turned, if time_code { vec![] } else { vec![true] }, "what can be turned goes behind the curtain");
         }
     }
 

@@ -167,6 +167,22 @@ pub fn built_in(name: &str) -> Option<Layout> {
     Some(Layout { name: name.to_owned(), rects, kinds: kinds.iter().map(|&k| k.to_owned()).collect() })
 }
 
+/// A built-in layout with a place for feeds of `kind`, 16:9, at the end of its last rectangle, which becomes as much shorter.
+pub fn with_camera(name: &str, kind: &str) -> Option<Layout> {
+    let mut layout = built_in(name)?;
+    let strip = layout.rects.last_mut()?;
+    // A rectangle's height is in parts of the program's: of 1280 x 720.
+    let w = strip.h.min(strip.w / 2.0);
+    strip.w -= w;
+    let place = NormRect { x: strip.x + strip.w, w, ..*strip };
+    layout.kinds.resize(layout.rects.len(), String::new());
+    // Before the strip, which stays the last: it gives its end to feeds that come.
+    let at = layout.rects.len() - 1;
+    layout.rects.insert(at, place);
+    layout.kinds.insert(at, kind.to_owned());
+    Some(layout)
+}
+
 /// The layouts a program can be given while it runs: the configuration's own, then those that come with the engine.
 pub fn offered(own: &[Layout]) -> Vec<Layout> {
     let further = BUILT_IN.iter().filter(|n| !MEASURING.contains(n)).filter_map(|name| built_in(name));
