@@ -252,7 +252,7 @@ fn display() {
     let snapshot = Snapshot { version: INK_VERSION, ops: (1..=3).map(|n| stroke(n, now)).collect(), up_to: 3, last: true };
     view.handle_snapshot(&snapshot.encode_to_vec(), now).expect("reads");
     let shown = Surfaced { feed: "field".into(), capture: now, state: FeedState::Live, geometry: 0, rect, front: vec![] };
-    let marks = view.marks(&[shown], now);
+    let (marks, _) = view.scene(&[shown], now);
     assert_eq!(marks.len(), 3);
     let paint_all = || marks.iter().filter_map(|m| paint::mark(m, PROGRAM.0, &letters, words)).collect::<Vec<_>>();
     let tiles = paint_all();

@@ -12,7 +12,7 @@ use annotation::INK_VERSION;
 use annotation::points::{self, PICTURE_WIDTH, Point};
 use annotation::wire::{ClearAll, FrameRef, InkPacket, Op, OrderedOp, Snapshot, StrokeCommit, StrokeKey, Tool, op::Body};
 use link::frame::FrameEntry;
-use link::wire::{Curtain, InkAuthor, InkAuthors, InkShown, to_engine};
+use link::wire::{Anchor, Curtain, InkAuthor, InkAuthors, InkPointer, InkShown, to_engine};
 use prost::Message as _;
 use rustix::process::{Pid, Signal, kill_process};
 use server::{Server, timeline};
@@ -103,6 +103,17 @@ impl Pixels {
 
     fn ink_in(&self, x: usize, y: usize) -> bool {
         (y - 3..=y + 3).any(|y| self.is_ink(x, y))
+    }
+
+    /// The pages' amber.
+    fn is_amber(&self, x: usize, y: usize) -> bool {
+        let [r, g, b] = self.rgb(x, y);
+        r > 215 && (150..225).contains(&g) && b < 130
+    }
+
+    /// Not black.
+    fn is_bright(&self, x: usize, y: usize) -> bool {
+        self.rgb(x, y).iter().all(|c| *c > 40)
     }
 
     fn part(&self, y1: usize, y2: usize) -> &[u8] {
@@ -319,6 +330,63 @@ fn program_and_ink_are_on_the_glass_and_the_program_outlives_the_inks_failure() 
         grab.until(&mut server, "its clearing", |p| !p.ink_in(middle.0, middle.1));
     }
 
+    // A length is true in its own frame alone: in the next it stands in an inset on the frame that the tracker pinned.
+    let entry = newest(&mut server);
+    let Body::Stroke(mut measured) = stroke(&entry, 15, 0.5) else { panic!("a stroke") };
+    measured.tool = Tool::Measure.into();
+    let unit = PICTURE_WIDTH as i32;
+    let anchor = Anchor {
+        stroke: measured.key,
+        feed: entry.feed.clone(),
+        capture: entry.capture,
+        x: vec![unit / 3, 2 * unit / 3],
+        y: vec![unit / 4, unit / 4],
+        width: 100,
+        committed: true,
+        points: 2,
+        ..Default::default()
+    };
+    server.send(to_engine::Body::Anchor(anchor));
+    ink.say(&mut server, Body::Stroke(measured));
+    // Between the edges of its frame.
+    let inset = |p: &Pixels| {
+        let x = WIDE - 100;
+        let top = (10..HIGH / 2).find(|y| p.is_amber(x, *y))?;
+        let bottom = (top + 60..HIGH - 60).find(|y| p.is_amber(x, *y))?;
+        Some((top, bottom))
+    };
+    let inked = |p: &Pixels| {
+        let (top, bottom) = inset(p)?;
+        (top..bottom).any(|y| (WIDE / 2..WIDE).any(|x| p.is_ink(x, y))).then_some((top, bottom))
+    };
+    let pixels = grab.until(&mut server, "an inset of the measure", |p| inked(p).is_some());
+    let (top, bottom) = inset(&pixels).expect("just seen");
+    assert!(
+        (top + 4..bottom - 20).any(|y| (WIDE - 180..WIDE - 20).any(|x| pixels.is_bright(x, y))),
+        "on its own frame, not on black"
+    );
+    assert!(!pixels.ink_in(WIDE / 3 + 20, middle.1), "and on no other");
+    ink.say(&mut server, Body::ClearAll(ClearAll { up_to: timeline().0 }));
+    grab.until(&mut server, "its clearing", |p| inset(p).is_none());
+
+    // Somebody points: a ring, as long as words of it come and a second.
+    let mut number = 0;
+    let ring = |p: &Pixels| (WIDE / 4 - 12..WIDE / 4 + 12).any(|x| p.ink_in(x, HIGH / 4));
+    let began = Instant::now();
+    loop {
+        number += 1;
+        let at = PICTURE_WIDTH as i32 / 4;
+        let (y, feed) = (at * HIGH as i32 / WIDE as i32, entry.feed.clone());
+        let pointer = InkPointer { author: 2, feed, x: at, y, shown: true, number, at: timeline().0 };
+        server.send(to_engine::Body::Ink(InkShown { pointer: Some(pointer), ..Default::default() }));
+        server.turn();
+        if grab.now().is_some_and(|p| ring(&p)) {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "waited in vain for a pointer");
+    }
+    grab.until(&mut server, "its end", |p| !ring(p));
+
     // The line to the server is cut: pictures go on, and no ink that nobody could clear stands on them.
     let entry = newest(&mut server);
     ink.say(&mut server, stroke(&entry, 20, 0.5));
@@ -403,6 +471,25 @@ fn a_screen_that_takes_no_pictures_is_started_anew() {
     assert!(screens_of(std::process::id()).iter().all(|screen| !screens.contains(screen)), "by another process");
     let grab = Grab::start(&x.display);
     grab.until_moving(&mut server, "a moving program");
+    server.stop();
+}
+
+#[test]
+fn a_screen_whose_driver_hangs_does_not_answer() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    gstreamer::init().expect("GStreamer is installed");
+    let x = Xvfb::start();
+    let mut server = start(&config(&x.display));
+    server.accept();
+    let of_health = |s: &Server| s.health.as_ref().and_then(|h| h.display.clone());
+    server.until("a display that shows pictures", |s| of_health(s).is_some_and(|d| d.up && d.frames > 10 && d.code.is_empty()));
+    // Its process goes on taking pictures, and what draws them waits for ever.
+    signal(x.child.id(), Signal::STOP);
+    server.until("the word that it hangs", |s| {
+        of_health(s).is_some_and(|d| !d.up && d.code == "display.not-answering" && d.problem.contains("does not answer"))
+    });
+    signal(x.child.id(), Signal::CONT);
+    server.until("the display again", |s| of_health(s).is_some_and(|d| d.up && d.problem.is_empty() && d.code.is_empty()));
     server.stop();
 }
 

@@ -57,5 +57,7 @@ describe('the one trouble that is told', () => {
     expect(troubleOf(report(1, lost), false)).toMatchObject({ kind: 'lost', feed: { feed: 'b' } });
     expect(troubleOf(report(1, { ...lost, engineUp: false }), false)?.kind).toBe('engine');
     expect(troubleOf(report(1, { peers: [{ number: 3, media: true, pictureStalled: true }] }), false)).toMatchObject({ kind: 'stalled', peer: { number: 3 } });
+    expect(troubleOf(report(1, { display: 'shown', shed: 'smaller' }), false)?.kind).toBe('shed');
+    expect(troubleOf(report(1, { display: 'display.not-answering', shed: 'smaller' }), false)).toEqual({ kind: 'display', problem: 'display.not-answering' });
   });
 });

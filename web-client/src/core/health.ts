@@ -84,11 +84,12 @@ export function feedAgeMs(feed: FeedStatus, report: HealthReport): number | null
   return feed.capture === 0n ? null : Math.max(0, Number(ntpMinusNs(report.at, feed.capture as CaptureNtp)) / 1e6);
 }
 
-/** The one thing that most needs somebody, or null. The graver first: engine, feed lost, problem told, feed late, page stalled. */
+/** The one thing that most needs somebody, or null. The graver first: engine, feed lost, problem told, feed late, page stalled, the room's own screen dark. */
 export type Trouble =
   | { readonly kind: 'engine' } | { readonly kind: 'silent' }
   | { readonly kind: 'lost' | 'problem' | 'stale'; readonly feed: FeedStatus }
   | { readonly kind: 'stalled'; readonly peer: PeerStatus }
+  | { readonly kind: 'display'; readonly problem: string }
   | { readonly kind: 'shed'; readonly shed: string };
 
 export function troubleOf(report: HealthReport | null, stale: boolean): Trouble | null {
@@ -104,5 +105,6 @@ export function troubleOf(report: HealthReport | null, stale: boolean): Trouble 
   if (late) return { kind: 'stale', feed: late };
   const stalled = report.peers.find((p) => lineStalls(p, report));
   if (stalled) return { kind: 'stalled', peer: stalled };
+  if (report.display !== '' && report.display !== 'shown') return { kind: 'display', problem: report.display };
   return report.shed ? { kind: 'shed', shed: report.shed } : null;
 }

@@ -34,7 +34,7 @@ export interface Failure {
 }
 
 /** A sentence in the side column, with its one act. */
-export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_fifth' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media' | 'fail_store_full' | 'fail_store_failing' | 'fail_clock' | 'fail_line_small' | 'fail_line_paused' | 'fail_shed' | 'fail_restarting';
+export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_fifth' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media' | 'fail_store_full' | 'fail_store_failing' | 'fail_clock' | 'fail_line_small' | 'fail_line_paused' | 'fail_shed' | 'fail_display_silent' | 'fail_display_down' | 'fail_restarting';
 
 /** idle: not asked · asking · ready: allowed, not sending · sending · refused · none: no device. */
 export type MicrophoneState = 'idle' | 'asking' | 'ready' | 'sending' | 'refused' | 'none';
@@ -153,6 +153,15 @@ export class Store {
     const has = this.notices.value.includes(key);
     if (on && !has) this.notices.value = [...this.notices.value, key];
     if (!on && has) this.notices.value = this.notices.value.filter((k) => k !== key);
+  }
+
+  /** What the room's machine cannot carry, and why its own screen shows nothing: that to those who stand before it, or are asked about it. */
+  handleMachine(shed: string, display: string): void {
+    const screen = this.screen.value;
+    this.notice('fail_shed', shed !== '' && screen !== 'vendor');
+    const told = display !== '' && (screen === 'room' || screen === 'desk');
+    this.notice('fail_display_silent', told && display === 'display.not-answering');
+    this.notice('fail_display_down', told && display !== 'display.not-answering');
   }
 
   /** What the server says of its disk: nothing, or a code. */

@@ -54,6 +54,9 @@ export function Vendor({ client }: { client: Client }): JSX.Element {
 
 const dash = (t: Texts, value: string | null | undefined): string => (value === null || value === undefined || value === '' ? t.age_none : value);
 
+/** How the room's own screen is. */
+const displayName = (said: string, t: Texts): string => (said === 'shown' ? t.display_shown : said === 'display.not-answering' ? t.display_silent : t.display_down);
+
 /** What most needs somebody, and its one action: the room's telephone. Nothing stands here while all is well. */
 function Warning({ client }: { client: Client }): JSX.Element {
   const { store } = client;
@@ -70,6 +73,7 @@ function Warning({ client }: { client: Client }): JSX.Element {
       case 'lost': return [`${feed}${t.vendor_colon}${t.look_lost_plate}`, t.look_lost_next];
       case 'problem': return [`${feed}${t.vendor_colon}${trouble.feed.problem}`, t.vendor_problem_next];
       case 'stale': return [`${feed}${t.vendor_colon}${t.look_stale}`, t.vendor_stale_next];
+      case 'display': return [trouble.problem === 'display.not-answering' ? t.fail_display_silent : t.fail_display_down, t.vendor_display_next];
       case 'shed': return [t.fail_shed, `${t.vendor_shed}${t.vendor_colon}${shedName(trouble.shed, t)}`];
       case 'stalled': return [`${t.vendor_peer} ${trouble.peer.number}${t.vendor_colon}${t.vendor_stalled}`, t.vendor_stalled_next];
     }
@@ -194,6 +198,7 @@ function Engine({ client, report }: { client: Client; report: HealthReport | nul
         <dt>{t.vendor_software}</dt><dd>{dash(t, report?.engineSoftware)}</dd>
         <dt>{t.vendor_server}</dt><dd>{dash(t, store.welcome.value?.software)}</dd>
         <dt>{t.vendor_shed}</dt><dd class={known && report.shed ? 'c-amber' : ''} data-testid="shed">{known ? (report.shed ? shedName(report.shed, t) : t.shed_nothing) : t.age_none}</dd>
+        {known && report.display ? <><dt>{t.vendor_display}</dt><dd class={report.display === 'shown' ? '' : 'c-orchid'} data-testid="display">{displayName(report.display, t)}</dd></> : null}
         <dt>{t.vendor_link_dropped}</dt><dd>{report ? String(report.linkDropped) : t.age_none}</dd>
         <dt>{t.vendor_tracker}</dt><dd data-testid="tracker-shares">{followed ? [followed.trackedPermille, followed.unsurePermille, followed.lostPermille].map((p) => (p / 10).toFixed(1)).join(' / ') + ' %' : t.age_none}</dd>
         <dt>{t.vendor_tracker_ms}</dt><dd data-testid="tracker-ms">{followed ? `${(followed.frameUsP50 / 1000).toFixed(1)} / ${(followed.frameUsP99 / 1000).toFixed(1)} ms` : t.age_none}</dd>

@@ -1,9 +1,10 @@
 //! The screen in a process of its own. Xlib ends the process whose X server dies, and a driver may do worse: the pictures that are sent live elsewhere.
 //!
 //! The engine starts its own program with [`WORD`] and writes pictures to its standard input, one after the other, I420 as [`Picture`] lies.
-//! The first is what the child shows when none comes for [`LOST_AFTER`]: an engine that stands still cannot say so itself.
-//! The child says [`OPEN`] on its standard output once the screen is open, or [`PROBLEM`] and one sentence why not, and ends when its input
-//! does. Whatever else a library prints there is read over.
+//! The first is what the child shows when nothing comes for long ([`Silence`]): an engine that stands still cannot say so itself.
+//! The child says [`OPEN`] on its standard output once the screen is open, or [`PROBLEM`] and one sentence why not; then [`SHOWN`] and how
+//! many pictures its driver has shown, for what is written into a process is not on the glass yet. It ends when its input does. Whatever else
+//! a library prints there is read over.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -19,8 +20,10 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::silence::{SLICE, Silence};
 use super::sink::Sink;
 use super::{DisplayConfig, SinkKind};
+use crate::clock::LocalClock;
 use crate::memory::keep_off_disks;
 use crate::picture::{Geometry, Picture};
 
@@ -28,22 +31,50 @@ use crate::picture::{Geometry, Picture};
 pub const WORD: &str = "display-sink";
 const OPEN: &str = "open";
 const PROBLEM: &str = "problem: ";
+const SHOWN: &str = "shown ";
 /// A sentence is short; of a longer line the rest is cut. Bytes.
 const LINE_MAX: u64 = 1024;
 /// A screen is open within this time, or tried anew.
 const OPENS_WITHIN: Duration = Duration::from_secs(15);
 /// A child that takes no picture for so long is started anew.
 const TAKES_WITHIN: Duration = Duration::from_secs(1);
-/// Without a picture for so long the child shows that they are lost. A living engine writes at least each half second.
-const LOST_AFTER: Timespec = Timespec { tv_sec: 2, tv_nsec: 0 };
+/// A child whose driver shows none of the pictures that it has taken for so long is started anew.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// How the child is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Is {
+    /// Until its driver has shown a first picture.
     Opening,
     Open,
-    /// One sentence. It is to be started anew.
-    Gone(String),
+    /// It is to be started anew.
+    Gone(Trouble),
+}
+
+/// Why there is no picture on the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Trouble {
+    /// Its process or its driver hangs. One sentence.
+    NotAnswering(&'static str),
+    /// It is not there, or was closed. One sentence.
+    Down(String),
+}
+
+impl Trouble {
+    pub fn sentence(&self) -> &str {
+        match self {
+            Trouble::NotAnswering(sentence) => sentence,
+            Trouble::Down(sentence) => sentence,
+        }
+    }
+
+    /// As the wire has it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Trouble::NotAnswering(_) => "display.not-answering",
+            Trouble::Down(_) => "display.down",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -53,18 +84,38 @@ struct Shared {
     newest: Option<Arc<Picture>>,
     /// While it opens: since when. Then: since when a picture was not taken before the next one came.
     since: Option<CaptureTime>,
-    /// Pictures that the child has taken whole, since they were last asked for.
+    /// The screen is open, and takes pictures.
+    takes: bool,
+    /// Pictures that the child has taken whole, and those of them that came since its driver last showed one.
     taken: u64,
+    unanswered: u64,
+    /// Since when none of those was shown, as far as somebody has looked.
+    silent: Option<CaptureTime>,
+    /// All that its driver says it has shown, and what of that was not asked for yet.
+    shown: u64,
+    news: u64,
     stop: bool,
 }
 
 impl Shared {
     fn new(now: CaptureTime) -> Self {
-        Shared { is: Is::Opening, newest: None, since: Some(now), taken: 0, stop: false }
+        let (taken, unanswered, shown, news) = (0, 0, 0, 0);
+        Shared {
+            is: Is::Opening,
+            newest: None,
+            since: Some(now),
+            takes: false,
+            taken,
+            unanswered,
+            silent: None,
+            shown,
+            news,
+            stop: false,
+        }
     }
 
     fn show(&mut self, picture: &Arc<Picture>, now: CaptureTime) {
-        if self.is == Is::Open && self.newest.replace(picture.clone()).is_some() {
+        if self.takes && self.newest.replace(picture.clone()).is_some() {
             self.since.get_or_insert(now);
         }
     }
@@ -77,23 +128,47 @@ impl Shared {
     }
 
     fn opened(&mut self) {
-        if self.is == Is::Opening {
-            (self.is, self.since) = (Is::Open, None);
+        if self.is == Is::Opening && !self.takes {
+            (self.takes, self.since) = (true, None);
         }
+    }
+
+    /// The child has read one whole.
+    fn took(&mut self) {
+        self.taken += 1;
+        self.unanswered += 1;
+    }
+
+    /// The driver says how many it has shown. One number again: it has shown none since.
+    fn answered(&mut self, shown: u64) {
+        if shown <= self.shown || matches!(self.is, Is::Gone(_)) {
+            return;
+        }
+        self.news += shown - self.shown;
+        (self.is, self.shown, self.unanswered, self.silent) = (Is::Open, shown, 0, None);
     }
 
     fn at(&mut self, now: CaptureTime) -> Is {
         let waits = self.since.map_or(Duration::ZERO, |since| now.since(since));
+        // Two, for the last one's answer comes with the next.
+        if self.unanswered < 2 {
+            self.silent = None;
+        }
+        let silent = if self.unanswered < 2 { Duration::ZERO } else { now.since(*self.silent.get_or_insert(now)) };
         let stuck = match self.is {
-            Is::Opening if waits >= OPENS_WITHIN => {
+            Is::Gone(_) => return self.is.clone(),
+            _ if !self.takes && waits >= OPENS_WITHIN => {
                 "The screen does not open; check its cable and who else uses it. It is tried again."
             }
-            Is::Open if waits >= TAKES_WITHIN => {
+            _ if self.takes && waits >= TAKES_WITHIN => {
                 "The screen takes no pictures; check its cable and its driver. It is tried again."
+            }
+            _ if silent >= ANSWERS_WITHIN => {
+                "The screen does not answer: its driver shows no pictures; check its cable and its driver. It is tried again."
             }
             _ => return self.is.clone(),
         };
-        self.is = Is::Gone(stuck.into());
+        self.is = Is::Gone(Trouble::NotAnswering(stuck));
         self.is.clone()
     }
 }
@@ -107,7 +182,7 @@ fn lock(slot: &Slot) -> MutexGuard<'_, Shared> {
 fn gone(slot: &Slot, sentence: String) {
     let mut shared = lock(slot);
     if !matches!(shared.is, Is::Gone(_)) {
-        shared.is = Is::Gone(sentence);
+        shared.is = Is::Gone(Trouble::Down(sentence));
     }
     drop(shared);
     slot.1.notify_all();
@@ -161,9 +236,9 @@ impl Far {
         self.slot.1.notify_all();
     }
 
-    /// How many pictures the child has taken since the last call.
-    pub fn taken(&self) -> u64 {
-        std::mem::take(&mut lock(&self.slot).taken)
+    /// How many pictures its driver has shown since the last call.
+    pub fn shown(&self) -> u64 {
+        std::mem::take(&mut lock(&self.slot).news)
     }
 
     /// Ends the child, without waiting: in an uninterruptible call of its driver it outlives that for a while.
@@ -196,6 +271,8 @@ fn hear(mut output: impl BufRead, slot: &Slot) {
             // The rest of a line that was too long.
         } else if text.trim_end() == OPEN {
             lock(slot).opened();
+        } else if let Some(shown) = text.strip_prefix(SHOWN).and_then(|n| n.trim_end().parse().ok()) {
+            lock(slot).answered(shown);
         } else if let Some(sentence) = text.strip_prefix(PROBLEM) {
             gone(slot, sentence.trim_end().to_owned());
         }
@@ -219,7 +296,7 @@ fn write(mut input: impl Write, lost: &Picture, slot: &Slot) {
         if input.write_all(bytes).is_err() {
             return;
         }
-        lock(slot).taken += 1;
+        lock(slot).took();
     }
 }
 
@@ -294,33 +371,45 @@ fn show_all(config: &DisplayConfig, size: Geometry) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("The display has no pictures ({e}).");
     let mut input = File::from(std::io::stdin().as_fd().try_clone_to_owned().map_err(failed)?);
     let mut lost = vec![0; size.bytes()];
-    fill(&mut input, &mut lost, || {});
+    let clock = LocalClock::start();
+    fill(&mut input, &mut lost, &clock, || {});
     let lost = gst::Buffer::from_slice(lost);
+    let mut said = 0;
     loop {
         let mut buffer = pool.acquire_buffer(None).map_err(|e| format!("The display has no memory for a picture ({e})."))?;
         {
             let own = buffer.get_mut().ok_or("The display's memory is held by somebody else.")?;
             let mut bytes = own.map_writable().map_err(no_pool)?;
-            fill(&mut input, &mut bytes, || sink.push(lost.clone()));
+            fill(&mut input, &mut bytes, &clock, || sink.push(lost.clone()));
         }
         sink.push(buffer);
+        let shown = sink.shown();
+        if shown != said {
+            said = shown;
+            let _ = writeln!(std::io::stdout(), "{SHOWN}{shown}");
+        }
         if let Some(error) = sink.error() {
             return Err(format!("The display failed ({error}); it is tried again."));
         }
     }
 }
 
-/// The next picture, whole. `silent`: nothing came for [`LOST_AFTER`]. With the engine this process ends, at once: a screen that hangs must
+/// The next picture, whole. `silent`: nothing came for long. With the engine this process ends, at once: a screen that hangs must
 /// not keep a picture on the glass by being waited for.
-fn fill(input: &mut File, bytes: &mut [u8], mut silent: impl FnMut()) {
+fn fill(input: &mut File, bytes: &mut [u8], clock: &LocalClock, mut silent: impl FnMut()) {
+    let slice = Timespec { tv_sec: 0, tv_nsec: i64::from(SLICE.subsec_nanos()) };
+    let mut silence = Silence::default();
     let mut at = 0;
     while at < bytes.len() {
-        if let Ok(0) = poll(&mut [PollFd::new(&*input, PollFlags::IN)], Some(&LOST_AFTER)) {
-            silent();
+        let began = clock.now();
+        if let Ok(0) = poll(&mut [PollFd::new(&*input, PollFlags::IN)], Some(&slice)) {
+            if silence.handle_slice(clock.now().since(began)) {
+                silent();
+            }
             continue;
         }
         match input.read(&mut bytes[at..]) {
-            Ok(n @ 1..) => at += n,
+            Ok(n @ 1..) => (at, silence) = (at + n, Silence::default()),
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
             _ => std::process::exit(0),
         }
@@ -380,17 +469,18 @@ mod tests {
             hear(said.as_bytes(), &slot);
             lock(&slot).is.clone()
         };
-        assert!(matches!(slot_of("open\n"), Is::Gone(why) if why.contains("closed")));
-        assert_eq!(slot_of("problem: No screen.\nopen\n"), Is::Gone("No screen.".into()), "what is gone does not open");
+        let down = |sentence: &str| Is::Gone(Trouble::Down(sentence.into()));
+        assert!(matches!(slot_of("open\nshown 1\n"), Is::Gone(why) if why.sentence().contains("closed")));
+        assert_eq!(slot_of("problem: No screen.\nopen\nshown 1\n"), down("No screen."), "what is gone does not open");
         // A driver that talks, more than any bound, and in no language.
         let long = format!("libEGL warning: {}\nproblem: No screen.\n", "x".repeat(5 * LINE_MAX as usize));
-        assert_eq!(slot_of(&long), Is::Gone("No screen.".into()));
+        assert_eq!(slot_of(&long), down("No screen."));
         let bytes = [b"\xFF\xFE\n\n".as_slice(), long.as_bytes()].concat();
         let slot = slot();
         hear(&bytes[..], &slot);
-        assert_eq!(lock(&slot).is, Is::Gone("No screen.".into()));
+        assert_eq!(lock(&slot).is, down("No screen."));
         let inside = format!("{}problem: not its own line", "x".repeat(LINE_MAX as usize));
-        assert!(matches!(slot_of(&inside), Is::Gone(why) if why.contains("closed")));
+        assert!(matches!(slot_of(&inside), Is::Gone(why) if why.sentence().contains("closed")));
     }
 
     #[test]
@@ -400,10 +490,12 @@ mod tests {
         shared.show(&picture(), T0);
         assert!(shared.take().is_none(), "nothing is shown before it is open");
         assert_eq!(shared.at(at(14_999)), Is::Opening);
-        assert!(matches!(shared.at(at(15_000)), Is::Gone(why) if why.contains("does not open")));
+        assert!(matches!(shared.at(at(15_000)), Is::Gone(why) if why.sentence().contains("does not open")));
 
         let mut shared = Shared::new(T0);
         shared.opened();
+        assert_eq!(shared.at(at(60_000)), Is::Opening, "nothing is on the glass yet");
+        shared.answered(1);
         assert_eq!(shared.at(at(60_000)), Is::Open, "nothing to take is no trouble");
         for ms in [60_000, 60_500, 61_000] {
             shared.show(&picture(), at(ms));
@@ -415,9 +507,36 @@ mod tests {
             shared.show(&picture(), at(ms));
         }
         assert_eq!(shared.at(at(63_015)), Is::Open);
-        assert!(matches!(shared.at(at(63_016)), Is::Gone(why) if why.contains("takes no pictures")));
+        assert!(matches!(shared.at(at(63_016)), Is::Gone(why) if why.sentence().contains("takes no pictures")));
         shared.opened();
+        shared.answered(9);
         assert!(matches!(shared.at(at(63_017)), Is::Gone(_)), "and stays so");
+    }
+
+    #[test]
+    fn a_driver_that_shows_none_of_the_pictures_it_was_given_does_not_answer() {
+        let at = |ms| T0.saturating_add(Duration::from_millis(ms));
+        let mut shared = Shared::new(T0);
+        shared.opened();
+        for k in 0..300 {
+            shared.took();
+            shared.answered(k);
+            assert_eq!(shared.at(at(33 * k)), if k == 0 { Is::Opening } else { Is::Open }, "each is answered with the next");
+        }
+        assert_eq!((shared.news, shared.at(at(60_000))), (299, Is::Open), "nothing was written that could be answered");
+        shared.took();
+        shared.took();
+        assert_eq!(shared.at(at(60_000)), Is::Open);
+        shared.answered(299);
+        assert_eq!(shared.at(at(61_999)), Is::Open);
+        assert!(matches!(shared.at(at(62_000)), Is::Gone(why) if why.code() == "display.not-answering"));
+
+        let mut never = Shared::new(T0);
+        never.opened();
+        never.took();
+        never.took();
+        assert_eq!((never.at(at(0)), never.at(at(1_999))), (Is::Opening, Is::Opening));
+        assert!(matches!(never.at(at(2_000)), Is::Gone(Trouble::NotAnswering(_))), "nor one that never did");
     }
 
     #[test]

@@ -7,9 +7,12 @@
 //! [`run::DEAD_AFTER`]. The screen itself is a process of its own ([`child`]), so that the program outlives what its driver does.
 
 pub mod child;
+pub mod insets;
 pub mod letters;
 pub mod paint;
+pub mod pointers;
 pub mod run;
+pub mod silence;
 pub mod sink;
 pub mod tracks;
 pub mod view;

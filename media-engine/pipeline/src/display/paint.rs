@@ -1,18 +1,20 @@
 //! Ink and words as tiles: painted once, laid over the I420 picture as often as it is the same. A tile costs its own pixels, not the picture's.
 
-use annotation::outline::{Mark as Outlined, Placement, Shape, Texture, Xy, label, shapes};
+use annotation::outline::{Cap, Ink, Mark as Outlined, Placement, Shape, Texture, Xy, label, shapes};
 use annotation::render::{Letters as RenderLetters, Overlay};
 
 use super::letters::Letters;
-use super::view::Mark;
+use super::view::{Mark, Ring};
 use super::words::Words;
-use crate::picture::Picture;
+use crate::picture::{Geometry, Picture};
 use crate::program::layout::PixelRect;
 
 /// Largest side of a tile, px: of a 4K picture.
 const SIDE_MAX: f64 = 4_096.0;
 /// Size of a family name, px of a 1080p picture.
 const NAME_PX: f64 = 24.0;
+/// Radius of a pointer's ring, px of a picture 1280 wide.
+const RING_PX: f64 = 7.0;
 
 /// A piece of picture to lay over another: I420, premultiplied, its corner and sides even.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -61,6 +63,18 @@ impl Tile {
         let quarter = |n: usize| sums.iter().map(|s| ((s[n] + 2) / 4).clamp(0, 255) as u8).collect();
         (tile.u, tile.v, tile.half) = (quarter(0), quarter(1), quarter(2));
         tile
+    }
+
+    /// All of a small picture, its first pixel at `x`, `y`, which are even.
+    pub fn opaque(picture: &Picture, (x, y): (usize, usize)) -> Option<Tile> {
+        let Geometry { width: w, height: h } = picture.geometry();
+        let rows = |n: usize, w: usize, h: usize| {
+            let plane = picture.plane(n);
+            let row = |y: usize| plane.data.get(y * plane.stride..y * plane.stride + w);
+            (0..h).map(row).collect::<Option<Vec<&[u8]>>>().map(|rows| rows.concat())
+        };
+        let (luma, u, v) = (rows(0, w, h)?, rows(1, w / 2, h / 2)?, rows(2, w / 2, h / 2)?);
+        Some(Tile { x, y, w, h, luma, alpha: vec![255; w * h], u, v, half: vec![255; w / 2 * (h / 2)] })
     }
 
     /// Over `canvas`, which is ours to write.
@@ -118,6 +132,28 @@ pub fn mark(mark: &Mark, wide: usize, letters: &Letters, words: Words) -> Option
         all.extend(label(box_of.to_glass(x, y), name, NAME_PX * scale, &box_of, &advance));
     }
     tile(all, look.texture, f64::from(look.opacity) / 64.0, r, &look.front, letters)
+}
+
+/// Where somebody points: a ring of 14 px with halo, and the name.
+pub fn ring(ring: &Ring, wide: usize, letters: &Letters, words: Words) -> Option<Tile> {
+    let r = ring.rect;
+    let box_of = Placement { x: r.x as f64, y: r.y as f64, w: r.w as f64, h: r.h as f64 };
+    let at = box_of.to_glass(f64::from(ring.at.0), f64::from(ring.at.1));
+    let unit = (wide as f64 / 1_280.0).max(0.5);
+    let round = |n: u32| {
+        let (sin, cos) = (f64::from(n) * std::f64::consts::TAU / 48.0).sin_cos();
+        Xy { x: at.x + RING_PX * unit * cos, y: at.y + RING_PX * unit * sin }
+    };
+    let points: Vec<Xy> = (0..48).map(round).collect();
+    let line = |ink, width: f64| Shape::Line { ink, width: width * unit, cap: Cap::Butt, closed: true, points: points.clone() };
+    let mut all = vec![line(Ink::Halo, 6.0), line(Ink::Line, 3.0)];
+    let name = words.name(&ring.name.0, &ring.name.1);
+    if !name.is_empty() && letters.has(name) {
+        let start = Xy { x: at.x + RING_PX * unit, y: at.y };
+        let advance = |text: &str| letters.advance(text);
+        all.extend(label(start, name, NAME_PX * wide as f64 / 1_920.0, &box_of, &advance));
+    }
+    tile(all, ring.texture, 1.0, r, &ring.front, letters)
 }
 
 /// Words on black, their left upper corner at `at`.
@@ -223,7 +259,6 @@ pub fn shade(canvas: &mut Picture, rect: PixelRect) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::Geometry;
 
     #[test]
     fn a_tile_lies_in_its_rectangle_alone_and_has_the_colours_of_its_ink() {

@@ -10,7 +10,7 @@ use link::frame::{FeedState, FrameEntry, Sync};
 use link::wire::DisplayHealth;
 
 use super::DisplayConfig;
-use super::child::{Far, Is};
+use super::child::{Far, Is, Trouble};
 use super::letters::Letters;
 use super::paint::{self, Tile};
 use super::view::Surfaced;
@@ -32,6 +32,8 @@ const LATE_MAX: u32 = 5;
 const IN_TIME: u32 = 15;
 /// A picture that nothing follows is marked dead.
 pub const DEAD_AFTER: Duration = Duration::from_millis(500);
+/// With nothing new to show the last picture is written again so often: the screen's own process takes silence for an engine that stands still.
+pub const BEAT: Duration = Duration::from_millis(125);
 const OPEN_EVERY: Duration = Duration::from_secs(1);
 /// Live ages are said anew twice a second, the worst of that time.
 const AGE_EVERY: Duration = Duration::from_millis(500);
@@ -173,7 +175,9 @@ impl Display {
         let lost = glass.lost();
         let (mut up, mut told) = (false, String::new());
         let mut next_open = self.clock.now();
-        let mut last: Option<Composed> = None;
+        // As composed, and as it was written.
+        let mut last: Option<(Composed, Arc<Picture>, Option<NoInk>)> = None;
+        let mut dead: Option<Arc<Picture>> = None;
         let mut shown = self.clock.now();
         loop {
             if sink.is_none() && next_open <= self.clock.now() {
@@ -183,8 +187,10 @@ impl Display {
                     sink = self.open(&lost);
                 }
             }
-            let Ok(next) = self.screen.next(DEAD_AFTER / 2) else { break };
+            let Ok(next) = self.screen.next(BEAT) else { break };
             let began = self.clock.now();
+            let fresh = next.is_some();
+            let curtain = self.board.read(|state| state.curtain_rev);
             let (picture, none) = match next {
                 Some(composed) => {
                     let (tiles, none) = self.ink(&mut glass, &composed);
@@ -194,51 +200,62 @@ impl Display {
                         continue;
                     }
                     shown = began;
-                    last = Some(composed);
+                    last = Some((composed, picture.clone(), none));
+                    dead = None;
                     (picture, none)
                 }
-                None if began.since(shown) < DEAD_AFTER => continue,
-                None => (glass.dead(last.as_ref().map(|c| &c.picture)), Some(NoInk::NoServer)),
+                None if began.since(shown) < DEAD_AFTER => match &last {
+                    Some((composed, picture, none)) if composed.curtain == curtain => (picture.clone(), *none),
+                    _ => continue,
+                },
+                None => {
+                    let picture = dead.get_or_insert_with(|| glass.dead(last.as_ref().map(|(composed, ..)| &composed.picture)));
+                    (picture.clone(), Some(NoInk::NoServer))
+                }
             };
             let now = self.clock.now();
             let is = sink.as_ref().map(|far| {
                 far.show(&picture, now);
                 far.is(now)
             });
-            let taken = sink.as_ref().map_or(0, Far::taken);
+            let seen = sink.as_ref().map_or(0, Far::shown);
             match &is {
                 Some(Is::Open) if !up => {
                     tracing::info!(sink = self.config.sink.element().0, "the display is open");
                     (up, told) = (true, String::new());
-                    self.say(true, String::new());
+                    self.say(None);
                 }
-                Some(Is::Gone(problem)) => {
-                    if *problem != told {
-                        tracing::error!(problem, "no display; it is tried again each second");
-                        told.clone_from(problem);
+                Some(Is::Gone(trouble)) => {
+                    if trouble.sentence() != told {
+                        tracing::error!(problem = trouble.sentence(), "no display; it is tried again each second");
+                        told = trouble.sentence().to_owned();
                     }
                     (up, ending) = (false, sink.take());
                     ending.iter_mut().for_each(Far::end);
-                    self.say(false, problem.clone());
+                    self.say(Some(trouble));
                 }
                 _ => {}
             }
             let took = self.clock.now().since(began);
             let mut slot = self.screen.lock();
-            slot.health.frames += taken;
+            slot.health.frames += seen;
             slot.health.ink = ink_word(none, glass.lateness.is_slow()).into();
-            slot.took.add(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+            if fresh {
+                slot.took.add(u32::try_from(took.as_micros()).unwrap_or(u32::MAX));
+            }
         }
     }
 
     fn open(&self, lost: &Arc<Picture>) -> Option<Far> {
         let far = Far::start(&self.program, &self.config, self.size, lost.clone(), self.clock.now());
-        far.inspect_err(|problem| self.say(false, problem.clone())).ok()
+        far.inspect_err(|problem| self.say(Some(&Trouble::Down(problem.clone())))).ok()
     }
 
-    fn say(&self, up: bool, problem: String) {
+    fn say(&self, trouble: Option<&Trouble>) {
         let mut slot = self.screen.lock();
-        (slot.health.up, slot.health.problem) = (up, problem);
+        slot.health.up = trouble.is_none();
+        slot.health.problem = trouble.map(|t| t.sentence().to_owned()).unwrap_or_default();
+        slot.health.code = trouble.map_or("", Trouble::code).to_owned();
     }
 
     /// The ink of this picture, or none and why.

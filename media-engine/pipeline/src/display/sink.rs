@@ -11,6 +11,7 @@ use crate::picture::Geometry;
 pub struct Sink {
     pipeline: gst::Pipeline,
     pictures: gst_app::AppSrc,
+    screen: gst::Element,
 }
 
 impl Sink {
@@ -54,7 +55,7 @@ impl Sink {
             let elements = [pictures.upcast_ref::<gst::Element>(), &scale, &convert, &filter, &sink];
             pipeline.add_many(elements)?;
             gst::Element::link_many(elements)?;
-            Ok(Sink { pipeline, pictures })
+            Ok(Sink { pipeline, pictures, screen: sink })
         };
         let sink = build().map_err(|e| failed(e.to_string()))?;
         match sink.pipeline.set_state(gst::State::Playing) {
@@ -67,6 +68,11 @@ impl Sink {
     pub fn push(&self, picture: gst::Buffer) {
         // What a sink that has failed answers is on its bus.
         let _ = self.pictures.push_buffer(picture);
+    }
+
+    /// Pictures that its driver has taken from us and come back from. Source: GstBaseSink's property `stats`.
+    pub fn shown(&self) -> u64 {
+        self.screen.property::<gst::Structure>("stats").get("rendered").unwrap_or_default()
     }
 
     /// Why it has failed, if it has.

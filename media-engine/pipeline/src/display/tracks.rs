@@ -13,6 +13,8 @@ use annotation::wire::{TrackState, XformFrame};
 /// Of one feed: 8 s at 30 frames/s. Policy: drop_oldest.
 const FRAMES_MAX: usize = 256;
 const FEEDS_MAX: usize = 16;
+/// Strokes whose frame's name is known. Policy: drop the lowest author's.
+const STILLS_MAX: usize = 512;
 /// The transforms of a frame hold so long for those after it where nothing moves far, else they count as unsure, then as lost.
 const HOLDS: Duration = Duration::from_millis(50);
 /// So far may ink have moved since the frame that stands in, by how it moved lately: 6 px of a 1080p picture.
@@ -33,6 +35,8 @@ type Frames = BTreeMap<CaptureTime, BTreeMap<StrokeId, Track>>;
 #[derive(Debug, Default)]
 pub struct Tracks {
     feeds: BTreeMap<String, Frames>,
+    /// Names of the frames that strokes were drawn on.
+    stills: BTreeMap<StrokeId, String>,
 }
 
 impl Tracks {
@@ -49,12 +53,25 @@ impl Tracks {
                 _ => Track::Lost,
             };
             tracks.extend(anchor.strokes.iter().map(|key| (StrokeId::from(key), track)));
+            if !anchor.still.is_empty() {
+                for stroke in anchor.strokes.iter().map(StrokeId::from) {
+                    if self.stills.len() >= STILLS_MAX && !self.stills.contains_key(&stroke) {
+                        self.stills.pop_first();
+                    }
+                    self.stills.entry(stroke).or_insert_with(|| anchor.still.clone());
+                }
+            }
         }
         let frames = self.feeds.entry(frame.feed.clone()).or_default();
         frames.insert(CaptureTime(frame.capture), tracks);
         while frames.len() > FRAMES_MAX {
             frames.pop_first();
         }
+    }
+
+    /// Name of the frame that a stroke was drawn on, once that is pinned.
+    pub fn still_of(&self, stroke: &StrokeId) -> Option<&str> {
+        self.stills.get(stroke).map(String::as_str)
     }
 
     /// Somebody follows ink on this feed.

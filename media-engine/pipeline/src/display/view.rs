@@ -16,11 +16,14 @@ use annotation::wire::{
     FrameRef, FrameSpan, InkPacket, LiveAck, LiveStroke, OrderedOp, Reference, Snapshot, Surface, Tool, XformFrame, op::Body,
 };
 use link::frame::FeedState;
-use link::wire::{InkAuthor, InkAuthors, InkHeard};
+use link::wire::{InkAuthor, InkAuthors, InkHeard, InkPointer};
 use prost::Message as _;
 
+use super::insets::{Lost, by_frame};
+use super::pointers::Pointers;
 use super::tracks::{Track, Tracks, inverse};
 use crate::program::layout::PixelRect;
+use crate::tracker::host::still_id;
 
 /// A mark that no transform names is drawn where it was made for so long after pen-down.
 const UNNAMED: Duration = Duration::from_millis(500);
@@ -46,6 +49,11 @@ pub struct Surfaced {
 }
 
 impl Surfaced {
+    /// Nothing of this feed is shown, of no time.
+    pub fn is_hidden(&self) -> bool {
+        matches!(self.state, FeedState::Curtain | FeedState::MaskUnknown)
+    }
+
     fn takes_ink(&self) -> bool {
         matches!(self.state, FeedState::Live | FeedState::XrayOff | FeedState::Looping) && self.capture != CaptureTime::UNKNOWN
     }
@@ -81,6 +89,18 @@ pub struct Look {
     at: [(i32, i32); 3],
 }
 
+/// Where somebody points.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ring {
+    /// In units of points.
+    pub at: (i32, i32),
+    pub rect: PixelRect,
+    pub front: Vec<PixelRect>,
+    pub texture: Texture,
+    /// Family name, or empty: Japanese and English.
+    pub name: (String, String),
+}
+
 /// What cannot be read, or is no ink of this version: the display begins anew.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -113,6 +133,7 @@ pub struct InkView {
     tracks: Tracks,
     authors: BTreeMap<u32, InkAuthor>,
     appeared: BTreeMap<StrokeId, CaptureTime>,
+    pointers: Pointers,
     /// Points of committed strokes, and whether they are the rebased ones.
     points: BTreeMap<StrokeId, (bool, Arc<Vec<Point>>)>,
 }
@@ -134,8 +155,14 @@ struct Drawn<'a> {
 }
 
 enum Standing {
-    Here { moved: Similarity, unsure: bool },
+    Here {
+        moved: Similarity,
+        unsure: bool,
+    },
+    /// Not on this picture; it stands in an inset on its own frame.
     Away,
+    /// On a picture of its own, which is shown for itself.
+    Elsewhere,
 }
 
 impl InkView {
@@ -174,6 +201,10 @@ impl InkView {
 
     pub fn handle_authors(&mut self, authors: InkAuthors) {
         self.authors = authors.authors.into_iter().take(AUTHORS_MAX).map(|a| (a.author, a)).collect();
+    }
+
+    pub fn handle_pointer(&mut self, pointer: InkPointer, now: CaptureTime) {
+        self.pointers.handle(pointer, now);
     }
 
     pub fn handle_xform(&mut self, frame: &XformFrame) {
@@ -268,24 +299,39 @@ impl InkView {
         self.sheets.strokes().map(|(id, _)| id).chain(self.wet.keys()).any(followed)
     }
 
-    /// What is to be painted on these pictures. `size`: width of the composed picture, px.
-    pub fn marks(&mut self, pictures: &[Surfaced], now: CaptureTime) -> Vec<Mark> {
+    /// What is to be painted on these pictures, and what stands on none of them.
+    pub fn scene(&mut self, pictures: &[Surfaced], now: CaptureTime) -> (Vec<Mark>, Vec<Lost>) {
         self.wet.retain(|_, w| now.since(w.touched) < WET_IDLE);
         if self.off || self.over || !self.whole {
-            return Vec::new();
+            return Default::default();
         }
         self.read_points();
         let drawn = self.drawn(now);
         let named = self.named(&drawn, now);
-        let mut marks = Vec::new();
+        let (mut marks, mut away) = (Vec::new(), Vec::new());
         for d in &drawn {
-            for picture in pictures.iter().filter(|p| p.feed == d.frame.feed && p.takes_ink()) {
-                if let Standing::Here { moved, unsure } = self.standing(d, picture, now) {
-                    marks.push(self.mark(d, picture, moved, unsure, named.contains(&d.id)));
+            for picture in pictures.iter().filter(|p| p.feed == d.frame.feed && p.capture.is_known()) {
+                match self.standing(d, picture, now) {
+                    Standing::Here { moved, unsure } if picture.takes_ink() => {
+                        marks.push(self.mark(d, picture, moved, unsure, named.contains(&d.id)));
+                    }
+                    Standing::Away if !picture.is_hidden() => away.push(self.lost(d, picture)),
+                    _ => {}
                 }
             }
         }
-        marks
+        (marks, by_frame(away))
+    }
+
+    /// A mark on the frame that it was drawn on.
+    fn lost(&self, d: &Drawn<'_>, picture: &Surfaced) -> Lost {
+        let (feed, capture) = (d.frame.feed.clone(), CaptureTime(d.frame.capture));
+        let named = Some(d.frame.still.as_str()).filter(|id| !id.is_empty()).or_else(|| self.tracks.still_of(&d.id));
+        let exact = || annotation::id::FeedId::parse(&feed).map_or_else(|_| String::new(), |feed| still_id(&feed, capture));
+        let still = named.map_or_else(exact, str::to_owned);
+        let mut mark = self.mark(d, picture, Similarity::IDENTITY, false, false);
+        (mark.look.front, mark.look.opacity, mark.points) = (Vec::new(), 64, d.points.clone());
+        Lost { feed, capture, still, marks: vec![mark] }
     }
 
     /// Committed strokes as they are drawn, decoded once.
@@ -373,7 +419,8 @@ impl InkView {
         let surface = Surface::try_from(f.surface);
         match surface {
             Ok(Surface::Still | Surface::Held | Surface::Run) if same_frame => return STILL,
-            Ok(Surface::Still) | Err(_) => return Standing::Away,
+            Ok(Surface::Still) => return Standing::Elsewhere,
+            Err(_) => return Standing::Away,
             Ok(Surface::Held | Surface::Run) => {}
             Ok(Surface::Unspecified | Surface::Live | Surface::Frozen) if same_frame && d.spans.is_empty() => return STILL,
             Ok(Surface::Unspecified | Surface::Live | Surface::Frozen) => {}
@@ -402,16 +449,30 @@ impl InkView {
         Standing::Away
     }
 
-    fn mark(&self, d: &Drawn<'_>, picture: &Surfaced, moved: Similarity, unsure: bool, named: bool) -> Mark {
-        let points = self.on_own_frame(d);
-        let author = self.authors.get(&d.id.author.0);
-        let texture = match author.map_or(0, |a| a.texture) {
+    /// Where people point on these pictures, also while ink is off.
+    pub fn rings(&self, pictures: &[Surfaced], now: CaptureTime) -> Vec<Ring> {
+        let ring = |p: &InkPointer| {
+            let picture = pictures.iter().find(|s| s.feed == p.feed && s.takes_ink())?;
+            let (texture, name) = (self.texture(p.author), self.authors.get(&p.author).map(names).unwrap_or_default());
+            Some(Ring { at: (p.x, p.y), rect: picture.rect, front: picture.front.clone(), texture, name })
+        };
+        self.pointers.seen(now).filter_map(ring).collect()
+    }
+
+    fn texture(&self, author: u32) -> Texture {
+        match self.authors.get(&author).map_or(0, |a| a.texture) {
             1 => Texture::A,
             2 => Texture::B,
             3 => Texture::C,
             _ => Texture::D,
-        };
-        let name = author.filter(|_| named).map(|a| (a.family_ja.clone(), a.family_en.clone())).unwrap_or_default();
+        }
+    }
+
+    fn mark(&self, d: &Drawn<'_>, picture: &Surfaced, moved: Similarity, unsure: bool, named: bool) -> Mark {
+        let points = self.on_own_frame(d);
+        let author = self.authors.get(&d.id.author.0);
+        let texture = self.texture(d.id.author.0);
+        let name = author.filter(|_| named).map(names).unwrap_or_default();
         let unit = picture.rect.w as f64 / f64::from(points::PICTURE_WIDTH);
         let place = |x: i32, y: i32| {
             let (x, y) = moved.apply(f64::from(x), f64::from(y));
@@ -462,6 +523,10 @@ impl InkView {
     }
 }
 
+fn names(author: &InkAuthor) -> (String, String) {
+    (author.family_ja.clone(), author.family_en.clone())
+}
+
 /// Another size or cut of the picture is another sheet.
 fn is_other_shape(frame: &FrameRef, picture: &Surfaced) -> bool {
     picture.geometry != 0 && frame.geometry != 0 && picture.geometry != frame.geometry
@@ -483,7 +548,7 @@ pub fn fuzz(data: &[u8]) {
     let _ = view.handle_packet(data, now);
     let rect = PixelRect { x: 0, y: 0, w: 640, h: 360 };
     let picture = Surfaced { feed: "field".into(), capture: now, state: FeedState::Live, geometry: 0, rect, front: vec![] };
-    assert!(view.marks(&[picture], now).len() <= HELD_MAX + WET_MAX);
+    assert!(view.scene(&[picture], now).0.len() <= HELD_MAX + WET_MAX);
 }
 
 #[cfg(test)]

@@ -69,6 +69,23 @@ impl Words {
         }
     }
 
+    /// Of a picture that is held: in whole seconds. `None`: not known.
+    pub fn held_age(&self, age: Option<Duration>) -> String {
+        let Some(age) = age else { return "-".into() };
+        let (h, m, s) = super::insets::held(age);
+        let text = match (h, m) {
+            (0, 0) => return format!("{s}{}", self.of("秒前", " s ago")),
+            (0, _) => format!("{m}:{s:02}"),
+            _ => format!("{h}:{m:02}:{s:02}"),
+        };
+        format!("{text}{}", self.of("前", " ago"))
+    }
+
+    /// Ink whose place is not on the picture any more.
+    pub fn track_lost(&self) -> &'static str {
+        self.of("追従不可", "Place lost")
+    }
+
     pub fn no_ink(&self, why: NoInk) -> &'static str {
         match why {
             NoInk::Off => self.of("書き込みオフ", "Ink off"),
@@ -104,7 +121,13 @@ impl Words {
         states
             .iter()
             .map(|state| self.state(*state, Sync::Aligned))
-            .chain([self.state(FeedState::Live, Sync::Off), self.picture_lost(), self.waiting(), self.reference_only()])
+            .chain([
+                self.state(FeedState::Live, Sync::Off),
+                self.picture_lost(),
+                self.waiting(),
+                self.reference_only(),
+                self.track_lost(),
+            ])
             .chain([NoInk::Off, NoInk::Failed, NoInk::NoServer].map(|why| self.no_ink(why)))
             .map(str::to_owned)
             .chain(ages.map(|ms| self.age(ms.map(Duration::from_millis))))
@@ -125,5 +148,9 @@ mod tests {
         assert_eq!(ages(Language::Ja), ["0.09秒", "12秒前", "4:12前"]);
         assert_eq!(ages(Language::En), ["0.09 s", "12 s ago", "4:12 ago"]);
         assert_eq!(Words::new(Language::En).age(None), "-");
+        let held =
+            |language| [400, 12_400, 252_000, 3_725_000].map(|ms| Words::new(language).held_age(Some(Duration::from_millis(ms))));
+        assert_eq!(held(Language::Ja), ["0秒前", "12秒前", "4:12前", "1:02:05前"]);
+        assert_eq!(held(Language::En), ["0 s ago", "12 s ago", "4:12 ago", "1:02:05 ago"]);
     }
 }

@@ -12,6 +12,7 @@ use annotation::time::CaptureTime;
 use annotation::wire::XformFrame;
 use link::wire::{InkHeard, InkShown, to_server};
 
+use super::insets::{Insets, Pinned};
 use super::letters::Letters;
 use super::paint::{self, Tile};
 use super::view::{InkFault, InkView, Look, Surfaced};
@@ -19,6 +20,7 @@ use super::words::{Language, NoInk, Words};
 use crate::clock::LocalClock;
 use crate::output::link::LinkHandle;
 use crate::timing::case_clock::CaseClock;
+use crate::tracker::host::StillJob;
 
 /// Words that wait. Policy: when it is full all are let go of, and the ink is begun anew.
 const WORDS_MAX: usize = 1_024;
@@ -38,6 +40,8 @@ pub type Trial = Arc<dyn Fn() + Send + Sync>;
 pub enum Word {
     Shown(Box<InkShown>),
     Xform(XformFrame),
+    /// A frame that was drawn on.
+    Pinned(StillJob),
     LinkUp,
     LinkLost,
 }
@@ -147,6 +151,9 @@ struct Hand {
     words: Words,
     view: InkView,
     tiles: BTreeMap<(StrokeId, usize, usize), Kept>,
+    insets: Insets,
+    /// The engine's own: they outlive the link.
+    pinned: Pinned,
     linked: bool,
     /// It failed; not tried again before then.
     failed: Option<CaptureTime>,
@@ -164,6 +171,8 @@ impl Worker {
             words: Words::new(self.language),
             view: InkView::default(),
             tiles: BTreeMap::new(),
+            insets: Insets::default(),
+            pinned: Pinned::default(),
             linked: false,
             failed: None,
             broken: false,
@@ -221,10 +230,16 @@ impl Worker {
             self.hear(hand, word, now.unwrap_or(CaptureTime::UNKNOWN), local)?;
         }
         let Some((job, until)) = waiting else { return Ok(None) };
+        for covered in job.pictures.iter().filter(|p| p.is_hidden()) {
+            hand.pinned.forget(&covered.feed);
+        }
         let none = hand.none();
         if none.is_some() || hand.view.is_over() {
             hand.tiles.clear();
-            return Ok(Some(Painted { number: job.number, tiles: Vec::new(), none }));
+            hand.insets.clear();
+            // Who points is seen also while what was drawn is not.
+            let tiles = if none == Some(NoInk::Off) { hand.rings(job) } else { Vec::new() };
+            return Ok(Some(Painted { number: job.number, tiles, none }));
         }
         if local < *until && job.pictures.iter().any(|p| hand.view.awaits(p)) {
             return Ok(None);
@@ -248,12 +263,16 @@ impl Worker {
                 hand.linked = false;
                 hand.begin(local);
             }
+            Word::Pinned(still) => hand.pinned.handle(&still),
             _ if hand.failed.is_some() => {}
             Word::Xform(frame) => hand.view.handle_xform(&frame),
             Word::Shown(shown) => {
                 let shown = *shown;
                 if shown.over {
                     hand.view.handle_over();
+                }
+                if let Some(pointer) = shown.pointer {
+                    hand.view.handle_pointer(pointer, now);
                 }
                 if let Some(authors) = shown.authors {
                     hand.view.handle_authors(authors);
@@ -309,6 +328,7 @@ impl Hand {
     fn begin(&mut self, local: CaptureTime) {
         self.view = InkView::default();
         self.tiles.clear();
+        self.insets.clear();
         self.failed = None;
         self.next_join = local;
     }
@@ -329,7 +349,8 @@ impl Hand {
     fn paint(&mut self, job: &Job) -> Vec<Arc<Tile>> {
         let mut before = std::mem::take(&mut self.tiles);
         let mut out = Vec::new();
-        for mark in self.view.marks(&job.pictures, job.now) {
+        let (marks, lost) = self.view.scene(&job.pictures, job.now);
+        for mark in marks {
             let key = (mark.id, mark.look.rect.x, mark.look.rect.y);
             let kept = before.remove(&key).filter(|(look, _)| *look == mark.look).map(|(_, tile)| tile);
             let tile = kept.or_else(|| paint::mark(&mark, job.wide, &self.letters, self.words).map(Arc::new));
@@ -339,6 +360,14 @@ impl Hand {
                 self.tiles.insert(key, (mark.look, tile));
             }
         }
+        let (pictures, at) = (&job.pictures, (job.wide, job.now));
+        out.extend(self.insets.paint(&lost, pictures, &self.pinned, at, &self.letters, self.words));
+        out.extend(self.rings(job));
         out
+    }
+
+    fn rings(&self, job: &Job) -> Vec<Arc<Tile>> {
+        let rings = self.view.rings(&job.pictures, job.now);
+        rings.iter().filter_map(|ring| paint::ring(ring, job.wide, &self.letters, self.words)).map(Arc::new).collect()
     }
 }

@@ -209,6 +209,9 @@ impl Runner {
                 }
                 Output::Rebased(rebased) => to_server::Body::Rebased(rebased),
                 Output::Still(job) => {
+                    if let Some(display) = &self.display {
+                        display.tell(InkWord::Pinned(job.clone()));
+                    }
                     if self.stills.try_send(job).is_err() {
                         tracing::warn!("stills are asked for faster than they are made");
                     }

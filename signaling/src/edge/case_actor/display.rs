@@ -3,9 +3,10 @@
 
 use annotation::INK_VERSION;
 use annotation::id::{Author, Epoch};
+use annotation::time::CaptureTime;
 use annotation::wire::InkPacket;
 use bytes::Bytes;
-use link::wire::{InkAuthor, InkAuthors, InkHeard, InkShown};
+use link::wire::{InkAuthor, InkAuthors, InkHeard, InkPointer, InkShown};
 use prost::Message;
 use tracing::{debug, info};
 
@@ -104,6 +105,15 @@ impl Actor {
     /// One that is not taken comes again, until it is confirmed.
     pub(super) fn show_packet(&mut self, packet: Bytes) {
         let _ = self.show(InkShown { packet: packet.into(), ..Default::default() });
+    }
+
+    /// Where somebody points; one that is not taken is followed by the next.
+    pub(super) fn show_pointer(&self, of: &crate::wire::Pointer, at: CaptureTime) {
+        if self.display.there {
+            let (author, feed, x, y, shown, number) = (of.author, of.feed.clone(), of.x, of.y, of.shown, of.number);
+            let pointer = InkPointer { author, feed, x, y, shown, number, at: at.0 };
+            let _ = self.show(InkShown { pointer: Some(pointer), ..Default::default() });
+        }
     }
 
     fn show(&self, ink: InkShown) -> bool {

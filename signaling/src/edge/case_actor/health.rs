@@ -17,6 +17,8 @@ use crate::wire::{self, server_message};
 const LAYERS_MAX: usize = 2 * FEEDS_MAX;
 /// Longest word for what is shed.
 const SHED_CHARS: usize = 16;
+/// Codes of a screen that shows nothing, the gravest last: what an engine calls otherwise is the first.
+const SCREEN_PROBLEMS: [&str; 2] = ["display.down", "display.not-answering"];
 /// Longest sentence of a feed's problem.
 const PROBLEM_CHARS: usize = 200;
 
@@ -48,6 +50,7 @@ impl EngineFigures {
         }
         self.last.shed.clear();
         self.last.tracker = None;
+        self.last.display = None;
     }
 
     pub(super) fn tracker(&self) -> Option<wire::TrackerStatus> {
@@ -66,6 +69,20 @@ impl EngineFigures {
     /// What the room's machine cannot carry now.
     pub(super) fn shed(&self) -> &str {
         &self.last.shed
+    }
+
+    /// Why the room's own screen shows nothing; empty: it shows, opens, or there is none.
+    pub(super) fn display_problem(&self) -> &'static str {
+        let Some(display) = self.last.display.as_ref().filter(|d| !d.up && !d.problem.is_empty()) else { return "" };
+        SCREEN_PROBLEMS.into_iter().find(|known| *known == display.code).unwrap_or(SCREEN_PROBLEMS[0])
+    }
+
+    fn display(&self) -> &'static str {
+        match (&self.last.display, self.display_problem()) {
+            (None, _) => "",
+            (Some(_), "") => "shown",
+            (Some(_), problem) => problem,
+        }
     }
 
     /// Of insets shown live, while the engine is up.
@@ -119,6 +136,7 @@ impl Actor {
             engine_since: self.engine.since.0,
             tracker: self.engine.tracker(),
             shed: self.engine.shed().to_owned(),
+            display: self.engine.display().to_owned(),
             forwarding: took(&media.forwarding),
             joining: took(&media.joining),
             starting: took(&media.starting),

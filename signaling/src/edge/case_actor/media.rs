@@ -188,9 +188,14 @@ impl Actor {
             LinkEvent::Vitals { vitals, .. } => self.handle_vitals(vitals),
             LinkEvent::Health { health, .. } => {
                 let before = self.engine.shed().to_owned();
+                let screen_before = self.engine.display_problem();
                 self.engine.handle_health(&health);
                 if self.engine.shed() != before {
                     info!(case = %self.case.id(), shed = self.engine.shed(), before, "load of the room's machine");
+                    self.tell_state();
+                }
+                if self.engine.display_problem() != screen_before {
+                    info!(case = %self.case.id(), problem = self.engine.display_problem(), "the room's own screen");
                     self.tell_state();
                 }
                 self.handle_cameras(&health.ptz);

@@ -139,6 +139,7 @@ impl Actor {
         pointer.author = author.0;
         let packet = Eph { version: crate::SIGNAL_VERSION, pointers: vec![pointer.clone()], ..Default::default() };
         let now = self.now();
+        self.show_pointer(&pointer, at);
         let others: Vec<_> = self.pages.keys().copied().filter(|other| *other != epoch).collect();
         for other in others {
             let Some(page) = self.pages.get(&other) else { continue };
@@ -317,8 +318,10 @@ impl Actor {
         let (layout, layouts, timing) = (self.layout.now.clone(), self.layout.names.clone(), self.layout.timing.clone());
         let shed = self.engine.shed().to_owned();
         let camera_problem = self.camera_problem.to_owned();
+        let display_problem = self.engine.display_problem().to_owned();
         wire::CaseState {
             camera_problem,
+            display_problem,
             store,
             layout,
             layouts,

@@ -71,7 +71,7 @@ fn with_stroke(surface: Surface) -> InkView {
 }
 
 fn seen(view: &mut InkView, ms: u64, state: FeedState) -> Vec<bool> {
-    view.marks(&[shown(ms, state)], at(ms)).iter().map(|m| m.look.unsure).collect()
+    view.scene(&[shown(ms, state)], at(ms)).0.iter().map(|m| m.look.unsure).collect()
 }
 
 fn xform(ms: u64, state: annotation::wire::TrackState) -> XformFrame {
@@ -87,12 +87,55 @@ fn followed_ink_moves_doubted_ink_has_gaps_and_lost_ink_leaves() {
     assert_eq!(seen(&mut view, 10, FeedState::Live), [false], "the very frame");
     assert_eq!(seen(&mut view, 50, FeedState::Live), [true], "just drawn, and not named yet");
     view.handle_xform(&xform(600, Tracked));
-    let marks = view.marks(&[shown(600, FeedState::Live)], at(600));
+    let marks = view.scene(&[shown(600, FeedState::Live)], at(600)).0;
     assert_eq!((marks[0].moved.tx, marks[0].look.unsure), (400.0, false));
     view.handle_xform(&xform(633, Unsure));
     assert_eq!(seen(&mut view, 633, FeedState::Live), [true]);
     view.handle_xform(&xform(666, Lost));
     assert!(seen(&mut view, 666, FeedState::Live).is_empty());
+}
+
+#[test]
+fn what_stands_on_no_picture_is_on_the_frame_it_was_drawn_on_the_newest_two_frames() {
+    use annotation::wire::TrackState::Lost;
+    let mut view = with_stroke(Surface::Live);
+    let lost = |view: &mut InkView, state| view.scene(&[shown(700, state)], at(700)).1;
+    view.handle_xform(&xform(700, Lost));
+    let first = lost(&mut view, FeedState::Live);
+    assert_eq!((first.len(), first[0].marks.len(), first[0].capture, first[0].feed.as_str()), (1, 1, at(10), "field"));
+    assert_eq!(first[0].still, still_id(&annotation::id::FeedId::parse("field").expect("an id"), at(10)));
+    assert_eq!(first[0].marks[0].moved, Similarity::IDENTITY, "as it was drawn");
+    let mut named = xform(700, Lost);
+    named.anchors[0].still = "field-7".into();
+    view.handle_xform(&named);
+    assert_eq!(lost(&mut view, FeedState::Live)[0].still, "field-7", "the tracker's frame");
+    assert_eq!(lost(&mut view, FeedState::Lost).len(), 1, "it is of its own time");
+    for hidden in [FeedState::Curtain, FeedState::MaskUnknown] {
+        assert!(lost(&mut view, hidden).is_empty(), "{hidden:?}");
+    }
+    // A measure is true in its own frame alone; a mark on a still is on a picture of its own.
+    for (n, surface) in [(2, Surface::Live), (3, Surface::Live), (4, Surface::Still)] {
+        let Body::Stroke(mut s) = stroke(n, 20 * u64::from(n), surface) else { continue };
+        s.tool = Tool::Measure.into();
+        let one = packet(|p| p.ordered = vec![ordered(u64::from(n), 200, Body::Stroke(s.clone()))]);
+        view.handle_packet(&one, at(200)).expect("reads");
+    }
+    let all = lost(&mut view, FeedState::Live);
+    assert_eq!(all.iter().map(|l| l.capture).collect::<Vec<_>>(), [at(60), at(40)]);
+}
+
+#[test]
+fn pointers_stand_on_pictures_that_take_ink_with_their_authors_look() {
+    let mut view = view();
+    let author = InkAuthor { author: 2, texture: 2, family_ja: "山田".into(), family_en: "Yamada".into() };
+    view.handle_authors(InkAuthors { authors: vec![author] });
+    let pointer = InkPointer { author: 2, feed: "field".into(), x: 800, y: 400, shown: true, number: 1, at: at(50).0 };
+    view.handle_pointer(pointer, at(52));
+    let rings = view.rings(&[shown(60, FeedState::Live)], at(60));
+    assert_eq!(rings.len(), 1);
+    assert_eq!((rings[0].at, rings[0].texture, rings[0].name.1.as_str()), ((800, 400), Texture::B, "Yamada"));
+    assert!(view.rings(&[shown(60, FeedState::Stale)], at(60)).is_empty());
+    assert!(view.rings(&[shown(60, FeedState::Live)], at(1_050)).is_empty());
 }
 
 #[test]
@@ -103,10 +146,10 @@ fn an29_under_a_pen_that_is_down_lost_ink_stays_where_it_was_last_known_until_th
     view.handle_xform(&xform(600, Tracked));
     assert_eq!(seen(&mut view, 600, FeedState::Live), [false]);
     view.handle_xform(&xform(633, Lost));
-    let marks = view.marks(&[shown(633, FeedState::Live)], at(633));
+    let marks = view.scene(&[shown(633, FeedState::Live)], at(633)).0;
     assert_eq!((marks[0].moved.tx, marks[0].look.unsure), (400.0, true));
     let other = Surfaced { geometry: 5, ..shown(633, FeedState::Live) };
-    assert_eq!(view.marks(&[other], at(633)).len(), 1, "a stroke that names no shape");
+    assert_eq!(view.scene(&[other], at(633)).0.len(), 1, "a stroke that names no shape");
     assert!(seen(&mut view, 633, FeedState::Stale).is_empty(), "a late picture has no ink at all");
     let lifted = packet(|p| p.ordered = vec![ordered(1, 640, stroke(1, 10, Surface::Live))]);
     view.handle_packet(&lifted, at(640)).expect("reads");
@@ -125,10 +168,10 @@ fn there_is_no_ink_on_a_picture_that_is_late_lost_covered_or_unmasked() {
 #[test]
 fn ink_on_a_held_image_stands_on_that_image_alone() {
     let mut view = with_stroke(Surface::Held);
-    assert_eq!(view.marks(&[shown(10, FeedState::XrayOff)], at(9_000)).len(), 1);
-    assert!(view.marks(&[shown(9_000, FeedState::Live)], at(9_000)).is_empty(), "X-ray has resumed");
+    assert_eq!(view.scene(&[shown(10, FeedState::XrayOff)], at(9_000)).0.len(), 1);
+    assert!(view.scene(&[shown(9_000, FeedState::Live)], at(9_000)).0.is_empty(), "X-ray has resumed");
     let other = Surfaced { geometry: 5, ..shown(10, FeedState::XrayOff) };
-    assert_eq!(view.marks(&[other], at(9_000)).len(), 1, "a stroke that names no shape stands on each");
+    assert_eq!(view.scene(&[other], at(9_000)).0.len(), 1, "a stroke that names no shape stands on each");
 }
 
 #[test]
@@ -174,9 +217,9 @@ fn a_name_stands_beside_the_first_stroke_for_three_seconds() {
     let author = InkAuthor { author: 2, texture: 2, family_ja: "山田".into(), family_en: "Yamada".into() };
     view.handle_authors(InkAuthors { authors: vec![author] });
     view.handle_xform(&xform(3_100, annotation::wire::TrackState::Tracked));
-    let name = |view: &mut InkView, ms| view.marks(&[shown(ms, FeedState::Live)], at(ms))[0].look.name.1.clone();
+    let name = |view: &mut InkView, ms| view.scene(&[shown(ms, FeedState::Live)], at(ms)).0[0].look.name.1.clone();
     assert_eq!((name(&mut view, 50), name(&mut view, 3_110)), ("Yamada".into(), String::new()));
-    assert_eq!(view.marks(&[shown(50, FeedState::Live)], at(50))[0].look.texture, Texture::B);
+    assert_eq!(view.scene(&[shown(50, FeedState::Live)], at(50)).0[0].look.texture, Texture::B);
 }
 
 #[test]
