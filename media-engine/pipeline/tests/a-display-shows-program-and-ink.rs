@@ -334,7 +334,7 @@ fn program_and_ink_are_on_the_glass_and_the_program_outlives_the_inks_failure() 
     let entry = newest(&mut server);
     let Body::Stroke(mut measured) = stroke(&entry, 15, 0.5) else { panic!("a stroke") };
     measured.tool = Tool::Measure.into();
-    let unit = PICTURE_WIDTH as i32;
+    let unit = PICTURE_WIDTH;
     let anchor = Anchor {
         stroke: measured.key,
         feed: entry.feed.clone(),
@@ -375,7 +375,7 @@ fn program_and_ink_are_on_the_glass_and_the_program_outlives_the_inks_failure() 
     let began = Instant::now();
     loop {
         number += 1;
-        let at = PICTURE_WIDTH as i32 / 4;
+        let at = PICTURE_WIDTH / 4;
         let (y, feed) = (at * HIGH as i32 / WIDE as i32, entry.feed.clone());
         let pointer = InkPointer { author: 2, feed, x: at, y, shown: true, number, at: timeline().0 };
         server.send(to_engine::Body::Ink(InkShown { pointer: Some(pointer), ..Default::default() }));
