@@ -1,6 +1,6 @@
 //! The room's camera through the whole server: who may turn it, what the engine is told, what is written.
 
-use link::wire::{DisplayHealth, Health, MoveCamera as Told, PtzHealth, to_engine as told, to_server as said};
+use link::wire::{Health, MoveCamera as Told, PtzHealth, to_engine as told, to_server as said};
 use signaling::wire::{AllowCamera, CaseState, Curtain, MoveCamera, client_message::Body as Say, server_message::Body};
 
 use crate::engine::{Engine, hello};
@@ -50,21 +50,6 @@ async fn sg66_the_camera_is_turned_only_while_the_room_lets_it() {
     let health = Health { ptz: vec![silent, PtzHealth { problem: "<b>".into(), ..Default::default() }], ..Default::default() };
     engine.say(said::Body::Health(health)).await;
     room.until("what is wrong", |b| state(b, |s| s.camera_problem == "ptz.silent")).await;
-
-    // Of its own screen the same: a code, and what is not known is that it is not there.
-    let screen = |up, code: &str| {
-        let problem = if up { String::new() } else { "The screen does not answer.".into() };
-        let display = Some(DisplayHealth { up, problem, code: code.into(), ..Default::default() });
-        said::Body::Health(Health { display, ..Default::default() })
-    };
-    for (said, told) in [("display.not-answering", "display.not-answering"), ("<b>", "display.down")] {
-        engine.say(screen(false, said)).await;
-        room.until("what is wrong with the screen", |b| state(b, |s| s.display_problem == told)).await;
-        let report = |b| if let Body::Health(report) = b { (report.display == told).then_some(()) } else { None };
-        desk.until("the same in figures", report).await;
-    }
-    engine.say(screen(true, "")).await;
-    room.until("a screen that shows", |b| state(b, |s| s.display_problem.is_empty())).await;
 
     // Withdrawn, and again by the curtain: told to stand still each time.
     room.say(Say::AllowCamera(AllowCamera { allowed: false })).await;
