@@ -74,7 +74,7 @@ function Warning({ client }: { client: Client }): JSX.Element {
       case 'problem': return [`${feed}${t.vendor_colon}${trouble.feed.problem}`, t.vendor_problem_next];
       case 'stale': return [`${feed}${t.vendor_colon}${t.look_stale}`, t.vendor_stale_next];
       case 'display': return [trouble.problem === 'display.not-answering' ? t.fail_display_silent : t.fail_display_down, t.vendor_display_next];
-      case 'shed': return [t.fail_shed, `${t.vendor_shed}${t.vendor_colon}${shedName(trouble.shed, t)}`];
+      case 'shed': return [trouble.shed.startsWith('singles-') ? t.fail_shed_singles : t.fail_shed, `${t.vendor_shed}${t.vendor_colon}${shedName(trouble.shed, t)}`];
       case 'stalled': return [`${t.vendor_peer} ${trouble.peer.number}${t.vendor_colon}${t.vendor_stalled}`, t.vendor_stalled_next];
     }
   })();
