@@ -1,6 +1,6 @@
 //! The server's end of the link to rooms' engines: two Unix sockets in a folder of mode 0700. An engine dials *control*,
 //! says Hello, gets a link id, dials *media* and names that id in its first record. Control messages become [`LinkEvent`]s;
-//! RTP goes straight to the forwarding core. Many engines, one per case.
+//! RTP goes straight to the forwarding core, and waits for no index: over a network either may be here first (SG28a). Many engines, one per case.
 //!
 //! Queues: events 1,024 (a frame index, transform, piece of a still or health that does not fit is dropped, newest first, and counted; the others wait),
 //! commands 256 an engine (newest dropped: the next
