@@ -83,18 +83,23 @@ fn a_device_is_answered_and_what_it_says_comes_as_data_with_its_time() {
 }
 
 #[test]
-fn replayed_vital_signs_come_as_data_without_a_gap() {
+fn replayed_vital_signs_come_as_data_piece_by_piece() {
     let mut server = Server::start(CONFIG);
     server.accept();
     let samples =
         |s: &Server| s.vitals.iter().flat_map(|v| &v.waves).filter(|w| w.name == "II").map(|w| w.samples.len()).sum::<usize>();
     server.until("three seconds of the ECG", |s| samples(s) >= 750);
     let ecg: Vec<_> = server.vitals.iter().flat_map(|v| &v.waves).filter(|w| w.name == "II").collect();
+    let mut adjoin = 0;
     for pair in ecg.windows(2) {
         let apart = CaptureTime(pair[1].start).minus_ns(CaptureTime(pair[0].start)) as f64 / 1e9;
         let long = pair[0].samples.len() as f64 / f64::from(pair[0].rate_hz);
-        assert!((apart - long).abs() < 0.045, "{apart} s apart, {long} s long: within one picture");
+        // Pieces of 0.2 s: after a pause of this machine only what is new is said, so whole ones may be missing. None overlap.
+        let missing = (apart - long) / 0.2;
+        assert!((missing - missing.round().max(0.0)).abs() < 0.225, "{apart} s apart, {long} s long: within one picture");
+        adjoin += usize::from(missing < 0.5);
     }
+    assert!(adjoin > 0, "no two pieces without a gap between them");
     server.until("a heart rate", |s| number(&s.vitals, "HR").flatten().is_some_and(|hr| (60.0..90.0).contains(&hr)));
     server.stop();
 }
