@@ -74,7 +74,7 @@ async fn sg43_with_a_full_disk_the_case_goes_on_and_what_waited_is_kept_once_whe
     let home = tempfile::tempdir().expect("a folder");
     let Some(disk) = SmallDisk::mount(&home.path().join("data")) else { return };
     provider();
-    let server = server::start(&config(home.path())).await.expect("starts");
+    let server = crate::page::start(&config(home.path())).await;
     let (host, tokens) = (host(&server), server.ready.tokens.clone());
     let mut mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
     let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
@@ -129,7 +129,7 @@ async fn a_start_on_a_full_disk_says_what_to_do_and_leaves_nothing_half_made() {
     let text = format!("{fault:#}");
     assert!(text.contains("[store.full]") && text.contains("make room"), "{text}");
     disk.make_room();
-    let server = server::start(&config(home.path())).await.expect("starts");
+    let server = crate::page::start(&config(home.path())).await;
     assert_eq!(sign_in(&host(&server), &server.ready.tokens.room).await.status, 200);
     server.stop().await;
 }

@@ -1,7 +1,7 @@
 //! A page, and a server for it to meet.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use annotation::wire::{ClearAll, FrameRef, Grant, InkPacket, Op, Points, StrokeCommit, StrokeKey, Tool, Undo, op};
 use futures_util::stream::SplitSink;
@@ -53,7 +53,20 @@ pub(crate) fn config(home: &Path) -> Demo {
 
 pub(crate) async fn server(home: &Path) -> Running {
     provider();
-    server::start(&config(home)).await.expect("starts")
+    start(&config(home)).await
+}
+
+/// Another test of this process that begins a program holds whatever is open until that program runs: the lock of a data directory too.
+pub(crate) async fn start(config: &Demo) -> Running {
+    let began = Instant::now();
+    loop {
+        match server::start(config).await {
+            Err(fault) if fault.to_string().contains("[data.in-use]") && began.elapsed() < PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            started => return started.expect("starts"),
+        }
+    }
 }
 
 /// `localhost:PORT` of the plain door.

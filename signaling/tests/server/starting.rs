@@ -25,7 +25,7 @@ async fn a_busy_port_is_named_with_what_to_do() {
     assert!(text.contains(&first.ready.media_port.to_string()) && text.contains("media port"), "{text}");
     // Nothing was left behind: the same data directory starts.
     second.media_port = 0;
-    server::start(&second).await.expect("starts").stop().await;
+    crate::page::start(&second).await.stop().await;
     first.stop().await;
 }
 
@@ -72,7 +72,7 @@ async fn an_engine_whose_configuration_is_wrong_ends_the_start_with_its_own_sent
     demo.engine = Some(exe);
     assert_eq!(said(&demo).await, "The clip field.mp4 is not there: give its path.");
     demo.no_engine = true;
-    server::start(&demo).await.expect("starts").stop().await;
+    crate::page::start(&demo).await.stop().await;
 }
 
 /// As somebody at a console meets it.

@@ -98,7 +98,7 @@ async fn sg24b_where_there_is_a_relay_its_address_comes_with_the_answer() {
     let mut config = config(home.path());
     config.turn = vec!["turn:relay.example.org:3478".into(), "turns:relay.example.org:443?transport=tcp".into()];
     config.turn_secret = Some(secret);
-    let server = signaling::edge::server::start(&config).await.expect("starts");
+    let server = crate::page::start(&config).await;
     let (host, tokens) = (host(&server), server.ready.tokens.clone());
     let head = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.publisher);
     let opened = request(&host, "POST", "/whip/demo/glasses", &head, &offer()).await;
