@@ -95,13 +95,11 @@ fn solve(mut m: [[f64; TERMS + 2]; TERMS]) -> Option<([f32; TERMS], [f32; TERMS]
         if !(m[i][i].abs() > 1e-9) {
             return None;
         }
-        for j in 0..TERMS {
-            if j == i {
-                continue;
-            }
-            let k = m[j][i] / m[i][i];
-            for c in i..TERMS + 2 {
-                m[j][c] -= k * m[i][c];
+        let row = m[i];
+        for (j, other) in m.iter_mut().enumerate() {
+            if j != i {
+                let k = other[i] / row[i];
+                other.iter_mut().zip(row).for_each(|(a, b)| *a -= k * b);
             }
         }
     }
