@@ -23,6 +23,25 @@ pub(crate) const REFUSALS: Limit = Limit { burst: 64, per_s: 1 };
 #[cfg_attr(not(feature = "edge"), expect(dead_code, reason = "pointers come in at the edge"))]
 pub(crate) const POINTERS: Limit = Limit { burst: 30, per_s: 60 };
 
+/// Repeats in a row, 50 ms apart, after which the way that a page's ink goes is doubted, and again after as many: 1 s.
+const REPEATS_MAX: u32 = 20;
+
+/// Repeats to a page since it last confirmed anything. An unreliable channel whose timers have backed off (RFC 9260 §6.3.3) holds
+/// everything up for many seconds, and says nothing of it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Unheard(u32);
+
+impl Unheard {
+    pub(crate) fn handle_sent(&mut self, again: bool) {
+        self.0 = self.0.saturating_add(u32::from(again));
+    }
+
+    /// Another way is to be tried as well: once a second, so that a machine that sleeps finds no heap of it.
+    pub(crate) fn is_long(self) -> bool {
+        self.0 > 0 && self.0.is_multiple_of(REPEATS_MAX)
+    }
+}
+
 /// What is left of a limit. Spending may overdraw once: a stroke is not cut in two.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Bucket {
@@ -68,5 +87,19 @@ mod tests {
         let mut bucket = Bucket::default();
         let taken = |bucket: &mut Bucket, ms| (0..20).filter(|_| bucket.take(limit, t(ms))).count();
         assert_eq!([0, 50, 110, 1_000, 9_000].map(|ms| taken(&mut bucket, ms)), [3, 0, 1, 3, 3]);
+    }
+
+    #[test]
+    fn a_page_that_confirms_nothing_is_told_another_way_too_once_a_second() {
+        let mut unheard = Unheard::default();
+        (0..100).for_each(|_| unheard.handle_sent(false));
+        assert!(!unheard.is_long(), "new ink is no repeat");
+        let long: Vec<u32> = (1..=50u32)
+            .filter(|_| {
+                unheard.handle_sent(true);
+                unheard.is_long()
+            })
+            .collect();
+        assert_eq!(long, [20, 40]);
     }
 }

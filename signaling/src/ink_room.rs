@@ -24,7 +24,7 @@ use prost::Message;
 
 use crate::ink_anchors::Anchors;
 use crate::ink_frames::FrameRings;
-use crate::ink_limits::{self as limits, Bucket};
+use crate::ink_limits::{self as limits, Bucket, Unheard};
 use crate::ink_refusals::Refusals;
 use crate::ink_wet::WetStrokes;
 
@@ -111,6 +111,7 @@ struct Page {
     /// Sent so far; ops above go out at once, the rest with the repeat.
     sent: Order,
     repeat_at: Option<CaptureTime>,
+    unheard: Unheard,
     packets: Bucket,
     points: Bucket,
 }
@@ -158,13 +159,11 @@ impl InkRoom {
         }
     }
 
-    /// A page came, or came back: all ink that is durable goes to it, compacted, in pieces, in order, on the socket. That path is
-    /// reliable, so it counts as received; a page whose socket breaks comes again.
+    /// A page came, or came back: all durable ink goes to it, compacted, in order, on the socket. That is reliable: it counts as received.
     pub fn handle_join(&mut self, page: Epoch, rights: InkRights, now: CaptureTime) {
         let up_to = self.sequencer.durable();
-        let joined =
-            Page { rights, have: up_to, sent: up_to, repeat_at: None, packets: Bucket::default(), points: Bucket::default() };
-        self.pages.insert(page, joined);
+        let (repeat_at, unheard, packets, points) = Default::default();
+        self.pages.insert(page, Page { rights, have: up_to, sent: up_to, repeat_at, unheard, packets, points });
         let mut pieces: Vec<Vec<OrderedOp>> = vec![Vec::new()];
         let mut bytes = 0;
         for op in self.sequencer.compacted() {
@@ -231,7 +230,7 @@ impl InkRoom {
         let rights = state.rights;
         let have = Order(packet.have_order).min(self.sequencer.durable());
         if have > state.have {
-            state.have = have;
+            (state.have, state.unheard) = (have, Unheard::default());
             state.sent = state.sent.max(have);
             self.untold.handle_confirmed(page, have);
         }
@@ -350,6 +349,11 @@ impl InkRoom {
     /// Whose ink has which texture.
     pub fn textures(&self) -> &Textures {
         self.sequencer.textures()
+    }
+
+    /// It has confirmed nothing for long, though it was told again and again.
+    pub fn is_unheard(&self, page: Epoch) -> bool {
+        self.pages.get(&page).is_some_and(|p| p.unheard.is_long())
     }
 
     /// Whether this page's ink is taken now.
@@ -563,6 +567,7 @@ impl InkRoom {
         }
         if let Some(state) = self.pages.get_mut(&page) {
             state.sent = state.sent.max(from);
+            state.unheard.handle_sent(again);
         }
         self.plan_repeat(page, now);
     }

@@ -255,7 +255,7 @@ export const en: Texts = {
   act_dismiss: 'Close',
   opening: 'Opening the case',
   ended_at: 'Ended',
-  ended_note: 'Pictures and voice have stopped; nothing is left on this terminal.',
+  ended_note: 'Pictures and voice have stopped; nothing is left on this terminal. The server keeps the ink and the log of who did what, and no picture or voice.',
 
   vendor_title: 'System health',
   vendor_no_pictures: 'No pictures or patient data here',
@@ -306,7 +306,8 @@ export const en: Texts = {
   shed_singles_few: 'single feeds, 5 a second',
   shed_program_30: 'program, 30 a second at most',
   shed_smaller: 'size of the program',
-  fail_shed: 'The room’s machine is overloaded. Rate or size of the pictures is reduced for now. Voice and ink are not affected.',
+  fail_shed: 'The room’s PC is busy: pictures are smaller or fewer for a while. Voice and ink are not affected.',
+  fail_shed_singles: 'The room’s PC is busy: single feeds come less often for a while. The program, voice and ink are not affected.',
   vendor_link_dropped: 'Dropped on the link',
   vendor_tracker: 'Ink: tracked / unsure / lost',
   vendor_tracker_ms: 'Tracking a frame, p50 / p99',

@@ -253,7 +253,7 @@ export const ja = {
   act_dismiss: '閉じる',
   opening: '症例を開いています',
   ended_at: '終了',
-  ended_note: '映像と音声は止まり、この端末には何も残していません。',
+  ended_note: '映像と音声は止まり、この端末には何も残していません。サーバに残るのは書き込みと操作の記録だけで、映像と音声はありません。',
 
   vendor_title: 'システムの状態',
   vendor_no_pictures: '映像・患者情報は表示されません',
@@ -304,7 +304,8 @@ export const ja = {
   shed_singles_few: '単独表示（毎秒5枚）',
   shed_program_30: '統合表示（毎秒30枚まで）',
   shed_smaller: '統合表示の大きさ',
-  fail_shed: '手術室の装置の負荷が高いため、映像の速さや大きさを一時的に下げています。音声と書き込みはそのままです。',
+  fail_shed: '手術室側のPCが混み合い、しばらく映像を小さくするか減らしています。音声と書き込みはそのままです。',
+  fail_shed_singles: '手術室側のPCが混み合い、しばらく単独表示の更新を減らしています。統合表示・音声・書き込みはそのままです。',
   vendor_link_dropped: '接続での破棄',
   vendor_tracker: '書き込み: 追従中／不確か／追従不可',
   vendor_tracker_ms: '追従処理（1フレーム p50／p99）',

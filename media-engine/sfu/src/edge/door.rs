@@ -15,8 +15,8 @@ use mio::{Poll, Waker};
 
 use super::clock;
 use super::handle::lock;
-use super::run_loop::{BATCHES_PER_TURN, SWEEP_EVERY, TCP, UDP};
-use super::tcp::{TOKEN_FIRST, Tcp};
+use super::run_loop::{BATCHES_PER_TURN, SWEEP_EVERY, UDP};
+use super::tcp::Tcp;
 use super::udp::Udp;
 use crate::adapter::{Carrier, Transmit, stun_ufrag};
 use crate::engine::WayChange;
@@ -272,20 +272,7 @@ impl Keeper {
     fn take_frames(&mut self, ready: &mio::Events, registry: &mio::Registry) -> bool {
         let now = clock::now();
         let Some(tcp) = &mut self.tcp else { return false };
-        for event in ready {
-            match event.token() {
-                TCP => tcp.knocked(),
-                token if token.0 >= TOKEN_FIRST => {
-                    if event.is_readable() {
-                        tcp.readable(token);
-                    }
-                    if event.is_writable() {
-                        tcp.writable(token);
-                    }
-                }
-                _ => {}
-            }
-        }
+        tcp.handle_ready(ready);
         let mut more = tcp.accept(now, registry);
         let (shards, counts) = (&mut self.shards, &self.counts);
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);

@@ -19,7 +19,7 @@ use super::clock;
 use super::door::Inbox;
 use super::handle::{Command, Shard, StartError, Sure, lock};
 use super::places::Places;
-use super::tcp::{TOKEN_FIRST, Tcp};
+use super::tcp::Tcp;
 use super::udp::Udp;
 use crate::adapter::Carrier;
 use crate::adapter::Transmit;
@@ -215,20 +215,7 @@ impl RunLoop {
         let now = clock::now();
         let Parts { engine, door: Door::Own(Some(tcp)), .. } = &mut self.parts else { return false };
         let mut more = false;
-        for event in ready {
-            match event.token() {
-                TCP => tcp.knocked(),
-                token if token.0 >= TOKEN_FIRST => {
-                    if event.is_readable() {
-                        tcp.readable(token);
-                    }
-                    if event.is_writable() {
-                        tcp.writable(token);
-                    }
-                }
-                _ => {}
-            }
-        }
+        tcp.handle_ready(ready);
         more |= tcp.accept(now, registry);
         more |= tcp.receive(|way, bytes| engine.handle_datagram(now, Carrier::Tcp, way.source, way.destination, bytes));
         if now.saturating_duration_since(self.swept) >= SWEEP_EVERY {

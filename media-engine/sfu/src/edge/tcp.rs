@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
 
+use super::run_loop::TCP;
+
 /// Connections at once, and from one address (of IPv6: one /64): a hospital may stand behind one.
 const CONNECTIONS_MAX: usize = 1_024;
 const FROM_ONE_MAX: usize = 128;
@@ -60,7 +62,7 @@ pub(super) struct Tcp {
 }
 
 /// Tokens below are others'.
-pub(super) const TOKEN_FIRST: usize = 16;
+const TOKEN_FIRST: usize = 16;
 
 impl Tcp {
     /// Listens where the UDP socket does.
@@ -85,8 +87,22 @@ impl Tcp {
         registry.register(&mut self.listener, token, Interest::READABLE)
     }
 
-    pub(super) fn knocked(&mut self) {
-        self.waiting = true;
+    /// What the system told: somebody waits at the door, a connection can be read or written again.
+    pub(super) fn handle_ready(&mut self, ready: &mio::Events) {
+        for event in ready {
+            match event.token() {
+                TCP => self.waiting = true,
+                token if token.0 >= TOKEN_FIRST => {
+                    if event.is_readable() {
+                        self.readable(token);
+                    }
+                    if event.is_writable() {
+                        self.writable(token);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Takes who waits at the door. True: there may be more.
@@ -134,7 +150,7 @@ impl Tcp {
         true
     }
 
-    pub(super) fn readable(&mut self, token: Token) {
+    fn readable(&mut self, token: Token) {
         if self.connections.contains_key(&token.0) && !self.more.contains(&token.0) {
             self.more.push_back(token.0);
         }
@@ -181,7 +197,7 @@ impl Tcp {
         }
     }
 
-    pub(super) fn writable(&mut self, token: Token) {
+    fn writable(&mut self, token: Token) {
         if let Some(connection) = self.connections.get_mut(&token.0) {
             connection.blocked = false;
         }

@@ -576,4 +576,14 @@ mod tests {
             .collect();
         assert!(quiet.windows(2).skip(1).all(|w| w[0] == w[1]), "nothing to ask for");
     }
+
+    #[test]
+    fn an_estimate_that_stands_still_is_asked_anew_and_one_that_moves_or_needs_no_more_is_not() {
+        let (start, mut chooser) = (Instant::now(), Chooser::default());
+        let mut stuck = |n: u64, bps, rung| chooser.is_stuck(start + Duration::from_millis(n * 100), line(bps, 0), &[Some(rung)]);
+        let at: Vec<u64> = (0..100).filter(|n| stuck(*n, 224_000, 2)).collect();
+        assert_eq!(at, [15, 40, 65, 90]);
+        assert!(!(100..200).any(|n| stuck(n, 224_000 + n * 10_000, 2)), "it moves");
+        assert!(!(200..300).any(|n| stuck(n, 3_000_000, 0)), "all is as wished");
+    }
 }

@@ -94,6 +94,10 @@ impl Actor {
         let Some(page) = self.pages.get(&epoch) else { return };
         match page.peer.filter(|_| page.ink_by_channel && page.ink_open) {
             Some(peer) => {
+                // What it does not confirm may stand in a channel whose timers have backed off.
+                if page.away_since.is_none() && self.ink.is_unheard(epoch) {
+                    page.mailbox.send_bytes(wrapped(FIELD_INK, &packet));
+                }
                 let _ = self.around.sfu.send_data(peer, Channel::Ink, packet);
             }
             None if page.away_since.is_none() => page.mailbox.send_bytes(wrapped(FIELD_INK, &packet)),
