@@ -30,7 +30,7 @@ use crate::impair::Phase;
 use crate::impair::proxy::{TcpProxy, UdpProxy};
 
 /// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(90);
 const MS_NS: f64 = 1e6;
 
 /// One picture that the player decoded.
@@ -133,7 +133,7 @@ impl Far {
         Ok(told.context("no figure of layers by WHIP")?.parse()?)
     }
 
-    /// A player of the main feed alone, whose packets' time is its capture whatever the machine is busy with; waits for the engine's feeds to be
+    /// A player of the main feed alone, whose packets' time is its capture, or later where this machine was too busy; waits for the engine's feeds to be
     /// known.
     pub fn player(&self) -> Result<Player> {
         let until = Instant::now() + PATIENCE;
@@ -239,12 +239,13 @@ impl Player {
         self.seen.recv_timeout(PATIENCE).with_context(|| format!("no picture in {PATIENCE:?}: {before:?}, then {:?}", told()))
     }
 
-    /// The next picture younger than this.
-    pub fn next_younger_than(&self, age_ms: f64) -> Result<Seen> {
+    /// The next picture that was captured after `instant`.
+    pub fn next_captured_after(&self, instant: Instant) -> Result<Seen> {
         let until = Instant::now() + PATIENCE;
         loop {
             let seen = self.next()?;
-            if seen.age_ms < age_ms {
+            let age = Duration::from_secs_f64(seen.age_ms.max(0.0) / 1e3);
+            if seen.at.checked_sub(age).is_some_and(|captured| captured > instant) {
                 return Ok(seen);
             }
             ensure!(Instant::now() < until, "pictures are {} ms old", seen.age_ms);

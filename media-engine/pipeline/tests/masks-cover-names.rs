@@ -6,6 +6,7 @@ mod server;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use annotation::id::FeedId;
@@ -51,20 +52,19 @@ fn a_masked_picture_looks_masked_where_it_is_and_untouched_elsewhere() {
     golden::finish();
 }
 
-/// Bright pictures whose device changes its size for a while.
+/// Bright pictures whose device changes its size while the test says so.
 struct Resizing {
     picture: Arc<Picture>,
-    asked: u64,
+    other: Arc<AtomicBool>,
 }
 
 impl Source for Resizing {
     fn picture(&mut self, _: u64) -> Result<Arc<Picture>, String> {
-        self.asked += 1;
         Ok(self.picture.clone())
     }
 
     fn native(&self) -> Option<(usize, usize)> {
-        (50..120).contains(&self.asked).then_some((640, 480))
+        self.other.load(Ordering::SeqCst).then_some((640, 480))
     }
 }
 
@@ -81,7 +81,9 @@ fn a_source_that_changes_its_size_is_dark_until_its_mask_is_certain() {
             luma.fill(200);
         }
     });
-    let mut server = Server::start_with(&config, |p| p.with_source(&id("field"), Box::new(Resizing { picture, asked: 0 })));
+    let other = Arc::new(AtomicBool::new(false));
+    let source = Resizing { picture, other: other.clone() };
+    let mut server = Server::start_with(&config, |p| p.with_source(&id("field"), Box::new(source)));
     server.accept();
     server.want_these(&[("program", "high"), ("field", "high")]);
     let said = |s: &Server| {
@@ -90,18 +92,18 @@ fn a_source_that_changes_its_size_is_dark_until_its_mask_is_certain() {
     };
     server.until("a picture with its mask", |s| s.indexes.values().any(|i| field(i).0 == FeedState::Live));
     server.until("that it is certain", |s| said(s).0 == MaskState::Certain);
+    other.store(true, Ordering::SeqCst);
     server.until("darkness in the program", |s| s.indexes.values().any(|i| field(i) == (FeedState::MaskUnknown, 0)));
     server.until("darkness alone", |s| s.single_indexes.values().any(|i| field(i) == (FeedState::MaskUnknown, 0)));
     server.until("that it is known", |s| said(s).0 == MaskState::Unknown && said(s).1.contains("640x480"));
+    other.store(false, Ordering::SeqCst);
     server.until("its return", |s| {
-        let newest = s.indexes.values().max_by_key(|i| i.composed);
-        newest.is_some_and(|i| field(i).0 == FeedState::Live) && said(s) == (MaskState::Certain, String::new())
+        s.newest().is_some_and(|i| field(i).0 == FeedState::Live) && said(s) == (MaskState::Certain, String::new())
     });
-    let mut all: Vec<&FrameIndex> = server.indexes.values().collect();
-    all.sort_by_key(|i| i.composed);
-    let mut life: Vec<FeedState> = all.iter().map(|i| field(i).0).collect();
+    let mut life: Vec<FeedState> = server.in_order().iter().map(|i| field(i).0).collect();
+    // A machine that is busy may be late.
+    life.retain(|s| !matches!(s, FeedState::Lost | FeedState::Stale));
     life.dedup();
-    life.retain(|s| *s != FeedState::Lost);
     assert_eq!(life, [FeedState::Live, FeedState::MaskUnknown, FeedState::Live]);
     server.stop();
 }
@@ -143,7 +145,7 @@ fn a_camera_on_the_network_is_masked_at_its_size_and_dark_at_any_other() {
     let mut until = |what: &str, done: &dyn Fn(&Shot) -> bool| {
         let began = Instant::now();
         loop {
-            assert!(began.elapsed() < Duration::from_secs(60), "waited in vain for {what}");
+            assert!(began.elapsed() < Duration::from_secs(90), "waited in vain for {what}");
             let Ok(Some(arrived)) = fitted.take(clock, Duration::from_millis(50)) else { continue };
             let shot = fitted.shot_of(&arrived, Some(place), true).expect("scaled");
             if done(&shot) {

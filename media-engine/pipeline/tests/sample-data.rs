@@ -68,7 +68,7 @@ fn film_of(path: &Path, n: u64, mux: &str) {
     source.end_of_stream().expect("taken");
     let bus = pipeline.bus().expect("a bus");
     let end = bus.timed_pop_filtered(
-        gstreamer::ClockTime::from_seconds(20),
+        gstreamer::ClockTime::from_seconds(90),
         &[gstreamer::MessageType::Eos, gstreamer::MessageType::Error],
     );
     assert!(end.is_some_and(|m| m.type_() == gstreamer::MessageType::Eos));

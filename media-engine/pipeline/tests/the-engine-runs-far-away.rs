@@ -8,21 +8,23 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use annotation::time::CaptureTime;
 use link::id::CaseId;
 use pipeline::encode::rtp;
 use pipeline::engine::Dial;
 use pipeline::output::link::LinkEnd;
 use pipeline::output::remote::{Remote, RemoteConfig};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use server::{CONFIG, Server, timestamp};
+use server::{CONFIG, Server, check_times, timestamp};
 use tungstenite::Message;
 use tungstenite::handshake::server::{Request, Response};
 use tungstenite::http::StatusCode;
 
 const TOKEN: &str = "token-of-the-case";
+const FRAMES: usize = 20;
+/// As the server does: an engine that hears nothing for six seconds takes the line for dead.
+const PING_EVERY: Duration = Duration::from_secs(1);
 
 /// A server's door: takes the two WebSockets of an engine and hands their bytes to the listening sockets of a [`Server`].
 struct Door {
@@ -86,7 +88,14 @@ fn serve(stream: TcpStream, tls: Arc<rustls::ServerConfig>, paths: &(PathBuf, Pa
     local.set_nonblocking(true).expect("a socket");
     socket.get_ref().sock.set_read_timeout(Some(Duration::from_millis(2))).expect("a socket");
     let mut bytes = vec![0; 16 * 1024];
+    let mut pinged = Instant::now();
     while cuts.load(Ordering::SeqCst) == life {
+        if pinged.elapsed() >= PING_EVERY {
+            pinged = Instant::now();
+            if socket.send(Message::Ping(Vec::new().into())).is_err() {
+                return;
+            }
+        }
         match socket.read() {
             Ok(Message::Binary(piece)) => {
                 local.set_nonblocking(false).expect("a socket");
@@ -124,29 +133,26 @@ fn pictures_and_their_times_come_through_and_come_back_after_a_cut() {
     server.run_by(CONFIG, dial);
     server.accept();
     server.want(true);
-    server.until("pictures", |s| s.frames() > 20);
-    check(&server);
-    assert_eq!(door.taken.load(Ordering::SeqCst), 2);
+    check(&mut server);
+    assert!(door.taken.load(Ordering::SeqCst) >= 2, "both connections go by the door");
 
     door.cuts.fetch_add(1, Ordering::SeqCst);
     server.hang_up();
     server.accept();
     server.want(true);
-    server.until("pictures again", |s| s.frames() > 20);
-    check(&server);
+    check(&mut server);
     server.stop();
     drop(remote);
 }
 
-/// Every frame has its index, which names captures on the server's timeline, as close to now as the way is short.
-fn check(server: &Server) {
-    assert!(server.without_index.is_empty(), "an index comes before its packets");
-    let named = server.packets.iter().filter(|p| rtp::marker(p)).filter_map(|p| server.indexes.get(&timestamp(p)));
-    let mut ages: Vec<f64> =
-        named.map(|i| CaptureTime(i.composed).minus_ns(CaptureTime(i.entries[0].capture)) as f64 / 1e6).collect();
-    assert!(ages.len() > 15, "{} frames with an index", ages.len());
-    ages.sort_by(f64::total_cmp);
-    assert!(ages[0] >= 0.0 && ages[ages.len() / 2] < 250.0, "{ages:?}");
+/// Every frame has its index, which names captures on the server's timeline. Either may be here first: they come by two connections,
+/// between which nobody promises an order.
+fn check(server: &mut Server) {
+    server.until("pictures and the index of each", |s| {
+        let shown: Vec<u32> = s.packets.iter().filter(|p| rtp::marker(p)).map(|p| timestamp(p)).take(FRAMES).collect();
+        shown.len() == FRAMES && shown.iter().all(|ts| s.indexes.contains_key(ts))
+    });
+    server.until("a picture of the main feed in time", |s| check_times(&s.in_order()) > 0);
 }
 
 #[test]

@@ -234,7 +234,8 @@ fn watch_by_tcp(sfu: &SfuHandle) {
         };
         if Instant::now() >= next {
             next += Duration::from_millis(5);
-            sfu.feed_rtp(picture(seq, started.elapsed())).expect("room");
+            // Where this machine stood still, so many at once may find no room.
+            let _ = sfu.feed_rtp(picture(seq, started.elapsed()));
             seq += 1;
         }
         let until = deadline.min(next).saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
@@ -302,7 +303,8 @@ fn watch_from(ip: IpAddr, sfu: SfuHandle, mut events: Events) {
         };
         if Instant::now() >= next {
             next += Duration::from_millis(5);
-            sfu.feed_rtp(picture(seq, started.elapsed())).expect("room");
+            // Where this machine stood still, so many at once may find no room.
+            let _ = sfu.feed_rtp(picture(seq, started.elapsed()));
             seq += 1;
         }
         let until = deadline.min(next).saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
@@ -316,14 +318,19 @@ fn watch_from(ip: IpAddr, sfu: SfuHandle, mut events: Events) {
         };
         rtc.handle_input(input).expect("sound");
     }
-    let mut told = Vec::new();
-    while let Ok(event) = events.try_recv() {
-        told.push(event);
+    let (mut connected, mut watched) = (false, false);
+    // Said and counted by another thread, perhaps a moment after the packets left.
+    loop {
+        while let Ok(event) = events.try_recv() {
+            connected |= matches!(event, SfuEvent::Connected { peer: PeerId(1) });
+            watched |= matches!(event, SfuEvent::Watchers { count: 1, .. });
+        }
+        let figures = sfu.figures();
+        let counted = figures.forwarding.count() >= 18 && figures.joining.count() == 1 && figures.starting.count() == 1;
+        if connected && watched && counted {
+            return;
+        }
+        assert!(started.elapsed() < Duration::from_secs(90), "{connected} {watched} {figures:?}");
+        std::thread::sleep(Duration::from_millis(5));
     }
-    assert!(told.iter().any(|e| matches!(e, SfuEvent::Connected { peer: PeerId(1) })));
-    assert!(told.iter().any(|e| matches!(e, SfuEvent::Watchers { count: 1, .. })));
-    // Counted on its way: at least those of the pictures that came.
-    let figures = sfu.figures();
-    assert!(figures.forwarding.count() >= 18, "{}", figures.forwarding.count());
-    assert!(figures.joining.count() == 1 && figures.starting.count() == 1, "{figures:?}");
 }

@@ -1,6 +1,6 @@
 //! The server's end of the link to rooms' engines: two Unix sockets in a folder of mode 0700. An engine dials *control*,
 //! says Hello, gets a link id, dials *media* and names that id in its first record. Control messages become [`LinkEvent`]s;
-//! RTP goes straight to the forwarding core. Many engines, one per case.
+//! RTP goes straight to the forwarding core, and waits for no index: over a network either may be here first (SG28a). Many engines, one per case.
 //!
 //! Queues: events 1,024 (a frame index, transform, piece of a still or health that does not fit is dropped, newest first, and counted; the others wait),
 //! commands 256 an engine (newest dropped: the next
@@ -259,11 +259,16 @@ async fn run_control(mut stream: UnixStream, shared: Shared) {
         }
         Err(error) => error.to_string(),
     };
-    let carried = lock(&shared.links).remove(&link_id).map(|link| feeds_of(&link.layers.borrow())).unwrap_or_default();
+    // Its end is said before another engine can be taken: who came in between would be said to have gone. Room for the word is waited for first.
+    let word = shared.events.reserve().await;
+    let mut links = lock(&shared.links);
+    let carried = links.remove(&link_id).map(|link| feeds_of(&link.layers.borrow())).unwrap_or_default();
     for feed in carried {
         let _ = shared.sfu.forget_feed(case.clone(), feed);
     }
-    let _ = shared.events.send(LinkEvent::Down { case, reason }).await;
+    if let Ok(word) = word {
+        word.send(LinkEvent::Down { case, reason });
+    }
 }
 
 /// Messages both ways until the link ends; returns why it ended.

@@ -1,6 +1,5 @@
 //! Two cases beside each other on one server, each with an engine.
 
-use signaling::edge::server;
 use signaling::wire::{ClockPing, client_message as client, server_message as said};
 
 use crate::engine::{Engine, hello};
@@ -12,7 +11,7 @@ async fn sg29_two_cases_share_a_server_and_nothing_else() {
     let home = tempfile::tempdir().expect("a folder");
     let mut demo = config(home.path());
     demo.cases = 2;
-    let server = server::start(&demo).await.expect("starts");
+    let server = crate::page::start(&demo).await;
     let host = host(&server);
     let (a, b) = (server.ready.tokens.clone(), server.ready.more[0].tokens.clone());
     assert_eq!((server.ready.case.as_str(), server.ready.more[0].case.as_str()), ("demo", "demo-b"));

@@ -1,7 +1,6 @@
 //! The privacy curtain between room, engine, pages and disk.
 
 use link::wire::{Health, to_engine as told, to_server as from_engine};
-use signaling::edge::server;
 use signaling::wire::{CaseState, Curtain, client_message as client, server_message as said};
 
 use crate::engine::{Engine, hello};
@@ -75,7 +74,7 @@ async fn sg61_a_restart_of_the_server_keeps_the_curtain_drawn() {
     let pressed = room.until("the curtain", |body| state(body).filter(|s| s.curtain)).await;
     first.stop().await;
 
-    let again = server::start(&config(home.path())).await.expect("starts");
+    let again = crate::page::start(&config(home.path())).await;
     let mut engine = engine(home.path()).await;
     assert!(curtain(&mut engine, "how it is").await, "the engine of the new server");
     let mut mentor = Page::open(&host(&again), &tokens.mentor, "").await.expect("enters");

@@ -1,5 +1,6 @@
 //! What the doors take, and what they say when they do not.
 
+use annotation::time::CaptureTime;
 use signaling::wire::{ClockPing, client_message as client, server_message as said};
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
@@ -91,7 +92,9 @@ async fn the_clock_answers_with_the_time_of_receipt_and_of_the_answer() {
     let pong = page.until("a pong", |body| if let said::Body::Clock(pong) = body { Some(pong) } else { None }).await;
     let t4 = now();
     assert_eq!(pong.t1, t1);
-    assert!(t1 <= pong.t2 && pong.t2 <= pong.t3 && pong.t3 <= t4, "the same machine's clock: {t1} {pong:?} {t4}");
+    // Its timeline was set once and is steered slowly; the machine's clock may have been set since.
+    let near = |from: u64, to: u64| CaptureTime(to).minus_ns(CaptureTime(from)) > -1_000_000_000;
+    assert!(near(t1, pong.t2) && pong.t2 <= pong.t3 && near(pong.t3, t4), "the same machine's clock: {t1} {pong:?} {t4}");
     server.stop().await;
 }
 
@@ -187,8 +190,8 @@ async fn sg2_an_expired_link_and_one_of_a_case_that_is_not_here_are_told_apart()
     let unix_s = annotation::time::CaptureTime(now()).to_unix().as_secs();
     for (case, expires_unix_s, status, code) in [
         ("demo", unix_s - 1, 401, "auth.link.expired"),
-        ("elsewhere", unix_s + 60, 404, "case.unknown"),
-        ("demo", unix_s + 60, 200, ""),
+        ("elsewhere", unix_s + 3_600, 404, "case.unknown"),
+        ("demo", unix_s + 3_600, 200, ""),
     ] {
         let claims = Claims {
             id: keys.token_id().expect("random"),

@@ -1,6 +1,7 @@
 //! An engine as far as the link shows it: Hello, health, frame indexes, and what it is told.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -12,16 +13,28 @@ use link::wire::{
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 const PING_EVERY: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// An engine that was taken.
+/// An engine that was taken. It pings at all times, as one does: one that says nothing for three seconds is taken for dead, however slow
+/// this machine's disk is.
 pub(crate) struct Engine {
-    control: UnixStream,
+    reader: OwnedReadHalf,
+    writer: Arc<Mutex<OwnedWriteHalf>>,
+    pinging: JoinHandle<()>,
     _media: UnixStream,
     buffer: BytesMut,
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.pinging.abort();
+    }
 }
 
 fn feed(id: &str) -> FeedInfo {
@@ -74,12 +87,12 @@ impl Engine {
     /// Dials the server whose home this is; `Err`: the code and sentence of the refusal.
     pub(crate) async fn dial(home: &Path, hello: Hello) -> Result<Engine, (String, String)> {
         let sockets = home.join("data/link");
-        let mut control = UnixStream::connect(sockets.join("control.sock")).await.expect("listens");
+        let (mut reader, mut writer) = UnixStream::connect(sockets.join("control.sock")).await.expect("listens").into_split();
         let mut buffer = BytesMut::new();
         let mut out = BytesMut::new();
         write_message(&mut out, &ToServer { body: Some(said::Body::Hello(hello)) });
-        control.write_all(&out).await.expect("sent");
-        let ack = match next(&mut control, &mut buffer).await {
+        writer.write_all(&out).await.expect("sent");
+        let ack = match next(&mut reader, &mut buffer).await {
             Some(told::Body::Hello(ack)) => ack,
             Some(told::Body::Refused(refused)) => return Err((refused.code, refused.message)),
             other => panic!("neither taken nor refused: {other:?}"),
@@ -88,7 +101,17 @@ impl Engine {
         let mut first = BytesMut::new();
         link::record::write_record(&mut first, ack.link_id.as_bytes()).expect("fits");
         media.write_all(&first).await.expect("sent");
-        Ok(Engine { control, _media: media, buffer })
+        let writer = Arc::new(Mutex::new(writer));
+        let pings = writer.clone();
+        let pinging = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(PING_EVERY).await;
+                if write(&pings, said::Body::Clock(ClockPing { t1: 1 })).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(Engine { reader, writer, pinging, _media: media, buffer })
     }
 
     /// As `dial`, in the place of an engine that hung up a moment ago and may not be known to be gone yet.
@@ -105,9 +128,7 @@ impl Engine {
     }
 
     pub(crate) async fn say(&mut self, body: said::Body) {
-        let mut out = BytesMut::new();
-        write_message(&mut out, &ToServer { body: Some(body) });
-        self.control.write_all(&out).await.expect("sent");
+        write(&self.writer, body).await.expect("sent");
     }
 
     /// Until it is told what `wanted` looks for.
@@ -115,11 +136,7 @@ impl Engine {
         // Figures come each second: what never comes is not waited for for ever.
         let found = timeout(PATIENCE, async {
             loop {
-                // One that says nothing for three seconds is taken for dead, however slow this machine's disk is.
-                let Ok(body) = timeout(PING_EVERY, next(&mut self.control, &mut self.buffer)).await else {
-                    self.say(said::Body::Clock(ClockPing { t1: 1 })).await;
-                    continue;
-                };
+                let body = next(&mut self.reader, &mut self.buffer).await;
                 let Some(body) = body else { panic!("closed before: {what}") };
                 if let Some(found) = wanted(body) {
                     return found;
@@ -148,12 +165,18 @@ impl Engine {
     }
 }
 
-async fn next(control: &mut UnixStream, buffer: &mut BytesMut) -> Option<told::Body> {
+async fn write(writer: &Mutex<OwnedWriteHalf>, body: said::Body) -> std::io::Result<()> {
+    let mut out = BytesMut::new();
+    write_message(&mut out, &ToServer { body: Some(body) });
+    writer.lock().await.write_all(&out).await
+}
+
+async fn next(reader: &mut OwnedReadHalf, buffer: &mut BytesMut) -> Option<told::Body> {
     loop {
         if let Some(message) = take_message::<ToEngine>(buffer).expect("well formed") {
             return message.body;
         }
-        match timeout(PATIENCE, control.read_buf(buffer)).await.expect("something is said in time") {
+        match timeout(PATIENCE, reader.read_buf(buffer)).await.expect("something is said in time") {
             Ok(0) | Err(_) => return None,
             Ok(_) => {}
         }

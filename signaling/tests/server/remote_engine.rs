@@ -1,18 +1,28 @@
 //! An engine that runs elsewhere: the same words through WebSockets, by its own token and for its own case only.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use bytes::BytesMut;
+use futures_util::stream::SplitSink;
 use futures_util::{SinkExt, StreamExt};
 use link::control::{take_message, write_message};
 use link::wire::{ClockPing, ToEngine, ToServer, to_engine as told, to_server as said};
 use signaling::edge::keys::unsigned_token_id;
 use signaling::edge::store::revoke_file;
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::engine::hello;
 use crate::page::{Page, host, now, request, server};
+
+const PATIENCE: Duration = Duration::from_secs(90);
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
@@ -29,28 +39,77 @@ async fn status(host: &str, path: &str, token: &str) -> u16 {
     }
 }
 
-async fn say(socket: &mut Socket, body: said::Body) {
+/// A control connection that reads and pings at all times, as an engine's does: one that says nothing for six seconds is taken for dead,
+/// however slow this machine is.
+struct Control {
+    sink: Arc<Mutex<SplitSink<Socket, Message>>>,
+    heard: UnboundedReceiver<Message>,
+    tasks: [JoinHandle<()>; 2],
+    buffer: BytesMut,
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Control {
+    async fn dial(host: &str, token: &str) -> Self {
+        let (sink, mut stream) = dial(host, "demo/control", token).await.expect("taken").split();
+        let (tell, heard) = unbounded_channel();
+        let reading = tokio::spawn(async move {
+            while let Some(Ok(message)) = stream.next().await {
+                if tell.send(message).is_err() {
+                    return;
+                }
+            }
+        });
+        Control { sink: Arc::new(Mutex::new(sink)), heard, tasks: [reading, tokio::spawn(async {})], buffer: BytesMut::new() }
+    }
+
+    /// From its Hello on.
+    fn ping(&mut self) {
+        let sink = self.sink.clone();
+        self.tasks[1] = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                if say(&sink, said::Body::Clock(ClockPing { t1: 1 })).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+
+    async fn say(&self, body: said::Body) {
+        say(&self.sink, body).await.expect("sent");
+    }
+
+    /// `None`: the server ended it.
+    async fn next(&mut self) -> Option<told::Body> {
+        loop {
+            if let Some(ToEngine { body }) = take_message(&mut self.buffer).expect("well formed") {
+                return body;
+            }
+            match timeout(PATIENCE, self.heard.recv()).await.expect("something is said in time")? {
+                Message::Binary(bytes) => self.buffer.extend_from_slice(&bytes),
+                Message::Close(_) => return None,
+                _ => {}
+            }
+        }
+    }
+}
+
+async fn say(sink: &Mutex<SplitSink<Socket, Message>>, body: said::Body) -> Result<(), Error> {
     let mut out = BytesMut::new();
     write_message(&mut out, &ToServer { body: Some(body) });
     // Cut anywhere, as a stream is.
     let half = out.split_to(out.len() / 2);
+    let mut sink = sink.lock().await;
     for piece in [half, out] {
-        socket.send(Message::binary(piece.to_vec())).await.expect("sent");
+        sink.send(Message::binary(piece.to_vec())).await?;
     }
-}
-
-/// `None`: the server ended it.
-async fn next(socket: &mut Socket, buffer: &mut BytesMut) -> Option<told::Body> {
-    loop {
-        if let Some(ToEngine { body }) = take_message(buffer).expect("well formed") {
-            return body;
-        }
-        match socket.next().await? {
-            Ok(Message::Binary(bytes)) => buffer.extend_from_slice(&bytes),
-            Ok(Message::Close(_)) | Err(_) => return None,
-            Ok(_) => {}
-        }
-    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,16 +126,16 @@ async fn sg2_an_engine_from_afar_is_taken_by_its_own_token_for_its_own_case() {
 
     let mut room = Page::open(&host, &tokens.room, "").await.expect("enters");
     // The right token, and a Hello of another case.
-    let mut liar = dial(&host, "demo/control", &tokens.engine).await.expect("taken");
-    say(&mut liar, said::Body::Hello(hello("other"))).await;
-    assert!(next(&mut liar, &mut BytesMut::new()).await.is_none());
+    let mut liar = Control::dial(&host, &tokens.engine).await;
+    liar.say(said::Body::Hello(hello("other"))).await;
+    assert!(liar.next().await.is_none());
 
-    let mut control = dial(&host, "demo/control", &tokens.engine).await.expect("taken");
-    let mut buffer = BytesMut::new();
-    say(&mut control, said::Body::Hello(hello("demo"))).await;
-    let Some(told::Body::Hello(ack)) = next(&mut control, &mut buffer).await else { panic!("not taken") };
-    say(&mut control, said::Body::Clock(ClockPing { t1: 7 })).await;
-    while !matches!(next(&mut control, &mut buffer).await.expect("answered"), told::Body::Clock(pong) if pong.t1 == 7) {}
+    let mut control = Control::dial(&host, &tokens.engine).await;
+    control.say(said::Body::Hello(hello("demo"))).await;
+    let Some(told::Body::Hello(ack)) = control.next().await else { panic!("not taken") };
+    control.say(said::Body::Clock(ClockPing { t1: 7 })).await;
+    while !matches!(control.next().await.expect("answered"), told::Body::Clock(pong) if pong.t1 == 7) {}
+    control.ping();
     let mut media = dial(&host, "demo/media", &tokens.engine).await.expect("taken");
     let mut first = BytesMut::new();
     link::record::write_record(&mut first, ack.link_id.as_bytes()).expect("fits");
@@ -101,24 +160,25 @@ async fn sg2_an_engine_from_afar_is_taken_by_its_own_token_for_its_own_case() {
     assert_eq!(request(&host, "DELETE", &resource, &head(&tokens.engine), "").await.code(), "media.unknown");
 
     // Cut off and back before anybody noticed: it takes its own place.
-    let mut again = dial(&host, "demo/control", &tokens.engine).await.expect("taken");
-    while next(&mut control, &mut buffer).await.is_some() {}
+    let mut again = Control::dial(&host, &tokens.engine).await;
+    while control.next().await.is_some() {}
     let mut control = loop {
-        say(&mut again, said::Body::Hello(hello("demo"))).await;
-        match next(&mut again, &mut buffer).await {
+        again.say(said::Body::Hello(hello("demo"))).await;
+        match again.next().await {
             Some(told::Body::Hello(_)) => break again,
             // The old link is on its way out.
             Some(told::Body::Refused(refused)) => assert_eq!(refused.code, "link.case-taken"),
             other => panic!("{other:?}"),
         }
-        again = dial(&host, "demo/control", &tokens.engine).await.expect("taken");
+        again = Control::dial(&host, &tokens.engine).await;
     };
+    control.ping();
 
     // A token that is withdrawn ends what it opened.
     let id = unsigned_token_id(&tokens.engine).expect("a token");
     let database = home.path().join("data/shirube.sqlite");
     revoke_file(&database, id, annotation::time::CaptureTime(now())).await.expect("written");
-    while next(&mut control, &mut buffer).await.is_some() {}
+    while control.next().await.is_some() {}
     assert_eq!(status(&host, "demo/control", &tokens.engine).await, 401);
     server.stop().await;
 }

@@ -205,7 +205,7 @@ async fn sg28_feeds_that_come_and_go_are_told_and_chosen_by_name_and_layer() {
     room.until("the feeds of before", list).await;
     assert_eq!(names(room.until("the feeds", list).await), ["program", "field"]);
     let late = Page::open(&host, &tokens.mentor, "").await.expect("enters");
-    assert_eq!(names(late.welcome.feeds), ["program", "field"]);
+    assert_eq!(names(late.welcome.feeds.clone()), ["program", "field"]);
 
     let viewer = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.viewer);
     let layer = request(&host, "POST", "/whep/demo?feed=program&layer=tiny", &viewer, "v=0").await;

@@ -25,7 +25,7 @@ async fn a_busy_port_is_named_with_what_to_do() {
     assert!(text.contains(&first.ready.media_port.to_string()) && text.contains("media port"), "{text}");
     // Nothing was left behind: the same data directory starts.
     second.media_port = 0;
-    server::start(&second).await.expect("starts").stop().await;
+    crate::page::start(&second).await.stop().await;
     first.stop().await;
 }
 
@@ -61,17 +61,18 @@ async fn a_data_directory_in_use_missing_pages_and_a_missing_engine_are_said() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_whose_configuration_is_wrong_ends_the_start_with_its_own_sentence() {
-    use std::os::unix::fs::PermissionsExt;
     let home = tempfile::tempdir().expect("a folder");
-    let exe = home.path().join("engine");
-    std::fs::write(&exe, "#!/bin/sh\necho 'The clip field.mp4 is not there: give its path.' >&2\nexit 2\n").expect("written");
-    std::fs::set_permissions(&exe, std::fs::Permissions::from_mode(0o700)).expect("set");
+    let (text, exe) = (home.path().join("engine.txt"), home.path().join("engine"));
+    std::fs::write(&text, "#!/bin/sh\necho 'The clip field.mp4 is not there: give its path.' >&2\nexit 2\n").expect("written");
+    // Not by this process: a file that it has open for writing, be it in a child that another test begins just now, cannot be run.
+    let installed = std::process::Command::new("install").args(["-m", "700"]).arg(&text).arg(&exe).status();
+    assert!(installed.is_ok_and(|done| done.success()), "install is there");
     let mut demo = config(home.path());
     demo.no_engine = false;
     demo.engine = Some(exe);
     assert_eq!(said(&demo).await, "The clip field.mp4 is not there: give its path.");
     demo.no_engine = true;
-    server::start(&demo).await.expect("starts").stop().await;
+    crate::page::start(&demo).await.stop().await;
 }
 
 /// As somebody at a console meets it.

@@ -1,7 +1,8 @@
 //! Real senders of the kinds that a room has, each on a free port of this machine.
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -16,17 +17,23 @@ pub fn h264(width: u32, height: u32, rate: u32) -> String {
     )
 }
 
-/// A port that nobody has.
+/// A port that nobody has, and that nobody is given before it is bound: outside of those that the system gives out, each once a process.
 pub fn free_port() -> u16 {
-    UdpSocket::bind("127.0.0.1:0").and_then(|s| s.local_addr()).expect("a port").port()
+    free_pair()
 }
 
-/// An even port whose next one is free as well.
+/// An even one, whose next one is free as well.
 pub fn free_pair() -> u16 {
-    (0..100)
-        .map(|_| free_port() & !1)
-        .find(|p| UdpSocket::bind(("127.0.0.1", *p)).is_ok() && UdpSocket::bind(("127.0.0.1", *p + 1)).is_ok())
-        .expect("two ports")
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // 10,000 pairs below 32,768; where a process begins among them is its own.
+    let begin = std::process::id() % 10_000;
+    let pair = || (begin + u32::from(TAKEN.fetch_add(1, Ordering::Relaxed))) % 10_000;
+    let free = |p: u16| {
+        let at = ("127.0.0.1", p);
+        UdpSocket::bind(at).is_ok() && TcpListener::bind(at).is_ok()
+    };
+    let mut ports = (0..1000).map(|_| 12_000 + 2 * pair() as u16);
+    ports.find(|p| free(*p) && free(p + 1)).expect("two ports")
 }
 
 /// A running pipeline. Dropping it ends it.

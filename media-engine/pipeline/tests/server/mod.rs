@@ -2,9 +2,10 @@
 #![allow(dead_code, unreachable_pub, reason = "each test uses its part")]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +13,7 @@ use annotation::time::CaptureTime;
 use annotation::wire::XformFrame;
 use bytes::{Bytes, BytesMut};
 use link::control::{take_message, write_message};
-use link::frame::FrameIndex;
+use link::frame::{FeedState, FrameIndex};
 use link::id::CaseId;
 use link::record::{take_record, write_record};
 use link::wire::{
@@ -57,8 +58,10 @@ pub const CONFIG: &str = r#"
 "#;
 
 pub fn timeline() -> CaptureTime {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
-    CaptureTime::from_unix(unix + AHEAD)
+    /// Read once: a clock that is set while a test runs is no jump here.
+    static BEGAN: OnceLock<(Instant, Duration)> = OnceLock::new();
+    let (began, unix) = BEGAN.get_or_init(|| (Instant::now(), SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970")));
+    CaptureTime::from_unix(*unix + began.elapsed() + AHEAD)
 }
 
 pub fn program_high() -> LayerRef {
@@ -67,6 +70,29 @@ pub fn program_high() -> LayerRef {
 
 pub fn timestamp(packet: &[u8]) -> u32 {
     u32::from_be_bytes([packet[4], packet[5], packet[6], packet[7]])
+}
+
+/// Every frame carries the capture of its main picture, or a later time: one that a timer made because that picture was late, those that such a
+/// frame overtook, and the first of a link whose clock lies behind that of the link before. Returns how many carry their own.
+pub fn check_times(in_order: &[&FrameIndex]) -> usize {
+    let ahead = |a: u32, b: u32| a.wrapping_sub(b) as i32;
+    assert!(in_order.windows(2).all(|w| ahead(w[1].rtp_ts, w[0].rtp_ts) > 0), "strictly increasing");
+    let mut own = 0;
+    for index in in_order {
+        let main = index.entries.first().expect("the main feed");
+        if main.capture == 0 {
+            assert_eq!(main.state(), FeedState::Lost, "only a lost picture has no time");
+            continue;
+        }
+        let capture = CaptureTime(main.capture);
+        // Of another clock it would be an hour off.
+        assert!(timeline().minus_ns(capture).abs() < 600_000_000_000, "captures are on the server's timeline");
+        assert!(CaptureTime(index.composed).minus_ns(capture) >= 0, "composed before it was captured");
+        let later = ahead(index.rtp_ts, capture.rtp_90khz());
+        assert!(later >= 0, "a time before its picture");
+        own += usize::from(later == 0);
+    }
+    own
 }
 
 /// The listening side, turned by hand.
@@ -78,6 +104,8 @@ pub struct Server {
     incoming: BytesMut,
     records: BytesMut,
     named: bool,
+    /// The engine closed one of the two.
+    ended: bool,
     pub hello: Option<Hello>,
     pub health: Option<Health>,
     pub feeds: Option<FeedList>,
@@ -87,6 +115,8 @@ pub struct Server {
     /// Of the other layers, by place in Hello.
     pub others: BTreeMap<usize, Vec<Bytes>>,
     pub single_indexes: BTreeMap<(String, u32), FrameIndex>,
+    /// Packets that were here before their index: none on this machine, where an index is in its socket before its packets are in
+    /// theirs. Over a network nobody promises that.
     pub without_index: BTreeSet<u32>,
     pub xforms: Vec<XformFrame>,
     pub pieces: Vec<StillPiece>,
@@ -153,6 +183,7 @@ impl Server {
             incoming: BytesMut::new(),
             records: BytesMut::new(),
             named: false,
+            ended: false,
             hello: None,
             health: None,
             feeds: None,
@@ -171,20 +202,28 @@ impl Server {
         }
     }
 
+    /// Until the engine has both connections. A call that it gave up, on a machine that was too busy to answer in time, is none: the
+    /// next one comes.
     pub fn accept(&mut self) -> Hello {
-        self.until("the engine's call", |s| s.hello.is_some());
-        let hello = self.hello.take().expect("just seen");
-        let numbered = (FIRST_SSRC..).zip(hello.layers.iter().cloned());
-        let layers = numbered.map(|(ssrc, l)| link::wire::LayerInfo { ssrc, ..l }).collect();
-        self.send(to_engine::Body::Hello(HelloAck { version: 1, link_id: "link-1".into(), layers }));
-        self.until("the media socket and its name", |s| s.named);
-        hello
+        loop {
+            self.until("the engine's call", |s| s.hello.is_some() || s.ended);
+            if let Some(hello) = self.hello.take().filter(|_| !self.ended) {
+                let numbered = (FIRST_SSRC..).zip(hello.layers.iter().cloned());
+                let layers = numbered.map(|(ssrc, l)| link::wire::LayerInfo { ssrc, ..l }).collect();
+                self.say(to_engine::Body::Hello(HelloAck { version: 1, link_id: "link-1".into(), layers }));
+                self.until("the media socket and its name", |s| s.named || s.ended);
+                if !self.ended {
+                    return hello;
+                }
+            }
+            self.hang_up();
+        }
     }
 
     pub fn hang_up(&mut self) {
         (self.control, self.media) = (None, None);
         (self.incoming, self.records) = (BytesMut::new(), BytesMut::new());
-        self.named = false;
+        (self.named, self.ended, self.hello) = (false, false, None);
         self.packets.clear();
         self.others.clear();
         self.indexes.clear();
@@ -207,13 +246,29 @@ impl Server {
     }
 
     pub fn send(&mut self, body: to_engine::Body) {
+        assert!(self.say(body), "the engine reads");
+    }
+
+    /// False: the engine has closed it.
+    fn say(&mut self, body: to_engine::Body) -> bool {
         let mut out = BytesMut::new();
         write_message(&mut out, &ToEngine { body: Some(body) });
-        self.control.as_mut().expect("connected").write_all(&out).expect("the engine reads");
+        self.control.as_mut().is_some_and(|control| control.write_all(&out).is_ok())
     }
 
     pub fn frames(&self) -> usize {
         self.packets.iter().filter(|p| rtp::marker(p)).count()
+    }
+
+    /// What is known of the program's frames, in the order in which they were composed.
+    pub fn in_order(&self) -> Vec<&FrameIndex> {
+        let mut all: Vec<&FrameIndex> = self.indexes.values().collect();
+        all.sort_by_key(|i| i.composed);
+        all
+    }
+
+    pub fn newest(&self) -> Option<&FrameIndex> {
+        self.indexes.values().max_by_key(|i| i.composed)
     }
 
     /// Timestamps of frames with an IDR or its parameter sets.
@@ -257,17 +312,14 @@ impl Server {
         if self.control.is_none() {
             std::thread::yield_now();
         }
-        if let Some(control) = &mut self.control {
-            read(control, &mut self.incoming);
-        }
+        self.read_control();
         self.take_messages();
-        // Media is read first into the buffer, then control again, so that an index written before its packets is seen before them.
+        // Media is read first into the buffer, then control again until nothing is left, so that an index written before its packets
+        // is seen before them.
         if let Some(media) = &mut self.media {
-            read(media, &mut self.records);
+            self.ended |= !read(media, &mut self.records);
         }
-        if let Some(control) = &mut self.control {
-            read(control, &mut self.incoming);
-        }
+        self.read_control();
         self.take_messages();
         while let Some(record) = take_record(&mut self.records) {
             if !self.named {
@@ -286,13 +338,20 @@ impl Server {
         }
     }
 
+    fn read_control(&mut self) {
+        if let Some(control) = &mut self.control {
+            self.ended |= !read(control, &mut self.incoming);
+        }
+    }
+
     fn take_messages(&mut self) {
         while let Some(message) = take_message::<ToServer>(&mut self.incoming).expect("well formed") {
             match message.body.expect("a known message") {
                 to_server::Body::Hello(hello) => self.hello = Some(hello),
                 to_server::Body::Clock(ping) => {
                     let t = timeline().0;
-                    self.send(to_engine::Body::Clock(ClockPong { t1: ping.t1, t2: t, t3: t }));
+                    // Who asked may be gone by now.
+                    self.say(to_engine::Body::Clock(ClockPong { t1: ping.t1, t2: t, t3: t }));
                 }
                 to_server::Body::Frame(index) => {
                     if index.program == "program" {
@@ -332,9 +391,22 @@ fn prepare(socket: UnixStream) -> UnixStream {
     socket
 }
 
-fn read(socket: &mut UnixStream, buffer: &mut BytesMut) {
+/// Waits a little for input and takes all that is there; false: the other side closed it.
+fn read(socket: &mut UnixStream, buffer: &mut BytesMut) -> bool {
     let mut bytes = [0u8; 65536];
-    if let Ok(n) = socket.read(&mut bytes) {
-        buffer.extend_from_slice(&bytes[..n]);
-    }
+    let mut waits = true;
+    let open = loop {
+        match socket.read(&mut bytes) {
+            Ok(0) => break false,
+            Ok(n) => buffer.extend_from_slice(&bytes[..n]),
+            Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break true,
+            Err(e) if e.kind() == ErrorKind::Interrupted => {}
+            Err(_) => break false,
+        }
+        if std::mem::take(&mut waits) {
+            socket.set_nonblocking(true).expect("a socket");
+        }
+    };
+    socket.set_nonblocking(false).expect("a socket");
+    open
 }

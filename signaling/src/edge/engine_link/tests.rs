@@ -73,3 +73,24 @@ async fn the_media_of_a_link_end_with_it_though_the_engine_keeps_its_socket() {
     ended.expect("pictures of an engine that was given up are nobody's");
     drop(halted);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_is_taken_only_after_the_end_of_the_one_before_was_said() {
+    let mut bench = Bench::new();
+    let shared = bench.server.shared.clone();
+    let (mut engine, end) = UnixStream::pair().expect("a pair");
+    let mut out = BytesMut::new();
+    write_message(&mut out, &ToServer { body: Some(to_server::Body::Hello(hello())) });
+    engine.write_all(&out).await.expect("sent");
+    let running = tokio::spawn(run_control(end, shared.clone()));
+    assert!(matches!(bench.events.recv().await, Some(LinkEvent::Up { .. })));
+    // Whoever is told is busy: the end cannot be said yet.
+    let word = || LinkEvent::Refused { code: String::new(), message: String::new() };
+    while shared.events.try_send(word()).is_ok() {}
+    drop(engine);
+    tokio::time::sleep(LONG).await;
+    assert_eq!(register(&hello(), &shared).err().map(|(code, _)| code), Some("link.case-taken"));
+    while !matches!(bench.events.recv().await.expect("an event"), LinkEvent::Down { .. }) {}
+    running.await.expect("ends");
+    assert!(register(&hello(), &shared).is_ok(), "the next engine is taken");
+}
