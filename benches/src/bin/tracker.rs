@@ -5,6 +5,7 @@ use std::path::Path;
 
 use benches::machine;
 use benches::track::clip;
+use benches::track::layers::Layers;
 use benches::track::run::{Row, Tally, run};
 use benches::track::tissue::{self, Tissue};
 use benches::track::xray::{self, Xray};
@@ -76,6 +77,7 @@ fn main() -> anyhow::Result<()> {
     for what in tissue::What::ALL {
         kinds.push((what.name().into(), Box::new(move |s| run(&mut Tissue::new(what, s), s, baselines))));
     }
+    kinds.push(("layers".into(), Box::new(move |s| run(&mut Layers::new(s), s, baselines))));
     for what in xray::What::ALL {
         kinds.push((what.name().into(), Box::new(move |s| run(&mut Xray::new(what, s), s, baselines))));
     }

@@ -2,6 +2,7 @@
 
 pub mod baseline;
 pub mod clip;
+pub mod layers;
 pub mod motion;
 pub mod noise;
 pub mod run;

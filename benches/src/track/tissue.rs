@@ -117,7 +117,7 @@ pub struct Tissue {
 }
 
 /// Luma of flesh, 16 to 235, with vessels as dark lines; `contrast` about 1.
-fn flesh(dice: &mut Dice, contrast: f32) -> Texture {
+pub fn flesh(dice: &mut Dice, contrast: f32) -> Texture {
     let (w, h) = (WIDTH + 2 * BORDER, HEIGHT + 2 * BORDER);
     let [broad, middle, fine, grain] = [110.0, 32.0, 10.0, 3.2].map(|cell| Lattice::new(w, h, cell, dice));
     let (warp_x, warp_y) = (Lattice::new(w, h, 50.0, dice), Lattice::new(w, h, 50.0, dice));

@@ -11,6 +11,7 @@ use std::time::Duration;
 use annotation::time::CaptureTime;
 use annotation::wire::TrackState;
 
+use crate::bend::Bend;
 use crate::keyframe::{Anchorage, Keyframe, Support};
 use crate::luma::{Frame, Kind};
 use crate::patch::Found;
@@ -305,7 +306,19 @@ impl Anchor {
                 break;
             }
         }
-        let mut verdict = Verdict::of(&self.key, self.kind, &motion, &seen, (frame.width(), frame.height()));
+        let size = (frame.width(), frame.height());
+        let mut verdict = Verdict::of(&self.key, (&motion, &Bend::none(motion)), &seen, size);
+        let strict = self.state == TrackState::Lost;
+        // Tissue that is followed may bend: it was there a frame ago. A place that lost ink might be at again has to look as it did.
+        if self.kind == Kind::Tissue
+            && !strict
+            && !verdict.agrees(self.kind, false)
+            && verdict.worth_asking()
+            && let Some((of_ink, bent)) = self.bend(&motion, &seen, size)
+            && bent.better_than(&verdict)
+        {
+            (motion, verdict) = (of_ink, bent);
+        }
         // Tissue is as distinct as its keyframe was; contrast changes.
         verdict.distinct = if self.kind == Kind::Fluoroscopy || self.state == TrackState::Lost || self.distinct == 0.0 {
             if verdict.worth_asking() { self.distinct(frame, &motion, &seen) } else { 0.0 }
@@ -313,6 +326,13 @@ impl Anchor {
             self.distinct
         };
         (motion, verdict)
+    }
+
+    /// The same patches, asked whether they lie on one gentle field, and where that puts the ink.
+    fn bend(&self, motion: &Similarity, seen: &[Seen], size: (usize, usize)) -> Option<(Similarity, Verdict)> {
+        let field = Bend::fit(&self.pairs(0, seen, 0.6), motion)?;
+        let of_ink = field.of_ink(&self.key.ink)?;
+        Some((of_ink, Verdict::of(&self.key, (&of_ink, &field), seen, size)))
     }
 
     /// Mean likeness of the agreeing patches here, less the best mean of eight places [`ASIDE`].

@@ -6,6 +6,7 @@
 #![allow(clippy::neg_cmp_op_on_partial_ord, reason = "what is not a number must not pass")]
 
 pub mod anchor;
+pub mod bend;
 pub mod feed;
 pub mod keyframe;
 pub mod luma;

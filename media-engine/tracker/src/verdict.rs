@@ -1,6 +1,7 @@
 //! What the keyframe says to a place: how many of its patches are there, how many are elsewhere, and whether every part of
 //! the ink is vouched for by patches around it.
 
+use crate::bend::Bend;
 use crate::keyframe::Keyframe;
 use crate::luma::Kind;
 use crate::similarity::{Pair, Similarity, Vec2, affine_doubt};
@@ -30,15 +31,6 @@ const LIKE: f32 = 0.78;
 /// Further off than this, a patch speaks against the place. Pixels; 6 at 1080p.
 const OFF_MAX: f32 = 1.5;
 
-/// Tissue bends: a patch that lies further from the ink than this, pixels, may be off by so much more for each pixel of the rest, and says nothing against ink
-/// that is followed. One as near as that says all the more.
-const BENDS_FROM: f32 = 12.0;
-const BENDS_BY: f32 = 0.08;
-/// What says nothing counts half among all.
-const BENT_WEIGHT: f32 = 0.5;
-/// More of the weight than this is not tissue that bends: it is another layer, and the ink may be on it.
-const BENT_MAX: f32 = 1.0 / 3.0;
-
 /// An edge, a straight vessel, a flat wall look the same a little further along: ink there could slide unseen.
 const DISTINCT_MIN: f32 = 0.12;
 /// Pixels; 6 at 1080p.
@@ -61,7 +53,7 @@ pub struct Verdict {
     pub agree: f32,
     /// Found, but elsewhere.
     pub disagree: f32,
-    /// Found elsewhere too, but no further than tissue that far from the ink may bend.
+    /// Of those that agree: found where tissue that bends has them, and not where the ink's own similarity would.
     pub bent: f32,
     /// Ink within the picture that has agreeing patches around it.
     pub vouched: f32,
@@ -85,7 +77,7 @@ impl Verdict {
         self.agree >= 0.3
     }
 
-    pub fn of(key: &Keyframe, kind: Kind, motion: &Similarity, seen: &[Seen], (w, h): (usize, usize)) -> Verdict {
+    pub fn of(key: &Keyframe, (motion, field): (&Similarity, &Bend), seen: &[Seen], (w, h): (usize, usize)) -> Verdict {
         let patches = &key.patches[0];
         let (mut total, mut agree, mut disagree, mut bent, mut found) = (0.0f32, 0.0f32, 0.0f32, 0.0f32, 0u32);
         let mut gains = Vec::with_capacity(patches.len());
@@ -96,16 +88,15 @@ impl Verdict {
                 Seen::Hidden => {}
                 Seen::Disputed => disagree += p.weight,
                 Seen::At { at, likeness, gain } if *likeness >= LIKE => {
-                    let off = at.minus(motion.apply(p.at));
+                    let off = at.minus(field.apply(p.at));
                     if off.length() <= OFF_MAX {
                         agree += p.weight;
                         found += 1;
+                        if at.minus(motion.apply(p.at)).length() > OFF_MAX {
+                            bent += p.weight;
+                        }
                         gains.push(*gain);
                         pairs.push(Pair { from: p.at, to: *at, weight: p.weight });
-                    } else if kind == Kind::Tissue
-                        && off.length() <= OFF_MAX + BENDS_BY * (key.distance(p.at) - BENDS_FROM).max(0.0)
-                    {
-                        bent += p.weight;
                     } else {
                         disagree += p.weight;
                     }
@@ -137,7 +128,7 @@ impl Verdict {
                         like += weight;
                         off_sum.x += weight * off.x;
                         off_sum.y += weight * off.y;
-                        if off.length() <= OFF_MAX {
+                        if at.minus(field.apply(p.at)).length() <= OFF_MAX {
                             good += weight;
                         }
                     }
@@ -171,6 +162,11 @@ impl Verdict {
 
     /// May the ink be drawn here as certain? `strict`: it was lost before.
     pub fn passes(&self, kind: Kind, strict: bool) -> bool {
+        self.agrees(kind, strict) && self.distinct >= DISTINCT_MIN
+    }
+
+    /// The same, but for [`Verdict::distinct`].
+    pub fn agrees(&self, kind: Kind, strict: bool) -> bool {
         let (found, agree, disagree, vouched, off) = match (kind, strict) {
             (Kind::Tissue, false) => (7, 0.5, 0.2, 0.75, 1.2),
             (Kind::Tissue, true) => (9, 0.6, 0.12, 0.85, 0.9),
@@ -186,20 +182,15 @@ impl Verdict {
             Kind::Tissue => DOUBT_MAX,
             Kind::Fluoroscopy => DOUBT_MAX_XRAY,
         };
-        // Ink that is followed was there a frame ago, and what bends says nothing of it; a place that ink might be at again has only its patches to speak for it.
-        let (bears, against) =
-            if strict { (1.0, self.disagree + self.bent) } else { (1.0 - (1.0 - BENT_WEIGHT) * self.bent, self.disagree) };
         let reaches_too_far =
             kind == Kind::Fluoroscopy && (self.reach > REACH_MAX_XRAY || self.doubt * self.reach > DOUBT_AT_REACH_MAX_XRAY);
         self.found >= found
-            && self.agree >= agree * bears
-            && against <= disagree * bears
-            && self.bent <= BENT_MAX
+            && self.agree >= agree
+            && self.disagree <= disagree
             && self.vouched >= vouched
             && self.off <= off
             && self.inside >= 0.5
             && gain.contains(&self.gain)
-            && self.distinct >= DISTINCT_MIN
             && self.doubt <= doubt
             && !reaches_too_far
     }
@@ -266,31 +257,5 @@ mod tests {
         );
         assert!(Verdict { doubt: 0.65, ..good }.passes(Kind::Fluoroscopy, false));
         assert!(Verdict { reach: 2.5, ..good }.passes(Kind::Tissue, true));
-    }
-
-    #[test]
-    fn what_bends_is_borne_up_to_a_third_where_ink_is_followed_and_not_where_it_is_found_again() {
-        let followed = Verdict {
-            found: 20,
-            agree: 0.65,
-            bent: 0.25,
-            vouched: 1.0,
-            gain: 1.0,
-            inside: 1.0,
-            distinct: 0.4,
-            doubt: 0.4,
-            ..Verdict::default()
-        };
-        assert!(followed.passes(Kind::Tissue, false), "breathing");
-        assert!(!followed.passes(Kind::Tissue, true), "it speaks against a place that ink might be at again");
-        assert!(Verdict { bent: 0.1, ..followed }.passes(Kind::Tissue, true));
-        assert!(!Verdict { bent: 0.1, disagree: 0.05, ..followed }.passes(Kind::Tissue, true), "both together");
-        assert!(
-            !Verdict { agree: 0.5, bent: 0.5, ..followed }.passes(Kind::Tissue, false),
-            "as many patches on another layer as around the ink"
-        );
-        let thin = Verdict { agree: 0.45, bent: 0.3, ..followed };
-        assert!(thin.passes(Kind::Tissue, false), "what says nothing counts half among all");
-        assert!(!Verdict { bent: 0.0, ..thin }.passes(Kind::Tissue, false));
     }
 }

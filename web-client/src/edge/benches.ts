@@ -47,8 +47,9 @@ export function exposeForBenches(client: Client, stage: Stage): () => void {
          * drawn with gaps; and its phase. Null: it is not on it.
          */
         moved: (nth = -1) => {
-          const view = client.views.of(PROGRAM);
-          const main = (view?.log.last && ring()?.at(view.log.last.rtpTs))?.entries[0];
+          // As ink is painted: by the picture's own index, or by the newest before it where that has not come.
+          const on = stage.paintedOn ?? client.views.of(PROGRAM)?.log.last?.rtpTs ?? null;
+          const main = ((on === null ? null : ring()?.upTo(on)) ?? ring()?.newest)?.entries[0];
           const stroke = main && client.ink.sheet.strokes().filter((s) => s.feed === main.feed).at(nth);
           if (!main || !stroke) return null;
           const standing = stage.standing(stroke.id);
