@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { after, before, test } from "node:test";
 
-import { openBrowser, until } from "./lib/browser.mjs";
+import { openBrowser, SETTLE, until, WHOLE } from "./lib/browser.mjs";
+import { live } from "./lib/hand.mjs";
 import { startProduct } from "./lib/product.mjs";
 
 const ROOM = `
@@ -34,7 +35,7 @@ before(async () => {
   browser = await openBrowser({ toneHz: 700 });
   desk = await browser.context.newPage();
   await desk.goto(product.links.desk);
-  await desk.waitForFunction((s) => document.querySelector(s)?.videoWidth > 0, VIDEO, { timeout: 90_000 });
+  await desk.waitForFunction((s) => document.querySelector(s)?.videoWidth > 0, VIDEO, SETTLE);
 });
 
 after(async () => {
@@ -43,7 +44,7 @@ after(async () => {
   if (folder) rmSync(folder, { recursive: true, force: true });
 });
 
-test("a masked camera is masked in the program and is given to nobody alone", { timeout: 180_000 }, async () => {
+test("a masked camera is masked in the program and is given to nobody alone", WHOLE, async () => {
   const page = await browser.context.newPage();
   await page.goto(product.base_url + "/healthz");
   const status = await page.evaluate(async ({ base, name, token }) => {
@@ -61,20 +62,19 @@ test("a masked camera is masked in the program and is given to nobody alone", { 
   }, { base: product.base_url, name: product.case, token: product.tokens.publisher });
   assert.equal(status, 201);
   await desk.bringToFront();
-  await desk.locator("[data-testid=rect-overhead]").waitFor({ timeout: 90_000 });
-  let seen;
-  try {
-    await until(async () => {
-      seen = await halvesOf(desk, "overhead");
-      return seen && seen.right > 60;
-    }, "the camera's picture in the program");
-  } catch (error) {
-    throw new Error(`${error.message}: ${JSON.stringify(seen)}`);
-  }
+  await desk.locator("[data-testid=rect-overhead]").waitFor(SETTLE);
+  // Ten looks at its picture. From the first on, in no look is there a picture behind the mask, also where a busy machine shows it late or lost meanwhile.
+  const unmasked = [];
   for (let n = 0; n < 10; n += 1) {
-    const { left, spread, right } = await halvesOf(desk, "overhead");
-    assert.ok(left < 40 && spread < 16 && right > 60, `left ${left} ± ${spread} (masked), right ${right}`);
+    await until(async () => {
+      const { left, spread, right } = await halvesOf(desk, "overhead");
+      const said = `left ${left} ± ${spread} (masked), right ${right}`;
+      if (n > 0 && left >= 60) unmasked.push(said);
+      assert.ok(left < 40 && spread < 16 && right > 60, said);
+      return true;
+    }, "the camera's picture in the program");
   }
+  assert.deepEqual(unmasked, []);
   assert.equal(await desk.locator("[data-testid=show-overhead]").count(), 0, "the desk is not offered it alone");
   const alone = await page.evaluate(async ({ base, name, token }) => {
     const player = new RTCPeerConnection();
@@ -87,7 +87,7 @@ test("a masked camera is masked in the program and is given to nobody alone", { 
   await page.close();
 });
 
-test("a browser without H.264 sees the program in VP8", { timeout: 180_000 }, async () => {
+test("a browser without H.264 sees the program in VP8", WHOLE, async () => {
   const page = await browser.context.newPage();
   await page.addInitScript(() => {
     const add = RTCPeerConnection.prototype.addTransceiver;
@@ -99,8 +99,8 @@ test("a browser without H.264 sees the program in VP8", { timeout: 180_000 }, as
     };
   });
   await page.goto(product.links.mentor);
-  await page.waitForFunction((s) => document.querySelector(s)?.videoWidth > 0, VIDEO, { timeout: 90_000 });
-  await until(async () => (await page.locator("[data-testid=stage]").getAttribute("data-look")) === "live", "a live picture");
+  await page.waitForFunction((s) => document.querySelector(s)?.videoWidth > 0, VIDEO, SETTLE);
+  await live(page);
   const codec = () => page.evaluate(async () => {
     const stats = [...(await globalThis.path.getStats()).values()];
     const one = stats.find((s) => s.type === "inbound-rtp" && s.kind === "video" && s.framesDecoded > 20);
@@ -110,12 +110,12 @@ test("a browser without H.264 sees the program in VP8", { timeout: 180_000 }, as
   await page.close();
 });
 
-/** Mean luma of the left and right of a feed's place in the page's program video, and how much the left varies. */
+/** Mean luma of the left and right of a feed's place in the page's program video, and how much the left varies */
 const halvesOf = (page, feed) => page.evaluate(({ feed, selector }) => {
   const video = document.querySelector(selector);
   const all = video.getBoundingClientRect();
   const one = document.querySelector(`[data-testid=rect-${feed}]`)?.getBoundingClientRect();
-  if (!one || !all.width) return null;
+  if (!one || !all.width) throw new Error(`${feed} has no place`);
   const scale = video.videoWidth / all.width;
   const canvas = new OffscreenCanvas(64, 32);
   const context = canvas.getContext("2d", { willReadFrequently: true });

@@ -7,10 +7,9 @@ import { once } from "node:events";
 import { after, before, test } from "node:test";
 import { MediaStreamTrack, RTCPeerConnection, useH264, useVP8 } from "werift";
 
-import { openBrowser, until } from "./lib/browser.mjs";
+import { openBrowser, SETTLE, until, WHOLE } from "./lib/browser.mjs";
 import { startProduct } from "./lib/product.mjs";
 
-const SETTLE = { timeout: 90_000 };
 /** Payload types of what werift offers, and of what is fed to it. */
 const KINDS = {
   h264: { codec: useH264, encode: "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 bitrate=800 ! video/x-h264,profile=constrained-baseline ! rtph264pay config-interval=-1 mtu=1100" },
@@ -33,7 +32,7 @@ after(async () => {
 });
 
 for (const kind of Object.keys(KINDS)) {
-  test(`a camera of another maker publishes ${kind}, is seen alone and composed, and goes`, { timeout: 180_000 }, async () => {
+  test(`a camera of another maker publishes ${kind}, is seen alone and composed, and goes`, WHOLE, async () => {
     const feed = `cam-${kind}`;
     const camera = await publish(kind, feed);
     try {
@@ -42,7 +41,7 @@ for (const kind of Object.keys(KINDS)) {
       await desk.waitForFunction((f) => document.querySelector("[data-testid=stage]")?.dataset.feed === f, feed, SETTLE);
       const before = await framesShown();
       await until(async () => (await framesShown()) > before + 20, `pictures of ${feed} on the desk`);
-      assert.equal(await desk.evaluate(() => document.querySelector("[data-testid=stage] video").videoWidth), 320);
+      await until(() => desk.evaluate(() => document.querySelector("[data-testid=stage] video").videoWidth === 320), "its own size");
       // The vendor's figures say that the engine composes it: live, with its size.
       const vendor = await browser.context.newPage();
       await vendor.goto(product.links.vendor);
@@ -54,7 +53,7 @@ for (const kind of Object.keys(KINDS)) {
       assert.equal(await camera.leave(), 200);
     }
     await desk.keyboard.press("0");
-    await desk.locator(`[data-testid=show-${feed}]`).waitFor({ state: "detached", timeout: 90_000 });
+    await desk.locator(`[data-testid=show-${feed}]`).waitFor({ state: "detached", ...SETTLE });
   });
 }
 

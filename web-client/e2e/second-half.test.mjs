@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { openBrowser, until } from "./lib/browser.mjs";
-import { startProduct } from "./lib/product.mjs";
+import { openBrowser, PATIENCE_MS, SETTLE, until, WHOLE } from "./lib/browser.mjs";
+import { drag, inkPixels, live } from "./lib/hand.mjs";
+import { sql, startProduct } from "./lib/product.mjs";
 
-const SETTLE = { timeout: 90_000 };
 
 let product, browser, desk, vendor, mentor;
 
@@ -24,7 +24,7 @@ after(async () => {
   if (product) assert.equal(await product.stop(), 0, product.log());
 });
 
-test("the desk sees the program and single feeds, each with its own age", { timeout: 180_000 }, async () => {
+test("the desk sees the program and single feeds, each with its own age", WHOLE, async () => {
   await desk.waitForFunction(() => document.querySelector("[data-testid=program-video]")?.videoWidth > 0, null, SETTLE);
   for (const feed of ["field", "fluoro"]) {
     await desk.waitForFunction((s) => document.querySelector(s)?.videoWidth > 0, `[data-testid=tile-${feed}-video]`, SETTLE);
@@ -33,10 +33,10 @@ test("the desk sees the program and single feeds, each with its own age", { time
   await desk.bringToFront();
   await desk.keyboard.press("1");
   await desk.waitForFunction(() => document.querySelector("[data-testid=stage]")?.dataset.feed === "field");
-  await until(async () => (await desk.locator("[data-testid=stage]").getAttribute("data-look")) === "live", "the single feed live and large");
+  await live(desk);
 });
 
-test("ink of the desk on a single feed is at its place in the mentor's program", { timeout: 180_000 }, async () => {
+test("ink of the desk on a single feed is at its place in the mentor's program", WHOLE, async () => {
   await mentor.waitForFunction(() => document.querySelector("[data-testid=program-video]")?.videoWidth > 0, null, SETTLE);
   assert.equal(await inkPixels(mentor), 0);
   // The pen is the lead mentor's: lent first.
@@ -44,6 +44,7 @@ test("ink of the desk on a single feed is at its place in the mentor's program",
   await mentor.locator("[data-testid=lend-3]").click();
   await desk.bringToFront();
   await desk.locator("[data-testid=tool-pen]").waitFor();
+  await desk.locator("[data-testid=fade]").click(); // it stays, however long the machine takes
   await draw(desk);
   await until(async () => (await inkPixels(desk)) > 50, "ink on the desk's own glass");
   await mentor.bringToFront();
@@ -57,7 +58,7 @@ test("ink of the desk on a single feed is at its place in the mentor's program",
   await desk.waitForFunction(() => document.querySelector("[data-testid=stage]")?.dataset.feed === "program");
 });
 
-test("the vendor sees figures, and no picture, no ink and no name", { timeout: 180_000 }, async () => {
+test("the vendor sees figures, and no picture, no ink and no name", WHOLE, async () => {
   await vendor.bringToFront();
   await vendor.locator("[data-testid=feed-field]").waitFor(SETTLE);
   await until(async () => /\d+×\d+/.test(await vendor.locator("[data-testid=feed-field]").innerText()), "a format");
@@ -70,10 +71,10 @@ test("the vendor sees figures, and no picture, no ink and no name", { timeout: 1
   for (const name of names) for (const part of name.split(" ")) assert.ok(!text.includes(part), `the vendor's page names ${part}`);
 });
 
-test("a camera published over WHIP is there for a WHEP player, and gone when it leaves", { timeout: 180_000 }, async () => {
+test("a camera published over WHIP is there for a WHEP player, and gone when it leaves", WHOLE, async () => {
   const page = await browser.context.newPage();
   await page.goto(product.base_url + "/healthz");
-  const tile = desk.locator("[data-testid=show-overhead]").waitFor({ state: "attached", timeout: 90_000 });
+  const tile = desk.locator("[data-testid=show-overhead]").waitFor({ state: "attached", timeout: 2 * PATIENCE_MS });
   const { frames, published, ended } = await page.evaluate(async ({ base, name, publisher, viewer }) => {
     const settled = (pc) => new Promise((r) => (pc.iceGatheringState === "complete" ? r() : (pc.onicegatheringstatechange = () => pc.iceGatheringState === "complete" && r())));
     const post = (path, token, sdp) => fetch(base + path, { method: "POST", headers: { "Content-Type": "application/sdp", Authorization: `Bearer ${token}` }, body: sdp });
@@ -92,14 +93,14 @@ test("a camera published over WHIP is there for a WHEP player, and gone when it 
     player.ontrack = (e) => ((video.srcObject = new MediaStream([e.track])), video.play());
     await player.setLocalDescription();
     let down;
-    for (const end = performance.now() + 20_000; performance.now() < end; await new Promise((r) => setTimeout(r, 500))) {
+    for (const end = performance.now() + 90_000; performance.now() < end; await new Promise((r) => setTimeout(r, 500))) {
       down = await post(`/whep/${name}?feed=overhead&layer=high`, viewer, player.localDescription.sdp);
       if (down.status === 201) break;
     }
     if (down.status !== 201) return { frames: -2, published: `${down.status} ${await down.text()}` };
     await player.setRemoteDescription({ type: "answer", sdp: await down.text() });
     let n = 0;
-    for (const end = performance.now() + 25_000; performance.now() < end && n < 30; ) {
+    for (const end = performance.now() + 90_000; performance.now() < end && n < 30; ) {
       await Promise.race([new Promise((r) => video.requestVideoFrameCallback(() => (n++, r()))), new Promise((r) => setTimeout(r, 500))]);
     }
     const gone = await fetch(new URL(up.headers.get("Location"), base), { method: "DELETE", headers: { Authorization: `Bearer ${publisher}` } });
@@ -114,7 +115,7 @@ test("a camera published over WHIP is there for a WHEP player, and gone when it 
   await page.close();
 });
 
-test("a second case has pictures of its own and hears nothing of the first", { timeout: 180_000 }, async () => {
+test("a second case has pictures of its own and hears nothing of the first", WHOLE, async () => {
   // Two cores: what nobody watches any more need not be encoded and drawn.
   await Promise.all([desk.close(), vendor.close()]);
   const other = product.more[0];
@@ -123,49 +124,49 @@ test("a second case has pictures of its own and hears nothing of the first", { t
   await page.goto(other.links.mentor);
   await page.waitForFunction(() => document.querySelector("[data-testid=program-video]")?.videoWidth > 0, null, SETTLE);
   await mentor.bringToFront();
+  await mentor.locator("[data-testid=fade]").click();
   await draw(mentor);
   await until(async () => (await inkPixels(mentor)) > 50, "ink in the first case");
+  await until(() => sql(product.data, `select count(*) as n from ops where case_id = '${product.case}'`)[0].n > 0, "it is in the first case's log");
   await page.bringToFront();
-  await new Promise((r) => setTimeout(r, 1_500));
+  await live(page);
   assert.equal(await inkPixels(page), 0);
+  assert.deepEqual(sql(product.data, "select distinct case_id as name from ops").map((row) => row.name), [product.case]);
   const absent = await page.locator("[data-voice=absent]").count();
   const rows = await page.locator("[data-testid^=person-]").count();
   assert.ok(rows - absent <= 1, `${rows - absent} people are present in a case that one person entered`);
   await page.close();
 });
 
-/** A curve in the middle of what stands large, with a pen. */
-async function draw(page) {
-  // A tab that was behind shows pictures again first; ink is not drawn on a late one.
-  await until(async () => (await page.locator("[data-testid=stage]").getAttribute("data-look")) === "live", "a live picture in front");
-  const box = await page.locator("[data-testid=glass]").boundingBox();
-  const cdp = await page.context().newCDPSession(page);
-  const at = (type, i) =>
-    cdp.send("Input.dispatchMouseEvent", {
-      type,
-      x: box.x + box.width * (0.25 + 0.012 * i),
-      y: box.y + box.height * (0.4 + 0.06 * Math.sin(i / 3)),
-      button: "left",
-      buttons: type === "mouseReleased" ? 0 : 1,
-      clickCount: 1,
-      pointerType: "pen",
-      force: 0.5,
-    });
-  await at("mousePressed", 0);
-  for (let i = 1; i <= 20; i++) await at("mouseMoved", i);
-  await at("mouseReleased", 20);
-  await cdp.detach();
-}
+test("a case that was ended by mistake is opened again by the room, and its links lead in as before", WHOLE, async () => {
+  const other = product.more[0];
+  const [room, guide, late] = await Promise.all([0, 1, 2].map(() => browser.context.newPage()));
+  await room.goto(other.links.room);
+  await guide.goto(other.links.mentor);
+  for (const page of [guide, room]) {
+    await page.bringToFront();
+    await live(page);
+  }
+  // The hold, until it has ended.
+  await room.locator("[data-testid=end]").hover();
+  await room.mouse.down();
+  await room.locator("[data-testid=ended]").waitFor();
+  await room.mouse.up();
+  await guide.locator("[data-testid=ended]").waitFor();
+  assert.equal(await guide.locator("[data-testid=reopen]").count(), 0, "it is the room's to take back");
+  await late.goto(other.links.desk);
+  await until(async () => (await late.locator("[data-testid=ended]").getAttribute("data-code")) === "case.ended", "a link that is dead while the case has ended");
+  await room.locator("[data-testid=reopen]").click();
+  await live(room);
+  await guide.bringToFront();
+  await guide.locator("[data-testid=look-again]").click();
+  await live(guide);
+  assert.deepEqual(sql(product.data, `select act from audit where case_id = '${other.case}' and act in ('end-case', 'reopen') order by seq`).map((row) => row.act), ["end-case", "reopen"]);
+  await Promise.all([room, guide, late].map((page) => page.close()));
+});
 
-/** Painted pixels on the ink of what stands large. */
-function inkPixels(page) {
-  return page.evaluate(() =>
-    [...document.querySelectorAll("[data-testid=stage] canvas.ink")].reduce((n, c) => {
-      if (c.width === 0 || c.height === 0) return n;
-      const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
-      let k = 0;
-      for (let i = 3; i < d.length; i += 4) if (d[i] > 200) k++;
-      return n + k;
-    }, 0),
-  );
+/** A bow in the middle of what stands large, with a pen. A tab that was behind shows pictures again first. */
+async function draw(page) {
+  await live(page);
+  await drag(page, [0.25, 0.4], [0.37, 0.46], [0.49, 0.35]);
 }

@@ -13,8 +13,9 @@ use tracing::{info, warn};
 use super::directory::EnginePresence;
 use super::supervisor::{EngineCommand, EngineNews, Supervisor};
 
-/// From the engine's start to its Hello.
-const ENGINE_WITHIN: Duration = Duration::from_secs(15);
+/// From the engine's start to its Hello. At its first start on a machine it looks through all plug-ins of GStreamer; what is wrong with its
+/// settings it says at once.
+const ENGINE_WITHIN: Duration = Duration::from_secs(90);
 /// For an engine that outlived the last server to dial again (DESIGN §12.1).
 const REDIAL_WAIT: Duration = Duration::from_secs(1);
 

@@ -4,6 +4,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { chromium } from "playwright-core";
 
+/** Of a test: longer than all its waits together, each of which says by itself what it waited for in vain. Nothing in these tests measures time. */
+export const WHOLE = { timeout: 3_600_000 };
+/** Of one wait, longer than any busy machine needs. */
+export const PATIENCE_MS = 90_000;
+export const SETTLE = { timeout: PATIENCE_MS };
+
 /** `toneHz`: what its microphone hears, in bursts. `language`: of the browser. `args`: further flags of it. */
 export async function openBrowser({ toneHz, language = "en-GB", viewport = { width: 1440, height: 900 }, args = [] }) {
   const wav = path.join(mkdtempSync(path.join(tmpdir(), "shirube-tone-")), "tone.wav");
@@ -18,8 +24,7 @@ export async function openBrowser({ toneHz, language = "en-GB", viewport = { wid
     ],
   });
   const context = await browser.newContext({ ignoreHTTPSErrors: true, locale: language, viewport });
-  // Longer than any busy machine needs: nothing in these tests measures time.
-  context.setDefaultTimeout(90_000);
+  context.setDefaultTimeout(PATIENCE_MS);
   return { browser, context, close: () => browser.close() };
 }
 
@@ -68,7 +73,8 @@ export async function heardTones(page, tones, ms = 1500) {
 function spectrum(page, ms) {
   return page.evaluate(async (ms) => {
     const context = new AudioContext();
-    await context.resume();
+    // Without a player nothing is heard, which must not be taken for silence.
+    await Promise.race([context.resume(), new Promise((_, reject) => setTimeout(() => reject(new Error("the browser plays no sound")), 30_000))]);
     const analyser = context.createAnalyser();
     analyser.fftSize = 8192;
     for (const element of document.querySelectorAll("audio")) {
@@ -86,8 +92,18 @@ function spectrum(page, ms) {
   }, ms);
 }
 
+/** Frames that one video of the page presents from now on, up to `wanted`; fewer where they do not come. */
+export const framesOf = (page, selector, wanted) => page.evaluate(async ({ selector, wanted, ms }) => {
+  const video = document.querySelector(selector);
+  let n = 0;
+  for (const end = performance.now() + ms; n < wanted && performance.now() < end; ) {
+    await Promise.race([new Promise((r) => video.requestVideoFrameCallback(() => { n += 1; r(); })), new Promise((r) => setTimeout(r, 500))]);
+  }
+  return n;
+}, { selector, wanted, ms: PATIENCE_MS });
+
 /** Polls until `probe` gives something truthy; fails with what it last gave. */
-export async function until(probe, what, ms = 60_000) {
+export async function until(probe, what, ms = PATIENCE_MS) {
   const end = Date.now() + ms;
   let last;
   for (;;) {

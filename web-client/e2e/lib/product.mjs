@@ -38,7 +38,7 @@ export async function startProduct(args = [], { data = mkdtempSync(path.join(tmp
 }
 
 /** Runs `shirube` to its end; for starts that must fail. */
-export function runToEnd(args, { timeout = 20_000 } = {}) {
+export function runToEnd(args, { timeout = 120_000 } = {}) {
   return new Promise((resolve) => {
     const child = spawn(exe, args, { stdio: ["ignore", "pipe", "pipe"], timeout });
     let stderr = "";
@@ -51,6 +51,6 @@ export function runToEnd(args, { timeout = 20_000 } = {}) {
 /** Rows of the product's own database, read by another program. */
 export function sql(data, query) {
   const db = execFileSync("find", [data, "-name", "*.sqlite*", "-not", "-name", "*-wal", "-not", "-name", "*-shm"], { encoding: "utf8" });
-  const out = execFileSync("sqlite3", ["-json", db.trim().split("\n")[0], query], { encoding: "utf8" });
+  const out = execFileSync("sqlite3", ["-json", "-cmd", ".timeout 60000", db.trim().split("\n")[0], query], { encoding: "utf8" });
   return out.trim() === "" ? [] : JSON.parse(out);
 }

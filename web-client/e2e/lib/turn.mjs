@@ -2,23 +2,16 @@
 import { execFileSync, spawn } from "node:child_process";
 import { createHmac, randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import path from "node:path";
 
 import { until } from "./browser.mjs";
+import { quietPort } from "./ports.mjs";
 
 const SHIPPED = path.resolve(import.meta.dirname, "../../../infra/turnserver.conf");
 
 /** An address of this machine that others could reach; a relay does not relay to itself. */
 export const address = Object.values(networkInterfaces()).flat().find((i) => i?.family === "IPv4" && !i.internal)?.address ?? "127.0.0.1";
-
-const freePort = () => new Promise((resolve, reject) => {
-  const server = createServer().once("error", reject).listen(0, address, () => {
-    const { port } = server.address();
-    server.close(() => resolve(port));
-  });
-});
 
 /** Runs until `stop`. `udp`, `tcp`, `tls`: its addresses. `secretFile`: for `--turn-secret`. */
 export async function startTurn() {
@@ -28,7 +21,7 @@ export async function startTurn() {
   writeFileSync(at("secret"), `${secret}\n`, { mode: 0o600 });
   execFileSync("openssl", ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
     "-addext", `subjectAltName=IP:${address}`, "-keyout", at("key.pem"), "-out", at("cert.pem")], { stdio: "ignore" });
-  const [port, tlsPort] = [await freePort(), await freePort()];
+  const [port, tlsPort] = [await quietPort(), await quietPort()];
   const ours = {
     "listening-port": port, "tls-listening-port": tlsPort, realm: "turn.test", cert: at("cert.pem"), pkey: at("key.pem"),
     "static-auth-secret": secret, "allowed-peer-ip": address,
