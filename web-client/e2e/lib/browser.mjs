@@ -96,9 +96,9 @@ function spectrum(page, ms) {
 export const framesOf = (page, selector, wanted) => page.evaluate(async ({ selector, wanted, ms }) => {
   const video = document.querySelector(selector);
   let n = 0;
-  for (const end = performance.now() + ms; n < wanted && performance.now() < end; ) {
-    await Promise.race([new Promise((r) => video.requestVideoFrameCallback(() => { n += 1; r(); })), new Promise((r) => setTimeout(r, 500))]);
-  }
+  const count = () => { if ((n += 1) < wanted) video.requestVideoFrameCallback(count); };
+  video.requestVideoFrameCallback(count);
+  for (const end = performance.now() + ms; n < wanted && performance.now() < end; ) await new Promise((r) => setTimeout(r, 100));
   return n;
 }, { selector, wanted, ms: PATIENCE_MS });
 
