@@ -221,9 +221,9 @@ const health = () => {
   const names: Record<string, [string, string, string]> = { field: ['operative-field', '術野映像', 'Operative field'], fluoro: ['fluoroscopy', '透視', 'Fluoroscopy'], vitals: ['vital-signs', '生体情報', 'Vital signs'] };
   const up = state !== 'engine';
   return create(HealthReportSchema, {
-    at: serverNow(), shed: state === 'shed' ? 'singles-half' : '', engineUp: up, engineSoftware: up ? 'shirube-engine 0.1.0' : '', clockUncertaintyUs: 40, linkDropped: 0n, engineRestarts: up ? 0 : 1, engineSince: msAgo(3_600_000),
+    at: serverNow(), shed: state === 'shed' ? asked('shed', 'smaller') : '', engineUp: up, engineSoftware: up ? 'shirube-engine 0.1.0' : '', clockUncertaintyUs: 40, linkDropped: 0n, engineRestarts: up ? 0 : 1, engineSince: msAgo(3_600_000),
     ...(up ? { tracker: { frames: BigInt(seconds * 30), skipped: 0n, anchors: 3, trackedPermille: 962, unsurePermille: 21, lostPermille: 17, frameUsP50: 1_100, frameUsP99: 2_900 } } : {}),
-    feeds: Object.entries(SINGLES).map(([feed, [width, height]]) => ({ feed, kind: names[feed]?.[0] ?? '', nameJa: names[feed]?.[1] ?? '', nameEn: names[feed]?.[2] ?? '', state: up ? stateOf(feed) : FeedState.LOST, capture: msAgo(ageOf(feed)), frames: BigInt(seconds * 30), problem: state === 'mixed' && feed === 'vitals' ? 'no samples for 28 s' : state === 'unmasked' && feed === 'fluoro' ? 'No mask is confirmed for its 640x480; propose one from a still, look at it, configure it.' : '', mask: feed === 'fluoro' ? (state === 'unmasked' ? MaskState.UNKNOWN : MaskState.CERTAIN) : MaskState.NONE, lumaMean: feed === 'vitals' ? 0 : 104, blackPermille: feed === 'fluoro' ? 214 : 3, frozenPermille: 0, width, height, periodUs: feed === 'fluoro' ? 66_733 : 33_367, sync: syncOf(feed), skewUs: feed === 'field' ? 0 : (ageOf(feed) - ageOf('field')) * 1000, excessUsP50: 0, excessUsP99: syncOf(feed) === Sync.OFF ? 73_000 : 2_000 })),
+    feeds: Object.entries(SINGLES).map(([feed, [width, height]]) => ({ feed, kind: names[feed]?.[0] ?? '', nameJa: names[feed]?.[1] ?? '', nameEn: names[feed]?.[2] ?? '', state: up ? stateOf(feed) : FeedState.LOST, capture: msAgo(ageOf(feed)), frames: BigInt(seconds * 30), problem: state === 'mixed' && feed === 'vitals' ? 'no samples for 28 s' : state === 'unmasked' && feed === 'fluoro' ? 'No mask is confirmed for its 640x480; propose one from a still, look at it, configure it.' : '', mask: feed === 'fluoro' ? (state === 'unmasked' ? MaskState.UNKNOWN : MaskState.CERTAIN) : MaskState.NONE, lumaMean: feed === 'vitals' ? 0 : 104, blackPermille: feed === 'fluoro' ? 214 : 3, frozenPermille: 0, width, height, periodUs: feed === 'fluoro' ? 66_733 : 33_367, sync: syncOf(feed), skewUs: feed === 'field' ? 0 : Math.round((ageOf(feed) - ageOf('field')) * 1000), excessUsP50: 0, excessUsP99: syncOf(feed) === Sync.OFF ? 73_000 : 2_000 })),
     layers: !up ? [] : [['program', 'high', 2, 250_000, 5_100], ['program', 'mid', 0, 0, 0], ['program', 'low', 0, 0, 0], ['field', 'high', 1, 230_000, 4_700]].map(([feed, layer, watchers, bytes, us]) => ({ feed: String(feed), layer: String(layer), watchers: Number(watchers), frames: BigInt(Number(watchers) > 0 ? seconds * 30 : 0), bytes: BigInt(seconds * Number(bytes)), dropped: 0n, encodeUsP50: Number(us), captureToRtpUsP50: Number(us) * 2, captureToRtpUsP99: Number(us) * 4 })),
     peers: [[1, Role.ROOM, 4, 0], [2, Role.MENTOR, 24, 0.002], [3, Role.DESK, 18, 0]].map(([number, r, rttMs, loss]) => ({ number: Number(number), role: Number(r), media: number !== 3, rttMs: Number(rttMs), loss: Number(loss), packetsOut: 100_000n, nacks: 3n, keyframes: 2n, ageMs: 62, freezes: number === 2 ? 1 : 0, pictureStalled: false,
       byTcp: number === 3, estimateKbps: number === 2 ? 4_100 : 22_300, tracks: number === 3 ? [] : (number === 2 ? ['program', 'fluoro'] : ['program']).map((feed, slot) => ({
@@ -244,7 +244,7 @@ const ways: Ways = {
   openSocket: (_id, socket) => {
     let dead = false;
     const say = (body: ServerMessage['body']): void => { if (!dead) setTimeout(() => { if (!dead) socket.message(toBinary(ServerMessageSchema, create(ServerMessageSchema, { body }))); }, 6); };
-    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '', layout: 'field-large', layouts: ['field-large', 'fluoroscopy-large', 'quad', 'wall'], timing, shed: state === 'shed' ? 'singles-half' : '', curtain: drawn, curtainSince: drawn ? drawnAt : 0n, curtainAuthor: 1, cameraAllowed, cameraAuthor: query.has('turns') ? (own === 2 ? 4 : 2) : 0, cameraProblem: asked('camera', '') === 'silent' ? 'ptz.silent' : '', restarting: query.has('restarting') } });
+    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '', layout: 'field-large', layouts: ['field-large', 'fluoroscopy-large', 'quad', 'wall'], timing, shed: state === 'shed' ? asked('shed', 'smaller') : '', curtain: drawn, curtainSince: drawn ? drawnAt : 0n, curtainAuthor: 1, cameraAllowed, cameraAuthor: query.has('turns') ? (own === 2 ? 4 : 2) : 0, cameraProblem: asked('camera', '') === 'silent' ? 'ptz.silent' : '', restarting: query.has('restarting') } });
     let timing = asked('timing', 'aligned');
     let cameraAllowed = query.has('camera') && asked('camera', '') !== 'no';
     let voiceOpen = voice;
@@ -268,8 +268,9 @@ const ways: Ways = {
         say({ case: 'assign', value: { $typeName: 'shirube.signal.v1.Assign', slot: 0, feed: 'program', layer: '', why: 'line' } });
       }
       if (state === 'engine') stopped = true;
+      if (query.has('ended')) { ended = true; tellState(); }
       if (state === 'remote') { remoteGone = true; say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } }); }
-    }, 2_500);
+    }, query.has('ended') ? 1_000 : 2_500);
     const hear = (m: ClientMessage): void => {
       switch (m.body.case) {
         case 'hello':

@@ -52,6 +52,7 @@ for (const lang of ['ja', 'en']) {
     [`ink-lost-full-${lang}`, 'wall', { role: 'room', layout: 'full', ink: 'tools', track: 'lost', lang }],
     [`ink-fifth-mentor-${lang}`, 'desk', { role: 'mentor', fifth: '', lang }], [`ink-fifth-desk-${lang}`, 'desk', { role: 'desk', fifth: '', lang }],
     [`ink-wash-room-${lang}`, 'wall', { role: 'room', wash: '', lang }], [`ink-wash-mentor-${lang}`, 'desk', { role: 'mentor', wash: '', lang }],
+    [`ended-room-${lang}`, 'wall', { role: 'room', ended: '', lang }], [`ended-mentor-${lang}`, 'desk', { role: 'mentor', ended: '', lang }], [`ended-phone-${lang}`, 'phone', { role: 'mentor', ended: '', lang }], [`ended-tablet-${lang}`, 'tablet', { role: 'room', ended: '', lang }], [`singles-desk-${lang}`, 'desk', { role: 'mentor', state: 'shed', shed: 'singles-half', large: 'field', lang }],
     [`ink-wet-lost-room-${lang}`, 'wall', { role: 'room', drawing: '', wetlost: '', lang }],
     [`ink-there-mentor-${lang}`, 'desk', { role: 'mentor', there: '', lang }], [`ink-standing-mentor-${lang}`, 'desk', { role: 'mentor', ink: 'standing', lang }], [`ink-measure-mentor-${lang}`, 'desk', { role: 'mentor', measure: '', state: 'mixed', lang }],
   );

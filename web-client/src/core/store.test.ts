@@ -45,6 +45,26 @@ describe('who is present', () => {
   });
 });
 
+describe('what the room’s machine cannot carry', () => {
+  it('is said where it is seen, and gone when it is carried again', () => {
+    const store = new Store();
+    store.screen.value = 'mentor';
+    store.shed.value = 'singles-half';
+    expect(store.notices.value).toEqual([]);
+    store.slots.value = ['program', 'field'];
+    expect(store.notices.value).toEqual(['fail_shed_singles']);
+    store.slots.value = ['program', ''];
+    expect(store.notices.value).toEqual([]);
+    store.shed.value = 'smaller';
+    expect(store.notices.value).toEqual(['fail_shed']);
+    store.shed.value = '';
+    expect(store.notices.value).toEqual([]);
+    store.screen.value = 'vendor';
+    store.shed.value = 'smaller';
+    expect(store.notices.value).toEqual([]);
+  });
+});
+
 describe('failures', () => {
   it('follow the stable code, and keep the server’s own sentence', () => {
     expect(failureOf('auth.link.expired', null).key).toBe('fail_link_expired');

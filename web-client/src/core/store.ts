@@ -1,6 +1,6 @@
 // What the screens show, in signals. Written by the client at the edge, read by screens and stage; no DOM, no clock.
 import type { PedalState } from './pedal';
-import { computed, signal } from '@preact/signals-core';
+import { computed, effect, signal, untracked } from '@preact/signals-core';
 import type { CaseInfo, FeedInfo, HealthReport, Person, Welcome } from '../gen/signal_pb';
 import type { Language, Texts } from '../i18n';
 import { CATALOGUE } from '../i18n';
@@ -33,8 +33,11 @@ export interface Failure {
   readonly reference: string | null;
 }
 
+/** The case is over, which is no fault. */
+export const hasEnded = (failure: Failure | null): boolean => failure === null || failure.key === 'fail_ended';
+
 /** A sentence in the side column, with its one act. */
-export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_fifth' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media' | 'fail_store_full' | 'fail_store_failing' | 'fail_clock' | 'fail_line_small' | 'fail_line_paused' | 'fail_shed' | 'fail_restarting';
+export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_fifth' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media' | 'fail_store_full' | 'fail_store_failing' | 'fail_clock' | 'fail_line_small' | 'fail_line_paused' | 'fail_shed' | 'fail_shed_singles' | 'fail_restarting';
 
 /** idle: not asked · asking · ready: allowed, not sending · sending · refused · none: no device. */
 export type MicrophoneState = 'idle' | 'asking' | 'ready' | 'sending' | 'refused' | 'none';
@@ -78,6 +81,8 @@ export class Store {
   readonly voiceOpen = signal(false);
   readonly remoteMuted = signal(false);
   readonly engineUp = signal(true);
+  /** What the room's machine cannot carry now; empty: it carries all. */
+  readonly shed = signal('');
   /** The privacy curtain: drawn or not, since when and by whom it was moved; null: it never was. */
   readonly curtain = signal<Curtain | null>(null);
   /** Feeds before which it is drawn now. */
@@ -132,6 +137,19 @@ export class Store {
   readonly lead = computed<Person | null>(() => this.people.value.find((p) => p.lead) ?? null);
   /** May lend the pen and take it back: the lead, and the room. */
   readonly lends = computed(() => this.screen.value === 'room' || (this.me.value?.lead ?? false));
+
+  constructor() {
+    // Said where it is seen: single feeds that come less often are nothing to a page that shows none.
+    effect(() => {
+      const shed = this.screen.value === 'vendor' ? '' : this.shed.value;
+      const ofSingles = shed.startsWith('singles-');
+      const seen = this.slots.value.some((feed, slot) => slot > 0 && feed !== '');
+      untracked(() => {
+        this.notice('fail_shed_singles', ofSingles && seen);
+        this.notice('fail_shed', shed !== '' && !ofSingles);
+      });
+    });
+  }
 
   private healthAt: PerfMs | null = null;
   handleHealth(report: HealthReport, now: PerfMs): void {

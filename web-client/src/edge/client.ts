@@ -474,7 +474,7 @@ export class Client {
     this.store.layout.value = state.layout;
     this.store.layouts.value = state.layouts;
     this.store.timing.value = state.timing;
-    this.store.notice('fail_shed', state.shed !== '' && this.store.screen.value !== 'vendor');
+    this.store.shed.value = state.shed;
     if (state.caseInfo) this.store.caseInfo.value = state.caseInfo;
     this.curtain.handleState(state);
     this.camera.handleState(state);

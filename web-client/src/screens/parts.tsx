@@ -195,6 +195,7 @@ const ACTS: Record<NoticeKey, (client: Client) => { word: keyof Texts; act: () =
   fail_line_small: (c) => ({ word: 'act_dismiss', act: () => { c.dismiss('fail_line_small'); } }),
   fail_line_paused: () => null,
   fail_shed: () => null,
+  fail_shed_singles: () => null,
   fail_restarting: () => null,
 };
 

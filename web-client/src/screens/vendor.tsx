@@ -70,7 +70,7 @@ function Warning({ client }: { client: Client }): JSX.Element {
       case 'lost': return [`${feed}${t.vendor_colon}${t.look_lost_plate}`, t.look_lost_next];
       case 'problem': return [`${feed}${t.vendor_colon}${trouble.feed.problem}`, t.vendor_problem_next];
       case 'stale': return [`${feed}${t.vendor_colon}${t.look_stale}`, t.vendor_stale_next];
-      case 'shed': return [t.fail_shed, `${t.vendor_shed}${t.vendor_colon}${shedName(trouble.shed, t)}`];
+      case 'shed': return [trouble.shed.startsWith('singles-') ? t.fail_shed_singles : t.fail_shed, `${t.vendor_shed}${t.vendor_colon}${shedName(trouble.shed, t)}`];
       case 'stalled': return [`${t.vendor_peer} ${trouble.peer.number}${t.vendor_colon}${t.vendor_stalled}`, t.vendor_stalled_next];
     }
   })();
