@@ -123,12 +123,12 @@ fn say_to_people(ready: &Ready) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let port = ready.base_url.rsplit(':').next().unwrap_or_default();
     let elsewhere: Vec<String> = ready.addresses.iter().map(|address| base_url(*address, port)).collect();
-    let links = |out: &mut _, links: &Links| say_links(out, links, &ready.base_url, elsewhere.first().map(String::as_str));
+    let first = elsewhere.first().map(String::as_str);
     writeln!(out, "\nShirube — 訓練症例 / rehearsal case: {}\n", ready.case)?;
-    links(&mut out, &ready.links)?;
+    say_links(&mut out, &ready.links, &ready.base_url, first)?;
     for more in &ready.more {
         writeln!(out, "── {}\n", more.case)?;
-        links(&mut out, &more.links)?;
+        say_links(&mut out, &more.links, &ready.base_url, first)?;
     }
     if let Some((_, others)) = elsewhere.split_first() {
         writeln!(out, "  各リンクの2行目は、同じネットワークの別のPCやタブレットで開くためのものです。")?;
