@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { heardHz, openBrowser, SETTLE, until, WHOLE } from "./lib/browser.mjs";
+import { flows } from "./lib/hand.mjs";
 import { startProduct } from "./lib/product.mjs";
 import { startTurn } from "./lib/turn.mjs";
 
@@ -55,7 +56,7 @@ const pair = (page) => page.evaluate(async () => {
 
 async function isWhole(page) {
   await page.waitForFunction((s) => document.querySelector(s)?.videoWidth > 0, VIDEO, SETTLE);
-  await until(() => page.locator("[data-testid=stage]").getAttribute("data-look").then((look) => look === "live"), "a live picture");
+  await flows(page);
 }
 
 test("without UDP picture and voice come by TCP on the media port", WHOLE, async () => {

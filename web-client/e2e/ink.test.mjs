@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { openBrowser, SETTLE, until, WHOLE } from "./lib/browser.mjs";
-import { drag, dry, live, lookOf, penOver, settled } from "./lib/hand.mjs";
+import { drag, dry, flows, lookOf, penOver, settled } from "./lib/hand.mjs";
 import { startProduct } from "./lib/product.mjs";
 
 const TOOL = { pen: 1, arrow: 2, ellipse: 3, line: 4, text: 5, pin: 6 };
@@ -31,7 +31,7 @@ after(async () => {
 test("every tool reaches the room, and the eraser takes its own mark back", WHOLE, async () => {
   await mentor.locator("[data-testid=fade]").click(); // marks stay, however long the machine takes
   // On one picture, that is held until it is let go: on a live one a mark goes where the tracker says, or off it.
-  await live(mentor);
+  await flows(mentor);
   await mentor.keyboard.press("f");
   await until(async () => (await lookOf(mentor)) === "frozen", "frozen by hand");
   for (const [name, tool] of Object.entries(TOOL)) {
@@ -59,7 +59,7 @@ test("every tool reaches the room, and the eraser takes its own mark back", WHOL
 
 test("the pen freezes the mentor's picture, names its very frame, and the room's picture goes on", WHOLE, async () => {
   await mentor.keyboard.press("p");
-  await live(mentor);
+  await flows(mentor);
   // Looked at while the pen is down: some seconds after it the picture returns by itself.
   const pen = await penOver(mentor);
   await pen.down([0.2, 0.4]);
@@ -82,11 +82,11 @@ test("the pen freezes the mentor's picture, names its very frame, and the room's
   const shown = () => room.evaluate(() => globalThis.shirube.frames.shown()?.rtpTs);
   const before = await shown();
   await until(async () => (await shown()) !== before, "the room's picture moves");
-  await live(mentor); // it returns by itself
+  await flows(mentor); // it returns by itself
   await mentor.keyboard.press("f");
   await until(async () => (await lookOf(mentor)) === "frozen", "frozen by hand");
   await mentor.keyboard.press("Escape");
-  await live(mentor);
+  await flows(mentor);
 });
 
 test("the room sees that somebody draws, and whose pointer it is", WHOLE, async () => {
@@ -99,7 +99,7 @@ test("the room sees that somebody draws, and whose pointer it is", WHOLE, async 
   await mentor.mouse.up();
   await until(async () => !(await room.locator("[data-testid=drawing-now]").isVisible()), "no cue any more");
   await mentor.keyboard.press("i");
-  await live(mentor);
+  await flows(mentor);
   await mentor.mouse.move(...at(0.3, 0.4));
   await mentor.mouse.move(...at(0.31, 0.41));
   await until(async () => (await room.evaluate(() => globalThis.shirube.ink.rings())).length === 1, "a ring in the room");
@@ -109,7 +109,7 @@ test("the room sees that somebody draws, and whose pointer it is", WHOLE, async 
 });
 
 test("the room clears in the same frame with the network cut, and switches ink off and on", WHOLE, async () => {
-  await live(mentor);
+  await flows(mentor);
   await drag(mentor, [0.2, 0.4], [0.4, 0.45]);
   await settled(mentor, room);
   assert.ok((await dry(room)).length > 0, "ink in the room");
@@ -136,7 +136,7 @@ test("the room clears in the same frame with the network cut, and switches ink o
 test("a mark fades after ten seconds unless it is kept", WHOLE, async () => {
   const visible = () => room.evaluate(() => globalThis.shirube.ink.visible().map((s) => s.pinned));
   const known = () => room.evaluate(() => globalThis.shirube.ink.strokes().length);
-  await live(mentor);
+  await flows(mentor);
   const before = await known();
   await mentor.locator("[data-testid=fade]").click();
   await drag(mentor, [0.2, 0.3], [0.4, 0.32]);
@@ -162,7 +162,7 @@ test("the pen is asked for, lent and taken back", WHOLE, async () => {
   await desk.bringToFront();
   await until(() => desk.locator("[data-testid=tool-pen]").isVisible(), "the desk's tools");
   await desk.locator("[data-testid=fade]").click();
-  await live(desk);
+  await flows(desk);
   await drag(desk, [0.2, 0.5], [0.4, 0.5]);
   await until(async () => (await dry(mentor)).some((s) => s.author === author), "the desk's ink at the mentor");
   await room.bringToFront();
@@ -178,7 +178,7 @@ test("two cases in one browser have one pen", WHOLE, async () => {
   await other.goto(product.more[0].links.mentor);
   await until(() => other.locator("[data-testid=pen-here]").isVisible(), "the pen is in the first case");
   await other.waitForFunction(() => (globalThis.shirube?.frames.size() ?? 0) > 10, null, SETTLE);
-  await live(other);
+  await flows(other);
   await drag(other, [0.2, 0.4], [0.4, 0.4]);
   assert.equal((await dry(other)).length, 0, "nothing is drawn without the pen");
   await other.locator("[data-testid=pen-panel] [data-testid=pen-here]").click();
@@ -189,7 +189,7 @@ test("two cases in one browser have one pen", WHOLE, async () => {
   await drag(mentor, [0.2, 0.4], [0.4, 0.4]);
   assert.equal((await dry(room)).length, before);
   await other.bringToFront();
-  await live(other);
+  await flows(other);
   await drag(other, [0.2, 0.4], [0.4, 0.4]);
   await until(async () => (await dry(other)).length === 1, "ink in the second case");
   assert.equal((await dry(room)).length, before, "and none in the first");

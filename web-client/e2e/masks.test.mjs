@@ -6,7 +6,7 @@ import path from "node:path";
 import { after, before, test } from "node:test";
 
 import { openBrowser, SETTLE, until, WHOLE } from "./lib/browser.mjs";
-import { live } from "./lib/hand.mjs";
+import { flows } from "./lib/hand.mjs";
 import { startProduct } from "./lib/product.mjs";
 
 const ROOM = `
@@ -100,7 +100,7 @@ test("a browser without H.264 sees the program in VP8", WHOLE, async () => {
   });
   await page.goto(product.links.mentor);
   await page.waitForFunction((s) => document.querySelector(s)?.videoWidth > 0, VIDEO, SETTLE);
-  await live(page);
+  await flows(page);
   const codec = () => page.evaluate(async () => {
     const stats = [...(await globalThis.path.getStats()).values()];
     const one = stats.find((s) => s.type === "inbound-rtp" && s.kind === "video" && s.framesDecoded > 20);

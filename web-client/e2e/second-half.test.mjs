@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { openBrowser, PATIENCE_MS, SETTLE, until, WHOLE } from "./lib/browser.mjs";
-import { drag, inkPixels, live } from "./lib/hand.mjs";
+import { drag, flows, inkPixels } from "./lib/hand.mjs";
 import { sql, startProduct } from "./lib/product.mjs";
 
 
@@ -33,7 +33,7 @@ test("the desk sees the program and single feeds, each with its own age", WHOLE,
   await desk.bringToFront();
   await desk.keyboard.press("1");
   await desk.waitForFunction(() => document.querySelector("[data-testid=stage]")?.dataset.feed === "field");
-  await live(desk);
+  await flows(desk);
 });
 
 test("ink of the desk on a single feed is at its place in the mentor's program", WHOLE, async () => {
@@ -129,7 +129,7 @@ test("a second case has pictures of its own and hears nothing of the first", WHO
   await until(async () => (await inkPixels(mentor)) > 50, "ink in the first case");
   await until(() => sql(product.data, `select count(*) as n from ops where case_id = '${product.case}'`)[0].n > 0, "it is in the first case's log");
   await page.bringToFront();
-  await live(page);
+  await flows(page);
   assert.equal(await inkPixels(page), 0);
   assert.deepEqual(sql(product.data, "select distinct case_id as name from ops").map((row) => row.name), [product.case]);
   const absent = await page.locator("[data-voice=absent]").count();
@@ -145,7 +145,7 @@ test("a case that was ended by mistake is opened again by the room, and its link
   await guide.goto(other.links.mentor);
   for (const page of [guide, room]) {
     await page.bringToFront();
-    await live(page);
+    await flows(page);
   }
   // The hold, until it has ended.
   await room.locator("[data-testid=end]").hover();
@@ -157,16 +157,16 @@ test("a case that was ended by mistake is opened again by the room, and its link
   await late.goto(other.links.desk);
   await until(async () => (await late.locator("[data-testid=ended]").getAttribute("data-code")) === "case.ended", "a link that is dead while the case has ended");
   await room.locator("[data-testid=reopen]").click();
-  await live(room);
+  await flows(room);
   await guide.bringToFront();
   await guide.locator("[data-testid=look-again]").click();
-  await live(guide);
+  await flows(guide);
   assert.deepEqual(sql(product.data, `select act from audit where case_id = '${other.case}' and act in ('end-case', 'reopen') order by seq`).map((row) => row.act), ["end-case", "reopen"]);
   await Promise.all([room, guide, late].map((page) => page.close()));
 });
 
 /** A bow in the middle of what stands large, with a pen. A tab that was behind shows pictures again first. */
 async function draw(page) {
-  await live(page);
+  await flows(page);
   await drag(page, [0.25, 0.4], [0.37, 0.46], [0.49, 0.35]);
 }

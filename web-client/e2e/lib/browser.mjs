@@ -7,7 +7,7 @@ import { chromium } from "playwright-core";
 /** Of a test: longer than all its waits together, each of which says by itself what it waited for in vain. Nothing in these tests measures time. */
 export const WHOLE = { timeout: 3_600_000 };
 /** Of one wait, longer than any busy machine needs. */
-export const PATIENCE_MS = 90_000;
+export const PATIENCE_MS = 120_000;
 export const SETTLE = { timeout: PATIENCE_MS };
 
 /** `toneHz`: what its microphone hears, in bursts. `language`: of the browser. `args`: further flags of it. */

@@ -36,8 +36,15 @@ export async function drag(page, ...places) {
 
 export const lookOf = (page) => page.locator("[data-testid=stage]").getAttribute("data-look");
 
-/** While the machine is busy a picture may be late, and ink is hidden on it. */
-export const live = (page, look = "live") => until(async () => (await lookOf(page)) === look, `a picture that is ${look}`);
+/** Until the picture is one of these. */
+export const shows = (page, ...looks) => until(async () => {
+  const look = await lookOf(page);
+  if (!looks.includes(look)) throw new Error(`it is ${look}`);
+  return true;
+}, `a picture that is ${looks.join(" or ")}`);
+
+/** A picture that comes and is not held. On a busy machine it may be late: a pen marks what it sees all the same, and the mark is to be seen once it is not. */
+export const flows = (page) => shows(page, "live", "stale", "unsynced");
 
 /** Painted pixels of ink on what stands large; `colour`: that of the first author, the lead mentor. */
 export function inkPixels(page, { within = "[data-testid=stage]", colour = false } = {}) {
