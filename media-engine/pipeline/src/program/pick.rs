@@ -8,9 +8,12 @@ use link::frame::{FeedState, Sync};
 
 use super::align::{Aligner, Inset, SyncWord, Timing, excess};
 use super::layout::{Arrangement, ProgramFeed};
-use crate::board::{CapturedFrame, State};
+use crate::board::{CapturedFrame, FeedSlot, State};
 use crate::health;
 use crate::output::stats::Samples;
+
+/// A main feed whose pictures come further apart than this does not clock the program: its companions would stand still with it.
+const CLOCK_MAX: Duration = Duration::from_millis(200);
 
 /// What one rectangle is to show.
 #[derive(Debug, Clone)]
@@ -48,19 +51,30 @@ pub struct SkewReport {
     pub sync: Sync,
 }
 
+/// A main frame that goes out next.
+#[derive(Debug)]
+struct Pending {
+    frame: CapturedFrame,
+    /// It came after the program had gone on without it.
+    overtaken: bool,
+}
+
 /// The main feed clocks the program: a frame goes out when the main feed's frame is there, *aligned* also its companions or the
-/// bound is up. A timer takes over only while the main feed is dead.
+/// bound is up. A timer takes over while the main feed is dead, or too slow to be a clock. The program's time does not go back for
+/// a main frame that the timer has overtaken: that one is shown as soon as it is there, beside what its companions show by then.
 #[derive(Debug)]
 pub struct Picker {
     timing: Timing,
     /// As configured; else by the layout.
     bound: Option<Duration>,
     aligner: Aligner,
-    /// The main frame that goes out next.
-    pending: Option<CapturedFrame>,
-    /// Capture of the last main frame composed, and when the last program frame was made, case timeline.
+    pending: Option<Pending>,
+    /// Capture of the last main frame composed, time of the last program frame, and when that was made, case timeline.
     last_main: Option<CaptureTime>,
+    last_t: Option<CaptureTime>,
     last_made: Option<CaptureTime>,
+    /// The timer clocks the program, until a main frame comes in time.
+    by_timer: bool,
     /// When the frame that is due could have been made.
     ready_at: Option<CaptureTime>,
     /// The main frame that was found waiting, and until when.
@@ -78,7 +92,9 @@ impl Picker {
             aligner: Aligner::default(),
             pending: None,
             last_main: None,
+            last_t: None,
             last_made: None,
+            by_timer: false,
             ready_at: None,
             waited: None,
             began: None,
@@ -124,15 +140,25 @@ impl Picker {
         let mut waiting = slot.frames.iter().filter(|f| self.last_main.is_none_or(|last| f.capture > last));
         // The newest that need not wait: who is behind does not catch up frame by frame.
         let ready = waiting.clone().rev().find(|f| bound.is_zero() || self.aligner.is_ready(f.capture, &insets, now));
+        let is_clock = is_clock(slot);
         if let Some(frame) = ready.or_else(|| waiting.next()) {
             let t = frame.capture;
+            // Who came late once has lost its turn; who is regular again, only later than before, clocks the program from its own time.
+            let late = self.by_timer && self.last_t.is_some_and(|last| t.saturating_add(main.period) < last);
+            if late && !is_clock {
+                let newest = slot.newest().unwrap_or(frame).clone();
+                (self.ready_at, self.waited) = (Some(newest.came), None);
+                self.pending = Some(Pending { frame: newest, overtaken: true });
+                return Ok(now);
+            }
             return match self.aligner.wait_until(t, bound, &insets, now) {
                 None => {
                     let companions = || insets.iter().filter_map(|i| state.feeds.get(i.feed)?.newest().map(|f| f.came)).max();
                     let until = self.waited.take().filter(|w| w.0 == t).map(|w| companions().map_or(w.1, |came| came.min(w.1)));
                     self.ready_at = Some(until.map_or(frame.came, |until| until.max(frame.came)));
-                    self.pending = Some(frame.clone());
-                    Ok(t)
+                    self.pending = Some(Pending { frame: frame.clone(), overtaken: !is_clock });
+                    // Less than a period before the timer's last: the companions wait for it.
+                    Ok(if late { t } else { self.last_t.map_or(t, |last| last.max(t)) })
                 }
                 Some(at) => {
                     self.waited = Some((t, at));
@@ -151,28 +177,37 @@ impl Picker {
             None => period * 2,
         };
         let late_at = slot.newest().map_or(began, |f| f.came).saturating_add(patience.min(health::stale_after(period)));
-        let due = self.last_made.map_or(late_at, |made| late_at.max(made.saturating_add(main.period)));
+        let due = match self.last_made {
+            Some(made) if self.by_timer => made.saturating_add(main.period),
+            Some(made) => late_at.max(made.saturating_add(main.period)),
+            None => late_at,
+        };
         if due <= now { Ok(now) } else { Err(Some(due)) }
     }
 
     /// What each rectangle shows in the program frame of time `t`, which was just found due.
     pub fn shown(&mut self, state: &State, arrangement: &Arrangement, t: CaptureTime, now: CaptureTime) -> Vec<Shown> {
         let mut all = Vec::with_capacity(arrangement.feeds.len());
+        // The instant beside which the others are judged: the main picture's, as long as that is called live.
+        let mut instant = t;
         for (n, f) in arrangement.feeds.iter().enumerate() {
             let slot = state.feeds.get(f.feed);
             let frame = match &self.pending {
-                Some(pending) if n == 0 => Some(pending.clone()),
-                _ => slot.and_then(|s| s.newest_at(t)).cloned(),
+                Some(pending) if n == 0 => Some(pending.frame.clone()),
+                // A main feed that comes later than frames are kept shows the others as near its time as there are any.
+                _ => slot.and_then(|s| s.newest_at(t).or_else(|| s.frames.front())).cloned(),
             };
             let state = slot.map_or(FeedState::Lost, |s| s.state(f.period, now));
-            // A feed whose first picture is younger than this frame has none in it yet.
             let state = if frame.is_some() || shows_none(state) { state } else { FeedState::Lost };
             let by_arrival = slot.is_some_and(|s| s.by_arrival);
             let period = slot.map_or(f.period, |s| s.cadence.period(f.period));
             let captured = frame.as_ref().map(|f| f.capture);
+            if n == 0 && state == FeedState::Live {
+                instant = captured.unwrap_or(t);
+            }
             let sync = match captured {
                 Some(_) if state == FeedState::Live && by_arrival => Sync::Unknown,
-                Some(captured) if n > 0 => self.compare(f.feed, t, captured, period, state, now),
+                Some(captured) if n > 0 => self.compare(f.feed, instant, captured, period, state, now),
                 _ => Sync::Unspecified,
             };
             self.skews.entry(f.feed).or_default().said = sync;
@@ -198,7 +233,8 @@ impl Picker {
         let excess = excess(t, captured, period);
         skew.last = Some(t.minus_ns(captured));
         skew.excess.add(u32::try_from(excess.as_micros()).unwrap_or(u32::MAX));
-        skew.word.handle(excess, now)
+        // Newer than the main picture is not the same instant either.
+        skew.word.handle(excess.max(captured.since(t)), now)
     }
 
     /// How late the frame just made was handed on at `now`: from when it could have been made. Once a frame.
@@ -208,9 +244,10 @@ impl Picker {
 
     /// The program frame of time `t` was made at `now`.
     pub fn handle_made(&mut self, t: CaptureTime, now: Option<CaptureTime>) {
-        if self.pending.take().is_some() {
-            self.last_main = Some(t);
-        }
+        let pending = self.pending.take();
+        self.by_timer = pending.as_ref().is_none_or(|p| p.overtaken);
+        self.last_main = pending.map(|p| p.frame.capture).or(self.last_main);
+        self.last_t = Some(t);
         self.last_made = now;
     }
 
@@ -221,6 +258,13 @@ impl Picker {
         let skew_us = skew.last.take().map_or(0, |ns| i32::try_from(ns / 1000).unwrap_or(i32::MAX));
         SkewReport { skew_us, excess_us_p50, excess_us_p99, sync: std::mem::take(&mut skew.said) }
     }
+}
+
+/// Do its pictures come often enough to clock a program? A pause of seconds is no cadence, but the last interval tells of it.
+fn is_clock(slot: &FeedSlot) -> bool {
+    let mut newest = slot.frames.iter().rev().map(|f| f.came);
+    let last = newest.next().zip(newest.next()).map(|(last, before)| last.since(before));
+    last.into_iter().chain(slot.cadence.longest()).all(|interval| interval <= CLOCK_MAX)
 }
 
 fn inset(state: &State, f: &ProgramFeed, now: CaptureTime) -> Inset {

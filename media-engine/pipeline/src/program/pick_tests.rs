@@ -191,3 +191,69 @@ fn a_main_feed_that_often_comes_late_is_not_overtaken_by_the_timer() {
     }
     assert!(made.windows(2).filter(|w| w[0] > 200).all(|w| [28, 52].contains(&(w[1] - w[0]))), "no frame of the timer: {made:?}");
 }
+
+/// When a program frame was made, the capture of its main picture, and of its companion's with state and word.
+type Made = (u64, Option<CaptureTime>, Option<CaptureTime>, FeedState, Sync);
+
+/// Main feed and companion of 25 a second for 6 s; `comes`: when the main picture captured at a time is there, if it ever is.
+fn run_main(comes: impl Fn(u64) -> Option<u64>) -> Vec<Made> {
+    let (board, arrangement) = (Board::new(2), arrangement("field-large", &[40, 40]));
+    let mut picker = Picker::new(Timing::Aligned, None);
+    let arrivals: BTreeMap<u64, u64> = (0..6_000).step_by(40).filter_map(|ms| Some((comes(ms)?, ms))).collect();
+    let mut made = Vec::new();
+    for ms in 0..6_000 {
+        if let Some(&captured) = arrivals.get(&ms) {
+            put(&board, 0, captured, ms);
+        }
+        if ms % 40 == 7 {
+            put(&board, 1, ms, ms);
+        }
+        while let Some((_, shown)) = turn(&mut picker, &board, &arrangement, at(ms)) {
+            let capture = |n: usize| shown[n].frame.as_ref().map(|f| f.capture);
+            made.push((ms, capture(0), capture(1), shown[1].state, shown[1].sync));
+        }
+    }
+    made.retain(|m| m.0 > 400);
+    made
+}
+
+/// The longest time for which the companion stood still, ms.
+fn longest_still(made: &[Made]) -> u64 {
+    let changes: Vec<u64> = made.windows(2).filter(|w| w[0].2 != w[1].2).map(|w| w[1].0).collect();
+    changes.windows(2).map(|w| w[1] - w[0]).max().unwrap_or(u64::MAX)
+}
+
+#[test]
+fn a_main_feed_that_grows_slow_takes_its_companions_neither_back_nor_along() {
+    // From 800 ms to 4 s each picture takes 350 ms, and the next is begun when it is done.
+    for takes in [350, 1_300] {
+        let slow = |ms: u64| (800..4_000).contains(&ms);
+        let made = run_main(|ms| match slow(ms) {
+            true => (ms % takes < 40).then_some(ms + takes),
+            false => Some(ms),
+        });
+        assert!(made.windows(2).all(|w| w[1].2 >= w[0].2), "{takes}: never back");
+        assert!(made.iter().all(|m| m.3 == FeedState::Live), "{takes}: never called dead");
+        assert!(longest_still(&made) < 80, "{takes}: {} ms", longest_still(&made));
+        let late = made.iter().filter(|m| (1_500..4_000).contains(&m.0)).map(|m| m.1);
+        assert!(late.collect::<std::collections::BTreeSet<_>>().len() >= 2, "{takes}: what comes late is shown");
+        assert_eq!(made.last().map(|m| m.4), Some(Sync::Aligned));
+        assert!(made.iter().filter(|m| m.0 > 5_500).all(|m| m.1 == Some(at(m.0))), "{takes}: it clocks the program again");
+    }
+}
+
+#[test]
+fn a_main_feed_whose_way_grows_longer_is_aligned_again() {
+    let made = run_main(|ms| Some(if ms < 2_000 { ms } else { ms + 240 }));
+    let end = made.iter().filter(|m| m.0 > 5_000);
+    let skew = |m: &Made| m.1.zip(m.2).map(|(main, other)| main.minus_ns(other) / 1_000_000);
+    assert!(end.clone().count() > 20 && end.clone().all(|m| skew(m).is_some_and(|ms| (0..40).contains(&ms))));
+    assert!(end.clone().all(|m| m.4 == Sync::Aligned));
+}
+
+#[test]
+fn beside_a_main_feed_later_than_frames_are_kept_the_others_live_and_are_called_not_synchronised() {
+    let made = run_main(|ms| Some(ms + 900));
+    let end = made.iter().filter(|m| m.0 > 3_000);
+    assert!(end.clone().count() > 20 && end.clone().all(|m| m.3 == FeedState::Live && m.4 == Sync::Off));
+}
