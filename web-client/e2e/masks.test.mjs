@@ -110,7 +110,7 @@ test("a browser without H.264 sees the program in VP8", WHOLE, async () => {
   await page.close();
 });
 
-/** Mean luma of the left and right of a feed's place in the page's program video, and how much the left varies */
+/** Mean luma of the left and right of a feed's place in the page's program video, and how much the left varies. */
 const halvesOf = (page, feed) => page.evaluate(({ feed, selector }) => {
   const video = document.querySelector(selector);
   const all = video.getBoundingClientRect();
