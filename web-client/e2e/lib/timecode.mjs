@@ -49,7 +49,10 @@ export function readTimeCodes(page, selector, frames) {
       };
       const out = [];
       while (out.length < frames) {
-        await new Promise((r) => video.requestVideoFrameCallback(r));
+        await Promise.race([
+          new Promise((r) => video.requestVideoFrameCallback(r)),
+          new Promise((_, reject) => setTimeout(() => reject(new Error("no picture came for 30 s")), 30_000)),
+        ]);
         out.push(await read());
       }
       return out;

@@ -18,6 +18,7 @@ use str0m::{Candidate, Event, Input, Output, PacerReason, Reason, Rtc};
 
 use super::figures::StatsBook;
 use super::repair::Repair;
+use super::setup::keep_for_repair;
 use super::twice::Twice;
 use super::ways::Ways;
 use super::{Carrier, Transmit};
@@ -26,7 +27,7 @@ use crate::api::{Channel, PeerId, PeerStats, TrackStats, VideoCodec};
 /// Outputs of one drain. More means that something turns in circles.
 const DRAIN_MAX: usize = 20_000;
 
-/// An estimate is turned at least so often; WebRTC's own is every 25 ms.
+/// An estimate is turned this often, or half of it sooner or later; WebRTC's own is every 25 ms.
 const ESTIMATE_EVERY: Duration = Duration::from_millis(25);
 /// Asking a line what it carries is a matter of exact times, and over within this.
 const ASKING: Duration = Duration::from_millis(200);
@@ -179,13 +180,15 @@ pub(crate) struct Conn {
     pub(super) tells: bool,
     /// What it says that it can take, where it does not tell what arrives.
     pub(super) remb_bps: Option<u64>,
-    desired_bps: u64,
+    desired_bps: (u64, u64),
     twice: Twice,
     /// All that is wished is sent.
     calm: bool,
     asking_until: Instant,
     /// When it was last turned.
     now: Instant,
+    /// What all connections count from when they choose when to be turned, so that many are turned in one go.
+    epoch: Instant,
     pub(super) stats: StatsBook,
     #[cfg(test)]
     pub(crate) panics: bool,
@@ -194,6 +197,7 @@ pub(crate) struct Conn {
 impl Conn {
     pub(super) fn new(
         now: Instant,
+        epoch: Instant,
         rtc: Rtc,
         video: Vec<VideoLine>,
         voice: Vec<VoiceLine>,
@@ -211,11 +215,12 @@ impl Conn {
             connected: false,
             tells: false,
             remb_bps: None,
-            desired_bps: 0,
+            desired_bps: (0, 0),
             twice: Twice::default(),
             calm: false,
             asking_until: now,
             now,
+            epoch,
             stats,
             #[cfg(test)]
             panics: false,
@@ -365,12 +370,21 @@ impl Conn {
         Ok(true)
     }
 
-    /// What the line should be found to carry, if it does.
-    pub(crate) fn set_desired(&mut self, bps: u64, sink: &mut Sink<'_>) -> Result<(), Spent> {
-        if std::mem::replace(&mut self.desired_bps, bps) == bps {
+    /// What was sent in a slot is of no use any more: it is not sent again, whoever asks.
+    pub(crate) fn forget_sent(&mut self, slot: usize, sink: &mut Sink<'_>) -> Result<(), Spent> {
+        let Some(line) = self.video.get(slot) else { return Ok(()) };
+        if let Some(stream) = self.rtc.direct_api().stream_tx_by_mid(line.mid, None) {
+            keep_for_repair(stream);
+        }
+        self.drain(sink)
+    }
+
+    /// What the line should be found to carry, if it does, and what is sent over it at least, with padding.
+    pub(crate) fn set_desired(&mut self, least_bps: u64, bps: u64, sink: &mut Sink<'_>) -> Result<(), Spent> {
+        if std::mem::replace(&mut self.desired_bps, (least_bps, bps)) == (least_bps, bps) {
             return Ok(());
         }
-        self.rtc.bwe().set_bitrate(Bitrate::ZERO, Bitrate::from(bps));
+        self.rtc.bwe().set_bitrate(Bitrate::from(least_bps), Bitrate::from(bps));
         self.drain(sink)
     }
 
@@ -380,7 +394,7 @@ impl Conn {
         self.drain(sink)
     }
 
-    /// Takes the line to carry what it carried before a cut.
+    /// Takes the line to carry so much, as before a cut, and forgets all else of it.
     pub(crate) fn resume(&mut self, bps: u64, sink: &mut Sink<'_>) -> Result<(), Spent> {
         self.rtc.bwe().reset(Bitrate::bps(bps));
         self.drain(sink)
@@ -458,14 +472,14 @@ impl Conn {
     }
 
     /// The estimator asks to be turned once in each round trip, which is a thousand times a second on a good line. While nothing waits
-    /// to be sent, and nobody asks the line whether it carries more, it may wait for the next picture.
+    /// to be sent, and nobody asks the line whether it carries more, it may wait for the next picture, and is turned with those of others.
     fn unhurried(&mut self, at: Instant) -> Instant {
         use PacerReason::{Padding, Probe1, Probe2};
         let reason = self.rtc.last_timeout_reason();
         if matches!(reason, Reason::Pacer(Probe1 | Probe2 | Padding)) {
             self.asking_until = self.now + ASKING;
         }
-        let later = self.now + ESTIMATE_EVERY;
+        let later = next_of(self.epoch, self.now + ESTIMATE_EVERY / 2);
         let hurried = self.calm && self.now >= self.asking_until && at < later && reason == Reason::BweDelayControl;
         if hurried && self.first_unsent_of_all().is_none() { later } else { at }
     }
@@ -546,6 +560,12 @@ impl Conn {
     fn channel_of(&self, id: ChannelId) -> Option<Channel> {
         Channel::ALL.into_iter().find(|c| self.channels[*c as usize] == Some(id))
     }
+}
+
+/// The first of the times that are [`ESTIMATE_EVERY`] apart after this one.
+fn next_of(epoch: Instant, after: Instant) -> Instant {
+    let passed = after.saturating_duration_since(epoch).as_nanos() / ESTIMATE_EVERY.as_nanos() + 1;
+    epoch + ESTIMATE_EVERY * u32::try_from(passed).unwrap_or(u32::MAX)
 }
 
 fn time_of(time: SystemTime) -> Option<CaptureTime> {

@@ -1,7 +1,7 @@
 //! What all connections share, and how one is made from an offer.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use str0m::bwe::Bitrate;
@@ -11,7 +11,7 @@ use str0m::config::{CryptoProvider, DtlsCert};
 use str0m::format::Codec;
 use str0m::media::{Mid, Pt};
 use str0m::net::TcpType;
-use str0m::rtp::Extension;
+use str0m::rtp::{Extension, StreamTx};
 use str0m::{Candidate, Rtc};
 
 use super::conn::{Channels, Conn, VideoLine, VoiceLine};
@@ -51,6 +51,8 @@ pub(crate) struct Setup {
     candidates: Vec<SocketAddr>,
     /// The same by TCP.
     tcp: bool,
+    /// When the first connection was made.
+    epoch: OnceLock<Instant>,
 }
 
 impl Setup {
@@ -58,7 +60,14 @@ impl Setup {
         let provider = str0m::crypto::from_feature_flags();
         let certificate = provider.dtls_provider.generate_certificate().ok_or("the crypto provider makes none")?;
         let foreign = CryptoProvider { dtls_provider: &ForeignDtls, ..provider.clone() };
-        Ok(Setup { provider: Arc::new(provider), foreign: Arc::new(foreign), certificate, candidates, tcp })
+        Ok(Setup {
+            provider: Arc::new(provider),
+            foreign: Arc::new(foreign),
+            certificate,
+            candidates,
+            tcp,
+            epoch: OnceLock::new(),
+        })
     }
 
     /// A connection that answers an offer which the guard let in, and the answer. `player`: of one that only watches.
@@ -111,7 +120,7 @@ impl Setup {
             let (h264, vp8) = (pt_of(&rtc, mid, VideoCodec::H264), pt_of(&rtc, mid, VideoCodec::Vp8));
             let (mut ssrc, mut rtx) = (None, None);
             if let Some(stream) = rtc.direct_api().stream_tx_by_mid(mid, None) {
-                stream.set_rtx_cache(RTX_PACKETS_MAX, RTX_AGE_MAX, Some(RTX_RATIO_MAX));
+                keep_for_repair(stream);
                 (ssrc, rtx) = (Some(*stream.ssrc()), stream.rtx().map(|rtx| *rtx));
             }
             video.push(VideoLine {
@@ -144,8 +153,14 @@ impl Setup {
                 answer = text::silence_audio(&answer);
             }
         }
-        Ok((Conn::new(now, rtc, video, voice, published, channels), answer))
+        let epoch = *self.epoch.get_or_init(|| now);
+        Ok((Conn::new(now, epoch, rtc, video, voice, published, channels), answer))
     }
+}
+
+/// From now on packets are kept to be sent again; those that were kept are forgotten.
+pub(super) fn keep_for_repair(stream: &mut StreamTx) {
+    stream.set_rtx_cache(RTX_PACKETS_MAX, RTX_AGE_MAX, Some(RTX_RATIO_MAX));
 }
 
 /// Both sides make the channels with the same ids; nothing is negotiated in band.

@@ -92,7 +92,12 @@ impl Engine {
             slots.push((slot as u8, small));
         }
         let line = peer.line;
+        let proved = peer.chooser.proving_bps().is_some();
         let picked = peer.chooser.choose(now, line, &asks);
+        let least = peer.chooser.proving_bps();
+        let stuck = peer.chooser.is_stuck(now, line, &picked);
+        // The estimator begins where it is, without its memory of how little was sent.
+        let again = line.estimate_bps.filter(|_| stuck || least.is_some() && !proved);
         let desired = peer.chooser.desired(now, line, &asks, &picked);
         let anew = line.estimate_bps.is_some() && peer.chooser.asks_anew(now, &picked);
         // Where loss comes of too much that is sent, more would make more of it: only where all that is wished fits with a quarter to spare.
@@ -105,8 +110,10 @@ impl Engine {
             peer.conn.repair_twice(twice);
             if anew {
                 peer.conn.ask_anew(sink)?;
+            } else if let Some(bps) = again {
+                peer.conn.resume(bps, sink)?;
             }
-            peer.conn.set_desired(desired, sink)
+            peer.conn.set_desired(least.unwrap_or(0), desired, sink)
         });
         for (n, (slot, small)) in slots.into_iter().enumerate() {
             let rung = picked.get(n).copied().flatten();
@@ -145,6 +152,10 @@ impl Engine {
             }
             (_, Some(to)) => {
                 self.withdraw(id, slot);
+                if why == Why::Line {
+                    // The line is too narrow: what was lost of the old layer must not go before the keyframe of the new one.
+                    self.turn(now, id, |peer, sink| peer.conn.forget_sent(usize::from(slot), sink));
+                }
                 self.enroll(now, id, slot, to);
             }
         }

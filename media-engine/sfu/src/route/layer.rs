@@ -43,6 +43,18 @@ const LASTED: Duration = Duration::from_secs(10);
 const ASK_EVERY: Duration = Duration::from_millis(1_000);
 /// A line that is given no picture at all may tell nothing any more: it is asked anew, from the first, this often.
 const ANEW_EVERY: Duration = Duration::from_millis(1_500);
+/// An estimate that did not move for so long though the line was asked has stuck: it is asked anew from there, ever more rarely.
+const STUCK_AFTER: Duration = Duration::from_millis(1_500);
+const STUCK_AFTER_MAX: Duration = Duration::from_millis(2_500);
+/// The same where asking anew has just found more.
+const STUCK_AGAIN_AFTER: Duration = Duration::from_millis(600);
+/// Before a rise what it needs is sent as padding for so long. An estimator that saw little sent for a while takes the first
+/// sign of a queue for a line that carries no more than that little.
+const PROVE_FOR: Duration = Duration::from_millis(600);
+/// Where it is more than is sent now by at least this.
+const PROVE_MIN_BPS: u64 = 300_000;
+/// And for so long after it, until the keyframe is there.
+const PROVE_ON: Duration = Duration::from_millis(400);
 /// A line is asked for at least this much, so that keyframes need not queue where there is room.
 const DESIRED_MIN_BPS: u64 = 5_000_000;
 
@@ -119,6 +131,11 @@ pub(crate) struct Chooser {
     idle: Option<Instant>,
     /// Asking is saying a little less and then a little more.
     lowered: bool,
+    /// What a rise needs, while the line is to prove that it carries it.
+    proving_bps: Option<u64>,
+    /// The estimate, since when it stands still, and for how long it may.
+    stood: Option<(u64, Instant)>,
+    stuck_after: Duration,
     room: Room,
 }
 
@@ -137,6 +154,9 @@ impl Default for Chooser {
             ceiling_bps: None,
             idle: None,
             lowered: false,
+            proving_bps: None,
+            stood: None,
+            stuck_after: STUCK_AFTER,
             room: Room::default(),
         }
     }
@@ -181,10 +201,17 @@ impl Chooser {
         let best = allocate(asks, spendable(estimate, RISE_PERCENT), |_| None);
         if !is_better(asks, &best, &kept) {
             self.better_since = None;
+            if self.rose.is_none_or(|at| now.saturating_duration_since(at) >= PROVE_ON) {
+                self.proving_bps = None;
+            }
             return kept;
         }
         let since = *self.better_since.get_or_insert(now);
         let passed = now.saturating_duration_since(since);
+        let needs = asks.iter().zip(&best).map(|(a, p)| a.cost(*p)).sum::<u64>();
+        if passed + PROVE_FOR >= self.rise_after && needs >= sent + PROVE_MIN_BPS {
+            self.proving_bps = Some(needs + RESERVE_BPS);
+        }
         if passed < self.rise_after {
             let back = allocate(asks, spendable(estimate, RISE_PERCENT), |i| has[i]);
             let returns = asks.iter().zip(&back).any(|(a, p)| a.has == Has::Paused && p.is_some());
@@ -237,6 +264,38 @@ impl Chooser {
         anew
     }
 
+    /// What is to be sent at least, filled up with padding.
+    pub(crate) fn proving_bps(&self) -> Option<u64> {
+        self.proving_bps
+    }
+
+    /// True: the estimate has not moved though less is given than is wished and nothing waits. An estimator that was last told of too much
+    /// that is sent, and then of nothing new, asks the line no more.
+    pub(crate) fn is_stuck(&mut self, now: Instant, line: Line, picked: &[Option<usize>]) -> bool {
+        let wants_more = picked.iter().any(|p| *p != Some(0)) && picked.iter().any(Option::is_some);
+        let Some(estimate) = line.estimate_bps.filter(|_| wants_more && line.waiting < WAITING_MAX) else {
+            (self.stood, self.stuck_after) = (None, STUCK_AFTER);
+            return false;
+        };
+        match self.stood {
+            Some((before, since)) if estimate.abs_diff(before) * 50 < before => {
+                let stuck = now.saturating_duration_since(since) >= self.stuck_after;
+                if stuck {
+                    self.stood = Some((estimate, now));
+                    self.stuck_after = (self.stuck_after * 2).min(STUCK_AFTER_MAX);
+                }
+                stuck
+            }
+            before => {
+                if before.is_some_and(|(before, _)| estimate * 2 > before * 3) {
+                    self.stuck_after = STUCK_AGAIN_AFTER;
+                }
+                self.stood = Some((estimate, now));
+                false
+            }
+        }
+    }
+
     /// A rise did not come about.
     pub(crate) fn handle_missed(&mut self, now: Instant) {
         self.rose = None;
@@ -250,6 +309,7 @@ impl Chooser {
         }
         self.fell = Some(now);
         self.better_since = None;
+        self.proving_bps = None;
         self.waiting_since = None;
     }
 

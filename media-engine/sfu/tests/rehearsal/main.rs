@@ -6,6 +6,7 @@ mod camera;
 mod clocks;
 mod hours;
 mod lines;
+mod narrow;
 mod publishing;
 mod scenarios;
 mod source;
