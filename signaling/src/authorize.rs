@@ -15,6 +15,7 @@
 //! | open the voice, silence, end, draw or lift the privacy curtain | ✓ | – | – | – | – | – | – | – | – | – |
 //! | change the program's layout for everybody | ✓ | – | ✓ | – | – | – | – | – | – | – |
 //! | choose between *aligned* and *now*, for everybody | ✓ | – | – | – | – | – | – | – | – | – |
+//! | open the case again, within ten minutes of its end (SG23a) | ✓ | – | – | – | – | – | – | – | – | – |
 //! | let the room camera be turned from outside | ✓ | – | – | – | – | – | – | – | – | – |
 //! | turn the room camera, while the room lets it (SG66) | – | ✓ | ✓ | – | – | – | – | – | – | – |
 //! | read the case's health | – | – | ✓ | – | ✓ | – | – | – | – | – |
@@ -54,6 +55,8 @@ pub enum Action {
     /// Silence all remote voices.
     MuteRemote,
     EndCase,
+    /// Of a case that has ended: the only thing but figures that may be asked of it.
+    Reopen,
     /// Draw the privacy curtain, or lift it.
     MoveCurtain,
     /// Let the room's camera be turned from outside, or no longer.
@@ -87,6 +90,7 @@ impl Action {
             Action::OpenVoice => "open-voice",
             Action::MuteRemote => "mute-remote",
             Action::EndCase => "end-case",
+            Action::Reopen => "reopen",
             Action::MoveCurtain => "move-curtain",
             Action::AllowCamera => "allow-camera",
             Action::MoveCamera => "move-camera",
@@ -166,7 +170,7 @@ pub fn authorize(claims: &Claims, action: &Action, facts: &CaseFacts<'_>, now: C
     if claims.case != *facts.case {
         return Err(Denied::OtherCase);
     }
-    if facts.phase == Phase::Ended && *action != Action::ReadMetrics {
+    if facts.phase == Phase::Ended && !matches!(action, Action::ReadMetrics | Action::Reopen) {
         return Err(Denied::Ended);
     }
     if !role_may(claims.role, action) {
@@ -193,6 +197,7 @@ pub(crate) fn role_may(role: Role, action: &Action) -> bool {
         | Action::OpenVoice
         | Action::MuteRemote
         | Action::EndCase
+        | Action::Reopen
         | Action::SetTiming
         | Action::MoveCurtain
         | Action::AllowCamera => role == Room,
@@ -234,7 +239,7 @@ mod tests {
         }
     }
 
-    fn actions() -> [Action; 20] {
+    fn actions() -> [Action; 21] {
         [
             Action::SignIn,
             Action::Join,
@@ -256,6 +261,7 @@ mod tests {
             Action::AllowCamera,
             Action::MoveCamera,
             Action::Compose,
+            Action::Reopen,
         ]
     }
 
@@ -263,16 +269,16 @@ mod tests {
     fn sg2_the_table_of_roles_and_actions_is_as_written() {
         // Columns in the order of `actions()`.
         let table = [
-            (Role::Room, "11110111 11100111 1100"),
-            (Role::Mentor, "11110101 00000100 0010"),
-            (Role::Desk, "11110101 00010110 0010"),
-            (Role::Observer, "11110000 00000100 0000"),
-            (Role::Vendor, "11000000 00011000 0000"),
-            (Role::Planner, "10000000 00000000 0000"),
-            (Role::Administrator, "10000000 00001000 0000"),
-            (Role::Publisher, "00001000 00000000 0000"),
-            (Role::Viewer, "00010000 00000100 0000"),
-            (Role::Engine, "00000000 00000000 0001"),
+            (Role::Room, "11110111 11100111 11001"),
+            (Role::Mentor, "11110101 00000100 00100"),
+            (Role::Desk, "11110101 00010110 00100"),
+            (Role::Observer, "11110000 00000100 00000"),
+            (Role::Vendor, "11000000 00011000 00000"),
+            (Role::Planner, "10000000 00000000 00000"),
+            (Role::Administrator, "10000000 00001000 00000"),
+            (Role::Publisher, "00001000 00000000 00000"),
+            (Role::Viewer, "00010000 00000100 00000"),
+            (Role::Engine, "00000000 00000000 00010"),
         ];
         let live = case("demo");
         let facts = CaseFacts { case: &live, phase: Phase::Live };
@@ -317,9 +323,11 @@ mod tests {
         let ended = case("demo");
         let facts = CaseFacts { case: &ended, phase: Phase::Ended };
         for role in Role::ALL {
-            for action in actions().into_iter().filter(|a| *a != Action::ReadMetrics) {
+            for action in actions().into_iter().filter(|a| !matches!(a, Action::ReadMetrics | Action::Reopen)) {
                 assert_eq!(authorize(&claims(role), &action, &facts, at(0)), Err(Denied::Ended));
             }
+            let reopened = authorize(&claims(role), &Action::Reopen, &facts, at(0));
+            assert_eq!(reopened.is_ok(), role == Role::Room, "{role}");
         }
     }
 

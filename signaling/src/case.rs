@@ -3,6 +3,7 @@
 //! Voice rule: nobody's voice enters the room, and the room's goes nowhere, until the room has pressed *open* (SG20).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use annotation::id::{Author, Epoch, FeedId};
 use annotation::time::CaptureTime;
@@ -22,6 +23,9 @@ pub const PAGES_MAX: usize = 48;
 pub const PAGES_PER_LINK: usize = 8;
 /// Places that only the room may take, so that nobody can keep it out of its own case.
 pub const PAGES_OF_THE_ROOM: usize = 4;
+
+/// After its end a case may be opened again for so long (SG23a).
+pub const REOPEN_WITHIN: Duration = Duration::from_secs(600);
 
 /// What the forwarding core may do for a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -69,6 +73,8 @@ struct Page {
 pub struct Case {
     sheet: CaseSheet,
     phase: Phase,
+    /// Known of an end that this process saw.
+    ended: Option<CaptureTime>,
     voice_open: bool,
     remote_muted: bool,
     engine_up: bool,
@@ -95,6 +101,7 @@ impl Case {
             asking: BTreeSet::new(),
             sheet,
             phase,
+            ended: None,
             voice_open: false,
             remote_muted: false,
             engine_up: false,
@@ -317,8 +324,23 @@ impl Case {
     pub fn handle_end(&mut self, page: Epoch, now: CaptureTime) -> Result<(), Denied> {
         self.may(page, &Action::EndCase, now)?;
         self.phase = Phase::Ended;
+        self.ended = Some(now);
         self.close_voice();
         Ok(())
+    }
+
+    /// The room's, within [`REOPEN_WITHIN`] of the end: no page of it is left, so `claims` stand for one. True: it was closed, and is
+    /// open now.
+    pub fn handle_reopen(&mut self, claims: &Claims, now: CaptureTime) -> Result<bool, Denied> {
+        authorize(claims, &Action::Reopen, &self.facts(), now)?;
+        if self.phase == Phase::Live {
+            return Ok(false);
+        }
+        if self.ended.is_none_or(|ended| now.since(ended) > REOPEN_WITHIN) {
+            return Err(Denied::Ended);
+        }
+        (self.phase, self.ended) = (Phase::Live, None);
+        Ok(true)
     }
 
     /// As before a restart of the server (SG22a).

@@ -1,6 +1,7 @@
 //! `shirube`, the server. Exit codes: 0 it ended as asked; 1 the audit does not verify; 2 it could not start, and said why.
 
 use std::io::{IsTerminal, Read, Write};
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -121,15 +122,21 @@ fn say_json(ready: &Ready) -> std::io::Result<()> {
 fn say_to_people(ready: &Ready) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     let port = ready.base_url.rsplit(':').next().unwrap_or_default();
+    let elsewhere: Vec<String> = ready.addresses.iter().map(|address| base_url(*address, port)).collect();
+    let first = elsewhere.first().map(String::as_str);
     writeln!(out, "\nShirube — 訓練症例 / rehearsal case: {}\n", ready.case)?;
-    say_links(&mut out, &ready.links)?;
+    say_links(&mut out, &ready.links, &ready.base_url, first)?;
     for more in &ready.more {
         writeln!(out, "── {}\n", more.case)?;
-        say_links(&mut out, &more.links)?;
+        say_links(&mut out, &more.links, &ready.base_url, first)?;
     }
-    for address in &ready.addresses {
-        let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
-        writeln!(out, "  この機器の別のアドレス / also at   https://{host}:{port}")?;
+    if let Some((_, others)) = elsewhere.split_first() {
+        writeln!(out, "  各リンクの2行目は、同じネットワークの別のPCやタブレットで開くためのものです。")?;
+        writeln!(out, "  The second line of each link is for another PC or tablet on the same network.")?;
+        for other in others {
+            writeln!(out, "  この機器の別のアドレス / also at   {other}")?;
+        }
+        writeln!(out)?;
     }
     if let Some(plain) = &ready.http_url {
         writeln!(out, "  この機器のみ / this machine only   {plain}")?;
@@ -141,11 +148,26 @@ fn say_to_people(ready: &Ready) -> std::io::Result<()> {
     out.flush()
 }
 
-fn say_links(out: &mut impl Write, links: &Links) -> std::io::Result<()> {
-    writeln!(out, "  手術室 / operating room\n    {}\n", links.room)?;
-    writeln!(out, "  指導側医師 / mentor\n    {}\n", links.mentor)?;
-    writeln!(out, "  戦略デスク / strategy desk\n    {}\n", links.desk)?;
-    writeln!(out, "  システムベンダ / system vendor\n    {}\n", links.vendor)
+fn base_url(address: IpAddr, port: &str) -> String {
+    let host = if address.is_ipv6() { format!("[{address}]") } else { address.to_string() };
+    format!("https://{host}:{port}")
+}
+
+/// `elsewhere`: the same server as another machine reaches it.
+fn say_links(out: &mut impl Write, links: &Links, here: &str, elsewhere: Option<&str>) -> std::io::Result<()> {
+    for (role, link) in [
+        ("手術室 / operating room", &links.room),
+        ("指導側医師 / mentor", &links.mentor),
+        ("戦略デスク / strategy desk", &links.desk),
+        ("システムベンダ / system vendor", &links.vendor),
+    ] {
+        writeln!(out, "  {role}\n    {link}")?;
+        if let Some(elsewhere) = elsewhere {
+            writeln!(out, "    {}", link.replacen(here, elsewhere, 1))?;
+        }
+        writeln!(out)?;
+    }
+    Ok(())
 }
 
 async fn audit_verify(data: &std::path::Path) -> anyhow::Result<ExitCode> {

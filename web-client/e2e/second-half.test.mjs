@@ -137,6 +137,34 @@ test("a second case has pictures of its own and hears nothing of the first", WHO
   await page.close();
 });
 
+test("a case that was ended by mistake is opened again by the room, and its links lead in as before", WHOLE, async () => {
+  const other = product.more[0];
+  const [room, guide, late] = await Promise.all([0, 1, 2].map(() => browser.context.newPage()));
+  await room.goto(other.links.room);
+  await guide.goto(other.links.mentor);
+  for (const page of [guide, room]) {
+    await page.bringToFront();
+    await flows(page);
+  }
+  // The hold, until it has ended.
+  await room.locator("[data-testid=end]").hover();
+  await room.mouse.down();
+  await room.locator("[data-testid=ended]").waitFor();
+  await room.mouse.up();
+  await guide.locator("[data-testid=ended]").waitFor();
+  assert.equal(await guide.locator("[data-testid=reopen]").count(), 0, "it is the room's to take back");
+  await late.goto(other.links.desk);
+  await until(async () => (await late.locator("[data-testid=ended]").getAttribute("data-code")) === "case.ended", "a link that is dead while the case has ended");
+  await room.locator("[data-testid=reopen]").click();
+  await flows(room);
+  await guide.bringToFront();
+  await guide.locator("[data-testid=look-again]").click();
+  await flows(guide);
+  const acts = () => sql(product.data, `select act from audit where case_id = '${other.case}' and act in ('end-case', 'reopen') order by seq`).map((row) => row.act).join();
+  await until(() => acts() === "end-case,reopen", "both in the audit");
+  await Promise.all([room, guide, late].map((page) => page.close()));
+});
+
 /** A bow in the middle of what stands large, with a pen. A tab that was behind shows pictures again first. */
 async function draw(page) {
   await flows(page);

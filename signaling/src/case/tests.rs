@@ -82,6 +82,21 @@ fn sg23_only_the_room_ends_a_case_and_afterwards_nobody_may_anything() {
 }
 
 #[test]
+fn sg23a_the_end_is_taken_back_by_the_room_within_ten_minutes() {
+    let mut case = both_present();
+    let room = Claims { expires_unix_s: 1_790_100_000, ..claims(Role::Room, demo::ROOM) };
+    assert_eq!(case.handle_reopen(&room, now()), Ok(false), "it is open");
+    case.handle_voice_open(ROOM, true, now()).expect("the room may");
+    case.handle_end(ROOM, now()).expect("the room may");
+    assert_eq!(case.handle_reopen(&claims(Role::Mentor, demo::MENTOR), now()), Err(Denied::Role));
+    let late = now().saturating_add(REOPEN_WITHIN + Duration::from_secs(1));
+    assert_eq!(case.handle_reopen(&room, late), Err(Denied::Ended));
+    assert_eq!(case.handle_reopen(&room, now().saturating_add(REOPEN_WITHIN)), Ok(true));
+    assert_eq!((case.phase(), case.voice_open()), (Phase::Live, false));
+    assert_eq!(Case::new(case.sheet().clone(), Phase::Ended, Curtain::default()).handle_reopen(&room, now()), Err(Denied::Ended));
+}
+
+#[test]
 fn sg12_a_page_that_comes_back_keeps_its_epoch_and_its_microphone() {
     let mut case = both_present();
     case.handle_microphone(MENTOR, true, now()).expect("may speak");

@@ -166,7 +166,7 @@ pub async fn start(config: &Demo) -> anyhow::Result<Running> {
         links: first.links,
         tokens: first.tokens,
         more: issued,
-        addresses,
+        addresses: listened(config.bind, addresses),
     };
     let mut running = Running { ready, directory, store, writer, sfu, link, engines: Vec::new(), stopping, tasks, _data: data };
     if let Some(exe) = engine
@@ -347,6 +347,14 @@ fn web_root(named: Option<&Path>) -> anyhow::Result<PathBuf> {
 }
 
 /// Addresses of this machine that others can reach.
+/// Those of the machine's addresses under which a server that listens on `bind` is reached from elsewhere. IPv4 first: shorter to type.
+fn listened(bind: IpAddr, mut addresses: Vec<IpAddr>) -> Vec<IpAddr> {
+    // A socket on `::` takes IPv4 as well.
+    addresses.retain(|address| if bind.is_unspecified() { bind.is_ipv6() || address.is_ipv4() } else { *address == bind });
+    addresses.sort_by_key(|address| !address.is_ipv4());
+    addresses
+}
+
 fn addresses() -> Vec<IpAddr> {
     let mut addresses: Vec<IpAddr> = if_addrs::get_if_addrs()
         .unwrap_or_default()
@@ -366,5 +374,21 @@ async fn steer(timeline: Timeline, sfu: SfuHandle) {
         every.tick().await;
         timeline.steer();
         let _ = sfu.set_timeline(timeline.moment());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_on_which_it_listens_are_told_and_the_shorter_kind_first() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let own = || vec![ip("192.0.2.7"), ip("2001:db8::7"), ip("198.51.100.7")];
+        let told = |bind: &str| listened(ip(bind), own()).iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        assert_eq!(told("0.0.0.0"), "192.0.2.7 198.51.100.7");
+        assert_eq!(told("::"), "192.0.2.7 198.51.100.7 2001:db8::7");
+        assert_eq!(told("198.51.100.7"), "198.51.100.7");
+        assert_eq!(told("127.0.0.1"), "");
     }
 }

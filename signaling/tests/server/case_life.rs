@@ -76,6 +76,38 @@ async fn sg23_the_room_ends_the_case_and_its_links_say_so_also_after_a_restart()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sg23a_the_room_alone_takes_its_end_back_and_links_lead_in_again_also_after_a_restart() {
+    let home = tempfile::tempdir().expect("a folder");
+    let first = server(home.path()).await;
+    let (host_now, tokens) = (host(&first), first.ready.tokens.clone());
+    let reopen =
+        async |token: &str| request(&host_now, "POST", "/api/reopen", &format!("Authorization: Bearer {token}\r\n"), "").await;
+    let mut room = Page::open(&host_now, &tokens.room, "").await.expect("enters");
+    room.say(client::Body::VoiceOpen(VoiceOpen { open: true })).await;
+    room.say(client::Body::End(EndCase { confirm: true })).await;
+    assert_eq!(room.refusal().await.code, "case.ended");
+    for other in [&tokens.mentor, &tokens.desk, &tokens.vendor, &tokens.viewer, &tokens.publisher, &tokens.engine] {
+        assert_eq!(reopen(other).await.status, 403);
+        assert_eq!(sign_in(&host_now, other).await.status, 410, "it has ended still");
+    }
+    assert_eq!(reopen("no-token").await.status, 401);
+
+    assert_eq!(reopen(&tokens.room).await.status, 204);
+    assert_eq!(reopen(&tokens.room).await.status, 204, "a second press changes nothing");
+    let mentor = Page::open(&host_now, &tokens.mentor, "").await.expect("enters again");
+    assert!(mentor.welcome.case_info.as_ref().is_some_and(|case| case.state == "live"));
+    let mut room = Page::open(&host_now, &tokens.room, "").await.expect("enters again");
+    let now = room.until("the state", state).await;
+    assert!(!now.voice_open, "the room presses again");
+    first.stop().await;
+    assert_eq!(count(home.path(), "SELECT COUNT(*) FROM audit WHERE act = 'reopen' AND outcome = 'ok'").await, 1);
+
+    let second = server(home.path()).await;
+    assert_eq!(second.ready.case, "demo");
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sg22a_a_short_restart_finds_the_voice_as_the_room_left_it_once_the_rooms_page_is_back() {
     let home = tempfile::tempdir().expect("a folder");
     let first = server(home.path()).await;

@@ -33,6 +33,9 @@ export interface Failure {
   readonly reference: string | null;
 }
 
+/** The case is over, which is no fault. */
+export const hasEnded = (failure: Failure | null): boolean => failure === null || failure.key === 'fail_ended';
+
 /** A sentence in the side column, with its one act. */
 export type NoticeKey = 'fail_microphone' | 'fail_microphone_none' | 'fail_autoplay' | 'fail_outbox' | 'fail_ink_refused' | 'fail_ink_unplaced' | 'fail_fifth' | 'fail_pen_elsewhere' | 'fail_unreachable' | 'fail_media' | 'fail_store_full' | 'fail_store_failing' | 'fail_clock' | 'fail_line_small' | 'fail_line_paused' | 'fail_shed' | 'fail_shed_singles' | 'fail_display_silent' | 'fail_display_down' | 'fail_restarting';
 

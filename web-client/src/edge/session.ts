@@ -34,6 +34,16 @@ export async function openSession(): Promise<Opened> {
   return { failure: failureOf(field('code') || 'auth.link', { ja: field('message_ja'), en: field('message_en') }) };
 }
 
+/** The room takes back the end of its case. False: it cannot any more, or the server is not reached. */
+export async function reopenCase(): Promise<boolean> {
+  const id = sessionStorage.getItem(KEPT) ?? '';
+  try {
+    return (await fetch(`/api/reopen?id=${encodeURIComponent(id)}`, { method: 'POST', credentials: 'same-origin' })).ok;
+  } catch {
+    return false;
+  }
+}
+
 /** The key of the pedal that was paired in this tab: a reload does not unpair it, the end of the case does. */
 const PEDAL = 'shirube.pedal';
 export function keptPedal(): string | null { return sessionStorage.getItem(PEDAL); }
@@ -42,7 +52,8 @@ export function keepPedal(code: string | null): void {
   else sessionStorage.setItem(PEDAL, code);
 }
 
-export function forgetSession(): void {
-  sessionStorage.removeItem(KEPT);
+/** `ended`: the case may be opened again, and then this page comes back under its own name, which opens nothing while it is closed. */
+export function forgetSession(ended: boolean): void {
+  if (!ended) sessionStorage.removeItem(KEPT);
   sessionStorage.removeItem(PEDAL);
 }

@@ -1,7 +1,10 @@
 // Which page stands: opening, the role's screen, or one sentence.
 import type { JSX } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
 import type { Client } from '../edge/client';
 import type { FailureKey } from '../core/store';
+import { hasEnded } from '../core/store';
+import { reopenCase } from '../edge/session';
 import { clockText, chooseLanguage, Icon, Notices } from './parts';
 import { Desk } from './desk';
 import { Mentor } from './mentor';
@@ -25,14 +28,14 @@ export function App({ client }: { client: Client }): JSX.Element {
   }
 }
 
-const RELOADS: ReadonlySet<FailureKey> = new Set(['fail_version']);
+const RELOADS: ReadonlySet<FailureKey> = new Set(['fail_version', 'fail_ended']);
 
 function Over({ client }: { client: Client }): JSX.Element {
   const { store } = client;
   const t = store.texts.value;
   const language = store.language.value;
   const failure = store.failure.value;
-  const ended = failure === null || failure.key === 'fail_ended';
+  const ended = hasEnded(failure);
   const own = failure ? t[failure.key] : '';
   const said = failure?.said ? pick(language, failure.said.ja, failure.said.en) : '';
   const telephone = store.caseInfo.value?.telephone;
@@ -42,7 +45,7 @@ function Over({ client }: { client: Client }): JSX.Element {
         <Icon name={ended ? 'stop-circle-bold' : 'info-bold'} />
         <div>
           {ended && failure === null
-            ? <><h1 class="num">{language === 'ja' ? `${clockText(store.endedAtMs.value, false, '')} ${t.ended_at}`.trim() : `${t.ended_at} ${clockText(store.endedAtMs.value, false, '')}`.trim()}</h1><p class="mid">{t.ended_note}</p></>
+            ? <><h1 class="num">{language === 'ja' ? `${clockText(store.endedAtMs.value, false, '')} ${t.ended_at}`.trim() : `${t.ended_at} ${clockText(store.endedAtMs.value, false, '')}`.trim()}</h1><p class="mid">{t.ended_note}</p><Reopen client={client} /></>
             : <><p class="own">{failure?.key === 'fail_refused' && said ? said : own}</p></>}
           {telephone ? <p class="tel row"><Icon name="phone-fill" />{telephone}</p> : null}
           <div class="row acts">
@@ -53,5 +56,39 @@ function Over({ client }: { client: Client }): JSX.Element {
         </div>
       </div>
     </div>
+  );
+}
+
+/** After its end a case may be opened again for so long, by the room (the server's SG23a). */
+const REOPEN_MS = 10 * 60_000;
+
+/** What may be done next, for as long as it may: the room opens the case again, the others come back by their links. */
+function Reopen({ client }: { client: Client }): JSX.Element | null {
+  const { store } = client;
+  const t = store.texts.value;
+  const endedAt = store.endedAtMs.value;
+  const [state, setState] = useState<'open' | 'sending' | 'over'>('open');
+  useEffect(() => {
+    const timer = setTimeout(() => { setState((now) => (now === 'sending' ? now : 'over')); }, REOPEN_MS);
+    return () => { clearTimeout(timer); };
+  }, []);
+  if (endedAt === null) return null;
+  if (state === 'over') return store.screen.value === 'room' ? <p class="mid" data-testid="reopen-over">{t.reopen_failed}</p> : null;
+  const until = clockText(endedAt + REOPEN_MS, false, '');
+  const room = store.screen.value === 'room';
+  const press = async (): Promise<void> => {
+    setState('sending');
+    if (await reopenCase()) location.reload();
+    else setState('over');
+  };
+  return (
+    <>
+      <p class="mid num">{(room ? t.ended_until : t.ended_again).replace('{time}', until)}</p>
+      <div class="row acts">
+        {room
+          ? <button class="btn pri" type="button" data-testid="reopen" disabled={state === 'sending'} onClick={() => { void press(); }}><Icon name="arrow-u-up-left-bold" />{state === 'sending' ? t.reopen_sending : t.act_reopen}</button>
+          : <button class="btn" type="button" data-testid="look-again" onClick={() => { location.reload(); }}>{t.act_reload}</button>}
+      </div>
+    </>
   );
 }

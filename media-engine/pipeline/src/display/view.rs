@@ -174,6 +174,8 @@ impl InkView {
         self.sheets.handle_snapshot(&piece.ops, annotation::id::Order(up_to));
         self.off = self.sheets.is_off();
         self.whole |= piece.last;
+        // Of a case that has ended there is none: its end was taken back.
+        self.over = false;
         self.follow_held(now)
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Display {
     there: bool,
     /// A piece of the snapshot, or the authors, were not taken.
     torn: bool,
+    /// It is there, and the case has ended: it begins anew when that is taken back.
+    waits: bool,
 }
 
 impl Actor {
@@ -31,7 +33,9 @@ impl Actor {
     pub(super) fn handle_display_ink(&mut self, heard: InkHeard) {
         let now = self.now();
         if *self.phase.borrow() == Phase::Ended {
-            return self.end_ink_of_display();
+            self.end_ink_of_display();
+            self.display.waits |= heard.join;
+            return;
         }
         if heard.join {
             info!(case = %self.case.id(), "the room's display takes ink");
@@ -52,7 +56,7 @@ impl Actor {
     fn begin_display(&mut self) {
         let now = self.now();
         self.ink.handle_leave(DISPLAY, now);
-        self.display = Display { there: true, torn: false };
+        self.display = Display { there: true, ..Display::default() };
         self.show_authors();
         self.ink.handle_join(DISPLAY, InkRights { author: Author(0), may_draw: false, is_room: false }, now);
     }
@@ -66,10 +70,18 @@ impl Actor {
 
     /// The case is over: nothing drawn in it stands anywhere.
     pub(super) fn end_ink_of_display(&mut self) {
-        let was_there = self.display.there;
+        let Display { there: was_there, waits, .. } = self.display;
         self.end_display();
+        self.display.waits = was_there || waits;
         if was_there {
             let _ = self.around.link.show_ink(self.case.id(), InkShown { over: true, ..Default::default() });
+        }
+    }
+
+    /// The end was taken back.
+    pub(super) fn begin_display_again(&mut self) {
+        if self.display.waits {
+            self.begin_display();
         }
     }
 

@@ -319,6 +319,7 @@ impl Actor {
             let (Ok(feed), Some(layer)) = (FeedId::parse(&info.feed), LayerId::parse(&info.layer)) else { continue };
             specs.entry(feed).or_default().push(LayerSpec { layer, width: info.width, bps: info.bitrate_bps });
         }
+        self.layers_told = layers.to_vec();
         let case = self.case.id();
         for gone in self.layered.iter().filter(|feed| !specs.contains_key(feed)) {
             let _ = self.around.sfu.set_layers(case.clone(), gone.clone(), Vec::new());
@@ -331,7 +332,14 @@ impl Actor {
 
     /// The case ends: nobody will choose any more.
     pub(super) fn forget_layers(&mut self) {
+        let engine_has = std::mem::take(&mut self.layers_told);
         self.tell_layers(&[]);
+        self.layers_told = engine_has;
+    }
+
+    /// The end was taken back: what the engine has is chosen among again.
+    pub(super) fn remember_layers(&mut self) {
+        self.tell_layers(&self.layers_told.clone());
     }
 
     /// The layer of this name, or with `auto` or nothing the best that there is.

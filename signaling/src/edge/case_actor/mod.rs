@@ -110,6 +110,8 @@ pub enum CaseInput {
     Revoked(TokenId),
     /// A page wants a pinned frame.
     Still { claims: Claims, name: StillName, reply: oneshot::Sender<Result<Still, Code>> },
+    /// The room takes its end back.
+    Reopen { claims: Claims, reply: oneshot::Sender<Result<(), Code>> },
     /// The server is about to stop: nobody new comes in, and the pages are told.
     Drain,
     /// The server stops: every page is told.
@@ -194,6 +196,7 @@ pub(super) struct Actor {
     layers: BTreeSet<(FeedId, LayerId)>,
     /// Feeds whose layers the media thread knows.
     layered: BTreeSet<FeedId>,
+    layers_told: Vec<link::wire::LayerInfo>,
     health: Vec<wire::FeedHealth>,
     layout: ProgramLayout,
     /// The engine's last figures, for those who look after it.
@@ -251,6 +254,7 @@ pub fn start(
         feeds: media::feeds_without_engine(),
         layers: BTreeSet::new(),
         layered: BTreeSet::new(),
+        layers_told: Vec::new(),
         masked: BTreeSet::new(),
         health: Vec::new(),
         engine: EngineFigures::default(),
@@ -378,6 +382,7 @@ impl Actor {
             }
             CaseInput::Revoked(token) => self.handle_revoked(token),
             CaseInput::Still { claims, name, reply } => self.handle_still_wanted(&claims, name, reply),
+            CaseInput::Reopen { claims, reply } => drop(reply.send(self.handle_reopen(&claims))),
             CaseInput::Drain => self.drain(),
             CaseInput::Stop(_) => {}
         }

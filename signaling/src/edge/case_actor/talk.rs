@@ -12,6 +12,7 @@ use tracing::{debug, info};
 use super::page::{self, sdp_session};
 use super::{Actor, CaseInput};
 use crate::authorize::{Action, Denied, Phase};
+use crate::claims::Claims;
 use crate::edge::store::Command;
 use crate::ink_limits as limits;
 use crate::texts::Code;
@@ -358,6 +359,24 @@ impl Actor {
         self.forget_layers();
         self.watchers.clear();
         self.tell_engine_wants();
+    }
+
+    /// The room takes its end back: links lead in again. Everybody comes by themselves, and the voice is closed until the room presses.
+    pub(super) fn handle_reopen(&mut self, claims: &Claims) -> Result<(), Code> {
+        let now = self.now();
+        // A link that was withdrawn since opens nothing.
+        self.still_stands(claims.id)?;
+        if !self.case.handle_reopen(claims, now).map_err(Denied::code)? {
+            return Ok(());
+        }
+        info!(case = %self.case.id(), token = %claims.id, "the room opened the case again");
+        self.audit(format!("token:{}", claims.id), claims.role, "reopen", "ok");
+        let command = Command::Phase { case: self.case.id().clone(), phase: Phase::Live };
+        self.hand_to_store(command);
+        self.phase.send_replace(Phase::Live);
+        self.remember_layers();
+        self.begin_display_again();
+        Ok(())
     }
 
     /// Says no, with the reason; the audit hears of it at most once a second a page.

@@ -88,6 +88,7 @@ pub fn router(app: App) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/metrics", get(figures))
         .route("/api/session", post(session::open))
+        .route("/api/reopen", post(session::reopen))
         .route("/ws", get(socket::upgrade))
         .route("/engine/{case}/{part}", get(engine::upgrade))
         .route("/engine/{case}/whip/{ssrc}", post(engine::carry))
@@ -160,7 +161,7 @@ impl Doors {
         }
         match (allowed, handle) {
             (Ok(()), Some(handle)) => Ok((claims, handle)),
-            (Ok(()), None) => Err(Code::CaseUnknown),
+            (Ok(()), None) => Err(if ended { Code::CaseEnded } else { Code::CaseUnknown }),
             (Err(code), _) => {
                 self.audit_refusal(&claims.case, format!("token:{}", claims.id), claims.role.as_str(), action.as_str(), code);
                 Err(code)

@@ -2,21 +2,29 @@
 //! in one browser; a page names its id in every request.
 
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
+use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::extract::{Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
 use tracing::info;
 
-use super::{App, Problem, from_own_page};
+use super::{App, Problem, bearer, from_own_page};
 use crate::authorize::Action;
-use crate::claims::TokenId;
+use crate::claims::{Claims, TokenId};
+use crate::edge::case_actor::CaseInput;
 use crate::texts::Code;
 
 #[derive(Deserialize)]
 struct Ask {
     token: String,
+}
+
+/// Of a page: the id that it holds.
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    pub(super) id: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -68,6 +76,36 @@ pub(super) fn token_of_cookie(headers: &HeaderMap, id: TokenId) -> Option<&str> 
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
         .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
+}
+
+/// Whose request it is: of the page that names this id and has its cookie, or without a name of who shows a token.
+pub(super) fn claims_of_page(app: &App, headers: &HeaderMap, id: Option<&str>) -> Result<Claims, Code> {
+    let Some(id) = id else {
+        return app.keys.open_token(bearer(headers)?).map_err(|_| Code::LinkInvalid);
+    };
+    let id = TokenId::parse(id).ok_or(Code::SessionMissing)?;
+    let token = token_of_cookie(headers, id).ok_or(Code::SessionMissing)?;
+    // The cookie's name is the browser's word; the id inside the token is ours.
+    app.keys.open_token(token).ok().filter(|claims| claims.id == id).ok_or(Code::LinkInvalid)
+}
+
+/// The room's page, after its case has ended: opens it again. No answer has a body.
+pub(super) async fn reopen(
+    State(app): State<App>,
+    named: Result<Query<Named>, QueryRejection>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    if !from_own_page(&headers) {
+        return Err(Problem(Code::OriginRefused));
+    }
+    let Query(named) = named.map_err(|_| Code::RequestMalformed)?;
+    let claims = claims_of_page(&app, &headers, named.id.as_deref())?;
+    let case = claims.case.clone();
+    let (claims, handle) = app.admit_to(claims, &case, &Action::Reopen).await?;
+    let (reply, answer) = oneshot::channel();
+    handle.inputs.send(CaseInput::Reopen { claims, reply }).await.map_err(|_| Code::ServerStopping)?;
+    answer.await.map_err(|_| Code::ServerFault)??;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) fn body_fault(fault: &BytesRejection) -> Code {

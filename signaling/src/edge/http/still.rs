@@ -9,21 +9,14 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use link::id::CaseId;
-use serde::Deserialize;
 use tokio::sync::oneshot;
 
-use super::session::token_of_cookie;
-use super::{App, Problem, bearer, from_own_page};
+use super::session::{Named, claims_of_page};
+use super::{App, Problem, from_own_page};
 use crate::authorize::Action;
-use crate::claims::TokenId;
 use crate::edge::case_actor::{CaseInput, StillName};
 use crate::stills::FrameName;
 use crate::texts::Code;
-
-#[derive(Debug, Deserialize)]
-pub(super) struct Named {
-    id: Option<String>,
-}
 
 type Asked = Result<Query<Named>, QueryRejection>;
 
@@ -59,15 +52,7 @@ async fn answer(app: App, case: &str, name: StillName, named: Asked, headers: &H
     }
     let case = CaseId::parse(case).map_err(|_| Code::CaseUnknown)?;
     let Query(named) = named.map_err(|_| Code::RequestMalformed)?;
-    let claims = match named.id {
-        Some(id) => {
-            let id = TokenId::parse(&id).ok_or(Code::SessionMissing)?;
-            let token = token_of_cookie(headers, id).ok_or(Code::SessionMissing)?;
-            // The cookie's name is the browser's word; the id inside the token is ours.
-            app.keys.open_token(token).ok().filter(|claims| claims.id == id).ok_or(Code::LinkInvalid)?
-        }
-        None => app.keys.open_token(bearer(headers)?).map_err(|_| Code::LinkInvalid)?,
-    };
+    let claims = claims_of_page(&app, headers, named.id.as_deref())?;
     let (claims, handle) = app.admit_to(claims, &case, &Action::Attend).await?;
     let (reply, answer) = oneshot::channel();
     handle.inputs.send(CaseInput::Still { claims, name, reply }).await.map_err(|_| Code::ServerStopping)?;
