@@ -111,7 +111,13 @@ impl Client {
 
         let offer = offered.recv_timeout(PATIENCE).expect("an offer");
         let bare: String = offer.lines().filter(|l| !l.starts_with("a=candidate")).flat_map(|l| [l, "\r\n"]).collect();
-        let answer = http.request("POST", path, &[("Content-Type", "application/sdp")], &bare);
+        let post = || http.request("POST", path, &[("Content-Type", "application/sdp")], &bare);
+        let (until, mut answer) = (Instant::now() + PATIENCE, post());
+        // A camera is connected a moment before its feed is there.
+        while answer.status == 404 && Instant::now() < until {
+            std::thread::yield_now();
+            answer = post();
+        }
         assert_eq!(answer.status, 201, "{}", answer.body);
         assert_eq!(answer.header("content-type"), Some("application/sdp"));
         assert_eq!(answer.header("accept-patch"), Some(FRAGMENT));
