@@ -116,6 +116,12 @@ impl Picker {
         *self = Picker::new(self.timing, self.bound);
     }
 
+    /// Another feed clocks the program: what is known of the one before says nothing of its pictures. Until one comes in time, the timer goes on.
+    pub fn begin_main(&mut self) {
+        (self.last_main, self.pending, self.waited, self.ready_at) = (None, None, None, None);
+        self.by_timer = self.last_made.is_some();
+    }
+
     /// What waited when the last viewer left is old by now.
     pub fn forget_waiting(&mut self) {
         self.pending = None;
@@ -177,9 +183,11 @@ impl Picker {
             None => period * 2,
         };
         let late_at = slot.newest().map_or(began, |f| f.came).saturating_add(patience.min(health::stale_after(period)));
+        // As often as the quickest of them has something new.
+        let tick = arrangement.feeds.iter().map(|f| f.period).min().unwrap_or(main.period);
         let due = match self.last_made {
-            Some(made) if self.by_timer => made.saturating_add(main.period),
-            Some(made) => late_at.max(made.saturating_add(main.period)),
+            Some(made) if self.by_timer => made.saturating_add(tick),
+            Some(made) => late_at.max(made.saturating_add(tick)),
             None => late_at,
         };
         if due <= now { Ok(now) } else { Err(Some(due)) }
@@ -188,8 +196,8 @@ impl Picker {
     /// What each rectangle shows in the program frame of time `t`, which was just found due.
     pub fn shown(&mut self, state: &State, arrangement: &Arrangement, t: CaptureTime, now: CaptureTime) -> Vec<Shown> {
         let mut all = Vec::with_capacity(arrangement.feeds.len());
-        // The instant beside which the others are judged: the main picture's, as long as that is called live.
-        let mut instant = t;
+        // The instant beside which the others are judged: the main picture's, as long as that is called live; and how long one picture of it stands.
+        let (mut instant, mut stands) = (t, Duration::ZERO);
         for (n, f) in arrangement.feeds.iter().enumerate() {
             let slot = state.feeds.get(f.feed);
             let frame = match &self.pending {
@@ -203,11 +211,11 @@ impl Picker {
             let period = slot.map_or(f.period, |s| s.cadence.period(f.period));
             let captured = frame.as_ref().map(|f| f.capture);
             if n == 0 && state == FeedState::Live {
-                instant = captured.unwrap_or(t);
+                (instant, stands) = (captured.unwrap_or(t), period);
             }
             let sync = match captured {
                 Some(_) if state == FeedState::Live && by_arrival => Sync::Unknown,
-                Some(captured) if n > 0 => self.compare(f.feed, instant, captured, period, state, now),
+                Some(captured) if n > 0 => self.compare(f.feed, (instant, stands), captured, period, state, now),
                 _ => Sync::Unspecified,
             };
             self.skews.entry(f.feed).or_default().said = sync;
@@ -219,7 +227,7 @@ impl Picker {
     fn compare(
         &mut self,
         feed: usize,
-        t: CaptureTime,
+        (t, stands): (CaptureTime, Duration),
         captured: CaptureTime,
         period: Duration,
         state: FeedState,
@@ -233,8 +241,8 @@ impl Picker {
         let excess = excess(t, captured, period);
         skew.last = Some(t.minus_ns(captured));
         skew.excess.add(u32::try_from(excess.as_micros()).unwrap_or(u32::MAX));
-        // Newer than the main picture is not the same instant either.
-        skew.word.handle(excess.max(captured.since(t)), now)
+        // Newer than the main picture, beyond the time that one stands, is not the same instant either.
+        skew.word.handle(excess.max(captured.since(t).saturating_sub(stands)), now)
     }
 
     /// How late the frame just made was handed on at `now`: from when it could have been made. Once a frame.

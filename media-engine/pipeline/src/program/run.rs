@@ -470,6 +470,9 @@ impl Program {
         // Who has no place delivers no picture of its size: what was held would be old when it comes back.
         self.held.retain(|feed, _| arrangement.feeds.iter().any(|f| f.feed == *feed));
         self.states.retain(|feed, _| arrangement.find(*feed).is_some());
+        if arrangement.feeds.first().map(|f| f.feed) != self.arrangement.feeds.first().map(|f| f.feed) {
+            self.picker.begin_main();
+        }
         self.arrangement = arrangement;
     }
 
