@@ -177,7 +177,8 @@ impl Display {
         let mut next_open = self.clock.now();
         // As composed, and as it was written.
         let mut last: Option<(Composed, Arc<Picture>, Option<NoInk>)> = None;
-        let mut dead: Option<Arc<Picture>> = None;
+        // With the curtain's revision that it is of.
+        let mut dead: Option<(u32, Arc<Picture>)> = None;
         let mut shown = self.clock.now();
         loop {
             if sink.is_none() && next_open <= self.clock.now() {
@@ -209,8 +210,11 @@ impl Display {
                     _ => continue,
                 },
                 None => {
-                    let picture = dead.get_or_insert_with(|| glass.dead(last.as_ref().map(|(composed, ..)| &composed.picture)));
-                    (picture.clone(), Some(NoInk::NoServer))
+                    // Nothing from before the curtain, not even dead.
+                    let of_now = last.as_ref().filter(|(composed, ..)| composed.curtain == curtain);
+                    dead = dead.filter(|(rev, _)| *rev == curtain);
+                    let dead = dead.get_or_insert_with(|| (curtain, glass.dead(of_now.map(|(composed, ..)| &composed.picture))));
+                    (dead.1.clone(), Some(NoInk::NoServer))
                 }
             };
             let now = self.clock.now();

@@ -270,6 +270,7 @@ impl Worker {
                 let shown = *shown;
                 if shown.over {
                     hand.view.handle_over();
+                    hand.pinned = Pinned::default();
                 }
                 if let Some(pointer) = shown.pointer {
                     hand.view.handle_pointer(pointer, now);
