@@ -308,10 +308,9 @@ impl Anchor {
         }
         let size = (frame.width(), frame.height());
         let mut verdict = Verdict::of(&self.key, (&motion, &Bend::none(motion)), &seen, size);
-        let strict = self.state == TrackState::Lost;
         // Tissue that is followed may bend: it was there a frame ago. A place that lost ink might be at again has to look as it did.
         if self.kind == Kind::Tissue
-            && !strict
+            && self.state == TrackState::Tracked
             && !verdict.agrees(self.kind, false)
             && verdict.worth_asking()
             && let Some((of_ink, bent)) = self.bend(&motion, &seen, size)

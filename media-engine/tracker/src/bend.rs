@@ -11,8 +11,8 @@ const TERMS: usize = 6;
 const UNIT: f32 = 10.0;
 /// A term is worth this much weight of patches at one [`UNIT`] before it is believed.
 const DOUBT: [f64; TERMS] = [1e-6, 1.0, 1.0, 4.0, 4.0, 4.0];
-/// Two more than it has unknowns.
-const PAIRS_MIN: usize = TERMS + 2;
+/// Fewer would agree with a field of so many unknowns whatever they saw.
+const PAIRS_MIN: usize = 3 * TERMS;
 /// Who is further off than this says nothing: pixels, step by step, so that tissue which bends most is not shut out by the first guess.
 const TOLERANCES: [f32; 5] = [5.0, 4.0, 3.0, 2.0, 2.0];
 
