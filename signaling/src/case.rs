@@ -326,6 +326,8 @@ impl Case {
         self.phase = Phase::Ended;
         self.ended = Some(now);
         self.close_voice();
+        // Whoever opens it again presses anew.
+        self.camera = Camera::default();
         Ok(())
     }
 

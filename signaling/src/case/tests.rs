@@ -92,7 +92,7 @@ fn sg23a_the_end_is_taken_back_by_the_room_within_ten_minutes() {
     let late = now().saturating_add(REOPEN_WITHIN + Duration::from_secs(1));
     assert_eq!(case.handle_reopen(&room, late), Err(Denied::Ended));
     assert_eq!(case.handle_reopen(&room, now().saturating_add(REOPEN_WITHIN)), Ok(true));
-    assert_eq!((case.phase(), case.voice_open()), (Phase::Live, false));
+    assert_eq!((case.phase(), case.voice_open(), case.camera.is_allowed()), (Phase::Live, false, false));
     assert_eq!(Case::new(case.sheet().clone(), Phase::Ended, Curtain::default()).handle_reopen(&room, now()), Err(Denied::Ended));
 }
 

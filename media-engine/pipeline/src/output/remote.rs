@@ -229,6 +229,8 @@ fn carry(config: &RemoteConfig, part: &str, line: &FarLine, mut local: UnixStrea
         Err(end) => {
             if let End::Refused(status) = &end
                 && part == "control"
+                // An end may be taken back: the engine asks again, and nothing is sent meanwhile.
+                && *status != StatusCode::GONE
             {
                 refuse(&mut local, *status);
             }

@@ -340,6 +340,7 @@ impl Actor {
         }
         info!(case = %self.case.id(), page = epoch.0, "the room ended the case");
         self.audit_page(epoch, "end-case", "ok");
+        self.stop_cameras();
         let command = Command::Phase { case: self.case.id().clone(), phase: Phase::Ended };
         self.hand_to_store(command);
         self.forget_stills();
