@@ -130,7 +130,7 @@ test("a second case has pictures of its own and hears nothing of the first", WHO
   await until(() => sql(product.data, `select count(*) as n from ops where case_id = '${product.case}'`)[0].n > 0, "it is in the first case's log");
   await page.bringToFront();
   await flows(page);
-  await framesOf(page, "[data-testid=program-video]", 20); // it has painted: that there is no ink is seen, not early
+  assert.equal(await framesOf(page, "[data-testid=program-video]", 20), 20); // it has painted: that there is no ink is seen, not early
   assert.equal(await inkPixels(page), 0);
   const absent = await page.locator("[data-voice=absent]").count();
   const rows = await page.locator("[data-testid^=person-]").count();
