@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 
-import { openBrowser, PATIENCE_MS, SETTLE, until, WHOLE } from "./lib/browser.mjs";
+import { framesOf, openBrowser, PATIENCE_MS, SETTLE, until, WHOLE } from "./lib/browser.mjs";
 import { drag, flows, inkPixels } from "./lib/hand.mjs";
 import { sql, startProduct } from "./lib/product.mjs";
 
@@ -130,6 +130,7 @@ test("a second case has pictures of its own and hears nothing of the first", WHO
   await until(() => sql(product.data, `select count(*) as n from ops where case_id = '${product.case}'`)[0].n > 0, "it is in the first case's log");
   await page.bringToFront();
   await flows(page);
+  assert.equal(await framesOf(page, "[data-testid=program-video]", 20), 20); // it has painted: that there is no ink is seen, not early
   assert.equal(await inkPixels(page), 0);
   const absent = await page.locator("[data-voice=absent]").count();
   const rows = await page.locator("[data-testid^=person-]").count();
@@ -155,10 +156,22 @@ test("a case that was ended by mistake is opened again by the room, and its link
   assert.equal(await guide.locator("[data-testid=reopen]").count(), 0, "it is the room's to take back");
   await late.goto(other.links.desk);
   await until(async () => (await late.locator("[data-testid=ended]").getAttribute("data-code")) === "case.ended", "a link that is dead while the case has ended");
+  const keeps = (page) => page.evaluate(() => sessionStorage.getItem("shirube.id") !== null);
+  assert.deepEqual([await keeps(guide), await keeps(room)], [false, true], "the room's tab alone comes back by itself");
+  // Nothing is lost with a reload, nor where the server is not reached for a while.
+  await room.bringToFront();
+  await room.reload();
+  await room.locator("[data-testid=ended]").waitFor();
+  await room.locator("[data-testid=reopen]").waitFor();
+  await room.route("**/api/reopen*", (route) => route.abort());
+  await room.locator("[data-testid=reopen]").click();
+  await room.locator("[data-testid=reopen-unreachable]").waitFor();
+  await room.unroute("**/api/reopen*");
   await room.locator("[data-testid=reopen]").click();
   await flows(room);
   await guide.bringToFront();
-  await guide.locator("[data-testid=look-again]").click();
+  await guide.goto(other.links.mentor); // its link again, in the tab of the page that ended, which loads it by itself
+  await guide.locator("[data-testid=program-video]").waitFor(SETTLE);
   await flows(guide);
   const acts = () => sql(product.data, `select act from audit where case_id = '${other.case}' and act in ('end-case', 'reopen') order by seq`).map((row) => row.act).join();
   await until(() => acts() === "end-case,reopen", "both in the audit");

@@ -8,7 +8,7 @@ import { installSprite } from './design/icon';
 import { Client } from './edge/client';
 import { hasEnded } from './core/store';
 import { canReceive } from './edge/peer';
-import { forgetSession } from './edge/session';
+import { forgetEnd, forgetSession } from './edge/session';
 import { languageOf } from './i18n';
 import { App } from './screens/app';
 
@@ -17,7 +17,13 @@ export function begin(client: Client): void {
   installSprite(document.body);
   const root = document.getElementById('app');
   if (root) render(<App client={client} />, root);
-  client.store.phase.subscribe((phase) => { if (phase === 'over') forgetSession(hasEnded(client.store.failure.value)); });
+  const { phase, failure, screen, endedAtMs } = client.store;
+  phase.subscribe((now) => {
+    if (now === 'open') forgetEnd();
+    if (now === 'over') forgetSession(hasEnded(failure.peek()) ? { room: screen.peek() === 'room', endedMs: endedAtMs.peek() } : null);
+  });
+  // A link that is opened in the tab of a page that is over differs in its fragment alone, for which no browser loads again.
+  addEventListener('hashchange', () => { if (phase.peek() === 'over' && location.hash.length > 1) location.reload(); });
   if (!canReceive()) {
     client.store.failure.value = { key: 'fail_no_webrtc', said: null, reference: null };
     client.store.phase.value = 'over';

@@ -7,5 +7,5 @@ const ORIGIN_UNIX_MS = performance.timeOrigin;
 
 export const perfNow = (): PerfMs => perfMs(performance.now());
 export const toLocalNtp = (t: PerfMs): LocalNtp => localNtp(ORIGIN_UNIX_MS, t);
-/** Unix milliseconds by this machine's date at page load: only to tell which of two pages of one browser acted later. */
+/** Unix milliseconds by this machine's date at page load: only to tell which of two pages of one browser acted later, and how long ago this tab's case ended. */
 export const wallMs = (): number => ORIGIN_UNIX_MS + performance.now();

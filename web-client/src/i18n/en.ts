@@ -257,10 +257,11 @@ export const en: Texts = {
   ended_at: 'Ended',
   ended_note: 'Pictures and voice have stopped; nothing is left on this terminal. The server keeps the ink and the log of who did what, and no picture or voice.',
   ended_until: 'Ended by mistake? The case can be opened again until {time}. Everybody comes back by the link they have.',
-  ended_again: 'If it was ended by mistake, the operating room can open it again until {time}. Then this link leads in as before.',
+  ended_again: 'If it was ended by mistake, the operating room can open it again until {time}. Then open your link again.',
   act_reopen: 'Open the case again',
   reopen_sending: 'Opening…',
   reopen_failed: 'The case could not be opened again: its ten minutes are over, or the server was restarted. If guidance must go on, telephone.',
+  reopen_unreachable: 'The server could not be reached. Press once more; if urgent, telephone.',
 
   vendor_title: 'System health',
   vendor_no_pictures: 'No pictures or patient data here',
