@@ -5,8 +5,8 @@ import { PROGRAM } from '../core/view';
 import type { Client } from '../edge/client';
 import { TileHost } from './stage_host';
 
-/** Tiles beyond this do not fit; keys reach the rest. */
-const TILES_MAX = 6;
+/** The program and as many feeds as there are keys and places of a wall. */
+const TILES_MAX = 9;
 
 /** `cut`: tiles are cut out of the program, so that nothing more is encoded for them. */
 export function Filmstrip({ client, cut }: { client: Client; cut: boolean }): JSX.Element {
