@@ -112,6 +112,8 @@ pub(crate) enum ConnEvent {
         estimate_bps: Option<u64>,
         /// How long the oldest packet of a picture has been waiting for it.
         waiting: Duration,
+        /// The estimator has asked it since whether it carries more.
+        asked: bool,
         /// Share of packets lost, where a new report came.
         loss: Option<f32>,
         /// The same, of all datagrams with their repairs, once a second.
@@ -185,6 +187,8 @@ pub(crate) struct Conn {
     /// All that is wished is sent.
     calm: bool,
     asking_until: Instant,
+    /// The estimator asked the line whether it carries more, since this was last told.
+    pub(super) asked: bool,
     /// When it was last turned.
     now: Instant,
     /// What all connections count from when they choose when to be turned, so that many are turned in one go.
@@ -219,6 +223,7 @@ impl Conn {
             twice: Twice::default(),
             calm: false,
             asking_until: now,
+            asked: false,
             now,
             epoch,
             stats,
@@ -476,6 +481,7 @@ impl Conn {
     fn unhurried(&mut self, at: Instant) -> Instant {
         use PacerReason::{Padding, Probe1, Probe2};
         let reason = self.rtc.last_timeout_reason();
+        self.asked |= matches!(reason, Reason::Pacer(Probe1 | Probe2));
         if matches!(reason, Reason::Pacer(Probe1 | Probe2 | Padding)) {
             self.asking_until = self.now + ASKING;
         }

@@ -9,3 +9,4 @@ pub(crate) mod playout;
 pub(crate) mod rewrite;
 pub(crate) mod room;
 pub(crate) mod rtp;
+pub(crate) mod stuck;

@@ -5,6 +5,7 @@ mod busy;
 mod camera;
 mod clocks;
 mod hours;
+mod line;
 mod lines;
 mod narrow;
 mod publishing;
