@@ -67,8 +67,9 @@ mod tests {
         let at: Vec<u64> = (0..100).filter(|n| look(*n, 224_000, false)).collect();
         assert_eq!(at, [15, 40, 65, 90]);
         assert!(!(100..200).any(|n| look(n, 224_000 + n * 10_000, false)), "it moves");
-        assert!(!(200..900).any(|n| look(n, 224_000, n % 10 == 9)), "the line is narrow");
-        assert!((900..950).any(|n| look(n, 224_000, false)));
-        assert!(!stuck.look(start + Duration::from_secs(200), None, false));
+        assert!(!stuck.look(start + Duration::from_secs(20), None, false), "no more is wished for");
+        let mut look = |n: u64, asked| stuck.look(start + Duration::from_millis(n * 100), Some(224_000), asked);
+        assert!(!(200..900).any(|n| look(n, n % 10 == 9)), "the line is narrow");
+        assert!((900..950).any(|n| look(n, false)));
     }
 }

@@ -7,6 +7,7 @@ mod clocks;
 mod hours;
 mod line;
 mod lines;
+mod lossy;
 mod narrow;
 mod publishing;
 mod scenarios;
