@@ -21,7 +21,7 @@ use super::repair::Repair;
 use super::setup::keep_for_repair;
 use super::twice::Twice;
 use super::ways::Ways;
-use super::{Carrier, Transmit};
+use super::{Carrier, Class, Transmit};
 use crate::api::{Channel, PeerId, PeerStats, TrackStats, VideoCodec};
 
 /// Outputs of one drain. More means that something turns in circles.
@@ -171,6 +171,8 @@ pub(crate) struct Conn {
     pub(super) rtc: Rtc,
     pub(super) video: Vec<VideoLine>,
     voice: Vec<VoiceLine>,
+    /// One bit for each payload type of voice.
+    voices: u128,
     /// The line of a publisher's picture.
     published: Option<Mid>,
     channels: Channels,
@@ -205,10 +207,13 @@ impl Conn {
         channels: Channels,
     ) -> Self {
         let stats = StatsBook::default();
+        let spoken = voice.iter().flat_map(|line| [line.opus, line.red]).flatten();
+        let voices = spoken.fold(0, |bits, pt| bits | 1u128 << (*pt & 0x7F));
         Conn {
             rtc,
             video,
             voice,
+            voices,
             published,
             channels,
             deadline: now,
@@ -453,6 +458,7 @@ impl Conn {
                     }
                     let transmit = Transmit {
                         carrier: if t.proto == Protocol::Udp { Carrier::Udp } else { Carrier::Tcp },
+                        class: Class::of(&t.contents, self.voices),
                         source: t.source,
                         destination: t.destination,
                         contents: t.contents.into(),
