@@ -70,6 +70,8 @@ export const en: Texts = {
   voice_curtain: 'Mic paused',
   voice_curtain_note: 'privacy curtain',
   camera_title: 'Camera control',
+  camera_open: 'Turn it',
+  camera_may: 'You can turn it from here',
   camera_up: 'Up',
   camera_down: 'Down',
   camera_left: 'Left',

@@ -68,6 +68,8 @@ export const ja = {
   voice_curtain: 'マイク 停止中',
   voice_curtain_note: 'プライバシー保護',
   camera_title: 'カメラの操作',
+  camera_open: '動かす',
+  camera_may: 'この画面から動かせます',
   camera_up: '上へ',
   camera_down: '下へ',
   camera_left: '左へ',

@@ -12,7 +12,7 @@ use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::format::Codec;
 use str0m::media::{KeyframeRequestKind, MediaTime, Mid, Pt};
-use str0m::net::{Protocol, Receive};
+use str0m::net::Protocol;
 use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, PacerReason, Reason, Rtc};
 
@@ -21,7 +21,7 @@ use super::repair::Repair;
 use super::setup::keep_for_repair;
 use super::twice::Twice;
 use super::ways::Ways;
-use super::{Carrier, Transmit};
+use super::{Carrier, Class, Transmit, receive, time_of};
 use crate::api::{Channel, PeerId, PeerStats, TrackStats, VideoCodec};
 
 /// Outputs of one drain. More means that something turns in circles.
@@ -182,6 +182,8 @@ pub(crate) struct Conn {
     pub(super) rtc: Rtc,
     pub(super) video: Vec<VideoLine>,
     voice: Vec<VoiceLine>,
+    /// One bit for each payload type of voice.
+    voices: u128,
     /// The line of a publisher's picture.
     published: Option<Mid>,
     channels: Channels,
@@ -213,10 +215,13 @@ impl Conn {
         channels: Channels,
     ) -> Self {
         let stats = StatsBook::default();
+        let spoken = voice.iter().flat_map(|line| [line.opus, line.red]).flatten();
+        let voices = spoken.fold(0, |bits, pt| bits | 1u128 << (*pt & 0x7F));
         Conn {
             rtc,
             video,
             voice,
+            voices,
             published,
             channels,
             deadline: now,
@@ -481,6 +486,7 @@ impl Conn {
                 }
                 let transmit = Transmit {
                     carrier: if t.proto == Protocol::Udp { Carrier::Udp } else { Carrier::Tcp },
+                    class: Class::of(&t.contents, self.voices),
                     source: t.source,
                     destination: t.destination,
                     contents: t.contents.into(),
@@ -588,12 +594,4 @@ impl Conn {
     fn channel_of(&self, id: ChannelId) -> Option<Channel> {
         Channel::ALL.into_iter().find(|c| self.channels[*c as usize] == Some(id))
     }
-}
-
-fn time_of(time: SystemTime) -> Option<CaptureTime> {
-    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(CaptureTime::from_unix)
-}
-
-fn receive(carrier: Carrier, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Option<Receive<'_>> {
-    Some(Receive { proto: carrier.into(), source, destination, contents: bytes.try_into().ok()? })
 }

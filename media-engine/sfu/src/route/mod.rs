@@ -1,6 +1,7 @@
 //! One layer's packets to those who watch it: where keyframes begin, who may begin there, and under which numbers.
 
 pub(crate) mod codec;
+pub(crate) mod cut;
 pub(crate) mod gop;
 pub(crate) mod keyframe;
 pub(crate) mod layer;
