@@ -44,6 +44,11 @@ const stateOf = (feed: string): FeedState => {
   return FeedState.LIVE;
 };
 const syncOf = (feed: string): Sync => (feed === 'field' || stateOf(feed) !== FeedState.LIVE ? Sync.UNSPECIFIED : state !== 'unsynced' ? Sync.ALIGNED : feed === 'vitals' ? Sync.UNKNOWN : Sync.OFF);
+/** Feed, names; those of the layout, and with the demo's the last run, which has no place in the program. */
+const FEEDS: readonly (readonly [string, string, string])[] = ([
+  ['program', '統合表示', 'Program'], ['field', '術野映像', 'Operative field'], ['fluoro', '透視', 'Fluoroscopy'], ['run', '透視（くり返し再生）', 'Fluoroscopy, last run'], ['side', '透視（側面）', 'Fluoroscopy, lateral'], ['vitals', '生体情報', 'Vital signs'],
+  ['ivus', '血管内超音波', 'IVUS'], ['scope', '顕微鏡', 'Microscope'], ['endo', '内視鏡', 'Endoscope'], ['camera', '手術室内映像', 'Room camera'],
+] as const).filter(([feed]) => feed === 'program' || places.some((p) => p.feed === feed) || (feed === 'run' && asked('layout', '') === 'demo'));
 const SINGLES: Record<string, [number, number]> = { field: [1280, 720], fluoro: [512, 512], vitals: [1280, 146] };
 const inSlot: string[] = ['program', '', '', '', ''];
 const slotCanvas = Array.from({ length: 5 }, (_, slot) => {
@@ -263,6 +268,7 @@ const ways: Ways = {
     setTimeout(() => {
       if (state === 'line') { dead = true; stopped = true; lineGone = true; }
       if (state === 'stalled') stopped = true;
+      if (state === 'small') say({ case: 'assign', value: { $typeName: 'shirube.signal.v1.Assign', slot: 0, feed: 'program', layer: 'low', why: 'line' } });
       if (state === 'paused') {
         paused = true;
         say({ case: 'assign', value: { $typeName: 'shirube.signal.v1.Assign', slot: 0, feed: 'program', layer: '', why: 'line' } });
@@ -275,7 +281,7 @@ const ways: Ways = {
       switch (m.body.case) {
         case 'hello':
           say({ case: 'welcome', value: { $typeName: 'shirube.signal.v1.Welcome', version: 1, software: 'mock', author: own, epoch: 1, role, resume: 'r', caseInfo: caseInfo() as never, slotsVideo: 5, slotsVoice: 8, mayDraw: role === Role.MENTOR || role === Role.DESK, maySpeak: role !== Role.VENDOR, measuring: true, iceServers: [],
-            feeds: [['program', '統合表示', 'Program'], ['field', '術野映像', 'Operative field'], ['fluoro', '透視', 'Fluoroscopy'], ['vitals', '生体情報', 'Vital signs'], ...(places.some((p) => p.feed === 'camera') ? [['camera', '手術室内映像', 'Room camera']] : [])].map(([feed, nameJa, nameEn]) => ({ curtain: feed === 'camera', ptz: feed === 'camera' && query.has('camera'), masked: false, $typeName: 'shirube.signal.v1.FeedInfo' as const, feed: feed ?? '', kind: feed === 'fluoro' ? 'fluoroscopy' : feed === 'vitals' ? 'vital-signs' : '', nameJa: nameJa ?? '', nameEn: nameEn ?? '', width: 0, height: 0, periodUs: 33_367 })) } });
+            feeds: FEEDS.map(([feed, nameJa, nameEn]) => ({ curtain: feed === 'camera', ptz: feed === 'camera' && query.has('camera'), masked: false, $typeName: 'shirube.signal.v1.FeedInfo' as const, feed, kind: feed === 'fluoro' ? 'fluoroscopy' : feed === 'vitals' ? 'vital-signs' : '', nameJa, nameEn, width: 0, height: 0, periodUs: 33_367 })) } });
           if (role === Role.DESK || role === Role.VENDOR) setInterval(() => say({ case: 'health', value: health() }), 1_000);
           say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } });
           tellState();

@@ -20,7 +20,12 @@ export const probe = (page) => page.evaluate(() => {
     let over = e.parentElement;
     while (over !== null && over.id !== 'app' && getComputedStyle(over).overflow === 'visible') over = over.parentElement;
     const held = over !== null && over.id !== 'app' ? over : null;
-    if (held !== null && /auto|scroll/.test(getComputedStyle(held).overflow)) continue;
+    let moved = held;
+    while (moved !== null && moved.id !== 'app' && !/auto|scroll/.test(getComputedStyle(moved).overflow)) moved = moved.parentElement;
+    if (moved !== null && moved.id !== 'app') {
+      if (held !== moved && beyond(rect, held.getBoundingClientRect(), 2)) found.push(`behind the edge of ${name(held)}: ${said(e)}`);
+      continue;
+    }
     if (beyond(rect, screen, 1)) found.push(`off the screen: ${said(e)}`);
     if (held !== null && beyond(rect, held.getBoundingClientRect(), 2)) found.push(`behind the edge of ${name(held)}: ${said(e)}`);
     const button = e.closest('button, a');

@@ -18,6 +18,24 @@ export const LAYOUTS: Record<string, Place[]> = {
     { feed: 'fluoro', x: 864, y: 322, w: 416, h: 208 },
     { feed: 'vitals', x: 0, y: 574, w: 1280, h: 146 },
   ],
+  // As the demo: the room's camera at the end of the strip.
+  demo: [
+    { feed: 'field', x: 0, y: 44, w: 864, h: 486 },
+    { feed: 'fluoro', x: 864, y: 114, w: 416, h: 416 },
+    { feed: 'camera', x: 1020, y: 574, w: 260, h: 146 },
+    { feed: 'vitals', x: 0, y: 574, w: 1020, h: 146 },
+  ],
+  // A strategy desk's eight feeds.
+  wall: [
+    { feed: 'field', x: 0, y: 44, w: 856, h: 482 },
+    { feed: 'fluoro', x: 958, y: 44, w: 220, h: 219 },
+    { feed: 'vitals', x: 856, y: 307, w: 424, h: 219 },
+    { feed: 'side', x: 53, y: 570, w: 150, h: 150 },
+    { feed: 'ivus', x: 309, y: 570, w: 150, h: 150 },
+    { feed: 'scope', x: 512, y: 570, w: 256, h: 150 },
+    { feed: 'endo', x: 768, y: 570, w: 256, h: 150 },
+    { feed: 'camera', x: 1024, y: 570, w: 256, h: 150 },
+  ],
   full: [
     { feed: 'field', x: 0, y: 0, w: 1280, h: 720 },
     { feed: 'fluoro', x: 1072, y: 512, w: 192, h: 192 },
@@ -35,8 +53,8 @@ export function draw(c: CanvasRenderingContext2D, places: readonly Place[], t: n
     c.rect(p.x, p.y, p.w, p.h);
     c.clip();
     c.translate(p.x, p.y);
-    if (p.feed === 'field' || p.feed === 'camera') tissue(c, p.w, p.h, t);
-    else if (p.feed === 'fluoro') xray(c, p.w, p.h, t, washed);
+    if (/^(field|camera|scope|endo)$/.test(p.feed)) tissue(c, p.w, p.h, t);
+    else if (p.feed !== 'vitals') xray(c, p.w, p.h, t, washed);
     else monitor(c, p.w, p.h, t);
     c.restore();
   }

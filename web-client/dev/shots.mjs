@@ -1,5 +1,5 @@
 // Pictures of the screens in both languages, all states and sizes, from the page without a server. Usage:
-// node dev/shots.mjs [word in the name]. They land in dev/shots, which git ignores; what is cut or off the screen is said.
+// node dev/shots.mjs [words in the name ...]. They land in dev/shots, which git ignores; what is cut or off the screen is said.
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -8,16 +8,31 @@ import { createServer } from 'vite';
 import { probe } from './probe.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const only = process.argv[2] ?? '';
-const sizes = { desk: [1440, 900], wall: [1920, 1080], tablet: [1180, 820], phone: [390, 844], half: [960, 1040], wall4k: [3840, 2160], laptop: [1280, 720], small: [1024, 768], portrait: [768, 1024] };
+const wanted = process.argv.slice(2);
+const sizes = { desk: [1440, 900], wall: [1920, 1080], tablet: [1180, 820], phone: [390, 844], half: [960, 1040], wall4k: [3840, 2160], laptop: [1280, 720], small: [1024, 768], portrait: [768, 1024], low: [960, 600], mobile: [360, 640] };
 const shots = [];
 for (const lang of ['ja', 'en']) {
   // What has to fit: each page in its narrow sizes, quiet and in trouble.
-  for (const [size, roles] of [['wall', 'mentor,desk'], ['desk', 'mentor,desk'], ['laptop', 'room,mentor,desk,vendor'], ['small', 'room,mentor,desk,vendor'], ['half', 'room,mentor'], ['portrait', 'room,mentor'], ['phone', 'room,mentor']]) {
+  for (const [size, roles] of [['wall', 'mentor,desk'], ['desk', 'mentor,desk'], ['laptop', 'room,mentor,desk,vendor'], ['small', 'room,mentor,desk,vendor'], ['half', 'room,mentor'], ['low', 'room'], ['portrait', 'room,mentor'], ['phone', 'room,mentor']]) {
     for (const role of roles.split(',')) {
       for (const [word, more] of [['shed', { state: 'shed', stills: '3' }], ['curtain', { state: 'curtain', layout: 'camera' }], ['camera', { camera: 'no', layout: 'camera' }], ['frozen', { freeze: '', stills: '4', state: 'shed' }]]) {
         if (word === 'frozen' ? /room|vendor/.test(role) || size === 'phone' : word !== 'shed' && role !== 'room') continue;
         shots.push([`fit-${role}-${size}-${word}-${lang}`, size, { role, lang, ...more }]);
+      }
+    }
+  }
+  // As many tiles as there can be, in each width.
+  for (const size of ['laptop', 'desk', 'small', 'tablet', 'wall', 'half', 'low', 'phone']) {
+    for (const layout of ['demo', 'wall']) {
+      for (const state of ['live', 'unknown', 'stalled']) shots.push([`many-mentor-${size}-${layout}-${state}-${lang}`, size, { role: 'mentor', layout, state, camera: 'yes', stills: '3', lang }]);
+      shots.push([`many-desk-${size}-${layout}-${lang}`, size, { role: 'desk', layout, camera: 'yes', stills: '3', lang }], [`many-room-${size}-${layout}-${lang}`, size, { role: 'room', layout, camera: 'yes', lang }]);
+    }
+  }
+  // A mentor on a bad line, and what the room and the desk see of it.
+  for (const [role, sizes] of [['mentor', 'laptop,desk,small,phone'], ['desk', 'laptop,desk'], ['room', 'laptop,wall,phone']]) {
+    for (const size of sizes.split(',')) {
+      for (const state of role === 'mentor' ? ['small', 'paused', 'stalled', 'line', 'waiting'] : role === 'desk' ? ['paused', 'line'] : ['remote', 'line']) {
+        shots.push([`bad-${role}-${size}-${state}-${lang}`, size, { role, state, layout: 'demo', camera: 'yes', stills: '3', lang }]);
       }
     }
   }
@@ -64,14 +79,14 @@ await server.listen();
 const base = server.resolvedUrls?.local[0];
 const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: ['--autoplay-policy=no-user-gesture-required', '--no-sandbox'] });
 mkdirSync(join(here, 'shots'), { recursive: true });
-for (const [name, size, query] of shots) {
-  if (!name.includes(only)) continue;
+const asked = shots.filter(([name]) => wanted.length === 0 || wanted.some((word) => name.includes(word)));
+const take = async ([name, size, query]) => {
   const [width, height] = sizes[size];
   const page = await browser.newPage({ viewport: { width, height }, timezoneId: 'Asia/Tokyo', ...(size === 'phone' ? { hasTouch: true } : {}) });
   page.on('pageerror', (e) => console.log(name, 'page error:', e.message));
   page.on('console', (m) => { if (m.type() === 'error') console.log(name, m.text()); });
-  await page.goto(`${base}dev/index.html?${new URLSearchParams(query)}`);
-  const late = query.fallback === '' || ['line', 'stalled', 'paused', 'engine', 'remote'].includes(query.state ?? '');
+  await page.goto(`${base}dev/index.html?${new URLSearchParams(query)}`, { timeout: 120_000 });
+  const late = query.fallback === '' || ['line', 'stalled', 'paused', 'engine', 'remote', 'small'].includes(query.state ?? '');
   await page.waitForTimeout(late ? 6_500 : query.state === 'waiting' ? 1_500 : 2_000);
   if (query.pen === '') {
     // A pen that is still down.
@@ -85,6 +100,7 @@ for (const [name, size, query] of shots) {
   await page.screenshot({ path: join(here, 'shots', `${name}.png`) });
   for (const said of await probe(page)) console.log(`${name}: ${said}`);
   await page.close();
-}
+};
+for (const one of asked) await take(one);
 await browser.close();
 await server.close();

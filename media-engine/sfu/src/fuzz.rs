@@ -70,3 +70,8 @@ fn drain(engine: &mut Engine) {
     while engine.poll_transmit().is_some() {}
     while engine.poll_event().is_some() {}
 }
+
+/// The bytes as packets of a camera, some of them too large.
+pub fn cuts(bytes: &[u8]) {
+    crate::route::cut::fuzz(bytes);
+}

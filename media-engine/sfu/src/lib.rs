@@ -21,12 +21,12 @@ mod stats;
 mod timing;
 mod voice;
 
-pub use adapter::{Carrier, Transmit};
+pub use adapter::{Carrier, Class, Transmit};
 pub use api::*;
 #[cfg(feature = "edge")]
 pub use edge::{Events, SfuConfig, SfuHandle, StartError, start};
 pub use engine::{Counters, Engine, Given};
-pub use stats::{Figures, Histogram, STEPS_US};
+pub use stats::{Figures, Histogram, STEPS_US, TcpFigures};
 
 #[cfg(test)]
 /// Virtual time begins at some instant.

@@ -82,6 +82,20 @@ impl Histogram {
     }
 }
 
+/// Connections by TCP (ICE-TCP), of all peers together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TcpFigures {
+    /// Now; those among them that have proved nothing yet.
+    pub open: usize,
+    pub strangers: usize,
+    /// Closed because they were too many, or proved nothing in time.
+    pub refused: u64,
+    /// Closed because their peer was gone, or nothing came any more.
+    pub ended: u64,
+    /// Packets that a connection did not take in time.
+    pub dropped: u64,
+}
+
 /// What was counted since the start, of all peers together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Figures {
@@ -98,6 +112,19 @@ pub struct Figures {
     /// Datagrams that the kernel did not take in time, and events that the server did not.
     pub datagrams_dropped: u64,
     pub events_dropped: u64,
+    /// Calls that the kernel refused for good: no way there, or larger than the first network takes.
+    pub sends_failed: u64,
+    pub tcp: TcpFigures,
+}
+
+impl TcpFigures {
+    pub fn merge(&mut self, other: &TcpFigures) {
+        self.open += other.open;
+        self.strangers += other.strangers;
+        self.refused += other.refused;
+        self.ended += other.ended;
+        self.dropped += other.dropped;
+    }
 }
 
 impl Figures {
@@ -110,6 +137,8 @@ impl Figures {
         self.starting.merge(&other.starting);
         self.datagrams_dropped += other.datagrams_dropped;
         self.events_dropped += other.events_dropped;
+        self.sends_failed += other.sends_failed;
+        self.tcp.merge(&other.tcp);
     }
 }
 

@@ -59,3 +59,17 @@ fn noise_into_the_engine_does_nothing() {
     }
     assert_eq!((engine.n_peers(), engine.counters().faults), (0, 0));
 }
+
+#[test]
+fn whatever_a_camera_sends_its_pieces_fit_and_each_has_a_number_of_its_own() {
+    let mut random = Random(13);
+    for _ in 0..400 {
+        let length = random.below(4_000);
+        let mut bytes: Vec<u8> = (0..length).map(|_| random.below(256) as u8).collect();
+        // Mostly what can be cut: units, aggregates, fragments, and VP8.
+        for at in (3..bytes.len()).step_by(1 + random.below(240)) {
+            bytes[at] = [0x65, 0x41, 0x67, 0x78, 0x7C, 0x10, 0x90][random.below(7)];
+        }
+        sfu::fuzz::cuts(&bytes);
+    }
+}

@@ -287,6 +287,11 @@ fn track_figures(out: &mut Page, cases: &[(String, CaseFigures)]) {
 fn media_figures(out: &mut Page, media: &Figures) {
     out.family("shirube_media_peers", "gauge", "Connections of pages, players and cameras.");
     out.line("shirube_media_peers", "", media.peers as u64);
+    out.family("shirube_media_tcp_connections", "gauge", "TCP connections for media, by whether they have proved themselves.");
+    let known = media.tcp.open.saturating_sub(media.tcp.strangers);
+    for (whose, n) in [("known", known), ("stranger", media.tcp.strangers)] {
+        out.line("shirube_media_tcp_connections", &format!("whose=\"{whose}\""), n as u64);
+    }
     let counters = &media.counters;
     for (name, help, value) in [
         ("shirube_media_datagrams_dropped_total", "Datagrams that the network did not take in time.", media.datagrams_dropped),
@@ -294,6 +299,14 @@ fn media_figures(out: &mut Page, media: &Figures) {
         ("shirube_media_strangers_total", "Datagrams of nobody known.", counters.strangers),
         ("shirube_media_bad_packets_total", "Packets of feeds that cannot be forwarded.", counters.bad_packets),
         ("shirube_media_late_packets_total", "Packets of cameras that came too late.", counters.late_packets),
+        ("shirube_media_cut_packets_total", "Packets of cameras cut to fit a narrow path.", counters.cut_packets),
+        ("shirube_media_layers_refused_total", "Packets of layers beyond the limit of a case.", counters.layers_refused),
+        ("shirube_media_tap_drops_total", "Packets of cameras that the engine did not take.", counters.tap_drops),
+        ("shirube_media_bad_candidates_total", "Candidates that were none.", counters.bad_candidates),
+        ("shirube_media_sends_failed_total", "Calls that the system refused for good.", media.sends_failed),
+        ("shirube_media_tcp_refused_total", "TCP connections that were too many, or proved nothing.", media.tcp.refused),
+        ("shirube_media_tcp_ended_total", "TCP connections closed with their peer, or silent.", media.tcp.ended),
+        ("shirube_media_tcp_dropped_total", "Packets that a TCP connection did not take in time.", media.tcp.dropped),
         ("shirube_media_floods_total", "Data messages beyond what a page may say.", counters.floods),
         ("shirube_media_keyframes_denied_total", "Keyframes asked for too often.", counters.keyframes_denied),
         ("shirube_media_faults_total", "Connections ended by a fault of the server.", counters.faults),

@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import type { FrameIndex } from '../gen/frame_pb';
 import { FeedState, FrameIndexSchema } from '../gen/frame_pb';
-import { containRect, entryAt, FrameRing, frameSeen, freeAbove, heightAbove, LookedLog, RING_LENGTH, rtpMinus, ShownLog, toFeed } from './frames';
+import { containRect, entryAt, FrameRing, frameSeen, freeAbove, heightAbove, LookedLog, RING_LENGTH, rtpMinus, ShownLog, stripSpan, toFeed } from './frames';
 import type { PerfMs } from './units';
 
 const index = (rtpTs: number): FrameIndex => create(FrameIndexSchema, {
@@ -110,6 +110,21 @@ describe('the place of a strip', () => {
   it('is not free where a picture lies behind', () => {
     expect(freeAbove(index(1), 'fluoro')).toBe(0);
     expect(freeAbove(index(1), 'field')).toBe(0);
+  });
+  it('is as wide as its picture, or takes what is free beside a narrow one, half of what lies between two', () => {
+    const wall = create(FrameIndexSchema, { program: 'program', width: 1280, height: 720, entries: [
+      { feed: 'field', rect: { x: 0, y: 44, w: 856, h: 482 } }, { feed: 'side', rect: { x: 53, y: 570, w: 150, h: 150 } }, { feed: 'ivus', rect: { x: 309, y: 570, w: 150, h: 150 } }, { feed: 'scope', rect: { x: 512, y: 570, w: 256, h: 150 } },
+    ] });
+    const span = (feed: string, wanted: number) => stripSpan(wall, feed, wanted);
+    expect(span('field', 250)).toEqual({ x: 0, w: 856 });
+    expect(span('ivus', 170)).toEqual({ x: 299, w: 170 });
+    expect(span('ivus', 600)).toEqual({ x: 256, w: 150 + 53 + 26.5 });
+    expect(span('side', 600)).toEqual({ x: 0, w: 53 + 150 + 53 });
+    expect(span('scope', 600)).toEqual({ x: 485.5, w: 26.5 + 256 + 172 });
+    expect(span('none', 600)).toBe(null);
+    // The strip of one picture lies over no other, however much it asks for.
+    const spans = ['side', 'ivus', 'scope'].map((feed) => span(feed, 2_000) ?? { x: 0, w: 0 });
+    expect(spans.every((s, i) => i === 0 || s.x >= (spans[i - 1]?.x ?? 0) + (spans[i - 1]?.w ?? 0))).toBe(true);
   });
   it('gives a strip its place above a picture even where it must be a little tighter, so that it hides no value', () => {
     expect([30, 25, 24, 19, 18, 0].map((free) => heightAbove(25, free))).toEqual([25, 25, 24, 19, null, null]);

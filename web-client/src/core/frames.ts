@@ -167,6 +167,25 @@ export function freeAbove(frame: FrameIndex, feed: string): number {
   return free;
 }
 
+/**
+ * Where a strip of `wanted` width stands over a feed's rectangle, program pixels: as wide as the picture, or wider where that is narrower
+ * and nothing stands beside it; what is free between two pictures is shared.
+ */
+export function stripSpan(frame: FrameIndex, feed: string, wanted: number): { x: number; w: number } | null {
+  const r = frame.entries.find((e) => e.feed === feed)?.rect;
+  if (!r) return null;
+  const more = Math.max(0, wanted - r.w) / 2;
+  const top = r.y - freeAbove(frame, feed);
+  let [left, right] = [r.x, frame.width - r.x - r.w];
+  for (const { rect: o, feed: other } of frame.entries) {
+    if (!o || other === feed || o.y >= r.y + r.h || o.y + o.h <= top) continue;
+    if (o.x < r.x) left = Math.min(left, Math.max(0, r.x - o.x - o.w) / 2);
+    else right = Math.min(right, Math.max(0, o.x - r.x - r.w) / 2);
+  }
+  const [before, after] = [Math.min(more, left), Math.min(more, right)];
+  return { x: r.x - before, w: r.w + before + after };
+}
+
 /** Program pixel to the feed's own picture: 1/16384 of the rectangle's WIDTH on both axes. Null outside the rectangle. */
 export function toFeed(entry: FrameEntry, x: number, y: number, pressure: number): Point | null {
   const r = entry.rect;

@@ -1,6 +1,6 @@
 // The room's camera: the keys of those who turn it from outside, and the room's switch. Without such a camera there is neither.
 import type { JSX } from 'preact';
-import { useEffect } from 'preact/hooks';
+import { useEffect, useState } from 'preact/hooks';
 import type { Client } from '../edge/client';
 import type { CameraKey } from '../edge/camera';
 import type { IconName } from '../gen/sprite';
@@ -9,7 +9,7 @@ import type { Texts } from '../i18n';
 import { Icon, Tag } from './parts';
 
 const KEYS: readonly (readonly [CameraKey, IconName, keyof Texts])[] = [
-  ['up', 'caret-up-bold', 'camera_up'], ['left', 'caret-left-bold', 'camera_left'], ['right', 'caret-right-bold', 'camera_right'], ['down', 'caret-down-bold', 'camera_down'],
+  ['left', 'caret-left-bold', 'camera_left'], ['up', 'caret-up-bold', 'camera_up'], ['down', 'caret-down-bold', 'camera_down'], ['right', 'caret-right-bold', 'camera_right'],
   ['in', 'magnifying-glass-plus-bold', 'camera_in'], ['out', 'magnifying-glass-minus-bold', 'camera_out'],
 ];
 const ARROWS: Readonly<Record<string, CameraKey>> = { ArrowLeft: 'left', ArrowRight: 'right', ArrowUp: 'up', ArrowDown: 'down' };
@@ -39,11 +39,12 @@ function reasonOf(client: Client): string {
   return store.curtain.value?.drawn ? t.camera_covered : !store.camera.value.allowed ? t.camera_forbidden : other ? `${other} ${t.camera_taken}` : '';
 }
 
-/** Mentor and desk: held keys turn it, as long as they are held. */
+/** Mentor and desk: held keys turn it, as long as they are held. One line until somebody opens it: it is used seldom, and what stands below it always. */
 export function CameraPad({ client }: { client: Client }): JSX.Element | null {
   const { store, camera } = client;
   const t = store.texts.value;
   const feed = store.turned.value;
+  const [open, setOpen] = useState(false);
   useEffect(() => {
     const letGo = (): void => { camera.letGo(); };
     addEventListener('blur', letGo);
@@ -64,8 +65,16 @@ export function CameraPad({ client }: { client: Client }): JSX.Element | null {
   const keyOf = (e: KeyboardEvent, own: CameraKey): CameraKey | null => ARROWS[e.key] ?? (e.code === 'Space' || e.key === 'Enter' ? own : null);
   return (
     <section class="panel camera" data-testid="camera" data-able={reason === ''}>
-      <h2>{pick(store.language.value, feed.nameJa, feed.nameEn)} <small>{t.camera_title}</small></h2>
-      <div class="pad" role="group" aria-label={t.camera_title}>
+      <div class="fold">
+        <div>
+          <h2>{pick(store.language.value, feed.nameJa, feed.nameEn)}{open ? <small> {t.camera_title}</small> : null}</h2>
+          <p class="mid" role="status" data-testid="camera-reason">{reason || problem || (open ? t.camera_hold : t.camera_may)}</p>
+        </div>
+        <button class="btn" type="button" data-testid="camera-open" aria-expanded={open} disabled={!open && reason !== ''} onClick={() => { camera.letGo(); setOpen(!open); }}>
+          <Icon name={open ? 'x-bold' : 'video-camera-fill'} /><span>{open ? t.act_dismiss : t.camera_open}</span>
+        </button>
+      </div>
+      {open ? <div class="pad" role="group" aria-label={t.camera_title}>
         {KEYS.map(([key, icon, word]) => (
           <button key={key} class={`btn key-${key}`} type="button" data-testid={`camera-${key}`} disabled={reason !== ''} aria-label={t[word]}
             onPointerDown={(e) => {
@@ -92,8 +101,7 @@ export function CameraPad({ client }: { client: Client }): JSX.Element | null {
             <Icon name={icon} />
           </button>
         ))}
-      </div>
-      <p class="mid" role="status" data-testid="camera-reason">{reason || problem || t.camera_hold}</p>
+      </div> : null}
     </section>
   );
 }

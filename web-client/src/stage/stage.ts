@@ -2,7 +2,7 @@
 // repaint. Back to front: picture, pattern of a dead state, ink, watermark, plates, strips.
 import { readGlass, readHeld, inkShows, lookOf } from '../core/glass';
 import type { GlassClock, GlassReading, Look } from '../core/glass';
-import { frameSeen, freeAbove, heightAbove, LookedLog, rtpMinus } from '../core/frames';
+import { frameSeen, freeAbove, heightAbove, LookedLog, rtpMinus, stripSpan } from '../core/frames';
 import type { FrameRing, ShownLog } from '../core/frames';
 import { FeedState, Sync } from '../gen/frame_pb';
 import type { FrameIndex } from '../gen/frame_pb';
@@ -37,6 +37,10 @@ const UNKNOWN_FOR_MS = 150;
 const NEAR_MS = 1_000;
 /** A main feed that fills this share of the program is named by the strip above, so that its picture stays free. */
 const FILLS = 0.98;
+/** Width that name and age ask for, in the strip's own letters; over a picture that is smaller the strip has less air. */
+const SMALL_EM = 14;
+/** Over one that is smaller than this, icon and age only: a name would be cut to a letter, and hide a third of the picture. */
+const TINY_EM = 8;
 
 export interface StageContext {
   /** What stands here: `program`, or the id of a single feed. */
@@ -148,6 +152,7 @@ export class Stage {
     this.nextAges = -Infinity;
     // Read once here, never while drawing: each reading may lay the page out anew.
     this.px = { w: this.glass.clientWidth, h: this.glass.clientHeight, font: parseFloat(getComputedStyle(document.documentElement).fontSize) };
+    if (this.laid) this.spanStrips(this.laid);
   }
 
   /** Holds the picture that is shown now. False: there is none, or nothing is known of it. */
@@ -399,20 +404,32 @@ export class Stage {
         e.style.height = percent(r.h, frame.height);
       }
       const strip = this.small || this.fills(r) ? null : new Strip('div', 'strip on', entry.feed);
-      if (strip) {
-        strip.root.style.left = percent(r.x, frame.width);
-        strip.root.style.width = percent(r.w, frame.width);
-        strip.root.style.top = percent(r.y, frame.height);
-      }
+      if (strip) strip.root.style.top = percent(r.y, frame.height);
       this.rects.set(entry.feed, { under, over, strip, look: null, words: '' });
     }
     const parts = [...this.rects.values()];
     this.under.replaceChildren(...parts.map((p) => p.under));
     this.over.replaceChildren(...parts.map((p) => p.over), ...parts.flatMap((p) => (p.strip ? [p.strip.root] : [])));
+    this.spanStrips(frame);
     this.nextAges = -Infinity;
   }
 
-  /** Above its picture where the program leaves room for it, else over the picture's top edge. */
+  /** As wide as its picture; over a small one as wide as its words ask for, where nothing stands beside it. */
+  private spanStrips(frame: FrameIndex): void {
+    const scale = this.px.w / Math.max(1, frame.width);
+    for (const [feed, { strip }] of this.rects) {
+      if (!strip || scale <= 0) continue;
+      const em = parseFloat(getComputedStyle(strip.root).fontSize) || this.px.font;
+      const span = stripSpan(frame, feed, (SMALL_EM * em) / scale);
+      if (!span) continue;
+      strip.root.classList.toggle('small', span.w * scale < SMALL_EM * em);
+      strip.root.classList.toggle('tiny', span.w * scale < TINY_EM * em);
+      strip.root.style.left = `${(span.x / Math.max(1, frame.width)) * 100}%`;
+      strip.root.style.width = `${(span.w / Math.max(1, frame.width)) * 100}%`;
+    }
+  }
+
+  /** Above its picture where the program leaves room for it, else over the picture's top edge, and over as little of it as it can. */
   private placeStrip(parts: RectParts, feed: string, frame: FrameIndex): void {
     const root = parts.strip?.root;
     const rect = frame.entries.find((e) => e.feed === feed)?.rect;
@@ -421,12 +438,12 @@ export class Stage {
     root.style.height = '';
     root.classList.remove('tight');
     const natural = root.offsetHeight / scale;
-    const above = heightAbove(natural, freeAbove(frame, feed));
+    const free = freeAbove(frame, feed);
+    const above = heightAbove(natural, free);
     root.classList.toggle('above', above !== null);
-    root.style.top = `${((rect.y - (above ?? 0)) / Math.max(1, frame.height)) * 100}%`;
-    if (above === null || above >= natural) return;
-    root.classList.add('tight');
-    root.style.height = `${above * scale}px`;
+    root.classList.toggle('tight', above === null || above < natural);
+    root.style.top = `${((rect.y - (above ?? free)) / Math.max(1, frame.height)) * 100}%`;
+    if (above !== null && above < natural) root.style.height = `${above * scale}px`;
   }
 
   private rectLook(parts: RectParts, look: Look, wholeIsDead: boolean, texts: Texts): void {

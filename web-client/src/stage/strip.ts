@@ -83,11 +83,14 @@ export class Strip {
    * width change, so that the strip does not jump with its number. */
   private breakLines(width: number, word: string, short: string): void {
     this.root.classList.remove('two');
+    this.tag.classList.remove('wordless');
     write(this.word, word);
     const em = parseFloat(getComputedStyle(this.root).fontSize);
     const needed = this.name.scrollWidth + this.tag.offsetWidth + Math.max(this.age.offsetWidth, em * 4) + em * 2.6;
     this.root.classList.toggle('two', needed > width);
-    if (needed > width && this.tag.scrollWidth > this.tag.clientWidth) write(this.word, short);
+    const spills = (): boolean => needed > width && this.tag.scrollWidth > this.tag.clientWidth;
+    if (spills()) write(this.word, short);
+    if (spills()) this.tag.classList.add('wordless');
   }
 }
 

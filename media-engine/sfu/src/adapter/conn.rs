@@ -12,7 +12,7 @@ use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::format::Codec;
 use str0m::media::{KeyframeRequestKind, MediaTime, Mid, Pt};
-use str0m::net::{Protocol, Receive};
+use str0m::net::Protocol;
 use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, PacerReason, Reason, Rtc};
 
@@ -21,13 +21,16 @@ use super::repair::Repair;
 use super::setup::keep_for_repair;
 use super::twice::Twice;
 use super::ways::Ways;
-use super::{Carrier, Transmit};
+use super::{Carrier, Class, Transmit, receive, time_of};
 use crate::api::{Channel, PeerId, PeerStats, TrackStats, VideoCodec};
 
 /// Outputs of one drain. More means that something turns in circles.
 const DRAIN_MAX: usize = 20_000;
 
-/// An estimate is turned this often, or half of it sooner or later; WebRTC's own is every 25 ms.
+/// Reports that leave between a picture's packets.
+const REPORTS_MAX: usize = 4;
+
+/// An estimate is turned this often; WebRTC's own is every 25 ms.
 const ESTIMATE_EVERY: Duration = Duration::from_millis(25);
 /// Asking a line what it carries is a matter of exact times, and over within this.
 const ASKING: Duration = Duration::from_millis(200);
@@ -168,11 +171,21 @@ impl From<str0m::RtcError> for Spent {
     }
 }
 
+/// One thing that came out of a connection.
+enum Polled {
+    /// There is nothing more until its deadline.
+    Nothing,
+    Sent,
+    Told,
+}
+
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(super) rtc: Rtc,
     pub(super) video: Vec<VideoLine>,
     voice: Vec<VoiceLine>,
+    /// One bit for each payload type of voice.
+    voices: u128,
     /// The line of a publisher's picture.
     published: Option<Mid>,
     channels: Channels,
@@ -191,8 +204,6 @@ pub(crate) struct Conn {
     pub(super) asked: bool,
     /// When it was last turned.
     now: Instant,
-    /// What all connections count from when they choose when to be turned, so that many are turned in one go.
-    epoch: Instant,
     pub(super) stats: StatsBook,
     #[cfg(test)]
     pub(crate) panics: bool,
@@ -201,7 +212,6 @@ pub(crate) struct Conn {
 impl Conn {
     pub(super) fn new(
         now: Instant,
-        epoch: Instant,
         rtc: Rtc,
         video: Vec<VideoLine>,
         voice: Vec<VoiceLine>,
@@ -209,10 +219,13 @@ impl Conn {
         channels: Channels,
     ) -> Self {
         let stats = StatsBook::default();
+        let spoken = voice.iter().flat_map(|line| [line.opus, line.red]).flatten();
+        let voices = spoken.fold(0, |bits, pt| bits | 1u128 << (*pt & 0x7F));
         Conn {
             rtc,
             video,
             voice,
+            voices,
             published,
             channels,
             deadline: now,
@@ -225,7 +238,6 @@ impl Conn {
             asking_until: now,
             asked: false,
             now,
-            epoch,
             stats,
             #[cfg(test)]
             panics: false,
@@ -352,13 +364,7 @@ impl Conn {
             written += 1;
         }
         self.drain(sink)?;
-        // str0m lets one packet out for each word on the time.
-        for _ in 0..=written {
-            self.handle_timeout(now, sink)?;
-            if self.deadline > now {
-                break;
-            }
-        }
+        self.release(now, written, sink)?;
         Ok(true)
     }
 
@@ -443,41 +449,69 @@ impl Conn {
         self.handle_timeout(now, sink)
     }
 
+    /// Lets out what the line takes now of the packets that were written. str0m lets one out for each word on the time; asking it after
+    /// each what else there is to do costs as much as all the rest of forwarding, so it is asked after the last. Its documents want that after
+    /// every input: what it might have to say meanwhile waits in its queues for as long as these packets take to be encrypted.
+    fn release(&mut self, now: Instant, packets: usize, sink: &mut Sink<'_>) -> Result<(), Spent> {
+        self.now = self.now.max(now);
+        for _ in 0..packets + REPORTS_MAX {
+            self.rtc.handle_input(Input::Timeout(now))?;
+            loop {
+                match self.poll(sink)? {
+                    Polled::Nothing => return Ok(()),
+                    Polled::Sent => break,
+                    Polled::Told => {}
+                }
+            }
+        }
+        self.drain(sink)
+    }
+
     fn drain(&mut self, sink: &mut Sink<'_>) -> Result<(), Spent> {
         for _ in 0..DRAIN_MAX {
-            match self.rtc.poll_output()? {
-                Output::Timeout(at) => {
-                    self.deadline = self.unhurried(at);
-                    return Ok(());
-                }
-                Output::Transmit(t) => {
-                    let (mut since, mut again) = (None, false);
-                    for line in &mut self.video {
-                        since = since.or_else(|| line.ways.take(&t.contents));
-                        again |= line.repair.handle_sent(&t.contents);
-                    }
-                    let transmit = Transmit {
-                        carrier: if t.proto == Protocol::Udp { Carrier::Udp } else { Carrier::Tcp },
-                        source: t.source,
-                        destination: t.destination,
-                        contents: t.contents.into(),
-                        since,
-                    };
-                    self.twice.handle_sent(self.now, &transmit, again);
-                    sink.transmits.push_back(transmit);
-                }
-                Output::Event(event) => {
-                    if let Some(event) = self.handle_event(event) {
-                        sink.events.push_back((sink.peer, event));
-                    }
-                }
+            if let Polled::Nothing = self.poll(sink)? {
+                return Ok(());
             }
         }
         Err(Spent(format!("more than {DRAIN_MAX} outputs of one input")))
     }
 
+    /// Takes one thing that comes out.
+    fn poll(&mut self, sink: &mut Sink<'_>) -> Result<Polled, Spent> {
+        Ok(match self.rtc.poll_output()? {
+            Output::Timeout(at) => {
+                self.deadline = self.unhurried(at);
+                Polled::Nothing
+            }
+            Output::Transmit(t) => {
+                let (mut since, mut again) = (None, false);
+                for line in &mut self.video {
+                    since = since.or_else(|| line.ways.take(&t.contents));
+                    again |= line.repair.handle_sent(&t.contents);
+                }
+                let transmit = Transmit {
+                    carrier: if t.proto == Protocol::Udp { Carrier::Udp } else { Carrier::Tcp },
+                    class: Class::of(&t.contents, self.voices),
+                    source: t.source,
+                    destination: t.destination,
+                    contents: t.contents.into(),
+                    since,
+                };
+                self.twice.handle_sent(self.now, &transmit, again);
+                sink.transmits.push_back(transmit);
+                Polled::Sent
+            }
+            Output::Event(event) => {
+                if let Some(event) = self.handle_event(event) {
+                    sink.events.push_back((sink.peer, event));
+                }
+                Polled::Told
+            }
+        })
+    }
+
     /// The estimator asks to be turned once in each round trip, which is a thousand times a second on a good line. While nothing waits
-    /// to be sent, and nobody asks the line whether it carries more, it may wait for the next picture, and is turned with those of others.
+    /// to be sent, and nobody asks the line whether it carries more, it may wait for the next picture.
     fn unhurried(&mut self, at: Instant) -> Instant {
         use PacerReason::{Padding, Probe1, Probe2};
         let reason = self.rtc.last_timeout_reason();
@@ -485,7 +519,7 @@ impl Conn {
         if matches!(reason, Reason::Pacer(Probe1 | Probe2 | Padding)) {
             self.asking_until = self.now + ASKING;
         }
-        let later = next_of(self.epoch, self.now + ESTIMATE_EVERY / 2);
+        let later = self.now + ESTIMATE_EVERY;
         let hurried = self.calm && self.now >= self.asking_until && at < later && reason == Reason::BweDelayControl;
         if hurried && self.first_unsent_of_all().is_none() { later } else { at }
     }
@@ -566,18 +600,4 @@ impl Conn {
     fn channel_of(&self, id: ChannelId) -> Option<Channel> {
         Channel::ALL.into_iter().find(|c| self.channels[*c as usize] == Some(id))
     }
-}
-
-/// The first of the times that are [`ESTIMATE_EVERY`] apart after this one.
-fn next_of(epoch: Instant, after: Instant) -> Instant {
-    let passed = after.saturating_duration_since(epoch).as_nanos() / ESTIMATE_EVERY.as_nanos() + 1;
-    epoch + ESTIMATE_EVERY * u32::try_from(passed).unwrap_or(u32::MAX)
-}
-
-fn time_of(time: SystemTime) -> Option<CaptureTime> {
-    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(CaptureTime::from_unix)
-}
-
-fn receive(carrier: Carrier, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Option<Receive<'_>> {
-    Some(Receive { proto: carrier.into(), source, destination, contents: bytes.try_into().ok()? })
 }

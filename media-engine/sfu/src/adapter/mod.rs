@@ -16,9 +16,10 @@ pub(crate) use conn::{Conn, ConnEvent, PublishedPacket, Sink, Spent, VideoWrite,
 pub(crate) use setup::Setup;
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use str0m::net::Protocol;
+use annotation::time::CaptureTime;
+use str0m::net::{Protocol, Receive};
 
 /// What carries a packet between us and a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -38,16 +39,49 @@ impl From<Carrier> for Protocol {
     }
 }
 
+/// What a datagram is worth when not all can leave at once; the first is worth most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Voice, and what keeps a connection up and tells of its line: STUN, reports.
+    Voice,
+    /// Handshake and data channels: ink.
+    Data,
+    /// Pictures, their repairs, and what only asks a line what it carries.
+    Picture,
+}
+
+impl Class {
+    /// Of a datagram; the header of an encrypted packet is in clear. `voices`: one bit for each payload type of voice. Source: RFC 7983 §7,
+    /// RFC 5761 §4.
+    pub(crate) fn of(datagram: &[u8], voices: u128) -> Self {
+        match datagram {
+            [128..=191, 192..=223, ..] => Class::Voice,
+            [128..=191, second, ..] if voices >> (second & 0x7F) & 1 == 0 => Class::Picture,
+            [20..=63, ..] => Class::Data,
+            _ => Class::Voice,
+        }
+    }
+}
+
 /// One datagram to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Transmit {
     pub carrier: Carrier,
+    pub class: Class,
     /// Which of our addresses it leaves from.
     pub source: SocketAddr,
     pub destination: SocketAddr,
     pub contents: Vec<u8>,
     /// When what is in it came to this process: a packet of a picture that is forwarded, neither replayed nor sent again.
     pub since: Option<Instant>,
+}
+
+fn time_of(time: SystemTime) -> Option<CaptureTime> {
+    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(CaptureTime::from_unix)
+}
+
+fn receive(carrier: Carrier, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Option<Receive<'_>> {
+    Some(Receive { proto: carrier.into(), source, destination, contents: bytes.try_into().ok()? })
 }
 
 /// The user fragment a STUN binding request is addressed to; `None` for anything else. Claims nothing about who sent it.
@@ -74,6 +108,24 @@ pub(crate) fn stun_ufrag(datagram: &[u8]) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_datagram_is_voice_data_or_a_picture_by_its_first_two_bytes() {
+        let voices = 1u128 << 111 | 1 << 63;
+        for (datagram, class) in [
+            (&[0x90, 111, 0, 1][..], Class::Voice),
+            (&[0x90, 0x80 | 111], Class::Voice),
+            (&[0x80, 63], Class::Voice),
+            (&[0x80, 200], Class::Voice),
+            (&[0x90, 108], Class::Picture),
+            (&[0x90, 0x80 | 96], Class::Picture),
+            (&[23, 254, 253], Class::Data),
+            (&[0, 1], Class::Voice),
+            (&[], Class::Voice),
+        ] {
+            assert_eq!(Class::of(datagram, voices), class, "{datagram:?}");
+        }
+    }
 
     #[test]
     fn the_user_fragment_of_a_binding_request_is_found_and_nothing_else_is_read() {

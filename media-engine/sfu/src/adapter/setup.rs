@@ -1,7 +1,7 @@
 //! What all connections share, and how one is made from an offer.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::bwe::Bitrate;
@@ -51,8 +51,6 @@ pub(crate) struct Setup {
     candidates: Vec<SocketAddr>,
     /// The same by TCP.
     tcp: bool,
-    /// When the first connection was made.
-    epoch: OnceLock<Instant>,
 }
 
 impl Setup {
@@ -60,14 +58,7 @@ impl Setup {
         let provider = str0m::crypto::from_feature_flags();
         let certificate = provider.dtls_provider.generate_certificate().ok_or("the crypto provider makes none")?;
         let foreign = CryptoProvider { dtls_provider: &ForeignDtls, ..provider.clone() };
-        Ok(Setup {
-            provider: Arc::new(provider),
-            foreign: Arc::new(foreign),
-            certificate,
-            candidates,
-            tcp,
-            epoch: OnceLock::new(),
-        })
+        Ok(Setup { provider: Arc::new(provider), foreign: Arc::new(foreign), certificate, candidates, tcp })
     }
 
     /// A connection that answers an offer which the guard let in, and the answer. `player`: of one that only watches.
@@ -153,8 +144,7 @@ impl Setup {
                 answer = text::silence_audio(&answer);
             }
         }
-        let epoch = *self.epoch.get_or_init(|| now);
-        Ok((Conn::new(now, epoch, rtc, video, voice, published, channels), answer))
+        Ok((Conn::new(now, rtc, video, voice, published, channels), answer))
     }
 }
 

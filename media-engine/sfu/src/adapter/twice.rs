@@ -55,7 +55,8 @@ mod tests {
 
     fn datagram(length: usize) -> Transmit {
         let at = SocketAddr::from(([127, 0, 0, 1], 1));
-        Transmit { carrier: Carrier::Udp, source: at, destination: at, contents: vec![7; length], since: None }
+        let class = super::super::Class::Picture;
+        Transmit { carrier: Carrier::Udp, class, source: at, destination: at, contents: vec![7; length], since: None }
     }
 
     #[test]

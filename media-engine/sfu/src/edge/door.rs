@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
@@ -18,14 +18,17 @@ use super::handle::lock;
 use super::run_loop::{BATCHES_PER_TURN, SWEEP_EVERY, UDP};
 use super::tcp::Tcp;
 use super::udp::Udp;
-use crate::adapter::{Carrier, Transmit, stun_ufrag};
+use crate::adapter::{Carrier, Class, Transmit, stun_ufrag};
 use crate::engine::WayChange;
+use crate::stats::TcpFigures;
 
 /// Batches on their way to one thread: 16 datagrams each and more, so at least a second of 200 viewers' reports. Policy: drop
 /// newest, counted; reports come again, voices are concealed.
 const INBOX_MAX: usize = 1_024;
 /// Packets on their way back to TCP connections. Policy: drop newest, counted; retransmission repairs.
 const OUTBOX_MAX: usize = 8_192;
+/// Pictures among them: there is always room for voice.
+const OUTBOX_PICTURES_MAX: usize = OUTBOX_MAX / 4 * 3;
 /// Batches whose memory is kept.
 const POOL_MAX: usize = 256;
 
@@ -36,6 +39,8 @@ pub(crate) struct DoorCounts {
     pub(crate) strangers: AtomicU64,
     /// Datagrams that a thread had no room for.
     pub(crate) dropped: AtomicU64,
+    /// A second ago or less.
+    pub(crate) tcp: Mutex<TcpFigures>,
 }
 
 /// Who is where.
@@ -90,6 +95,9 @@ impl Batch {
 
 type Pool = Arc<Mutex<Vec<Batch>>>;
 
+/// A packet on its way to a TCP connection.
+type Frame = (SocketAddr, Class, Vec<u8>);
+
 /// The door, from a forwarding thread.
 #[derive(Debug)]
 pub(super) struct Inbox {
@@ -99,7 +107,9 @@ pub(super) struct Inbox {
     table: Arc<RwLock<Table>>,
     pool: Pool,
     /// Empty only while it is let go.
-    out: Option<SyncSender<(SocketAddr, Vec<u8>)>>,
+    out: Option<SyncSender<Frame>>,
+    /// Pictures in `out`, of all threads.
+    pictures: Arc<AtomicUsize>,
     /// Something is in `out` that the door was not told of.
     sent: bool,
     door: Arc<Waker>,
@@ -135,9 +145,16 @@ impl Inbox {
     /// One packet to a TCP connection.
     pub(super) fn send(&mut self, transmit: &Transmit) {
         let Some(out) = &self.out else { return };
-        match out.try_send((transmit.destination, transmit.contents.clone())) {
-            Ok(()) => self.sent = true,
-            Err(_) => drop(self.counts.dropped.fetch_add(1, Ordering::Relaxed)),
+        let picture = transmit.class == Class::Picture;
+        let full = picture && self.pictures.load(Ordering::Relaxed) >= OUTBOX_PICTURES_MAX;
+        // Counted before it is there to be taken out.
+        self.pictures.fetch_add(usize::from(picture && !full), Ordering::Relaxed);
+        match full || out.try_send((transmit.destination, transmit.class, transmit.contents.clone())).is_err() {
+            false => self.sent = true,
+            true => {
+                self.pictures.fetch_sub(usize::from(picture && !full), Ordering::Relaxed);
+                self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 
@@ -194,7 +211,8 @@ pub(super) struct Keeper {
     pub(super) tcp: Option<Tcp>,
     pub(super) shards: Vec<ToShard>,
     table: Arc<RwLock<Table>>,
-    out: Receiver<(SocketAddr, Vec<u8>)>,
+    out: Receiver<Frame>,
+    pictures: Arc<AtomicUsize>,
     pool: Pool,
     pub(super) counts: Arc<DoorCounts>,
     swept: Instant,
@@ -204,6 +222,7 @@ pub(super) struct Keeper {
 pub(super) fn door(udp: Udp, tcp: Option<Tcp>, shards: usize, waker: &Arc<Waker>) -> (Keeper, Vec<Inbox>) {
     let (table, pool, counts) = (Arc::<RwLock<Table>>::default(), Pool::default(), Arc::<DoorCounts>::default());
     let (outbox, out) = sync_channel(OUTBOX_MAX);
+    let pictures = Arc::<AtomicUsize>::default();
     let (mut to, mut inboxes) = (Vec::new(), Vec::new());
     for shard in 0..shards {
         let (queue, batches) = sync_channel(INBOX_MAX);
@@ -216,12 +235,13 @@ pub(super) fn door(udp: Udp, tcp: Option<Tcp>, shards: usize, waker: &Arc<Waker>
             table: table.clone(),
             pool: pool.clone(),
             out: Some(outbox.clone()),
+            pictures: pictures.clone(),
             sent: false,
             door: waker.clone(),
             counts: counts.clone(),
         });
     }
-    (Keeper { udp, tcp, shards: to, table, out, pool, counts, swept: clock::now() }, inboxes)
+    (Keeper { udp, tcp, shards: to, table, out, pictures, pool, counts, swept: clock::now() }, inboxes)
 }
 
 impl Keeper {
@@ -276,18 +296,19 @@ impl Keeper {
         let mut more = tcp.accept(now, registry);
         let (shards, counts) = (&mut self.shards, &self.counts);
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
-        more |= tcp.receive(|way, bytes| {
+        more |= tcp.receive(now, |way, bytes| {
             place(&table, shards, counts, Carrier::Tcp, way.source, way.destination, bytes);
             // Its first request proves it to its thread, which says so by the second.
             table.addresses.contains_key(&(Carrier::Tcp, way.source))
         });
+        if now.saturating_duration_since(self.swept) >= SWEEP_EVERY {
+            self.swept = now;
+            tcp.sweep(now, |peer| !table.addresses.contains_key(&(Carrier::Tcp, peer)));
+            *lock(&self.counts.tcp) = tcp.figures();
+        }
         drop(table);
         for shard in &mut self.shards {
             shard.hand_over(&self.pool, &self.counts);
-        }
-        if now.saturating_duration_since(self.swept) >= SWEEP_EVERY {
-            self.swept = now;
-            tcp.sweep(now);
         }
         more
     }
@@ -296,9 +317,10 @@ impl Keeper {
     fn give_back(&mut self) -> bool {
         loop {
             match self.out.try_recv() {
-                Ok((destination, contents)) => {
+                Ok((destination, class, contents)) => {
+                    self.pictures.fetch_sub(usize::from(class == Class::Picture), Ordering::Relaxed);
                     if let Some(tcp) = &mut self.tcp {
-                        tcp.send(destination, &contents);
+                        tcp.send(destination, class, &contents);
                     }
                 }
                 Err(TryRecvError::Disconnected) => return false,

@@ -187,6 +187,7 @@ impl SfuHandle {
         }
         all.counters.strangers += self.inner.door.strangers.load(Ordering::Relaxed);
         all.datagrams_dropped += self.inner.door.dropped.load(Ordering::Relaxed);
+        all.tcp.merge(&lock(&self.inner.door.tcp));
         all
     }
 

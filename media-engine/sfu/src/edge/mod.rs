@@ -3,6 +3,7 @@
 mod clock;
 mod door;
 mod handle;
+mod lanes;
 mod places;
 mod run_loop;
 mod start;

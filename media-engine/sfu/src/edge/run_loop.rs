@@ -25,7 +25,7 @@ use crate::adapter::Carrier;
 use crate::adapter::Transmit;
 use crate::api::{FeedPacket, PeerId, SfuEvent};
 use crate::engine::{Engine, Given};
-use crate::stats::Figures;
+use crate::stats::{Figures, TcpFigures};
 
 /// Commands on their way here. 4 Mbit/s are 450 packets/s: room for a second of eight layers.
 const COMMANDS_MAX: usize = 4_096;
@@ -174,6 +174,11 @@ impl RunLoop {
                 forwarding: *self.parts.udp.forwarding(),
                 datagrams_dropped: self.parts.udp.dropped(),
                 events_dropped: self.dropped,
+                sends_failed: self.parts.udp.failed(),
+                tcp: match &self.parts.door {
+                    Door::Own(Some(tcp)) => tcp.figures(),
+                    Door::Own(None) | Door::Before(_) => TcpFigures::default(),
+                },
                 ..self.parts.engine.figures()
             };
         }
@@ -217,10 +222,10 @@ impl RunLoop {
         let mut more = false;
         tcp.handle_ready(ready);
         more |= tcp.accept(now, registry);
-        more |= tcp.receive(|way, bytes| engine.handle_datagram(now, Carrier::Tcp, way.source, way.destination, bytes));
+        more |= tcp.receive(now, |way, bytes| engine.handle_datagram(now, Carrier::Tcp, way.source, way.destination, bytes));
         if now.saturating_duration_since(self.swept) >= SWEEP_EVERY {
             self.swept = now;
-            tcp.sweep(now);
+            tcp.sweep(now, |peer| !engine.knows_address(Carrier::Tcp, peer));
         }
         self.pump();
         more
@@ -434,7 +439,7 @@ impl RunLoop {
 fn send(udp: &mut Udp, door: &mut Door, transmit: &Transmit) {
     match (transmit.carrier, door) {
         (Carrier::Udp, _) => udp.send(transmit),
-        (Carrier::Tcp, Door::Own(Some(tcp))) => tcp.send(transmit.destination, &transmit.contents),
+        (Carrier::Tcp, Door::Own(Some(tcp))) => tcp.send(transmit.destination, transmit.class, &transmit.contents),
         (Carrier::Tcp, Door::Own(None)) => {}
         (Carrier::Tcp, Door::Before(inbox)) => inbox.send(transmit),
     }

@@ -1,5 +1,8 @@
 //! ICE over TCP (RFC 6544) for networks that let no UDP through: peers connect to the number of the UDP port, packets travel
 //! in the frames of RFC 4571. One connection carries one peer; what it may hold up is bounded, and it holds up nobody else.
+//!
+//! A connection is a stranger's until what came by it proved a peer; strangers have places of their own, of which the one that has
+//! been silent longest makes room, so that they never shut out who is known. A known one lives as long as its peer, and as it is heard.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};
@@ -8,17 +11,26 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry, Token};
+use socket2::SockRef;
 
+use super::lanes::Lanes;
 use super::run_loop::TCP;
+use crate::adapter::Class;
+use crate::stats::TcpFigures;
 
-/// Connections at once, and from one address (of IPv6: one /64): a hospital may stand behind one.
-const CONNECTIONS_MAX: usize = 1_024;
-const FROM_ONE_MAX: usize = 128;
+/// Connections of peers at once, and from one address (of IPv6: one /64): a hospital may stand behind one. Policy: the newest is refused.
+const KNOWN_MAX: usize = 1_024;
+const KNOWN_FROM_ONE_MAX: usize = 128;
+/// Those that have proved nothing yet. A peer does within a few round trips, so the oldest is most likely nobody. Policy: the oldest is closed,
+/// of the same address where that has too many.
+const STRANGERS_MAX: usize = 256;
+const STRANGERS_FROM_ONE_MAX: usize = 32;
 /// Who has not proved himself by then is closed: a handshake takes a few round trips.
 const PROVE_WITHIN: Duration = Duration::from_secs(10);
-/// Bytes that wait for a slow connection: half a second of 4 Mbit/s. Policy: newest dropped whole, counted; retransmission
-/// repairs, the estimate falls.
-const WAITING_BYTES_MAX: usize = 256 * 1024;
+/// A peer's consent to be sent to is over after 30 s without a word (RFC 7675 §5.1): a laptop that went to sleep says no goodbye.
+const SILENT_MAX: Duration = Duration::from_secs(30);
+/// What the system may hold that is not on the line yet: what waits there passes nothing by. 30 ms of 4 Mbit/s.
+const UNSENT_BYTES_MAX: u32 = 16 * 1024;
 /// Connections taken in one turn, and bytes read from one in a row.
 const ACCEPTS_PER_TURN: usize = 32;
 const READ_BYTES: usize = 16 * 1024;
@@ -31,9 +43,11 @@ struct Connection {
     stream: TcpStream,
     peer: SocketAddr,
     made: Instant,
-    proven: bool,
+    heard: Instant,
+    /// It is a peer's.
+    known: bool,
     inbound: Vec<u8>,
-    outbound: VecDeque<u8>,
+    outbound: Lanes,
     /// The kernel takes no more for now.
     blocked: bool,
 }
@@ -57,8 +71,7 @@ pub(super) struct Tcp {
     waiting: bool,
     /// Readable ones that were not read to the end.
     more: VecDeque<usize>,
-    dropped: u64,
-    refused: u64,
+    counts: TcpFigures,
 }
 
 /// Tokens below are others'.
@@ -78,8 +91,7 @@ impl Tcp {
             next: TOKEN_FIRST,
             waiting: false,
             more: VecDeque::new(),
-            dropped: 0,
-            refused: 0,
+            counts: TcpFigures::default(),
         })
     }
 
@@ -119,18 +131,14 @@ impl Tcp {
                     return false;
                 }
             };
-            let house = house(peer.ip());
-            let from_one = self.connections.values().filter(|c| self::house(c.peer.ip()) == house).count();
-            if self.connections.len() >= CONNECTIONS_MAX || from_one >= FROM_ONE_MAX {
-                self.refuse();
-                continue;
-            }
-            // Small packets that are late are worth nothing.
+            self.make_room(peer.ip());
+            // Small packets that are late are worth nothing, and what the system holds nothing can pass by.
             let _ = stream.set_nodelay(true);
+            let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT_BYTES_MAX);
             let token = self.next;
             self.next += 1;
             if registry.register(&mut stream, Token(token), Interest::READABLE | Interest::WRITABLE).is_err() {
-                self.refuse();
+                self.counts.refused += 1;
                 continue;
             }
             self.by_peer.insert(peer, token);
@@ -138,16 +146,49 @@ impl Tcp {
                 stream,
                 peer,
                 made: now,
-                proven: false,
+                heard: now,
+                known: false,
                 inbound: Vec::new(),
-                outbound: VecDeque::new(),
+                outbound: Lanes::default(),
                 blocked: false,
             };
             self.connections.insert(token, connection);
+            self.counts.strangers += 1;
             // What it said already is not told again.
             self.more.push_back(token);
         }
         true
+    }
+
+    /// For one more stranger: the oldest goes, of the same house where that has too many.
+    fn make_room(&mut self, ip: IpAddr) {
+        let house = house(ip);
+        // Tokens rise: the first is the oldest.
+        let strangers = || self.connections.iter().filter(|(_, c)| !c.known);
+        let of_house = || strangers().filter(|(_, c)| self::house(c.peer.ip()) == house);
+        let oldest = if of_house().count() >= STRANGERS_FROM_ONE_MAX {
+            of_house().next()
+        } else if strangers().count() >= STRANGERS_MAX {
+            strangers().next()
+        } else {
+            None
+        };
+        if let Some(token) = oldest.map(|(token, _)| *token) {
+            self.refuse(token);
+        }
+    }
+
+    /// A connection turned out to be a peer's. False: there are too many.
+    fn admit(&mut self, token: usize) -> bool {
+        let Some(house) = self.connections.get(&token).map(|c| house(c.peer.ip())) else { return false };
+        let known = || self.connections.values().filter(|c| c.known);
+        let full =
+            known().count() >= KNOWN_MAX || known().filter(|c| self::house(c.peer.ip()) == house).count() >= KNOWN_FROM_ONE_MAX;
+        if let Some(connection) = self.connections.get_mut(&token).filter(|_| !full) {
+            connection.known = true;
+            self.counts.strangers -= 1;
+        }
+        !full
     }
 
     fn readable(&mut self, token: Token) {
@@ -157,36 +198,39 @@ impl Tcp {
     }
 
     /// Reads what is there and gives each packet; `each` says whether its sender has proved himself. True: there is more.
-    pub(super) fn receive(&mut self, mut each: impl FnMut(Way, &[u8]) -> bool) -> bool {
+    pub(super) fn receive(&mut self, now: Instant, mut each: impl FnMut(Way, &[u8]) -> bool) -> bool {
         for _ in 0..self.more.len() {
             let Some(token) = self.more.pop_front() else { break };
             let Some(connection) = self.connections.get_mut(&token) else { continue };
             let local = canonical(connection.stream.local_addr().unwrap_or(self.local));
             // ICE compares it with what was offered.
             let way = Way { source: connection.peer, destination: self.announce.unwrap_or(local) };
-            match connection.read(way, &mut each) {
+            let (known, mut proved) = (connection.known, false);
+            match connection.read(now, way, |way, packet| proved |= each(way, packet)) {
                 Reading::Dry => {}
                 Reading::More => self.more.push_back(token),
-                Reading::Over => self.close(token),
+                Reading::Over => {
+                    self.close(token);
+                    continue;
+                }
+            }
+            if proved && !known && !self.admit(token) {
+                self.refuse(token);
             }
         }
         !self.more.is_empty()
     }
 
     /// Sends one packet to whoever is connected from there. What finds nobody is lost on the way.
-    pub(super) fn send(&mut self, destination: SocketAddr, contents: &[u8]) {
-        let Some(token) = self.by_peer.get(&destination).copied() else { return };
-        let Some(connection) = self.connections.get_mut(&token) else { return };
-        let Ok(length) = u16::try_from(contents.len()) else { return };
-        if connection.outbound.len() + contents.len() + 2 > WAITING_BYTES_MAX {
-            self.dropped += 1;
-            if self.dropped.is_power_of_two() {
-                tracing::debug!(dropped = self.dropped, "a TCP connection takes less than is to be sent");
+    pub(super) fn send(&mut self, destination: SocketAddr, class: Class, contents: &[u8]) {
+        let Some(token) = self.by_peer.get(&destination) else { return };
+        let Some(connection) = self.connections.get_mut(token) else { return };
+        if !connection.outbound.push(class, contents) {
+            self.counts.dropped += 1;
+            if self.counts.dropped.is_power_of_two() {
+                tracing::debug!(dropped = self.counts.dropped, "a TCP connection takes less than is to be sent");
             }
-            return;
         }
-        connection.outbound.extend(length.to_be_bytes());
-        connection.outbound.extend(contents);
     }
 
     /// Hands what waits to the kernel.
@@ -203,12 +247,18 @@ impl Tcp {
         }
     }
 
-    /// Closes those who did not prove themselves in time. To be called about once a second.
-    pub(super) fn sweep(&mut self, now: Instant) {
-        let late = |c: &Connection| !c.proven && now.saturating_duration_since(c.made) >= PROVE_WITHIN;
-        let over: Vec<usize> = self.connections.iter().filter(|(_, c)| late(c)).map(|(t, _)| *t).collect();
+    /// Closes those who did not prove themselves in time, those whose peer is `gone` from there, and those that fell silent. To be called
+    /// about once a second.
+    pub(super) fn sweep(&mut self, now: Instant, mut gone: impl FnMut(SocketAddr) -> bool) {
+        let late = |c: &Connection| !c.known && now.saturating_duration_since(c.made) >= PROVE_WITHIN;
+        let late: Vec<usize> = self.connections.iter().filter(|(_, c)| late(c)).map(|(t, _)| *t).collect();
+        for token in late {
+            self.refuse(token);
+        }
+        let mut over = |c: &Connection| c.known && (now.saturating_duration_since(c.heard) >= SILENT_MAX || gone(c.peer));
+        let over: Vec<usize> = self.connections.iter().filter(|(_, c)| over(c)).map(|(t, _)| *t).collect();
         for token in over {
-            self.refuse();
+            self.counts.ended += 1;
             self.close(token);
         }
     }
@@ -217,17 +267,22 @@ impl Tcp {
         self.connections.is_empty()
     }
 
-    fn refuse(&mut self) {
-        self.refused += 1;
-        if self.refused.is_power_of_two() {
-            tracing::info!(refused = self.refused, "TCP connections that were too many, or said nothing of worth");
+    pub(super) fn figures(&self) -> TcpFigures {
+        TcpFigures { open: self.connections.len(), ..self.counts }
+    }
+
+    fn refuse(&mut self, token: usize) {
+        self.counts.refused += 1;
+        if self.counts.refused.is_power_of_two() {
+            tracing::info!(refused = self.counts.refused, "TCP connections that were too many, or said nothing of worth");
         }
+        self.close(token);
     }
 
     fn close(&mut self, token: usize) {
-        if let Some(connection) = self.connections.remove(&token)
-            && self.by_peer.get(&connection.peer) == Some(&token)
-        {
+        let Some(connection) = self.connections.remove(&token) else { return };
+        self.counts.strangers -= usize::from(!connection.known);
+        if self.by_peer.get(&connection.peer) == Some(&token) {
             self.by_peer.remove(&connection.peer);
         }
     }
@@ -240,14 +295,15 @@ enum Reading {
 }
 
 impl Connection {
-    fn read(&mut self, way: Way, each: &mut impl FnMut(Way, &[u8]) -> bool) -> Reading {
+    fn read(&mut self, now: Instant, way: Way, mut each: impl FnMut(Way, &[u8])) -> Reading {
         let mut buffer = [0; READ_BYTES];
         for _ in 0..READS_PER_TURN {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Reading::Over,
                 Ok(n) => {
+                    self.heard = now;
                     self.inbound.extend_from_slice(&buffer[..n]);
-                    let Some(taken) = frames(&self.inbound, |packet| self.proven |= each(way, packet)) else {
+                    let Some(taken) = frames(&self.inbound, |packet| each(way, packet)) else {
                         return Reading::Over;
                     };
                     self.inbound.drain(..taken);
@@ -262,17 +318,16 @@ impl Connection {
 
     /// False: it is broken.
     fn flush(&mut self) -> bool {
-        while !self.blocked && !self.outbound.is_empty() {
-            let (front, _) = self.outbound.as_slices();
-            match self.stream.write(front) {
-                Ok(0) => return false,
-                Ok(n) => drop(self.outbound.drain(..n)),
-                Err(e) if e.kind() == ErrorKind::WouldBlock => self.blocked = true,
-                Err(e) if e.kind() == ErrorKind::Interrupted => {}
-                Err(_) => return false,
+        if self.blocked {
+            return true;
+        }
+        match self.outbound.flush(|slices| self.stream.write_vectored(slices)) {
+            Ok(()) => true,
+            Err(e) => {
+                self.blocked = e.kind() == ErrorKind::WouldBlock;
+                self.blocked
             }
         }
-        true
     }
 }
 
@@ -333,5 +388,123 @@ mod tests {
         assert_eq!(house(ip("2001:db8::1")), house(ip("2001:db8::ffff:1")));
         assert_ne!(house(ip("2001:db8::1")), house(ip("2001:db8:0:1::1")));
         assert_eq!(house(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
+    }
+
+    /// A place to connect to, in virtual time.
+    struct Place {
+        poll: mio::Poll,
+        tcp: Tcp,
+        now: Instant,
+    }
+
+    impl Place {
+        fn open() -> Self {
+            let mut tcp = Tcp::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).expect("a port");
+            let poll = mio::Poll::new().expect("a poll");
+            tcp.register(poll.registry(), TCP).expect("registered");
+            Place { poll, tcp, now: crate::some_instant() }
+        }
+
+        /// Turns until `done`. Who says 1 is somebody's peer.
+        fn until(&mut self, what: &str, done: impl Fn(&Tcp) -> bool) {
+            let (begun, mut events) = (crate::some_instant(), mio::Events::with_capacity(256));
+            while !done(&self.tcp) {
+                assert!(begun.elapsed() < Duration::from_secs(60), "{what}: {:?}", self.tcp.figures());
+                self.poll.poll(&mut events, Some(Duration::from_millis(5))).expect("a poll");
+                self.tcp.handle_ready(&events);
+                self.tcp.accept(self.now, self.poll.registry());
+                self.tcp.receive(self.now, |_, packet| packet == [1]);
+                self.tcp.send_all();
+            }
+        }
+
+        /// Connects, says so much, and is heard.
+        fn enter(&mut self, says: u8) -> std::net::TcpStream {
+            let mut stream = std::net::TcpStream::connect(self.tcp.local).expect("somebody listens");
+            stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+            stream.write_all(&[0, 1, says]).expect("written");
+            let peer = stream.local_addr().expect("an address");
+            let said = |tcp: &Tcp| tcp.by_peer.get(&peer).and_then(|token| tcp.connections.get(token)).map(|c| c.known);
+            let refused = self.tcp.counts.refused;
+            self.until("enters", |tcp| said(tcp) == Some(says == 1) || said(tcp).is_none() && tcp.counts.refused > refused);
+            stream
+        }
+
+        fn known(&self) -> usize {
+            self.tcp.figures().open - self.tcp.figures().strangers
+        }
+    }
+
+    #[test]
+    fn a_connection_ends_with_its_peer_and_when_nothing_comes_by_it_any_more() {
+        let mut place = Place::open();
+        let (mut gone, _vanished, _stranger) = (place.enter(1), place.enter(1), place.enter(0));
+        assert_eq!((place.known(), place.tcp.figures().strangers), (2, 1));
+        let peer = gone.local_addr().expect("an address");
+        place.tcp.sweep(place.now, |of| of == peer);
+        assert_eq!((place.known(), place.tcp.figures().ended), (1, 1));
+        assert_eq!(gone.read(&mut [0; 9]).expect("an end"), 0, "it is told");
+        place.now += SILENT_MAX - Duration::from_secs(1);
+        place.tcp.sweep(place.now, |_| false);
+        assert_eq!((place.known(), place.tcp.figures().strangers), (1, 0), "the stranger had 10 s");
+        place.now += Duration::from_secs(1);
+        place.tcp.sweep(place.now, |_| false);
+        assert_eq!(
+            place.tcp.figures(),
+            TcpFigures { open: 0, strangers: 0, refused: 1, ended: 2, dropped: 0 },
+            "a laptop that went to sleep holds no place"
+        );
+        assert!(place.tcp.by_peer.is_empty());
+    }
+
+    #[test]
+    fn strangers_shut_out_nobody_and_peers_of_one_house_have_a_bound() {
+        let mut place = Place::open();
+        let first = place.enter(1);
+        let mut strangers: Vec<_> = (0..STRANGERS_FROM_ONE_MAX + 10).map(|_| place.enter(0)).collect();
+        assert_eq!((place.known(), place.tcp.figures().strangers), (1, STRANGERS_FROM_ONE_MAX));
+        assert_eq!(place.tcp.figures().refused, 10);
+        assert_eq!(strangers[0].read(&mut [0; 9]).expect("an end"), 0, "the oldest made room");
+        let mut others: Vec<_> = (0..KNOWN_FROM_ONE_MAX - 1).map(|_| place.enter(1)).collect();
+        assert_eq!(place.known(), KNOWN_FROM_ONE_MAX, "though the door is full of strangers");
+        assert_eq!(place.enter(1).read(&mut [0; 9]).expect("an end"), 0, "one too many of this house");
+        assert_eq!(place.known(), KNOWN_FROM_ONE_MAX);
+        drop((first, others.pop()));
+        place.until("both have gone", |tcp| tcp.figures().open - tcp.figures().strangers == KNOWN_FROM_ONE_MAX - 2);
+        let _back = place.enter(1);
+        assert_eq!(place.known(), KNOWN_FROM_ONE_MAX - 1);
+    }
+
+    #[test]
+    fn a_slow_reader_gets_voice_before_the_pictures_that_wait() {
+        let mut place = Place::open();
+        let mut reader = place.enter(1);
+        let peer = reader.local_addr().expect("an address");
+        let mut pictures = 0;
+        let waiting = |tcp: &Tcp| tcp.connections.values().map(|c| c.outbound.waiting(Class::Picture)).sum::<usize>();
+        // The system's buffers take some; what we hold is ours to order.
+        while waiting(&place.tcp) < 100_000 {
+            place.tcp.send(peer, Class::Picture, &[3; 1_000]);
+            place.tcp.send_all();
+            pictures += 1;
+        }
+        let behind = waiting(&place.tcp) / 1_002;
+        place.tcp.send(peer, Class::Voice, &[1; 100]);
+        let reading = std::thread::spawn(move || {
+            let (mut order, mut frame) = (Vec::new(), vec![0; 1_000]);
+            while order.len() <= pictures {
+                let mut length = [0; 2];
+                reader.read_exact(&mut length).expect("more comes");
+                let length = usize::from(u16::from_be_bytes(length));
+                reader.read_exact(&mut frame[..length]).expect("a whole frame");
+                assert!(frame[..length].iter().all(|byte| *byte == frame[0]), "no two are mixed");
+                order.push(frame[0]);
+            }
+            order
+        });
+        place.until("all is sent", |tcp| tcp.connections.values().all(|c| c.outbound.is_empty()));
+        let order = reading.join().expect("read");
+        let at = order.iter().position(|first| *first == 1).expect("voice came");
+        assert_eq!(pictures - at, behind, "all that waited came after it");
     }
 }

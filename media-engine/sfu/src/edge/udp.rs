@@ -13,7 +13,7 @@ use quinn_udp::{RecvMeta, UdpSocketState};
 
 use super::clock;
 use super::handle::StartError;
-use crate::adapter::Transmit;
+use crate::adapter::{Class, Transmit};
 use crate::stats::Histogram;
 
 /// Kernel buffers asked for; the system may grant less. 50 viewers x 60 packets of a keyframe x 1,200 bytes = 3.6 MB.
@@ -21,7 +21,8 @@ const SOCKET_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 /// Datagrams read in one system call, each buffer large enough for 64 kB of coalesced ones.
 const BATCH: usize = 16;
 const BUFFER_BYTES: usize = 64 * 1024;
-/// Datagrams that wait while the kernel takes no more. Policy: drop newest, counted; retransmission repairs.
+/// Datagrams that wait while the kernel takes no more: so many of pictures, and so many of all else, which goes before them. Policy:
+/// drop newest, counted; retransmission repairs.
 const WAITING_MAX: usize = 4_096;
 /// One call takes at most 64 kB.
 const RUN_BYTES_MAX: usize = 60_000;
@@ -39,19 +40,25 @@ pub(super) struct Udp {
     announce: Option<SocketAddr>,
     buffers: Vec<Vec<u8>>,
     batch: Batch,
-    waiting: VecDeque<Run>,
-    /// Datagrams in `waiting`.
-    n_waiting: usize,
+    /// Voice and all else, then pictures.
+    waiting: [VecDeque<Run>; 2],
+    /// Datagrams in each of `waiting`.
+    n_waiting: [usize; 2],
     dropped: u64,
+    failed: u64,
     /// From a packet's arrival in this process to the kernel.
     forwarding: Histogram,
 }
 
-/// Datagrams from one address of ours to one peer, all of one size but the last, which may be shorter.
+/// From which of our addresses to whom, and whether it is of a picture.
+type Way = (SocketAddr, SocketAddr, bool);
+
+/// Datagrams of one way, all of one size but the last, which may be shorter.
 #[derive(Debug)]
 struct Run {
     source: SocketAddr,
     destination: SocketAddr,
+    picture: bool,
     bytes: Vec<u8>,
     segment: usize,
     count: usize,
@@ -66,14 +73,14 @@ struct Batch {
     /// Those in use.
     used: usize,
     /// The way of the newest run, if that may be added to: mostly the next datagram's.
-    newest: Option<(SocketAddr, SocketAddr)>,
+    newest: Option<Way>,
     /// The run that a datagram of this way may be added to.
-    open: HashMap<(SocketAddr, SocketAddr), usize>,
+    open: HashMap<Way, usize>,
 }
 
 impl Batch {
     fn push(&mut self, transmit: &Transmit, segments_max: usize) {
-        let way = (transmit.source, transmit.destination);
+        let way = (transmit.source, transmit.destination, transmit.class == Class::Picture);
         let length = transmit.contents.len();
         let newest = (self.newest == Some(way)).then(|| self.used - 1);
         if let Some(at) = newest.or_else(|| self.open.get(&way).copied()) {
@@ -90,10 +97,12 @@ impl Batch {
             }
         }
         if self.used == self.runs.len() {
-            self.runs.push(Run { source: way.0, destination: way.1, bytes: Vec::new(), segment: 0, count: 0, since: Vec::new() });
+            let (bytes, since) = (Vec::new(), Vec::new());
+            self.runs.push(Run { source: way.0, destination: way.1, picture: way.2, bytes, segment: 0, count: 0, since });
         }
         let run = &mut self.runs[self.used];
-        (run.source, run.destination, run.segment, run.count) = (way.0, way.1, length, 1);
+        (run.source, run.destination, run.picture) = way;
+        (run.segment, run.count) = (length, 1);
         run.bytes.clear();
         run.bytes.extend_from_slice(&transmit.contents);
         run.since.clear();
@@ -133,9 +142,10 @@ impl Udp {
             announce,
             buffers: vec![vec![0; BUFFER_BYTES]; BATCH],
             batch: Batch::default(),
-            waiting: VecDeque::new(),
-            n_waiting: 0,
+            waiting: Default::default(),
+            n_waiting: [0; 2],
             dropped: 0,
+            failed: 0,
             forwarding: Histogram::default(),
         })
     }
@@ -151,9 +161,10 @@ impl Udp {
             announce: self.announce,
             buffers: Vec::new(),
             batch: Batch::default(),
-            waiting: VecDeque::new(),
-            n_waiting: 0,
+            waiting: Default::default(),
+            n_waiting: [0; 2],
             dropped: 0,
+            failed: 0,
             forwarding: Histogram::default(),
         })
     }
@@ -223,13 +234,14 @@ impl Udp {
         }
         let mut batch = std::mem::take(&mut self.batch);
         for run in &mut batch.runs[..batch.used] {
-            if self.waiting.is_empty() && self.try_send(run) {
+            let lane = usize::from(run.picture);
+            if self.waiting[..=lane].iter().all(VecDeque::is_empty) && self.try_send(run) {
                 continue;
             }
-            if self.n_waiting + run.count <= WAITING_MAX {
-                self.n_waiting += run.count;
+            if self.n_waiting[lane] + run.count <= WAITING_MAX {
+                self.n_waiting[lane] += run.count;
                 let (bytes, since) = (std::mem::take(&mut run.bytes), std::mem::take(&mut run.since));
-                self.waiting.push_back(Run { bytes, since, ..*run });
+                self.waiting[lane].push_back(Run { bytes, since, ..*run });
             } else {
                 self.dropped += run.count as u64;
                 if self.dropped.is_power_of_two() {
@@ -243,12 +255,14 @@ impl Udp {
 
     /// The kernel takes datagrams again.
     pub(super) fn flush(&mut self) {
-        while let Some(run) = self.waiting.pop_front() {
-            if !self.try_send(&run) {
-                self.waiting.push_front(run);
-                return;
+        for lane in 0..self.waiting.len() {
+            while let Some(run) = self.waiting[lane].pop_front() {
+                if !self.try_send(&run) {
+                    self.waiting[lane].push_front(run);
+                    return;
+                }
+                self.n_waiting[lane] -= run.count;
             }
-            self.n_waiting -= run.count;
         }
     }
 
@@ -273,13 +287,25 @@ impl Udp {
                 }
                 true
             }
-            Err(e) => e.kind() != ErrorKind::WouldBlock,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => false,
+            Err(e) => {
+                self.failed += 1;
+                if self.failed.is_power_of_two() {
+                    tracing::debug!(failed = self.failed, error = %e, "the system does not send this");
+                }
+                true
+            }
         }
     }
 
     /// Datagrams that found no room, since the start.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Calls that the system refused for good, since the start.
+    pub(super) fn failed(&self) -> u64 {
+        self.failed
     }
 
     /// From a packet's arrival in this process to the kernel.
@@ -320,6 +346,7 @@ mod tests {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
         Transmit {
             carrier: crate::adapter::Carrier::Udp,
+            class: Class::Picture,
             source: at(1),
             destination: at(to),
             contents: vec![tag; length],
@@ -349,8 +376,52 @@ mod tests {
         assert_eq!(tags, [0, 1, 2, 3, 4]);
         batch.clear();
         assert_eq!(batch.used, 0);
+        batch.push(&datagram(10, 1_000, 0), 64);
+        batch.push(&Transmit { class: Class::Voice, ..datagram(10, 100, 1) }, 64);
+        batch.push(&datagram(10, 1_000, 2), 64);
+        let runs: Vec<_> = batch.runs[..batch.used].iter().map(|r| (r.picture, r.count)).collect();
+        assert_eq!(runs, [(true, 2), (false, 1)], "voice has calls of its own");
+        batch.clear();
         batch.push(&datagram(10, 10, 9), 1);
         batch.push(&datagram(10, 10, 9), 1);
         assert_eq!(batch.used, 2, "a system that takes one at a time gets one at a time");
+    }
+
+    #[test]
+    fn while_the_kernel_takes_no_more_voice_waits_before_pictures_and_is_not_dropped_for_them() {
+        let receiver = StdUdpSocket::bind("127.0.0.1:0").expect("a port");
+        receiver.set_read_timeout(Some(std::time::Duration::from_secs(60))).expect("a timeout");
+        let to = receiver.local_addr().expect("an address").port();
+        let mut udp = Udp::bind(SocketAddr::from(([127, 0, 0, 1], 0)), None).expect("a port");
+        // Somebody else's picture waits: the kernel was full a moment ago.
+        for tag in 0..2 {
+            udp.send(&datagram(to, 1_000, tag));
+            let mut batch = std::mem::take(&mut udp.batch);
+            let run = batch.runs.remove(0);
+            udp.n_waiting[1] += run.count;
+            udp.waiting[1].push_back(run);
+        }
+        udp.n_waiting[1] = WAITING_MAX;
+        udp.send(&datagram(to, 1_000, 2));
+        let run = Run {
+            picture: false,
+            bytes: vec![9; 100],
+            segment: 100,
+            count: 1,
+            since: Vec::new(),
+            source: SocketAddr::from(([127, 0, 0, 1], 1)),
+            destination: SocketAddr::from(([127, 0, 0, 1], to)),
+        };
+        udp.n_waiting[0] += run.count;
+        udp.waiting[0].push_back(run);
+        udp.send_all();
+        assert_eq!(udp.dropped(), 1, "the newest picture");
+        udp.send(&Transmit { class: Class::Voice, ..datagram(to, 100, 8) });
+        udp.send_all();
+        assert_eq!((udp.dropped(), udp.n_waiting[0]), (1, 2), "voice has room");
+        udp.flush();
+        let mut buffer = [0; 2_000];
+        let order: Vec<u8> = (0..4).map(|_| receiver.recv(&mut buffer).map(|_| buffer[0]).expect("it comes")).collect();
+        assert_eq!(order, [9, 8, 0, 1]);
     }
 }

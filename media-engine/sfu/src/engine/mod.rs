@@ -41,6 +41,8 @@ pub struct Counters {
     pub strangers: u64,
     /// Packets of a feed that could not be forwarded.
     pub bad_packets: u64,
+    /// Packets of publishers that were too large for a narrow path, and were cut.
+    pub cut_packets: u64,
     /// Packets of publishers that came too late to have a capture time of their own.
     pub late_packets: u64,
     /// Packets of publishers that who composes them did not take.
@@ -71,6 +73,7 @@ impl Counters {
     pub fn merge(&mut self, other: &Counters) {
         self.strangers += other.strangers;
         self.bad_packets += other.bad_packets;
+        self.cut_packets += other.cut_packets;
         self.late_packets += other.late_packets;
         self.tap_drops += other.tap_drops;
         self.layers_refused += other.layers_refused;
@@ -192,6 +195,12 @@ impl Engine {
 
     pub fn n_peers(&self) -> usize {
         self.peers.len()
+    }
+
+    /// Has this address proved whose it is?
+    #[cfg(feature = "edge")]
+    pub(crate) fn knows_address(&self, carrier: Carrier, source: SocketAddr) -> bool {
+        self.by_address.contains_key(&(carrier, source))
     }
 
     /// Addresses that have proved whose they are.

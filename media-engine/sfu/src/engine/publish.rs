@@ -10,6 +10,7 @@ use crate::adapter::PublishedPacket;
 use crate::api::{CloseReason, Moment, OfferError, PeerId, PeerKind, SfuEvent, VideoCodec};
 use crate::case::{Incoming, LAYERS_MAX};
 use crate::route::codec::begins_keyframe;
+use crate::route::cut::{CAMERA_BYTES_MAX, Cutter};
 use crate::route::rtp::PAYLOAD_BYTES_MAX;
 use crate::timing::normalise::{Normaliser, Stamp};
 
@@ -24,6 +25,7 @@ const CODEC_STAYS: Duration = Duration::from_secs(1);
 pub(crate) struct Publication {
     feed: FeedId,
     clock: Normaliser,
+    cutter: Cutter,
     absolute: Option<bool>,
     /// While pictures come: of which codec, and when the last packet came.
     live: Option<(VideoCodec, Instant)>,
@@ -33,7 +35,7 @@ pub(crate) struct Publication {
 
 impl Publication {
     pub(crate) fn new(feed: FeedId) -> Self {
-        Publication { feed, clock: Normaliser::default(), absolute: None, live: None, since: None }
+        Publication { feed, clock: Normaliser::default(), cutter: Cutter::default(), absolute: None, live: None, since: None }
     }
 
     /// When it counts as silent.
@@ -88,7 +90,7 @@ impl Engine {
             return self.handle_carried(now, &case, &key, packet);
         }
         let Some(publication) = peer.publication.as_mut() else { return };
-        let Some(timeline) = self.timeline.filter(|_| packet.payload.len() <= PAYLOAD_BYTES_MAX) else {
+        let Some(timeline) = self.timeline.filter(|_| packet.payload.len() <= CAMERA_BYTES_MAX) else {
             self.counters.bad_packets += 1;
             return;
         };
@@ -114,6 +116,13 @@ impl Engine {
         if publication.absolute.replace(absolute) != Some(absolute) {
             tracing::debug!(peer = id.0, case = %peer.case, feed = %publication.feed, absolute, "capture times of a publisher");
         }
+        let Some(cut) = publication.cutter.cut(packet.codec, packet.ssrc, packet.seq, &packet.payload) else {
+            self.counters.bad_packets += 1;
+            return;
+        };
+        if cut.len() > 1 {
+            self.counters.cut_packets += 1;
+        }
         let (case, key) = (peer.case.clone(), publication.key());
         let before = publication.live.replace((packet.codec, now));
         if before.is_none_or(|(codec, _)| codec != packet.codec) {
@@ -122,16 +131,18 @@ impl Engine {
             self.events.push_back(SfuEvent::Published { case: case.clone(), feed, codec: packet.codec, up: true });
         }
         self.schedule(now, id);
-        let incoming = Incoming {
-            codec: packet.codec,
-            ssrc: packet.ssrc,
-            seq: packet.seq as u16,
-            timestamp: capture.rtp_90khz(),
-            marker: packet.marker,
-            payload: &packet.payload,
-            received,
-        };
-        self.spread(now, &case, &key, std::iter::once(Some(incoming)), Some(id), &mut |_| now);
+        let incoming = cut.pieces().map(|(seq, payload, last)| {
+            Some(Incoming {
+                codec: packet.codec,
+                ssrc: packet.ssrc,
+                seq: seq as u16,
+                timestamp: capture.rtp_90khz(),
+                marker: packet.marker && last,
+                payload,
+                received,
+            })
+        });
+        self.spread(now, &case, &key, incoming, Some(id), &mut |_| now);
     }
 
     /// A packet of the room's engine that came by a way of its own: no clock to be normalised, no publisher.

@@ -38,24 +38,28 @@ fn h264_begins(payload: &[u8]) -> bool {
     }
 }
 
-/// Source: RFC 7741 §4.2 (descriptor), §4.3 (payload header).
+/// Source: RFC 7741 §4.3 (payload header).
 fn vp8_begins(payload: &[u8]) -> bool {
     let Some(&first) = payload.first() else { return false };
     // Start of the first partition.
     if first & 0x10 == 0 || first & 0x0F != 0 {
         return false;
     }
-    let mut at = 1;
-    if first & 0x80 != 0 {
-        let Some(&extension) = payload.get(1) else { return false };
-        at = 2;
-        if extension & 0x80 != 0 {
-            let Some(&picture) = payload.get(at) else { return false };
-            at += if picture & 0x80 != 0 { 2 } else { 1 };
-        }
-        at += usize::from(extension & 0x40 != 0) + usize::from(extension & 0x30 != 0);
+    vp8_descriptor(payload).and_then(|at| payload.get(at)).is_some_and(|p| p & 0x01 == 0)
+}
+
+/// How many bytes of a packet of VP8 come before the picture's own. Source: RFC 7741 §4.2.
+pub(crate) fn vp8_descriptor(payload: &[u8]) -> Option<usize> {
+    if payload.first()? & 0x80 == 0 {
+        return Some(1);
     }
-    payload.get(at).is_some_and(|p| p & 0x01 == 0)
+    let extension = payload.get(1)?;
+    let mut at = 2;
+    if extension & 0x80 != 0 {
+        at += if payload.get(at)? & 0x80 != 0 { 2 } else { 1 };
+    }
+    at += usize::from(extension & 0x40 != 0) + usize::from(extension & 0x30 != 0);
+    Some(at)
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub(crate) struct Lens {
     pub(crate) codec: VideoCodec,
     /// How wrong its own clock is; `None`: it does not say when it captured.
     pub(crate) wrong_ns: Option<i64>,
+    /// Of each packet's payload.
+    pub(crate) bytes: usize,
 }
 
 #[derive(Debug)]
@@ -75,8 +77,11 @@ impl Camera {
                 (VideoCodec::Vp8, ..) => &[0x00, 0x11],
             };
             let mut payload = head.to_vec();
-            payload.resize(1_000, 0xAB);
-            payload.push(self.lens.number);
+            // Parameter sets are small, whatever the camera makes of the rest.
+            if payload[0] != 0x78 || self.lens.bytes <= 1_000 {
+                payload.resize(self.lens.bytes, 0xAB);
+                payload.push(self.lens.number);
+            }
             let abs_capture_time = self.lens.wrong_ns.filter(|_| n == 0).map(|wrong| AbsCaptureTime {
                 capture_time: SystemTime::UNIX_EPOCH + timeline.offset_ns(wrong).to_unix(),
                 clock_offset: None,

@@ -8,7 +8,7 @@ use crate::camera::Lens;
 use crate::viewer::Picture;
 use crate::world::{ALL, World, case, feed, ms};
 
-const PLAIN: Lens = Lens { number: 200, codec: VideoCodec::H264, wrong_ns: None };
+const PLAIN: Lens = Lens { number: 200, codec: VideoCodec::H264, wrong_ns: None, bytes: 1_000 };
 const LINE: Duration = Duration::from_millis(40);
 
 /// A page that shows the published feed `scope`, and its publisher.
@@ -98,6 +98,31 @@ fn loss_on_the_way_in_is_repaired() {
     let pictures = world.viewer(page).pictures(0);
     for pair in pictures.windows(2) {
         assert!(pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32 >= 0, "frames in order, late ones in their place");
+    }
+}
+
+#[test]
+fn packets_of_1400_bytes_are_cut_to_fit_a_path_of_1300_also_where_the_way_in_loses() {
+    for (seed, codec) in [(53, VideoCodec::H264), (54, VideoCodec::Vp8)] {
+        // As GStreamer's and FFmpeg's payloaders make them: 1,400 bytes with the header.
+        let (mut world, page, camera) = shown(seed, Lens { codec, bytes: 1_387, ..PLAIN });
+        world.run(ms(2_000));
+        let before = world.viewer(page).pictures(0).len();
+        assert!(before > 100, "{before} packets");
+        world.viewer(page).assert_unbroken(0);
+        world.lose(camera, 0.05);
+        world.run(ms(5_000));
+        world.lose(camera, 0.0);
+        world.run(ms(1_000));
+        assert!(world.lost(camera) > 10);
+        world.viewer(page).assert_unbroken(0);
+        let pictures = world.viewer(page).pictures(0);
+        assert!(pictures.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32 >= 0), "in their places");
+        assert!(pictures.last().is_some_and(|p| world.now - p.at < ms(50)), "to the end");
+        let counters = world.engine.counters();
+        assert!(counters.cut_packets > 300 && counters.bad_packets == 0, "{counters:?}");
+        // UDP and IPv6 headers are 48 bytes.
+        assert!(world.largest <= 1_300 - 48, "{} bytes", world.largest);
     }
 }
 
