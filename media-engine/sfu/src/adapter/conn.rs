@@ -18,7 +18,7 @@ use str0m::{Candidate, Event, Input, Output, PacerReason, Reason, Rtc};
 
 use super::figures::StatsBook;
 use super::repair::Repair;
-use super::setup::keep_for_repair;
+use super::setup::{channel_of, keep_for_repair};
 use super::twice::Twice;
 use super::ways::Ways;
 use super::{Carrier, Class, Transmit, receive, time_of};
@@ -552,9 +552,9 @@ impl Conn {
                     payload: packet.payload,
                 }))
             }
-            Event::ChannelOpen(id, _) => self.channel_of(id).map(ConnEvent::ChannelOpen),
+            Event::ChannelOpen(id, _) => channel_of(&self.channels, id).map(ConnEvent::ChannelOpen),
             Event::ChannelData(data) => {
-                let channel = self.channel_of(data.id)?;
+                let channel = channel_of(&self.channels, data.id)?;
                 Some(ConnEvent::Data { channel, bytes: data.data.into() })
             }
             Event::EgressBitrateEstimate(BweKind::Twcc { can_probe, .. }) => {
@@ -595,9 +595,5 @@ impl Conn {
             report,
             payload: packet.payload,
         })
-    }
-
-    fn channel_of(&self, id: ChannelId) -> Option<Channel> {
-        Channel::ALL.into_iter().find(|c| self.channels[*c as usize] == Some(id))
     }
 }
