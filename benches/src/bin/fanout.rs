@@ -1,7 +1,8 @@
 //! One 1080p30 source of 4 Mbit/s to 1 to 200 viewers over real sockets: CPU, memory, added delay, loss, join time; and Janus
 //! under the same load in the same run. See `benches/README.md`.
 //!
-//! `fanout [--viewers 1,10,50,100,200] [--shards 1] [--seconds 15] [--flood N] [--no-janus] [--json]`; `--shards`: our server forwards
+//! `fanout [--viewers 1,10,50,100,200] [--pages] [--shards 1] [--seconds 15] [--flood N] [--no-janus] [--json]`; `--pages`: viewers have the lines and channels of
+//! a page, and not one picture's (Janus' have that); `--shards`: our server forwards
 //! in so many threads, 1,2 runs each number after the other, and the viewers are spread over as many cases; `--flood`: so many datagrams a second
 //! from strangers to our server meanwhile.
 
@@ -60,16 +61,25 @@ struct Wish {
     shards: Vec<usize>,
     seconds: u64,
     flood: u64,
+    pages: bool,
     janus: bool,
     json: bool,
 }
 
 fn main() -> Result<()> {
-    let mut wish = Wish { viewers: vec![1, 10, 50, 100, 200], shards: vec![1], seconds: 15, flood: 0, janus: true, json: false };
+    let mut wish = Wish {
+        viewers: vec![1, 10, 50, 100, 200],
+        shards: vec![1],
+        seconds: 15,
+        flood: 0,
+        pages: false,
+        janus: true,
+        json: false,
+    };
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
-            lexopt::Arg::Long("serve") => return serve::run(args.value()?.to_string_lossy().parse()?),
+            lexopt::Arg::Long("serve") => return serve::run(args.value()?.to_string_lossy().parse()?, wish.pages),
             lexopt::Arg::Long("viewers") => {
                 let text = args.value()?.into_string().map_err(|_| anyhow::anyhow!("--viewers is a list of numbers"))?;
                 wish.viewers = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
@@ -83,6 +93,7 @@ fn main() -> Result<()> {
                 wish.seconds = args.value()?.to_string_lossy().parse()?;
             }
             lexopt::Arg::Long("flood") => wish.flood = args.value()?.to_string_lossy().parse()?,
+            lexopt::Arg::Long("pages") => wish.pages = true,
             lexopt::Arg::Long("no-janus") => wish.janus = false,
             lexopt::Arg::Long("json") => wish.json = true,
             other => return Err(other.unexpected().into()),
@@ -92,7 +103,7 @@ fn main() -> Result<()> {
     let mut steps = Vec::new();
     for viewers in &wish.viewers {
         for shards in &wish.shards {
-            steps.push(ours(*viewers, *shards, wish.seconds, wish.flood)?);
+            steps.push(ours(*viewers, *shards, &wish)?);
             print(steps.last());
         }
         if wish.janus {
@@ -158,8 +169,9 @@ fn judge(steps: &[Step]) {
     }
 }
 
-fn ours(viewers: usize, shards: usize, seconds: u64, flood: u64) -> Result<Step> {
-    let mut served = Served::start(shards)?;
+fn ours(viewers: usize, shards: usize, wish: &Wish) -> Result<Step> {
+    let &Wish { seconds, flood, pages, .. } = wish;
+    let mut served = Served::start(shards, pages)?;
     let source = Source::start(served.rtp, None)?;
     let mut crowd = Crowd::new(own_address()?, source.start)?;
     std::thread::sleep(Duration::from_millis(500));
@@ -170,7 +182,7 @@ fn ours(viewers: usize, shards: usize, seconds: u64, flood: u64) -> Result<Step>
     let mut numbers = std::collections::BTreeMap::new();
     while crowd.complete() < viewers && Instant::now() < deadline {
         if offered < viewers {
-            let (n, sdp) = crowd.offer()?;
+            let (n, sdp) = crowd.offer(pages)?;
             offered += 1;
             numbers.insert(offered as u64, n);
             served.offer(offered as u64, sdp)?;
@@ -202,7 +214,8 @@ fn ours(viewers: usize, shards: usize, seconds: u64, flood: u64) -> Result<Step>
         }
     };
     let _flood = (flood > 0).then(|| Flood::start(media, flood)).transpose()?;
-    let step = measure("shirube", viewers, seconds, (pid, before), &mut crowd, &mut pump, &mut ask)?;
+    let step =
+        measure(if pages { "pages" } else { "shirube" }, viewers, seconds, (pid, before), &mut crowd, &mut pump, &mut ask)?;
     Ok(Step { shards, ..step })
 }
 

@@ -10,7 +10,9 @@ use anyhow::{Context, Result};
 use mio::net::UdpSocket;
 use mio::{Events, Interest, Poll, Token};
 use quinn_udp::{RecvMeta, UdpSocketState};
+use sfu::Channel;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
+use str0m::channel::{ChannelConfig, Reliability};
 use str0m::config::CryptoProvider;
 use str0m::media::{Direction, MediaKind};
 use str0m::net::{Protocol, Receive};
@@ -96,14 +98,15 @@ impl Crowd {
         })
     }
 
-    fn add(&mut self) -> Result<usize> {
+    fn add(&mut self, voices: bool) -> Result<usize> {
         let mut socket = UdpSocket::bind(SocketAddr::new(self.ip, 0))?;
         let local = socket.local_addr()?;
         self.poll.registry().register(&mut socket, Token(self.viewers.len()), Interest::READABLE)?;
         let state = UdpSocketState::new((&socket).into())?;
         let now = Instant::now();
         let config = Rtc::builder().set_crypto_provider(self.provider.clone()).set_rtp_mode(true).clear_codecs();
-        let mut rtc = config.enable_h264(true).build(now);
+        let config = config.enable_h264(true);
+        let mut rtc = if voices { config.enable_opus(true, true) } else { config }.build(now);
         rtc.add_local_candidate(Candidate::host(local, "udp")?);
         let seen = Seen::default();
         self.viewers.push(Viewer {
@@ -121,12 +124,31 @@ impl Crowd {
         Ok(self.viewers.len() - 1)
     }
 
-    /// A viewer that offers; its number and offer.
-    pub fn offer(&mut self) -> Result<(usize, String)> {
-        let n = self.add()?;
+    /// A viewer that offers; its number and offer. `page`: all the lines of a page, of which one is shown something; else a player.
+    pub fn offer(&mut self, page: bool) -> Result<(usize, String)> {
+        let n = self.add(page)?;
         let viewer = &mut self.viewers[n];
         let mut api = viewer.rtc.sdp_api();
-        api.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+        let mut lines = |count, kind, direction| {
+            for _ in 0..count {
+                api.add_media(kind, direction, None, None, None);
+            }
+        };
+        lines(if page { 5 } else { 1 }, MediaKind::Video, Direction::RecvOnly);
+        if page {
+            lines(8, MediaKind::Audio, Direction::RecvOnly);
+            lines(1, MediaKind::Audio, Direction::SendOnly);
+            for channel in Channel::ALL {
+                let once = Reliability::MaxRetransmits { retransmits: 0 };
+                api.add_channel_with_config(ChannelConfig {
+                    label: channel.label().into(),
+                    ordered: channel.is_reliable(),
+                    reliability: if channel.is_reliable() { Reliability::Reliable } else { once },
+                    negotiated: Some(channel.id()),
+                    protocol: String::new(),
+                });
+            }
+        }
         let (offer, pending) = api.apply().context("an offer has one line")?;
         viewer.pending = Some(pending);
         Ok((n, offer.to_sdp_string()))
@@ -142,7 +164,7 @@ impl Crowd {
 
     /// A viewer that answers; its number and answer.
     pub fn answer(&mut self, offer: &str, asked: Instant) -> Result<(usize, String)> {
-        let n = self.add()?;
+        let n = self.add(false)?;
         let viewer = &mut self.viewers[n];
         viewer.offered = asked;
         let answer = viewer.rtc.sdp_api().accept_offer(SdpOffer::from_sdp_string(offer)?)?;

@@ -11,7 +11,7 @@ use annotation::time::CaptureTime;
 use anyhow::{Context, Result};
 use link::id::{CaseId, LayerId};
 use serde::{Deserialize, Serialize};
-use sfu::{FeedPacket, Figures, Grants, Limits, Moment, PeerId, PeerKind, SfuConfig, SfuEvent, VideoCodec};
+use sfu::{FeedPacket, Figures, Grants, Limits, Moment, PeerId, PeerKind, SfuConfig, SfuEvent, VideoCodec, Wish};
 
 use crate::stats::Percentiles;
 
@@ -44,8 +44,9 @@ enum Asked {
     Figures,
 }
 
-/// The process's body: until its input ends. `shards`: threads that forward, each with a case that has its share of the viewers.
-pub fn run(shards: usize) -> Result<()> {
+/// The process's body: until its input ends. `shards`: threads that forward, each with a case that has its share of the viewers; `pages`:
+/// these are pages, else players.
+pub fn run(shards: usize, pages: bool) -> Result<()> {
     let ip = super::own_address()?;
     let limits = Limits { peers_per_case: 1_024, peers: 1_024, ..Limits::default() };
     let config = SfuConfig { udp: SocketAddr::new(ip, 0), limits, shards, ..SfuConfig::default() };
@@ -100,12 +101,19 @@ pub fn run(shards: usize) -> Result<()> {
                 continue;
             }
         };
-        let kind = PeerKind::Whep { feed: feed.clone(), layer: Some(LayerId::High) };
-        let grants = Grants { see: true, ..Grants::default() };
+        let player = PeerKind::Whep { feed: feed.clone(), layer: Some(LayerId::High) };
+        let kind = if pages { PeerKind::Client } else { player };
+        let grants = Grants { see: true, hear: pages, speak: pages };
         let case = cases[peer as usize % cases.len()].clone();
         let answer = runtime.block_on(sfu.offer(PeerId(peer), case, kind, grants, sdp));
         say(&match answer {
-            Ok(sdp) => Said::Answer { peer, sdp },
+            Ok(sdp) => {
+                if pages {
+                    let wish = Wish { fixed: true, ..Wish::of(feed.clone()) };
+                    sfu.assign(PeerId(peer), 0, Some(wish))?;
+                }
+                Said::Answer { peer, sdp }
+            }
             Err(e) => Said::Refused { peer, why: e.to_string() },
         });
     }
@@ -132,8 +140,9 @@ pub struct Served {
 }
 
 impl Served {
-    pub fn start(shards: usize) -> Result<Self> {
+    pub fn start(shards: usize, pages: bool) -> Result<Self> {
         let mut child = Command::new(std::env::current_exe()?)
+            .args(pages.then_some("--pages"))
             .args(["--serve", &shards.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -12,23 +12,26 @@ use str0m::change::SdpOffer;
 use str0m::channel::ChannelId;
 use str0m::format::Codec;
 use str0m::media::{KeyframeRequestKind, MediaTime, Mid, Pt};
-use str0m::net::{Protocol, Receive};
+use str0m::net::Protocol;
 use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, PacerReason, Reason, Rtc};
 
 use super::figures::StatsBook;
 use super::proof;
 use super::repair::Repair;
-use super::setup::keep_for_repair;
+use super::setup::{channel_of, keep_for_repair};
 use super::twice::Twice;
 use super::ways::Ways;
-use super::{Carrier, Class, Transmit};
+use super::{Carrier, Class, Transmit, receive, time_of};
 use crate::api::{Channel, PeerId, PeerStats, TrackStats, VideoCodec};
 
 /// Outputs of one drain. More means that something turns in circles.
 const DRAIN_MAX: usize = 20_000;
 
-/// An estimate is turned this often, or half of it sooner or later; WebRTC's own is every 25 ms.
+/// Reports that leave between a picture's packets.
+const REPORTS_MAX: usize = 4;
+
+/// An estimate is turned this often; WebRTC's own is every 25 ms.
 const ESTIMATE_EVERY: Duration = Duration::from_millis(25);
 /// Asking a line what it carries is a matter of exact times, and over within this.
 const ASKING: Duration = Duration::from_millis(200);
@@ -113,6 +116,8 @@ pub(crate) enum ConnEvent {
         estimate_bps: Option<u64>,
         /// How long the oldest packet of a picture has been waiting for it.
         waiting: Duration,
+        /// The estimator has asked it since whether it carries more.
+        asked: bool,
         /// Share of packets lost, where a new report came.
         loss: Option<f32>,
         /// The same, of all datagrams with their repairs, once a second.
@@ -167,6 +172,14 @@ impl From<str0m::RtcError> for Spent {
     }
 }
 
+/// One thing that came out of a connection.
+enum Polled {
+    /// There is nothing more until its deadline.
+    Nothing,
+    Sent,
+    Told,
+}
+
 #[derive(Debug)]
 pub(crate) struct Conn {
     pub(super) rtc: Rtc,
@@ -188,10 +201,10 @@ pub(crate) struct Conn {
     /// All that is wished is sent.
     calm: bool,
     asking_until: Instant,
+    /// The estimator asked the line whether it carries more, since this was last told.
+    pub(super) asked: bool,
     /// When it was last turned.
     now: Instant,
-    /// What all connections count from when they choose when to be turned, so that many are turned in one go.
-    epoch: Instant,
     pub(super) stats: StatsBook,
     #[cfg(test)]
     pub(crate) panics: bool,
@@ -200,7 +213,6 @@ pub(crate) struct Conn {
 impl Conn {
     pub(super) fn new(
         now: Instant,
-        epoch: Instant,
         rtc: Rtc,
         video: Vec<VideoLine>,
         voice: Vec<VoiceLine>,
@@ -225,8 +237,8 @@ impl Conn {
             twice: Twice::default(),
             calm: false,
             asking_until: now,
+            asked: false,
             now,
-            epoch,
             stats,
             #[cfg(test)]
             panics: false,
@@ -351,13 +363,7 @@ impl Conn {
             written += 1;
         }
         self.drain(sink)?;
-        // str0m lets one packet out for each word on the time.
-        for _ in 0..=written {
-            self.handle_timeout(now, sink)?;
-            if self.deadline > now {
-                break;
-            }
-        }
+        self.release(now, written, sink)?;
         Ok(true)
     }
 
@@ -442,49 +448,77 @@ impl Conn {
         self.handle_timeout(now, sink)
     }
 
+    /// Lets out what the line takes now of the packets that were written. str0m lets one out for each word on the time; asking it after
+    /// each what else there is to do costs as much as all the rest of forwarding, so it is asked after the last. Its documents want that after
+    /// every input: what it might have to say meanwhile waits in its queues for as long as these packets take to be encrypted.
+    fn release(&mut self, now: Instant, packets: usize, sink: &mut Sink<'_>) -> Result<(), Spent> {
+        self.now = self.now.max(now);
+        for _ in 0..packets + REPORTS_MAX {
+            self.rtc.handle_input(Input::Timeout(now))?;
+            loop {
+                match self.poll(sink)? {
+                    Polled::Nothing => return Ok(()),
+                    Polled::Sent => break,
+                    Polled::Told => {}
+                }
+            }
+        }
+        self.drain(sink)
+    }
+
     fn drain(&mut self, sink: &mut Sink<'_>) -> Result<(), Spent> {
         for _ in 0..DRAIN_MAX {
-            match self.rtc.poll_output()? {
-                Output::Timeout(at) => {
-                    self.deadline = self.unhurried(at);
-                    return Ok(());
-                }
-                Output::Transmit(t) => {
-                    let (mut since, mut again) = (None, false);
-                    for line in &mut self.video {
-                        since = since.or_else(|| line.ways.take(&t.contents));
-                        again |= line.repair.handle_sent(&t.contents);
-                    }
-                    let transmit = Transmit {
-                        carrier: if t.proto == Protocol::Udp { Carrier::Udp } else { Carrier::Tcp },
-                        class: Class::of(&t.contents, self.voices),
-                        source: t.source,
-                        destination: t.destination,
-                        contents: t.contents.into(),
-                        since,
-                    };
-                    self.twice.handle_sent(self.now, &transmit, again);
-                    sink.transmits.push_back(transmit);
-                }
-                Output::Event(event) => {
-                    if let Some(event) = self.handle_event(event) {
-                        sink.events.push_back((sink.peer, event));
-                    }
-                }
+            if let Polled::Nothing = self.poll(sink)? {
+                return Ok(());
             }
         }
         Err(Spent(format!("more than {DRAIN_MAX} outputs of one input")))
     }
 
+    /// Takes one thing that comes out.
+    fn poll(&mut self, sink: &mut Sink<'_>) -> Result<Polled, Spent> {
+        Ok(match self.rtc.poll_output()? {
+            Output::Timeout(at) => {
+                self.deadline = self.unhurried(at);
+                Polled::Nothing
+            }
+            Output::Transmit(t) => {
+                let (mut since, mut again) = (None, false);
+                for line in &mut self.video {
+                    since = since.or_else(|| line.ways.take(&t.contents));
+                    again |= line.repair.handle_sent(&t.contents);
+                }
+                let transmit = Transmit {
+                    carrier: if t.proto == Protocol::Udp { Carrier::Udp } else { Carrier::Tcp },
+                    class: Class::of(&t.contents, self.voices),
+                    source: t.source,
+                    destination: t.destination,
+                    contents: t.contents.into(),
+                    since,
+                };
+                self.twice.handle_sent(self.now, &transmit, again);
+                sink.transmits.push_back(transmit);
+                Polled::Sent
+            }
+            Output::Event(event) => {
+                if let Some(event) = self.handle_event(event) {
+                    sink.events.push_back((sink.peer, event));
+                }
+                Polled::Told
+            }
+        })
+    }
+
     /// The estimator asks to be turned once in each round trip, which is a thousand times a second on a good line. While nothing waits
-    /// to be sent, and nobody asks the line whether it carries more, it may wait for the next picture, and is turned with those of others.
+    /// to be sent, and nobody asks the line whether it carries more, it may wait for the next picture.
     fn unhurried(&mut self, at: Instant) -> Instant {
         use PacerReason::{Padding, Probe1, Probe2};
         let reason = self.rtc.last_timeout_reason();
+        self.asked |= matches!(reason, Reason::Pacer(Probe1 | Probe2));
         if matches!(reason, Reason::Pacer(Probe1 | Probe2 | Padding)) {
             self.asking_until = self.now + ASKING;
         }
-        let later = next_of(self.epoch, self.now + ESTIMATE_EVERY / 2);
+        let later = self.now + ESTIMATE_EVERY;
         let hurried = self.calm && self.now >= self.asking_until && at < later && reason == Reason::BweDelayControl;
         if hurried && self.first_unsent_of_all().is_none() { later } else { at }
     }
@@ -517,9 +551,9 @@ impl Conn {
                     payload: packet.payload,
                 }))
             }
-            Event::ChannelOpen(id, _) => self.channel_of(id).map(ConnEvent::ChannelOpen),
+            Event::ChannelOpen(id, _) => channel_of(&self.channels, id).map(ConnEvent::ChannelOpen),
             Event::ChannelData(data) => {
-                let channel = self.channel_of(data.id)?;
+                let channel = channel_of(&self.channels, data.id)?;
                 Some(ConnEvent::Data { channel, bytes: data.data.into() })
             }
             Event::EgressBitrateEstimate(BweKind::Twcc { can_probe, .. }) => {
@@ -561,22 +595,4 @@ impl Conn {
             payload: packet.payload,
         })
     }
-
-    fn channel_of(&self, id: ChannelId) -> Option<Channel> {
-        Channel::ALL.into_iter().find(|c| self.channels[*c as usize] == Some(id))
-    }
-}
-
-/// The first of the times that are [`ESTIMATE_EVERY`] apart after this one.
-fn next_of(epoch: Instant, after: Instant) -> Instant {
-    let passed = after.saturating_duration_since(epoch).as_nanos() / ESTIMATE_EVERY.as_nanos() + 1;
-    epoch + ESTIMATE_EVERY * u32::try_from(passed).unwrap_or(u32::MAX)
-}
-
-fn time_of(time: SystemTime) -> Option<CaptureTime> {
-    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(CaptureTime::from_unix)
-}
-
-fn receive(carrier: Carrier, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Option<Receive<'_>> {
-    Some(Receive { proto: carrier.into(), source, destination, contents: bytes.try_into().ok()? })
 }

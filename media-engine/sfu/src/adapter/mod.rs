@@ -17,9 +17,10 @@ pub(crate) use conn::{Conn, ConnEvent, PublishedPacket, Sink, Spent, VideoWrite,
 pub(crate) use setup::Setup;
 
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use str0m::net::Protocol;
+use annotation::time::CaptureTime;
+use str0m::net::{Protocol, Receive};
 
 /// What carries a packet between us and a peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -74,6 +75,14 @@ pub struct Transmit {
     pub contents: Vec<u8>,
     /// When what is in it came to this process: a packet of a picture that is forwarded, neither replayed nor sent again.
     pub since: Option<Instant>,
+}
+
+fn time_of(time: SystemTime) -> Option<CaptureTime> {
+    time.duration_since(SystemTime::UNIX_EPOCH).ok().map(CaptureTime::from_unix)
+}
+
+fn receive(carrier: Carrier, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) -> Option<Receive<'_>> {
+    Some(Receive { proto: carrier.into(), source, destination, contents: bytes.try_into().ok()? })
 }
 
 /// The user fragment a STUN binding request is addressed to; `None` for anything else. Claims nothing about who sent it.

@@ -1,7 +1,7 @@
 //! What all connections share, and how one is made from an offer.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::bwe::Bitrate;
@@ -52,8 +52,6 @@ pub(crate) struct Setup {
     candidates: Vec<SocketAddr>,
     /// The same by TCP.
     tcp: bool,
-    /// When the first connection was made.
-    epoch: OnceLock<Instant>,
 }
 
 impl Setup {
@@ -61,14 +59,7 @@ impl Setup {
         let provider = CryptoProvider { srtp_provider: &CountingSrtp, ..str0m::crypto::from_feature_flags() };
         let certificate = provider.dtls_provider.generate_certificate().ok_or("the crypto provider makes none")?;
         let foreign = CryptoProvider { dtls_provider: &ForeignDtls, ..provider.clone() };
-        Ok(Setup {
-            provider: Arc::new(provider),
-            foreign: Arc::new(foreign),
-            certificate,
-            candidates,
-            tcp,
-            epoch: OnceLock::new(),
-        })
+        Ok(Setup { provider: Arc::new(provider), foreign: Arc::new(foreign), certificate, candidates, tcp })
     }
 
     /// A connection that answers an offer which the guard let in, and the answer. `player`: of one that only watches.
@@ -154,8 +145,7 @@ impl Setup {
                 answer = text::silence_audio(&answer);
             }
         }
-        let epoch = *self.epoch.get_or_init(|| now);
-        Ok((Conn::new(now, epoch, rtc, video, voice, published, channels), answer))
+        Ok((Conn::new(now, rtc, video, voice, published, channels), answer))
     }
 }
 
@@ -177,6 +167,11 @@ fn open_channels(rtc: &mut Rtc) -> [Option<ChannelId>; 4] {
             protocol: String::new(),
         }))
     })
+}
+
+/// Which of ours has this id.
+pub(super) fn channel_of(channels: &Channels, id: ChannelId) -> Option<Channel> {
+    Channel::ALL.into_iter().find(|c| channels[*c as usize] == Some(id))
 }
 
 /// The payload type the peer wants this codec under.

@@ -1,6 +1,7 @@
 //! One layer's packets to those who watch it: where keyframes begin, who may begin there, and under which numbers.
 
 pub(crate) mod codec;
+pub(crate) mod collapse;
 pub(crate) mod cut;
 pub(crate) mod freezes;
 pub(crate) mod gop;
@@ -11,3 +12,4 @@ pub(crate) mod playout;
 pub(crate) mod rewrite;
 pub(crate) mod room;
 pub(crate) mod rtp;
+pub(crate) mod stuck;
