@@ -268,6 +268,7 @@ const ways: Ways = {
     setTimeout(() => {
       if (state === 'line') { dead = true; stopped = true; lineGone = true; }
       if (state === 'stalled') stopped = true;
+      if (state === 'small') say({ case: 'assign', value: { $typeName: 'shirube.signal.v1.Assign', slot: 0, feed: 'program', layer: 'low', why: 'line' } });
       if (state === 'paused') {
         paused = true;
         say({ case: 'assign', value: { $typeName: 'shirube.signal.v1.Assign', slot: 0, feed: 'program', layer: '', why: 'line' } });

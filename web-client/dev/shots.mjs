@@ -28,6 +28,14 @@ for (const lang of ['ja', 'en']) {
       shots.push([`many-desk-${size}-${layout}-${lang}`, size, { role: 'desk', layout, camera: 'yes', stills: '3', lang }], [`many-room-${size}-${layout}-${lang}`, size, { role: 'room', layout, camera: 'yes', lang }]);
     }
   }
+  // A mentor on a bad line, and what the room and the desk see of it.
+  for (const [role, sizes] of [['mentor', 'laptop,desk,small,phone'], ['desk', 'laptop,desk'], ['room', 'laptop,wall,phone']]) {
+    for (const size of sizes.split(',')) {
+      for (const state of role === 'mentor' ? ['small', 'paused', 'stalled', 'line', 'waiting'] : role === 'desk' ? ['paused', 'line'] : ['remote', 'line']) {
+        shots.push([`bad-${role}-${size}-${state}-${lang}`, size, { role, state, layout: 'demo', camera: 'yes', stills: '3', lang }]);
+      }
+    }
+  }
   for (const state of ['live', 'lost', 'stalled', 'line', 'mixed', 'stale', 'unknown', 'waiting', 'engine', 'unsynced']) {
     shots.push([`mentor-${state}-${lang}`, 'desk', { role: 'mentor', state, lang }], [`room-${state}-${lang}`, 'wall', { role: 'room', state, lang }]);
   }
@@ -78,7 +86,7 @@ const take = async ([name, size, query]) => {
   page.on('pageerror', (e) => console.log(name, 'page error:', e.message));
   page.on('console', (m) => { if (m.type() === 'error') console.log(name, m.text()); });
   await page.goto(`${base}dev/index.html?${new URLSearchParams(query)}`, { timeout: 120_000 });
-  const late = query.fallback === '' || ['line', 'stalled', 'paused', 'engine', 'remote'].includes(query.state ?? '');
+  const late = query.fallback === '' || ['line', 'stalled', 'paused', 'engine', 'remote', 'small'].includes(query.state ?? '');
   await page.waitForTimeout(late ? 6_500 : query.state === 'waiting' ? 1_500 : 2_000);
   if (query.pen === '') {
     // A pen that is still down.

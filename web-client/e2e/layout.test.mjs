@@ -107,6 +107,30 @@ for (const lang of ["ja", "en"]) {
     }
   });
 
+  test(`a mentor whose line is cut reads that nobody hears him, and whom to telephone, ${lang}`, WHOLE, async () => {
+    const page = await scene({ role: "mentor", state: "line", lang, layout: "demo", stills: "3", camera: "yes" });
+    await page.locator("[data-testid=talk][data-path=cut]").waitFor();
+    for (const [width, height] of [LAPTOP, SMALL, PHONE]) {
+      await page.setViewportSize({ width, height });
+      await faultless(page, `the dock at ${width}`, () => ["talk", "telephone"].flatMap((id) => {
+        const e = document.querySelector(`[data-testid=${id}]`);
+        const r = e.getBoundingClientRect();
+        const whole = [...e.querySelectorAll("span, small")].map((one) => one.getBoundingClientRect()).filter((one) => one.width > 0);
+        const seen = r.left >= 0 && r.right <= innerWidth + 1 && r.bottom <= innerHeight + 1 && whole.every((one) => one.left >= r.left - 1 && one.right <= r.right + 1 && one.top >= r.top - 1 && one.bottom <= r.bottom + 1);
+        return seen ? [] : [`${id}: ${e.innerText}`];
+      }));
+    }
+    await page.close();
+  });
+
+  test(`while pictures are paused for the line, the newest still is one press away, ${lang}`, WHOLE, async () => {
+    const page = await scene({ role: "mentor", state: "paused", lang, layout: "demo", stills: "3", camera: "yes" });
+    await page.setViewportSize({ width: PHONE[0], height: PHONE[1] });
+    await page.locator("[data-testid=fail_line_paused] button").click();
+    await page.locator("[data-testid=stage][data-look=still]").waitFor();
+    await page.close();
+  });
+
   test(`a room in a window has its end, its curtain and its camera's switch, ${lang}`, WHOLE, async () => {
     const page = await scene({ role: "room", lang, layout: "demo", camera: "no", awake: "" });
     for (const [width, height] of [[960, 600], [960, 1040], SMALL, PHONE]) {

@@ -253,6 +253,21 @@ describe('the media path', () => {
     media.handleAlive(ms(8_300));
     expect(media.pollRestart(ms(8_450), true)).toBe(false);
   });
+  it('says whether a voice can be heard: not before it has spoken, not while it or the line is silent, and all through a change of paths', () => {
+    const media = new MediaWatch();
+    expect(media.voicePath(ms(0), false)).toBe('none');
+    media.handleStart(ms(0));
+    media.handleAnswer(ms(200));
+    expect(media.voicePath(ms(400), false)).toBe('none');
+    media.handleAlive(ms(500));
+    expect(media.voicePath(ms(1_999), false)).toBe('up');
+    expect(media.voicePath(ms(2_000), false)).toBe('cut');
+    expect(media.voicePath(ms(1_000), true)).toBe('cut');
+    // The path before it goes on speaking until the new one is answered.
+    media.handleStart(ms(2_000));
+    media.handleAlive(ms(2_100));
+    expect(media.voicePath(ms(2_200), false)).toBe('up');
+  });
   it('is made anew soon after a cut that it did not survive', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));

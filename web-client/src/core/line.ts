@@ -73,6 +73,8 @@ export const MEDIA_GRACE_MS = 600;
 /** A path that the server does not know is gone when it has been silent this long. */
 export const MEDIA_FORGOTTEN_MS = 400;
 
+export type VoicePath = 'none' | 'up' | 'cut';
+
 /** When to make the media path anew. Signs of life: a frame shown or a message on a data channel. */
 export class MediaWatch {
   private startedAt: PerfMs | null = null;
@@ -85,12 +87,14 @@ export class MediaWatch {
   private soughtAt: PerfMs | null = null;
   private answeredAt: PerfMs | null = null;
   private brokenAt: PerfMs | null = null;
+  private spoke: PerfMs | null = null;
 
   handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.soughtAt = null; this.answeredAt = null; this.attempts += 1; }
   /** The server has answered this path, or the search for its way. */
   handleAnswer(now: PerfMs): void { this.answeredAt = now; }
   /** Before the answer it is the path before this one that still shows a picture. */
   handleAlive(now: PerfMs): void {
+    this.spoke = now;
     if (this.answeredAt === null) return;
     this.alive = now;
     this.soughtAt = null;
@@ -145,6 +149,15 @@ export class MediaWatch {
   handleForgotten(now: PerfMs, anew = false): void {
     if (this.alive === null && !anew) return;
     if (this.startedAt !== null && now - (this.alive ?? this.startedAt) >= MEDIA_FORGOTTEN_MS) this.ended = true;
+  }
+
+  /**
+   * What voices can do: none while no path has ever spoken, cut when neither this path nor the one before it has spoken for so long,
+   * or nothing at all is heard of the server. Whoever talks must not believe that he is heard.
+   */
+  voicePath(now: PerfMs, lineLost: boolean): VoicePath {
+    if (this.spoke === null) return 'none';
+    return lineLost || now - this.spoke >= MEDIA_SILENT_MS ? 'cut' : 'up';
   }
 
   isAlive(now: PerfMs): boolean { return this.alive !== null && now - this.alive < MEDIA_SILENT_MS; }

@@ -4,6 +4,7 @@ import { computed, effect, signal, untracked } from '@preact/signals-core';
 import type { CaseInfo, FeedInfo, HealthReport, Person, Welcome } from '../gen/signal_pb';
 import type { Language, Texts } from '../i18n';
 import { CATALOGUE } from '../i18n';
+import type { VoicePath } from './line';
 import type { Screen } from './protocol';
 import type { PenPlace } from './binding';
 import type { Frozen } from './ink/freeze';
@@ -80,6 +81,8 @@ export class Store {
   readonly lostPeople = signal<ReadonlySet<number>>(new Set());
   readonly voiceOpen = signal(false);
   readonly remoteMuted = signal(false);
+  /** Whether a voice from here can be heard there, by the path alone. */
+  readonly voicePath = signal<VoicePath>('none');
   readonly engineUp = signal(true);
   /** What the room's machine cannot carry now; empty: it carries all. */
   readonly shed = signal('');

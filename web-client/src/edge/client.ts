@@ -305,6 +305,7 @@ export class Client {
     }
     this.store.handleTimeout(now);
     const since = this.line.lostSince(now);
+    this.store.voicePath.value = this.media.voicePath(now, since !== null);
     this.store.lineLostSeconds.value = since === null ? null : Math.floor((now - since) / 1000);
     const said = this.lineVoice.handleLine(since !== null || (this.store.screen.value === 'room' && this.store.remoteLost()));
     if (said) say(this.store.texts.value[said === 'lost' ? 'say_lost' : 'say_back'], this.store.language.value);
@@ -314,8 +315,7 @@ export class Client {
     const stalled = this.flow(now) === 'stalled';
     if (stalled && !this.wasStalled && this.largeView.everFlowed) this.freezes += 1;
     this.wasStalled = stalled;
-    const screen = this.store.screen.value;
-    if (!this.welcomed || screen === null || screen === 'vendor') return;
+    if (!this.welcomed || [null, 'vendor'].includes(this.store.screen.value)) return;
     if (this.media.pollProbe(now)) this.sendPing(now);
     const heard = this.socketOpen && this.line.lostSince(now) === null;
     if (this.media.pollSeek(now, heard)) this.path?.restartIce();

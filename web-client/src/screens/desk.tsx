@@ -34,10 +34,9 @@ export function Desk({ client }: { client: Client }): JSX.Element {
         <Notices client={client} />
         {draws ? <PenPanel client={client} /> : null}
         <VitalsPanel client={client} rows={2} traces={true} />
-        <CameraPad client={client} />
         {draws ? <StandingPanel client={client} /> : null}
         <div class="pair"><AlignmentPanel client={client} /><HealthSummary client={client} /></div>
-        <LayoutChoice client={client} />
+        <div class="pair"><CameraPad client={client} /><LayoutChoice client={client} /></div>
         <span class="fill" />
         <LiveBeside client={client} />
       </aside>

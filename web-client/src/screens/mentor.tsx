@@ -64,14 +64,17 @@ export function TalkButton({ client }: { client: Client }): JSX.Element {
   const able = store.voiceOpen.value;
   const muted = able && sending && store.remoteMuted.value;
   const touch = matchMedia('(pointer: coarse)').matches;
+  const path = store.voicePath.value;
   const [word, note] = !able ? [t.talk_wait, t.talk_wait_note]
+    : path === 'none' ? [t.talk_joining, t.talk_joining_note]
+    : path === 'cut' ? [t.talk_cut, sending ? t.talk_cut_sending : t.line_lost_again]
     : muted ? [t.talk_room_muted, t.talk_room_muted_note]
     : sending ? [t.talking, t.talking_note]
     : [t.talk, touch ? t.talk_note_touch : t.talk_note];
-  const look = !able ? 'wait' : muted ? 'stopped' : sending ? 'live' : 'pri';
+  const look = !able ? 'wait' : path === 'cut' ? 'cut' : path === 'none' ? 'wait' : muted ? 'stopped' : sending ? 'live' : 'pri';
   return (
-    <button class={`btn talk ${look}`} type="button" data-testid="talk" aria-pressed={sending} disabled={!able} onClick={() => { void client.voice.talk(!sending); }}>
-      <Icon name={muted ? 'microphone-slash-bold' : 'microphone-fill'} /><span><span>{word}</span><small>{note}</small></span>
+    <button class={`btn talk ${look}`} type="button" data-testid="talk" data-path={path} aria-pressed={sending} disabled={!able} onClick={() => { void client.voice.talk(!sending); }}>
+      <Icon name={able && path === 'cut' ? 'wifi-slash-bold' : muted ? 'microphone-slash-bold' : 'microphone-fill'} /><span><span>{word}</span><small>{note}</small></span>
     </button>
   );
 }

@@ -3,6 +3,7 @@ import '@preact/signals';
 import type { ComponentChildren, JSX } from 'preact';
 import { useRef } from 'preact/hooks';
 import type { NoticeKey } from '../core/store';
+import { newestStill } from '../core/stills';
 import type { Client } from '../edge/client';
 import type { IconName } from '../gen/sprite';
 import { Role } from '../gen/signal_pb';
@@ -95,7 +96,7 @@ function PersonRow({ person: p, client }: { person: Person; client: Client }): J
   const t = store.texts.value;
   const language = store.language.value;
   const mine = p.author === store.welcome.value?.author;
-  const lost = !mine && (store.lostPeople.value.has(p.author) || (p.present && store.lineLostSeconds.value !== null));
+  const lost = mine ? store.voicePath.value === 'cut' : (store.lostPeople.value.has(p.author) || (p.present && store.lineLostSeconds.value !== null));
   const absent = !lost && !mine && !p.present;
   const microphone = mine ? store.microphone.value === 'sending' : p.microphone;
   const speaking = !lost && !absent && p.speaking;
@@ -107,7 +108,7 @@ function PersonRow({ person: p, client }: { person: Person; client: Client }): J
   const open = language === 'ja' ? '（' : ' (';
   const shut = language === 'ja' ? '）' : ')';
   return (
-    <li class={`who ${speaking ? 'talk' : ''} ${lost ? 'gone' : ''} ${absent ? 'away' : ''}`} data-testid={`person-${p.author}`} data-voice={lost ? 'lost' : absent ? 'absent' : speaking ? 'speaking' : microphone ? 'on' : 'off'}>
+    <li class={`who ${mine ? 'me' : ''} ${speaking ? 'talk' : ''} ${lost ? 'gone' : ''} ${absent ? 'away' : ''}`} data-testid={`person-${p.author}`} data-voice={lost ? 'lost' : absent ? 'absent' : speaking ? 'speaking' : microphone ? 'on' : 'off'}>
       <Icon name={icon} />
       <div>
         <b class="cut">{name}{mine && !inRoom ? `${open}${t.you}${shut}` : ''}</b>
@@ -193,7 +194,8 @@ const ACTS: Record<NoticeKey, (client: Client) => { word: keyof Texts; act: () =
   fail_store_failing: () => null,
   fail_clock: () => null,
   fail_line_small: (c) => ({ word: 'act_dismiss', act: () => { c.dismiss('fail_line_small'); } }),
-  fail_line_paused: () => null,
+  // What still comes over such a line: one sharp picture of each X-ray run.
+  fail_line_paused: (c) => (newestStill(c.store.stills.value) ? { word: 'act_still', act: () => { void c.openStill(newestStill(c.store.stills.value)); } } : null),
   fail_shed: () => null,
   fail_shed_singles: () => null,
   fail_display_silent: () => null,

@@ -107,6 +107,7 @@ function VoiceButton({ client }: { client: Client }): JSX.Element {
   }
   const started = store.voiceOpen.value && store.microphone.value !== 'idle' && store.microphone.value !== 'asking';
   const on = store.microphone.value === 'sending';
+  const cut = on && store.voicePath.value === 'cut';
   if (!started) {
     // Nobody hears anybody before it is pressed: the one step to take, filled as long as no ink waits to be cleared.
     return (
@@ -116,8 +117,8 @@ function VoiceButton({ client }: { client: Client }): JSX.Element {
     );
   }
   return (
-    <button class={`btn voice ${on ? 'open' : ''}`} type="button" tabIndex={1} data-testid="voice" data-voice={on ? 'on' : 'off'} aria-pressed={on} onClick={oncePer400(() => { void client.voice.talk(!on); })}>
-      <Icon name={on ? 'microphone-fill' : 'microphone-slash-bold'} /><span><span>{on ? t.voice_on : t.voice_mic_off}</span><small>{on ? t.voice_on_note : t.voice_mic_off_note}</small></span>
+    <button class={`btn voice ${cut ? 'cut' : on ? 'open' : ''}`} type="button" tabIndex={1} data-testid="voice" data-voice={on ? 'on' : 'off'} aria-pressed={on} onClick={oncePer400(() => { void client.voice.talk(!on); })}>
+      <Icon name={cut ? 'wifi-slash-bold' : on ? 'microphone-fill' : 'microphone-slash-bold'} /><span><span>{cut ? t.voice_cut : on ? t.voice_on : t.voice_mic_off}</span><small>{cut ? t.line_lost_again : on ? t.voice_on_note : t.voice_mic_off_note}</small></span>
     </button>
   );
 }
