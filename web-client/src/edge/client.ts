@@ -433,6 +433,7 @@ export class Client {
     this.handleFeeds(welcome.feeds);
     this.clock.handleConnection(now);
     this.inking.handleWelcome(welcome);
+    this.tickMedia(now);
     if (welcome.caseInfo?.state === 'ended') return this.handleEnded(null);
     this.curtain.handleWelcome();
     return this.voice.handleWelcome();
