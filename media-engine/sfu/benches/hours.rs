@@ -11,6 +11,8 @@ mod camera;
 mod clocks;
 #[path = "../tests/rehearsal/hours.rs"]
 mod hours;
+#[path = "../tests/rehearsal/line.rs"]
+mod line;
 #[path = "../tests/rehearsal/lines.rs"]
 mod lines;
 #[path = "../tests/rehearsal/scenarios.rs"]

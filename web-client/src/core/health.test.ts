@@ -32,6 +32,10 @@ describe('the figures of a case', () => {
     expect(layer && rateOf(layer, now, before)).toEqual({ fps: 30, bps: 2_000_000 });
     expect(layer && rateOf(layer, now, report(12))).toEqual({ fps: null, bps: null });
     expect(layer && rateOf(layer, now, null)).toEqual({ fps: null, bps: null });
+    // Two reports within a moment: the counters moved by a second's worth.
+    const soon = report(10, { at: s(10) + (1n << 28n), layers: now.layers });
+    expect(layer && rateOf(layer, soon, before)).toEqual({ fps: null, bps: null });
+    expect(numbersOf(soon, before).encodeCores).toBe(null);
   });
 });
 

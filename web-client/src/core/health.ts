@@ -50,9 +50,12 @@ export function numbersOf(report: HealthReport | null, before: HealthReport | nu
   };
 }
 
+/** Reports come once a second, but the first to a page as it joins: the engine's counters, which move once a second too, say nothing of a shorter time. */
+const SPAN_NS_MIN = 500_000_000n;
+
 function encodeCores(report: HealthReport, before: HealthReport): number | null {
   const ns = ntpMinusNs(report.at, before.at);
-  if (!report.engineUp || ns <= 0n || report.layers.length === 0) return null;
+  if (!report.engineUp || ns < SPAN_NS_MIN || report.layers.length === 0) return null;
   let us = 0;
   for (const layer of report.layers) {
     const frames = framesBetween(layer, before);
@@ -74,8 +77,9 @@ function framesBetween(layer: LayerStatus, before: HealthReport): number | null 
 /** Frames a second and bits a second of a layer between two reports. */
 export function rateOf(layer: LayerStatus, report: HealthReport, before: HealthReport | null): { fps: number | null; bps: number | null } {
   const old = before ? layerIn(before, layer) : undefined;
-  const s = before ? Number(ntpMinusNs(report.at, before.at)) / 1e9 : 0;
-  if (!before || !old || s <= 0 || layer.frames < old.frames || layer.bytes < old.bytes) return { fps: null, bps: null };
+  const ns = before ? ntpMinusNs(report.at, before.at) : 0n;
+  const s = Number(ns) / 1e9;
+  if (!before || !old || ns < SPAN_NS_MIN || layer.frames < old.frames || layer.bytes < old.bytes) return { fps: null, bps: null };
   return { fps: Number(layer.frames - old.frames) / s, bps: (Number(layer.bytes - old.bytes) * 8) / s };
 }
 

@@ -18,7 +18,7 @@ use str0m::{Candidate, Event, Input, Output, PacerReason, Reason, Rtc};
 
 use super::figures::StatsBook;
 use super::repair::Repair;
-use super::setup::keep_for_repair;
+use super::setup::{channel_of, keep_for_repair};
 use super::twice::Twice;
 use super::ways::Ways;
 use super::{Carrier, Class, Transmit, receive, time_of};
@@ -115,6 +115,8 @@ pub(crate) enum ConnEvent {
         estimate_bps: Option<u64>,
         /// How long the oldest packet of a picture has been waiting for it.
         waiting: Duration,
+        /// The estimator has asked it since whether it carries more.
+        asked: bool,
         /// Share of packets lost, where a new report came.
         loss: Option<f32>,
         /// The same, of all datagrams with their repairs, once a second.
@@ -198,6 +200,8 @@ pub(crate) struct Conn {
     /// All that is wished is sent.
     calm: bool,
     asking_until: Instant,
+    /// The estimator asked the line whether it carries more, since this was last told.
+    pub(super) asked: bool,
     /// When it was last turned.
     now: Instant,
     pub(super) stats: StatsBook,
@@ -232,6 +236,7 @@ impl Conn {
             twice: Twice::default(),
             calm: false,
             asking_until: now,
+            asked: false,
             now,
             stats,
             #[cfg(test)]
@@ -510,6 +515,7 @@ impl Conn {
     fn unhurried(&mut self, at: Instant) -> Instant {
         use PacerReason::{Padding, Probe1, Probe2};
         let reason = self.rtc.last_timeout_reason();
+        self.asked |= matches!(reason, Reason::Pacer(Probe1 | Probe2));
         if matches!(reason, Reason::Pacer(Probe1 | Probe2 | Padding)) {
             self.asking_until = self.now + ASKING;
         }
@@ -546,9 +552,9 @@ impl Conn {
                     payload: packet.payload,
                 }))
             }
-            Event::ChannelOpen(id, _) => self.channel_of(id).map(ConnEvent::ChannelOpen),
+            Event::ChannelOpen(id, _) => channel_of(&self.channels, id).map(ConnEvent::ChannelOpen),
             Event::ChannelData(data) => {
-                let channel = self.channel_of(data.id)?;
+                let channel = channel_of(&self.channels, data.id)?;
                 Some(ConnEvent::Data { channel, bytes: data.data.into() })
             }
             Event::EgressBitrateEstimate(BweKind::Twcc { can_probe, .. }) => {
@@ -589,9 +595,5 @@ impl Conn {
             report,
             payload: packet.payload,
         })
-    }
-
-    fn channel_of(&self, id: ChannelId) -> Option<Channel> {
-        Channel::ALL.into_iter().find(|c| self.channels[*c as usize] == Some(id))
     }
 }

@@ -79,8 +79,9 @@ impl Conn {
         self.stats.told += 1;
         let estimate_bps = if self.tells { peer.bwe_tx.map(|b| b.as_u64()) } else { self.remb_bps };
         let waiting = self.waiting(peer.timestamp);
+        let asked = std::mem::take(&mut self.asked);
         if !self.stats.told.is_multiple_of(LINES_PER_STATS) {
-            return ConnEvent::Line { heard, estimate_bps, waiting, loss: None, on_the_way: None, stats: None };
+            return ConnEvent::Line { heard, estimate_bps, waiting, asked, loss: None, on_the_way: None, stats: None };
         }
         let reported = self.stats.loss.take();
         let fed_back = peer.egress_loss_fraction.filter(|l| l.is_finite());
@@ -106,7 +107,7 @@ impl Conn {
             by_tcp: false,
             tracks: self.video.iter().enumerate().map(track).collect(),
         };
-        ConnEvent::Line { heard, estimate_bps, waiting, loss, on_the_way, stats: Some(stats) }
+        ConnEvent::Line { heard, estimate_bps, waiting, asked, loss, on_the_way, stats: Some(stats) }
     }
 
     fn waiting(&mut self, now: Instant) -> Duration {

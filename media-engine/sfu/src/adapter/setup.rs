@@ -168,6 +168,11 @@ fn open_channels(rtc: &mut Rtc) -> [Option<ChannelId>; 4] {
     })
 }
 
+/// Which of ours has this id.
+pub(super) fn channel_of(channels: &Channels, id: ChannelId) -> Option<Channel> {
+    Channel::ALL.into_iter().find(|c| channels[*c as usize] == Some(id))
+}
+
 /// The payload type the peer wants this codec under.
 fn pt_of(rtc: &Rtc, mid: Mid, codec: VideoCodec) -> Option<Pt> {
     let codec = match codec {

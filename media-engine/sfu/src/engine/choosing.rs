@@ -92,14 +92,17 @@ impl Engine {
             slots.push((slot as u8, small));
         }
         let line = peer.line;
-        let proved = peer.chooser.proving_bps().is_some();
         let picked = peer.chooser.choose(now, line, &asks);
         let least = peer.chooser.proving_bps();
         let stuck = peer.chooser.is_stuck(now, line, &picked);
         // The estimator begins where it is, without its memory of how little was sent.
-        let again = line.estimate_bps.filter(|_| stuck || least.is_some() && !proved);
+        let proof = peer.chooser.begins_to_prove(now);
+        let again = line.estimate_bps.filter(|_| stuck || proof);
         let desired = peer.chooser.desired(now, line, &asks, &picked);
-        let anew = line.estimate_bps.is_some() && peer.chooser.asks_anew(now, &picked);
+        // One that begins where it stuck asks for twice that, not for six times: most such lines are what they were, and a voice waits.
+        let desired = again.filter(|_| stuck).unwrap_or(desired);
+        let anew = line.estimate_bps.is_some() && peer.chooser.asks_anew(now, line, &picked);
+        self.counters.estimates_anew += u64::from(anew || again.is_some());
         // Where loss comes of too much that is sent, more would make more of it: only where all that is wished fits with a quarter to spare.
         let given: u64 = asks.iter().zip(&picked).filter_map(|(a, rung)| Some(a.ladder.get((*rung)?)?.bps)).sum();
         let calm = picked.iter().all(|rung| *rung == Some(0));

@@ -53,6 +53,8 @@ pub struct Counters {
     pub floods: u64,
     /// Keyframes that viewers asked for too often.
     pub keyframes_denied: u64,
+    /// Estimates of a line that were begun anew because they asked it no more.
+    pub estimates_anew: u64,
     /// Candidates that were none.
     pub bad_candidates: u64,
     /// Peers ended by a panic of ours.
@@ -77,6 +79,7 @@ impl Counters {
         self.layers_refused += other.layers_refused;
         self.floods += other.floods;
         self.keyframes_denied += other.keyframes_denied;
+        self.estimates_anew += other.estimates_anew;
         self.bad_candidates += other.bad_candidates;
         self.faults += other.faults;
     }
@@ -406,7 +409,7 @@ impl Engine {
                 self.weigh(now, id);
                 self.begin_all(now, id);
             }
-            ConnEvent::Line { heard, estimate_bps, waiting, loss, on_the_way, stats } => {
+            ConnEvent::Line { heard, estimate_bps, waiting, asked, loss, on_the_way, stats } => {
                 // GStreamer's players check their way once and never again, but they report.
                 if heard {
                     peer.heard = now;
@@ -414,7 +417,7 @@ impl Engine {
                 if peer.poll_silent(now) {
                     self.events.push_back(SfuEvent::Silent { peer: id, silent: true });
                 }
-                peer.line = Line { estimate_bps, waiting, loss };
+                peer.line = Line { estimate_bps, waiting, asked, loss };
                 if !peer.is_cut(now) {
                     peer.carried_bps = estimate_bps;
                     if let Some(stats) = &stats {
@@ -430,7 +433,7 @@ impl Engine {
                 self.weigh(now, id);
                 if let Some(peer) = self.peers.get_mut(&id) {
                     // A report counts once.
-                    peer.line.loss = None;
+                    (peer.line.loss, peer.line.asked) = (None, false);
                 }
             }
             ConnEvent::Hangup => self.end_soon(id, CloseReason::Hangup),

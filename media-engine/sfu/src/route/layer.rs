@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use link::id::LayerId;
 
+use super::collapse::Collapse;
 use super::room::Room;
+use super::stuck::Stuck;
 
 /// Set aside for voices and ink: one voice of 32 kbit/s with its headers.
 const RESERVE_BPS: u64 = 50_000;
@@ -21,11 +23,6 @@ const DEEP_PERCENT: u64 = 70;
 /// Packets that wait for the line longer than this, for as long again: more is sent than it carries. A keyframe waits less.
 const WAITING_MAX: Duration = Duration::from_millis(150);
 const WAITING_FOR: Duration = Duration::from_millis(250);
-/// Loss that no radio has by itself, in so many reports in a row: a line that collapsed under what is sent. An estimator that
-/// hears almost nothing back may not see it.
-const LOSS_HEAVY: f32 = 0.25;
-const LOSS_CALM: f32 = 0.05;
-const REPORTS: u32 = 2;
 /// After a fall the queues on the way need time to empty before they say anything again.
 const SETTLE: Duration = Duration::from_millis(800);
 /// An estimate that needs this long to be believed, at first and at most.
@@ -43,14 +40,11 @@ const LASTED: Duration = Duration::from_secs(10);
 const ASK_EVERY: Duration = Duration::from_millis(1_000);
 /// A line that is given no picture at all may tell nothing any more: it is asked anew, from the first, this often.
 const ANEW_EVERY: Duration = Duration::from_millis(1_500);
-/// An estimate that did not move for so long though the line was asked has stuck: it is asked anew from there, ever more rarely.
-const STUCK_AFTER: Duration = Duration::from_millis(1_500);
-const STUCK_AFTER_MAX: Duration = Duration::from_millis(2_500);
-/// The same where asking anew has just found more.
-const STUCK_AGAIN_AFTER: Duration = Duration::from_millis(600);
 /// Before a rise what it needs is sent as padding for so long. An estimator that saw little sent for a while takes the first
 /// sign of a queue for a line that carries no more than that little.
 const PROVE_FOR: Duration = Duration::from_millis(600);
+/// A proof that is broken off and begun again within this goes on where it was.
+const PROVE_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Where it is more than is sent now by at least this.
 const PROVE_MIN_BPS: u64 = 300_000;
 /// And for so long after it, until the keyframe is there.
@@ -107,6 +101,8 @@ pub(crate) struct Line {
     pub(crate) estimate_bps: Option<u64>,
     /// How long the oldest packet has been waiting for it.
     pub(crate) waiting: Duration,
+    /// It was asked since the last report whether it carries more.
+    pub(crate) asked: bool,
     /// Share of packets lost on it, 0 to 1, where a new report came.
     pub(crate) loss: Option<f32>,
 }
@@ -122,20 +118,17 @@ pub(crate) struct Chooser {
     rose: Option<Instant>,
     fell: Option<Instant>,
     asked: Option<Instant>,
-    /// Reports of heavy loss in a row, and of hardly any.
-    heavy: u32,
-    calm: u32,
-    /// What got through at the last collapse: the line is not believed to carry more until it is calm.
-    ceiling_bps: Option<u64>,
-    /// Since when nothing is given, or when it was last asked anew.
-    idle: Option<Instant>,
+    collapse: Collapse,
+    /// Since when nothing is given, or when that was last looked at, and whether the line was asked since.
+    idle: Option<(Instant, bool)>,
     /// Asking is saying a little less and then a little more.
     lowered: bool,
     /// What a rise needs, while the line is to prove that it carries it.
     proving_bps: Option<u64>,
-    /// The estimate, since when it stands still, and for how long it may.
-    stood: Option<(u64, Instant)>,
-    stuck_after: Duration,
+    /// Did it, when it was last looked at, and when the estimator was last begun anew for it?
+    proving: bool,
+    proved: Option<Instant>,
+    stuck: Stuck,
     room: Room,
 }
 
@@ -149,14 +142,13 @@ impl Default for Chooser {
             rose: None,
             fell: None,
             asked: None,
-            heavy: 0,
-            calm: 0,
-            ceiling_bps: None,
+            collapse: Collapse::default(),
             idle: None,
             lowered: false,
             proving_bps: None,
-            stood: None,
-            stuck_after: STUCK_AFTER,
+            proving: false,
+            proved: None,
+            stuck: Stuck::default(),
             room: Room::default(),
         }
     }
@@ -170,8 +162,8 @@ impl Chooser {
         };
         let has: Vec<Option<usize>> = asks.iter().map(Ask::rung).collect();
         let sent = asks.iter().map(|a| a.cost(a.rung())).sum::<u64>();
-        self.handle_loss(line.loss, sent);
-        let estimate = self.ceiling_bps.map_or(estimate, |ceiling| ceiling.min(estimate));
+        self.collapse.handle_loss(line.loss, sent);
+        let estimate = self.collapse.ceiling_bps.map_or(estimate, |ceiling| ceiling.min(estimate));
         let fitting = allocate(asks, spendable(estimate, FALL_PERCENT), |_| None);
         let pauses = |i: usize| has[i].is_some() && fitting[i].is_none();
         let since = if (0..asks.len()).any(pauses) { Some(*self.pausing_since.get_or_insert(now)) } else { None };
@@ -189,6 +181,7 @@ impl Chooser {
                 self.handle_fall(now);
                 return picked;
             }
+            self.proving_bps = None;
             return has;
         }
         if self.rose.is_some_and(|at| now.saturating_duration_since(at) >= LASTED) {
@@ -236,7 +229,7 @@ impl Chooser {
         let wants_more = scarce || picked.iter().any(|p| *p != Some(0));
         let quiet = line.waiting < WAITING_MAX;
         // Half as much again as all that is wished.
-        let good = |estimate: u64| !wants_more && quiet && self.ceiling_bps.is_none() && estimate * 2 >= best * 3;
+        let good = |estimate: u64| !wants_more && quiet && self.collapse.ceiling_bps.is_none() && estimate * 2 >= best * 3;
         if let Some(room) = line.estimate_bps.and_then(|e| self.room.desired(now, e, best, good(e))) {
             return room.max(desired);
         }
@@ -249,18 +242,20 @@ impl Chooser {
     }
 
     /// True: forget what was estimated and ask from the first. What nothing is sent over says nothing, and an estimator that
-    /// last saw queues grow would wait for ever.
-    pub(crate) fn asks_anew(&mut self, now: Instant, picked: &[Option<usize>]) -> bool {
+    /// last saw queues grow and asks no more would wait for ever.
+    pub(crate) fn asks_anew(&mut self, now: Instant, line: Line, picked: &[Option<usize>]) -> bool {
         if picked.is_empty() || picked.iter().any(Option::is_some) {
             self.idle = None;
             return false;
         }
-        let since = *self.idle.get_or_insert(now);
-        let anew = now.saturating_duration_since(since) >= ANEW_EVERY;
-        if anew {
-            self.idle = Some(now);
-            self.ceiling_bps = None;
+        let (since, asked) = self.idle.get_or_insert((now, false));
+        *asked |= line.asked;
+        if now.saturating_duration_since(*since) < ANEW_EVERY {
+            return false;
         }
+        let anew = !*asked;
+        self.idle = Some((now, false));
+        self.collapse.ceiling_bps = None;
         anew
     }
 
@@ -269,31 +264,23 @@ impl Chooser {
         self.proving_bps
     }
 
-    /// True: the estimate has not moved though less is given than is wished and nothing waits. An estimator that was last told of too much
-    /// that is sent, and then of nothing new, asks the line no more.
+    /// True once for each proof, but not at each flicker of one: the estimator is to forget how little was sent.
+    pub(crate) fn begins_to_prove(&mut self, now: Instant) -> bool {
+        let before = std::mem::replace(&mut self.proving, self.proving_bps.is_some());
+        let begins =
+            self.proving && !before && self.proved.is_none_or(|at| now.saturating_duration_since(at) >= PROVE_AGAIN_AFTER);
+        if begins {
+            self.proved = Some(now);
+        }
+        begins
+    }
+
+    /// True: the estimator has stopped asking, though less is given than is wished and nothing waits.
     pub(crate) fn is_stuck(&mut self, now: Instant, line: Line, picked: &[Option<usize>]) -> bool {
         let wants_more = picked.iter().any(|p| *p != Some(0)) && picked.iter().any(Option::is_some);
-        let Some(estimate) = line.estimate_bps.filter(|_| wants_more && line.waiting < WAITING_MAX) else {
-            (self.stood, self.stuck_after) = (None, STUCK_AFTER);
-            return false;
-        };
-        match self.stood {
-            Some((before, since)) if estimate.abs_diff(before) * 50 < before => {
-                let stuck = now.saturating_duration_since(since) >= self.stuck_after;
-                if stuck {
-                    self.stood = Some((estimate, now));
-                    self.stuck_after = (self.stuck_after * 2).min(STUCK_AFTER_MAX);
-                }
-                stuck
-            }
-            before => {
-                if before.is_some_and(|(before, _)| estimate * 2 > before * 3) {
-                    self.stuck_after = STUCK_AGAIN_AFTER;
-                }
-                self.stood = Some((estimate, now));
-                false
-            }
-        }
+        // A line that collapsed tells by losing no more, not by being asked.
+        let may = wants_more && line.waiting < WAITING_MAX && self.collapse.ceiling_bps.is_none();
+        self.stuck.look(now, line.estimate_bps.filter(|_| may), line.asked)
     }
 
     /// A rise did not come about.
@@ -311,18 +298,6 @@ impl Chooser {
         self.better_since = None;
         self.proving_bps = None;
         self.waiting_since = None;
-    }
-
-    fn handle_loss(&mut self, loss: Option<f32>, sent: u64) {
-        let Some(loss) = loss else { return };
-        self.heavy = if loss >= LOSS_HEAVY { self.heavy + 1 } else { 0 };
-        self.calm = if loss < LOSS_CALM { self.calm + 1 } else { 0 };
-        if self.heavy >= REPORTS {
-            self.heavy = 0;
-            self.ceiling_bps = Some((sent as f64 * f64::from(1.0 - loss.min(1.0))) as u64);
-        } else if self.calm >= REPORTS {
-            self.ceiling_bps = None;
-        }
     }
 
     fn is_short(&mut self, now: Instant, line: Line, estimate: u64, sent: u64) -> bool {
@@ -403,7 +378,7 @@ mod tests {
     }
 
     fn line(estimate_bps: u64, waiting_ms: u64) -> Line {
-        Line { estimate_bps: Some(estimate_bps), waiting: Duration::from_millis(waiting_ms), loss: None }
+        Line { estimate_bps: Some(estimate_bps), waiting: Duration::from_millis(waiting_ms), asked: false, loss: None }
     }
 
     fn has(picked: Option<usize>) -> Has {
@@ -552,6 +527,10 @@ mod tests {
         assert_eq!(at(13, 1, 0.0), Some(1));
         assert_eq!(at(14, 1, 0.0), Some(1));
         assert_eq!(at(16, 1, 0.0), Some(0), "calm for a while");
+        // A line that loses a tenth all the time is never calm, and yet carries what it carried.
+        assert_eq!([at(20, 0, 0.6), at(21, 0, 0.6)], [Some(0), Some(1)]);
+        let rungs: Vec<_> = (22..32).map(|n| at(n, 1, 0.1)).collect();
+        assert!(rungs[..5].iter().all(|r| *r == Some(1)) && rungs[5..].contains(&Some(0)), "{rungs:?}");
     }
 
     #[test]
@@ -578,12 +557,37 @@ mod tests {
     }
 
     #[test]
-    fn an_estimate_that_stands_still_is_asked_anew_and_one_that_moves_or_needs_no_more_is_not() {
+    fn a_line_that_collapsed_or_gives_all_has_no_stuck_estimator_and_one_that_asks_in_vain_is_not_begun_anew() {
         let (start, mut chooser) = (Instant::now(), Chooser::default());
-        let mut stuck = |n: u64, bps, rung| chooser.is_stuck(start + Duration::from_millis(n * 100), line(bps, 0), &[Some(rung)]);
-        let at: Vec<u64> = (0..100).filter(|n| stuck(*n, 224_000, 2)).collect();
-        assert_eq!(at, [15, 40, 65, 90]);
-        assert!(!(100..200).any(|n| stuck(n, 224_000 + n * 10_000, 2)), "it moves");
-        assert!(!(200..300).any(|n| stuck(n, 3_000_000, 0)), "all is as wished");
+        let at = |n: u64| start + Duration::from_millis(n * 100);
+        assert_eq!((0..100).filter(|n| chooser.is_stuck(at(*n), line(224_000, 0), &[Some(2)])).count(), 4);
+        assert!(!(100..200).any(|n| chooser.is_stuck(at(n), line(3_000_000, 0), &[Some(0)])), "all is as wished");
+        let asked = |n: u64| Line { asked: n % 10 == 9, ..line(224_000, 0) };
+        assert!(!(200..800).any(|n| chooser.asks_anew(at(n), asked(n), &[None])), "all is paused");
+        assert_eq!((800..900).filter(|n| chooser.asks_anew(at(*n), line(60_000, 0), &[None])).count(), 6);
+        chooser.collapse.ceiling_bps = Some(100_000);
+        assert!(!(900..1_000).any(|n| chooser.is_stuck(at(n), line(224_000, 0), &[Some(2)])), "it collapsed");
+    }
+
+    #[test]
+    fn a_proof_that_flickers_begins_the_estimator_anew_once_and_a_line_that_is_short_is_not_filled_up() {
+        let (start, mut chooser) = (Instant::now(), Chooser::default());
+        let mut begun = Vec::new();
+        for n in 0..100u64 {
+            let now = start + Duration::from_millis(n * 200);
+            // Every second of a second it is enough.
+            let bps = if n % 10 < 5 { 4_000_000 } else { 2_000_000 };
+            let picked = chooser.choose(now, line(bps, 0), &[program(Has::Rung(1))]);
+            assert!(picked[0] <= Some(1));
+            if chooser.begins_to_prove(now) {
+                begun.push(n * 200);
+            }
+        }
+        assert!((2..=4).contains(&begun.len()), "{begun:?}");
+        chooser.proving_bps = Some(3_000_000);
+        let now = start + Duration::from_secs(60);
+        let fixed = [Ask { fixed: true, ..program(Has::Rung(0)) }];
+        chooser.choose(now, line(100_000, 0), &fixed);
+        assert_eq!(chooser.proving_bps(), None);
     }
 }

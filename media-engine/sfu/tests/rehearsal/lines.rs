@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::viewer::Picture;
 use crate::world::{ALL, World, feed, ms};
+use annotation::time::CaptureTime;
 use link::id::LayerId;
 use sfu::{Grants, PeerKind, Why};
 
@@ -14,6 +15,8 @@ const MBIT: u64 = 1_000_000;
 pub(crate) struct Glass {
     /// (when complete, source).
     pub(crate) shown: Vec<(Instant, u8)>,
+    /// When each of them was captured.
+    pub(crate) captured: Vec<Option<CaptureTime>>,
     /// Whole frames, nothing missing before them, of whose source the one before was not shown: a browser would show rubble.
     pub(crate) broken: usize,
     /// Whole frames that need one that was lost: a browser waits, and asks for a keyframe.
@@ -22,7 +25,7 @@ pub(crate) struct Glass {
 
 pub(crate) fn glass(mut pictures: Vec<Picture>) -> Glass {
     pictures.sort_by_key(|p| p.seq);
-    let mut glass = Glass { shown: Vec::new(), broken: 0, orphans: 0 };
+    let mut glass = Glass { shown: Vec::new(), captured: Vec::new(), broken: 0, orphans: 0 };
     let (mut last, mut newest, mut gap) = (None, None::<u32>, false);
     let (mut complete, mut first, mut when) = (true, true, None::<Instant>);
     let mut before: Option<&Picture> = None;
@@ -42,6 +45,7 @@ pub(crate) fn glass(mut pictures: Vec<Picture>) -> Glass {
             if first || last == Some((picture.feed, picture.frame - 1)) {
                 (last, gap) = (Some((picture.feed, picture.frame)), false);
                 glass.shown.extend(when.map(|at| (at, picture.feed)));
+                glass.captured.push(picture.capture);
             } else if gap {
                 glass.orphans += 1;
             } else {

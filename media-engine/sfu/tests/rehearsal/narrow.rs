@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::line::Voices;
 use crate::lines::glass;
 use crate::world::{ALL, World, ms};
 use link::id::LayerId;
@@ -75,5 +76,55 @@ fn a_picture_stands_still_for_about_a_second_where_its_line_narrows_and_stays_la
             "seed {seed}: a rise that does not last: {:?}",
             way.told
         );
+    }
+}
+
+/// Of the voice packets of a minute, 3,000, those that come late or not at all because of what is no picture: a fifth of a percent.
+const VOICES_LATE_MAX: u64 = 6;
+/// How often an estimate is begun anew in that minute. It was up to 13 times, and up to 76 voice packets.
+const ANEW_MAX: u64 = 3;
+
+/// Of voices, from 10 s after its beginning for a minute, on a line that is and stays narrow; and whether a line that is wide after
+/// it is found.
+fn stays_narrow(rate: u64, loss: f64, seed: u64) {
+    let mut world = World::new(seed);
+    world.layered("program");
+    let (page, room) = (world.page(ALL, ms((about(seed, 0) * 30.0) as u64)), world.page(ALL, ms(5)));
+    world.run(ms(500));
+    world.rate(page, Some((about(seed, 1) * rate as f64) as u64));
+    world.lose(page, loss);
+    world.show(page, 0, "program");
+    world.talk(room, -25);
+    world.talk(page, -25);
+    world.run(ms(10_000));
+    let (before, anew) = (*world.line(page), world.engine.counters().estimates_anew);
+    world.run(ms(60_000));
+    let after = *world.line(page);
+    let of = |count: fn(&Voices) -> u64| count(&after.voices) - count(&before.voices);
+    let (sent, lost, late, for_padding) = (of(|v| v.sent), of(|v| v.lost), of(|v| v.late), of(|v| v.for_padding));
+    let anew = world.engine.counters().estimates_anew - anew;
+    let moved = world.shown(page, 0).len();
+    world.rate(page, Some(4_200_000));
+    let wide = world.now;
+    world.run(ms(6_000));
+    let told = world.shown(page, 0);
+    let back = told.iter().skip(moved).find(|t| t.1 == Some(LayerId::High)).map(|(at, ..)| world.at(*at) - wide);
+    println!(
+        "{rate} bit/s, {loss}, seed {seed}: of {sent} voice packets {late} late, {lost} lost, {for_padding} of them for padding; \
+         {} kB of padding and repairs; begun anew {anew} times; {moved} changes; back after {back:?}",
+        (after.again - before.again) / 1_000
+    );
+    assert!(
+        sent > 2_700 && for_padding <= VOICES_LATE_MAX,
+        "{for_padding} of {sent} voice packets waited behind questions or found no room"
+    );
+    assert!(anew <= ANEW_MAX, "begun anew {anew} times in a minute");
+    assert!(back.is_some_and(|after| after <= ms(4_500)), "{back:?}, {told:?}");
+}
+
+#[test]
+fn a_voice_does_not_wait_behind_questions_on_a_line_that_stays_narrow_and_a_line_that_is_wide_after_it_is_found() {
+    for (rate, loss, seed) in [(300_000, 0.0, 4), (300_000, 0.02, 2), (1_000_000, 0.005, 1), (2_000_000, 0.0, 4)] {
+        stays_narrow(rate, loss, seed);
     }
 }

@@ -15,14 +15,13 @@ use sfu::{
 
 use crate::camera::{Camera, Lens};
 use crate::clocks::{Clock, Stalls};
+use crate::line::Line;
 use crate::source::Source;
 use crate::viewer::Viewer;
 
 pub(crate) const ALL: Grants = Grants { see: true, hear: true, speak: true };
 /// From capture to the packets of a frame.
 pub(crate) const ENCODING: Duration = Duration::from_millis(8);
-/// What waits longer for a slow line is lost.
-const QUEUE: Duration = Duration::from_millis(300);
 const VOICE: Duration = Duration::from_millis(20);
 
 pub(crate) fn ms(n: u64) -> Duration {
@@ -44,17 +43,7 @@ pub(crate) fn feed(name: &str) -> FeedId {
 
 pub(crate) struct Member {
     pub(crate) viewer: Viewer,
-    delay: Duration,
-    loss: f64,
-    /// Mean length of what is lost in a row.
-    burst: f64,
-    /// Each way: everything is lost now.
-    bad: [bool; 2],
-    lost: u64,
-    /// Bits a second to it; what would wait longer than [`QUEUE`] is lost.
-    rate_bps: Option<u64>,
-    /// When the line to it is free again.
-    free: Instant,
+    line: Line,
     /// It sends no more STUN requests.
     checked: bool,
     /// When it next speaks, and how loudly.
@@ -66,8 +55,8 @@ pub(crate) struct Member {
 
 impl Member {
     fn new(now: Instant, viewer: Viewer, delay: Duration) -> Self {
-        let (loss, burst, bad, lost, clock, free) = (0.0, 1.0, [false; 2], 0, Clock::new(now), now);
-        Member { viewer, delay, loss, burst, bad, lost, rate_bps: None, free, checked: false, talk: None, clock, stalls: None }
+        let (line, clock) = (Line::new(now, delay), Clock::new(now));
+        Member { viewer, line, checked: false, talk: None, clock, stalls: None }
     }
 
     /// When it does what is due then.
@@ -306,9 +295,7 @@ impl World {
     /// Bits a second of the line to a viewer from now on; `None`: all.
     pub(crate) fn rate(&mut self, id: PeerId, bps: Option<u64>) {
         let now = self.now;
-        let member = self.members.get_mut(&id).expect("a member");
-        member.rate_bps = bps;
-        member.free = member.free.max(now);
+        self.line(id).set_rate(now, bps);
     }
 
     /// Wishes for this width.
@@ -333,15 +320,19 @@ impl World {
         self.lose_in_bursts(id, loss, 1.0);
     }
 
-    /// The same, so many in a row on average. Source: Gilbert, Bell Syst. Tech. J. 39 (1960).
+    /// The same, so many in a row on average.
     pub(crate) fn lose_in_bursts(&mut self, id: PeerId, loss: f64, burst: f64) {
-        let member = self.members.get_mut(&id).expect("a member");
-        (member.loss, member.burst) = (loss, burst);
+        let line = self.line(id);
+        (line.loss, line.burst) = (loss, burst);
+    }
+
+    pub(crate) fn line(&mut self, id: PeerId) -> &mut Line {
+        &mut self.members.get_mut(&id).expect("a member").line
     }
 
     /// One way, from now on.
     pub(crate) fn delay(&mut self, id: PeerId, delay: Duration) {
-        self.members.get_mut(&id).expect("a member").delay = delay;
+        self.line(id).delay = delay;
     }
 
     /// When the server does what is due then.
@@ -364,7 +355,7 @@ impl World {
     }
 
     pub(crate) fn lost(&self, id: PeerId) -> u64 {
-        self.members[&id].lost
+        self.members[&id].line.lost
     }
 
     pub(crate) fn request_keyframe(&mut self, id: PeerId, slot: usize) {
@@ -559,29 +550,12 @@ impl World {
     fn fly(&mut self, peer: PeerId, arrival: Arrival) {
         let chance = (self.draw() >> 11) as f64 / (1u64 << 53) as f64;
         let Some(member) = self.members.get_mut(&peer) else { return };
-        let into_bad = member.loss / (member.burst * (1.0 - member.loss).max(1e-9));
-        let bad = &mut member.bad[usize::from(matches!(arrival, Arrival::AtViewer { .. }))];
-        *bad = if member.burst <= 1.0 {
-            chance < member.loss
-        } else {
-            chance < if *bad { 1.0 - 1.0 / member.burst } else { into_bad }
+        let (to_viewer, bytes) = match &arrival {
+            Arrival::AtViewer { bytes, .. } => (true, bytes),
+            Arrival::AtEngine { bytes, .. } => (false, bytes),
         };
-        if *bad {
-            member.lost += 1;
-            return;
-        }
-        let mut leaves = self.now;
-        if let (Arrival::AtViewer { bytes, .. }, Some(bps)) = (&arrival, member.rate_bps) {
-            let begins = member.free.max(self.now);
-            if begins.duration_since(self.now) > QUEUE {
-                member.lost += 1;
-                return;
-            }
-            // With the headers of UDP and IPv4.
-            leaves = begins + Duration::from_nanos((bytes.len() as u64 + 28) * 8 * 1_000_000_000 / bps);
-            member.free = leaves;
-        }
-        let (arrives, order) = (leaves + member.delay, self.order + 1);
+        let Some(arrives) = member.line.pass(self.now, chance, to_viewer, bytes) else { return };
+        let order = self.order + 1;
         let taken = match arrival {
             Arrival::AtViewer { .. } => member.when(arrives),
             Arrival::AtEngine { .. } => self.when(arrives),
