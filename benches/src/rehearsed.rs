@@ -8,7 +8,7 @@ use annotation::time::CaptureTime;
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use link::id::{CaseId, LayerId};
-use sfu::{Carrier, CoreConfig, Engine, FeedPacket, Grants, Limits, Moment, PeerId, PeerKind, VideoCodec};
+use sfu::{Carrier, CoreConfig, Engine, FeedPacket, Grants, Limits, Moment, Outgoing, PeerId, PeerKind, VideoCodec};
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction, MediaKind};
 use str0m::net::{Protocol, Receive};
@@ -157,6 +157,24 @@ impl Rehearsed {
                 self.sent += 1;
                 std::hint::black_box(&transmit);
             }
+        }
+    }
+
+    /// The same, each viewer's handed to the system before the next is served, as the thread does. `at`: where all of them are sent, each viewer's
+    /// to an address of its own.
+    pub fn forward_out(&mut self, packets: &[FeedPacket], out: &mut Outgoing, at: u16) {
+        let Rehearsed { engine, now, sent, .. } = self;
+        for packet in packets {
+            engine.handle_feeds(*now, std::slice::from_ref(packet), |transmits| {
+                for mut transmit in transmits.drain(..) {
+                    *sent += 1;
+                    let [high, low] = transmit.destination.port().to_be_bytes();
+                    transmit.destination = SocketAddr::from(([127, 1, high, low], at));
+                    out.send(&transmit);
+                }
+                out.send_all();
+                *now
+            });
         }
     }
 

@@ -29,6 +29,13 @@ const CAMERA: &str = "webrtcbin name=peer bundle-policy=max-bundle \
     ! rtph264pay config-interval=-1 aggregate-mode=zero-latency pt=96 \
     ! application/x-rtp,media=video,encoding-name=H264,clock-rate=90000,payload=96 ! peer.";
 
+/// Noise, at the payloader's own packet size: 1,400 bytes, more than a path of 1,300 takes.
+const NOISE: &str = "webrtcbin name=peer bundle-policy=max-bundle \
+    videotestsrc is-live=true pattern=snow ! video/x-raw,format=I420,width=320,height=180,framerate=30/1 \
+    ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 bitrate=1500 ! video/x-h264,profile=constrained-baseline \
+    ! rtph264pay config-interval=-1 aggregate-mode=zero-latency pt=96 \
+    ! application/x-rtp,media=video,encoding-name=H264,clock-rate=90000,payload=96 ! peer.";
+
 struct Answer {
     status: u16,
     head: String,
@@ -164,8 +171,8 @@ impl Drop for Client {
     }
 }
 
-fn camera(http: Http, path: &str) -> Client {
-    let graph = gst::parse::launch(CAMERA).expect("a graph").downcast::<gst::Pipeline>().expect("a pipeline");
+fn camera(http: Http, path: &str, what: &str) -> Client {
+    let graph = gst::parse::launch(what).expect("a graph").downcast::<gst::Pipeline>().expect("a pipeline");
     let peer = graph.by_name("peer").expect("webrtcbin");
     let line: gst_webrtc::WebRTCRTPTransceiver = peer.emit_by_name("get-transceiver", &[&0i32]);
     line.set_property("direction", gst_webrtc::WebRTCRTPTransceiverDirection::Sendonly);
@@ -239,7 +246,7 @@ fn wait_for_peers(http: &Http, wanted: u32) {
 }
 
 #[test]
-fn webrtcbin_publishes_and_plays_with_the_certificate_it_makes_itself() {
+fn webrtcbin_publishes_and_plays_with_its_own_certificate_and_at_its_own_packet_size() {
     gst::init().expect("GStreamer");
     let home = tempfile::tempdir().expect("a folder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -248,7 +255,7 @@ fn webrtcbin_publishes_and_plays_with_the_certificate_it_makes_itself() {
     let http = |token: &str| Http { host: host.to_owned(), token: token.to_owned() };
     let tokens = &server.ready.tokens;
 
-    let camera = camera(http(&tokens.publisher), "/whip/demo/glasses");
+    let camera = camera(http(&tokens.publisher), "/whip/demo/glasses", CAMERA);
     camera.wait_for("the camera connects", |s| s == gst_webrtc::WebRTCPeerConnectionState::Connected);
     let (player, shown) = player(http(&tokens.mentor), "/whep/demo?feed=glasses&layer=high");
     let until = Instant::now() + PATIENCE;
@@ -271,6 +278,23 @@ fn webrtcbin_publishes_and_plays_with_the_certificate_it_makes_itself() {
     wait_for_peers(&http(""), 1);
     player.delete();
     wait_for_peers(&http(""), 0);
+    drop((camera, player));
+
+    let camera = crate::camera(http(&tokens.publisher), "/whip/demo/glasses", NOISE);
+    camera.wait_for("the camera connects", |s| s == gst_webrtc::WebRTCPeerConnectionState::Connected);
+    let (player, shown) = crate::player(http(&tokens.mentor), "/whep/demo?feed=glasses&layer=high");
+    let until = Instant::now() + PATIENCE;
+    for n in 0..PICTURES {
+        let left = until.saturating_duration_since(Instant::now());
+        let (.., i420) = shown.recv_timeout(left).unwrap_or_else(|e| panic!("{e} after {n} pictures of noise"));
+        // What was cut and put together again is noise still, not one grey for want of pieces.
+        let luma = &i420[..320 * 180];
+        let (least, most) = (luma.iter().min().expect("a picture"), luma.iter().max().expect("a picture"));
+        assert!(most - least > 100, "picture {n}: {least} to {most}");
+    }
+    let figures = http("").request("GET", "/metrics", &[], "").body;
+    let cut = figures.lines().find_map(|l| l.strip_prefix("shirube_media_cut_packets_total ")).expect("a figure");
+    assert!(cut.parse::<u64>().expect("a number") > 100, "{cut} packets of 1,400 bytes were cut");
     drop((camera, player));
     runtime.block_on(server.stop());
 }

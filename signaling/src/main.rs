@@ -19,8 +19,8 @@ use tracing_subscriber::EnvFilter;
 /// What a person in the case would feel. The reader of offers warns of every line that it does not know; that is nobody's concern.
 const LOG_FILTER: &str = "info,webrtc_sdp=error";
 
-/// The end that lets people finish first: a supervisor asks for it, not somebody at the keys.
-const TERMINATED: &str = "SIGTERM";
+/// The ends that let people finish first. A second one does not.
+const GENTLE: [&str; 2] = ["SIGTERM", "SIGINT"];
 
 fn main() -> ExitCode {
     let task = match cli::parse(std::env::args_os()) {
@@ -74,8 +74,8 @@ async fn demo(config: &Demo) -> anyhow::Result<ExitCode> {
     // Nobody may be reading; the server runs all the same.
     let _ = if config.json { say_json(&running.ready) } else { say_to_people(&running.ready) };
     let why = ends.recv().await.unwrap_or("nothing to wait for");
-    if why == TERMINATED {
-        info!(seconds = config.drain.as_secs(), "those who are in a case go on for a while");
+    if GENTLE.contains(&why) {
+        info!(why, seconds = config.drain.as_secs(), "those who are in a case go on for a while; the same again ends at once");
         tokio::select! {
             () = running.drain(config.drain) => {}
             Some(again) = ends.recv() => info!(why = again, "at once"),
@@ -95,8 +95,8 @@ fn ends(json: bool) -> anyhow::Result<mpsc::Receiver<&'static str>> {
     tokio::spawn(async move {
         loop {
             let why = tokio::select! {
-                _ = terminate.recv() => TERMINATED,
-                _ = interrupt.recv() => "SIGINT",
+                _ = terminate.recv() => GENTLE[0],
+                _ = interrupt.recv() => GENTLE[1],
             };
             let _ = by_signal.try_send(why);
         }
@@ -144,7 +144,8 @@ fn say_to_people(ready: &Ready) -> std::io::Result<()> {
     writeln!(out, "  映像・音声 / pictures and voice     UDP {}\n", ready.media_port)?;
     writeln!(out, "  証明書は自己署名です。初回のみブラウザの警告を確認して進んでください。リンクは12時間有効です。")?;
     writeln!(out, "  The certificate is self-signed: pass the browser's warning once. The links are good for 12 hours.")?;
-    writeln!(out, "  終了は Ctrl-C / Ctrl-C ends it.\n")?;
+    writeln!(out, "  終了は Ctrl-C(接続中の人を待ちます。もう一度押すとすぐに終了します)")?;
+    writeln!(out, "  Ctrl-C ends it, and waits a while for those who are in a case; Ctrl-C again ends it at once.\n")?;
     out.flush()
 }
 

@@ -289,6 +289,10 @@ pub struct PeerStats {
     pub loss_in: Option<f32>,
     /// Its packets travel by TCP.
     pub by_tcp: bool,
+    /// Of a camera: pictures that came, freezes as W3C webrtc-stats defines them of pictures as they come, and how long those were.
+    pub frames_in: u64,
+    pub freezes_in: u64,
+    pub frozen_in: Duration,
     /// Of each slot that is to show something.
     pub tracks: Vec<TrackStats>,
 }

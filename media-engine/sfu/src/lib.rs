@@ -24,6 +24,9 @@ mod voice;
 pub use adapter::{Carrier, Class, Transmit};
 pub use api::*;
 #[cfg(feature = "edge")]
+#[doc(hidden)]
+pub use edge::measured::Outgoing;
+#[cfg(feature = "edge")]
 pub use edge::{Events, SfuConfig, SfuHandle, StartError, start};
 pub use engine::{Counters, Engine, Given};
 pub use stats::{Figures, Histogram, STEPS_US, TcpFigures};

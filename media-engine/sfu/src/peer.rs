@@ -77,6 +77,31 @@ impl Budget {
     }
 }
 
+/// STUN requests with a wrong password that are looked at in a second; each costs a hash. Then none from an address that has not proved itself,
+/// for the rest of it: a page that moves just then comes through with its next check.
+const GUESSES_PER_S: u32 = 50;
+
+/// Wrong passwords for one peer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Guesses {
+    since: Option<Instant>,
+    spent: u32,
+}
+
+impl Guesses {
+    /// False: enough were wrong in this second.
+    pub(crate) fn left(&mut self, now: Instant) -> bool {
+        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1)) {
+            *self = Guesses { since: Some(now), spent: 0 };
+        }
+        self.spent < GUESSES_PER_S
+    }
+
+    pub(crate) fn spend(&mut self) {
+        self.spent = self.spent.saturating_add(1);
+    }
+}
+
 /// One video slot.
 #[derive(Debug, Default)]
 pub(crate) struct VideoSlot {
@@ -154,6 +179,7 @@ pub(crate) struct Peer {
     pub(crate) publication: Option<Publication>,
     pub(crate) data_dropped: u64,
     pub(crate) budget: Budget,
+    pub(crate) guesses: Guesses,
     /// Ends at the next settling; must not be turned again.
     pub(crate) ending: bool,
     /// Its entry in the engine's deadlines.
@@ -198,6 +224,7 @@ impl Peer {
             publication: None,
             data_dropped: 0,
             budget: Budget::new(now),
+            guesses: Guesses::default(),
             ending: false,
             scheduled: None,
             ctl: VecDeque::new(),
@@ -230,7 +257,7 @@ impl Peer {
         self.unanswered.get_or_insert(now);
     }
 
-    /// A datagram came. True: the first after a cut, while pictures were sent. Only pages are known to report so often that
+    /// A datagram came that proves who sent it. True: the first after a cut, while pictures were sent. Only pages are known to report so often that
     /// their silence says something.
     pub(crate) fn handle_arrival(&mut self, now: Instant) -> bool {
         let unanswered = self.unanswered.take();

@@ -33,7 +33,7 @@ Options of demo:
   --turn-valid S     how long a user name at the relay is worth something (default 3600); pages are given others in time
   --http [PORT]      also plain HTTP, on 127.0.0.1 only (default port: a free one)
   --json             one line of JSON when ready; ends with SIGTERM or the end of its input
-  --drain SECONDS    after SIGTERM, how long those who are in a case may go on (default: 10, at most 600)
+  --drain SECONDS    after SIGTERM or Ctrl-C, how long those who are in a case may go on (default: 10, at most 600)
   --time-code        measuring mode: a time code in the pictures
   --no-engine        start no engine: there are no pictures
   --engine PATH      the engine's program (default: shirube-engine beside this one)
@@ -75,7 +75,7 @@ pub struct Demo {
     pub turn_valid: Duration,
     pub http: Option<u16>,
     pub json: bool,
-    /// After SIGTERM, how long those who are in a case may go on.
+    /// After SIGTERM or SIGINT, how long those who are in a case may go on.
     pub drain: Duration,
     pub time_code: bool,
     pub no_engine: bool,

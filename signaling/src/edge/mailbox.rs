@@ -6,6 +6,7 @@ use bytes::Bytes;
 use prost::Message;
 use tokio::sync::{mpsc, watch};
 
+use super::metrics::{At, count_refusal};
 use crate::texts::Code;
 use crate::wire::{ServerMessage, server_message::Body};
 
@@ -43,6 +44,9 @@ pub fn mailbox() -> (Mailbox, Outbox) {
 
 impl Mailbox {
     pub fn send(&self, body: Body) {
+        if let Body::Refused(refused) = &body {
+            count_refusal(At::Page, &refused.code);
+        }
         self.send_bytes(ServerMessage { body: Some(body) }.encode_to_vec().into());
     }
 

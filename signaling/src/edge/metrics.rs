@@ -28,6 +28,25 @@ impl Counter {
     }
 }
 
+/// Where something was refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// Links, joins, offers, candidates, stills.
+    Http,
+    /// On a page's socket: ink, choices, voices, and the reason of its end.
+    Page,
+}
+
+/// By code, since the start of the program.
+static REFUSED: [[AtomicU64; Code::ALL.len()]; 2] = [const { [const { AtomicU64::new(0) }; Code::ALL.len()] }; 2];
+
+/// Counts what was refused with this code.
+pub fn count_refusal(at: At, code: &str) {
+    if let Some(which) = Code::ALL.iter().position(|known| known.as_str() == code) {
+        REFUSED[at as usize][which].fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// Of the server as a whole.
 #[derive(Debug, Default)]
 pub struct Counters {
@@ -58,6 +77,7 @@ pub struct CaseFigures {
     pub tracker: Option<TrackerStatus>,
     pub watchers: Vec<(String, &'static str, usize)>,
     pub peers: Vec<PeerFigures>,
+    pub ported: Vec<PortedFigures>,
 }
 
 /// How far an inset of the program lies from the main feed, us.
@@ -79,6 +99,17 @@ pub struct PeerFigures {
     pub report: ClientReport,
     /// Of its first picture.
     pub layer: Option<LayerId>,
+}
+
+/// Of one player or camera, named by its number only.
+#[derive(Debug, Clone)]
+pub struct PortedFigures {
+    pub kind: &'static str,
+    pub number: u32,
+    /// What it watches, or brings.
+    pub feed: String,
+    pub media_up: bool,
+    pub stats: PeerStats,
 }
 
 /// Everything, as text. `sfu_dropped`: commands; `media`: what the media threads count.
@@ -108,6 +139,18 @@ pub fn render(
     ] {
         out.family(name, "counter", help);
         out.line(name, "", value);
+    }
+    out.family(
+        "shirube_refusals_total",
+        "counter",
+        "What was refused: by HTTP (joins, candidates, stills) or on a page's socket.",
+    );
+    for (at, counts) in ["http", "page"].into_iter().zip(&REFUSED) {
+        for (code, count) in Code::ALL.iter().zip(counts).map(|(code, count)| (code, count.load(Ordering::Relaxed))) {
+            if count > 0 {
+                out.line("shirube_refusals_total", &format!("at=\"{at}\",code=\"{code}\""), count);
+            }
+        }
     }
     media_figures(&mut out, media);
     out.family("shirube_disk_refusing", "gauge", "1 while the disk does not take what is to be kept, by code.");
@@ -235,6 +278,7 @@ pub fn render(
         }
     }
     track_figures(&mut out, &cases);
+    ported_figures(&mut out, &cases);
     out.0
 }
 
@@ -283,6 +327,48 @@ fn track_figures(out: &mut Page, cases: &[(String, CaseFigures)]) {
     }
 }
 
+/// Of players and cameras.
+fn ported_figures(out: &mut Page, cases: &[(String, CaseFigures)]) {
+    type OfPorted<'a> = (&'static str, &'static str, &'static str, &'a dyn Fn(&PortedFigures) -> Option<f64>);
+    let of_ported: [OfPorted<'_>; 13] = [
+        ("media_up", "gauge", "Its media path is up.", &|p| Some(f64::from(u8::from(p.media_up)))),
+        ("rtt_seconds", "gauge", "Round trip of the media path.", &|p| p.stats.rtt.map(|d| d.as_secs_f64())),
+        ("loss_ratio", "gauge", "Share of our packets lost on the way to it.", &|p| p.stats.loss.map(f64::from)),
+        ("loss_in_ratio", "gauge", "Share of its packets lost on the way to us.", &|p| p.stats.loss_in.map(f64::from)),
+        ("estimate_bits_per_second", "gauge", "What its line is estimated to carry.", &|p| {
+            p.stats.estimate_bps.map(|bps| bps as f64)
+        }),
+        ("layer", "gauge", "What a player gets: 3 high, 2 mid, 1 low, 0 paused or waiting.", &|p| {
+            p.stats.tracks.first().map(|t| layer_number(t.layer))
+        }),
+        ("bytes_out_total", "counter", "Bytes to it.", &|p| Some(p.stats.bytes_out as f64)),
+        ("bytes_in_total", "counter", "Bytes from it.", &|p| Some(p.stats.bytes_in as f64)),
+        ("nacks_total", "counter", "Requests to send again.", &|p| Some(p.stats.nacks as f64)),
+        ("keyframes_total", "counter", "Keyframes it asked for.", &|p| Some(p.stats.keyframes as f64)),
+        ("frames_in_total", "counter", "Pictures that came from a camera.", &|p| {
+            Some(p.stats.frames_in as f64).filter(|_| p.kind == "camera")
+        }),
+        ("freezes_total", "counter", "Gaps between a camera's pictures, by W3C's definition of a freeze.", &|p| {
+            Some(p.stats.freezes_in as f64).filter(|_| p.kind == "camera")
+        }),
+        ("frozen_seconds_total", "counter", "How long those were.", &|p| {
+            Some(p.stats.frozen_in.as_secs_f64()).filter(|_| p.kind == "camera")
+        }),
+    ];
+    for (name, kind, help, value) in of_ported {
+        let name = format!("shirube_ported_{name}");
+        out.family(&name, kind, help);
+        for (case, figures) in cases {
+            for p in &figures.ported {
+                if let Some(value) = value(p).filter(|v| v.is_finite()) {
+                    let labels = format!("case=\"{case}\",kind=\"{}\",number=\"{}\",feed=\"{}\"", p.kind, p.number, p.feed);
+                    out.line(&name, &labels, value);
+                }
+            }
+        }
+    }
+}
+
 /// Of the media threads together.
 fn media_figures(out: &mut Page, media: &Figures) {
     out.family("shirube_media_peers", "gauge", "Connections of pages, players and cameras.");
@@ -303,6 +389,7 @@ fn media_figures(out: &mut Page, media: &Figures) {
         ("shirube_media_layers_refused_total", "Packets of layers beyond the limit of a case.", counters.layers_refused),
         ("shirube_media_tap_drops_total", "Packets of cameras that the engine did not take.", counters.tap_drops),
         ("shirube_media_bad_candidates_total", "Candidates that were none.", counters.bad_candidates),
+        ("shirube_media_guesses_denied_total", "Requests for a name after too many wrong passwords.", counters.guesses_denied),
         ("shirube_media_sends_failed_total", "Calls that the system refused for good.", media.sends_failed),
         ("shirube_media_tcp_refused_total", "TCP connections that were too many, or proved nothing.", media.tcp.refused),
         ("shirube_media_tcp_ended_total", "TCP connections closed with their peer, or silent.", media.tcp.ended),

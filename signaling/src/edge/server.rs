@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -35,8 +35,6 @@ use crate::ink_room::InkRoom;
 
 /// Comings and goings of an engine waiting for its keeper.
 const PRESENCES: usize = 16;
-/// How often it is looked whether anybody is left; cases count once a second.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// For pages to hear that the server stops, and for the last rows.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
@@ -214,26 +212,24 @@ impl Running {
     }
 
     /// Lets those who are in a case go on for a while, and nobody new in. Returns when the last of them has gone, or the time
-    /// is over; at once where nobody is.
+    /// is over; at once where nobody is. Each case says itself who is in it, in its turn: also who came in a moment before.
     pub async fn drain(&self, within: Duration) {
-        let anybody = || {
-            self.directory.all().any(|case| {
-                let figures = lock(&case.figures);
-                figures.pages + figures.players > 0
-            })
-        };
-        if within.is_zero() || !anybody() {
-            return;
-        }
-        for case in self.directory.all() {
-            let _ = case.inputs.send(CaseInput::Drain).await;
-        }
         let empty = async {
-            while anybody() {
-                tokio::time::sleep(LOOK_EVERY).await;
+            let mut leaving = Vec::new();
+            for case in self.directory.all() {
+                let (last_gone, gone) = oneshot::channel();
+                if case.inputs.send(CaseInput::Drain(last_gone)).await.is_ok() {
+                    leaving.push(gone);
+                }
+            }
+            for gone in leaving {
+                // A case that has ended has nobody in it.
+                let _ = gone.await;
             }
         };
-        let _ = tokio::time::timeout(within, empty).await;
+        if !within.is_zero() {
+            let _ = tokio::time::timeout(within, empty).await;
+        }
     }
 
     /// Pages are told, the engine ends, everything acknowledged is on disk.
@@ -268,11 +264,6 @@ impl Running {
         drop((self.store, self.directory));
         let _ = tokio::time::timeout(STOP_WITHIN, self.writer).await;
     }
-}
-
-/// A panic while holding this lock leaves nothing half-done in it.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Without a case named: `demo`, `demo-b`, ..., each or the first `-N` of it that has not ended. Links of ended cases go on

@@ -184,3 +184,83 @@ async fn sg24c_a_camera_that_has_a_mask_is_given_to_nobody_alone() {
     assert_ne!(other.code(), "feed.masked", "{}", other.body);
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg24e_one_link_takes_half_of_the_players_places_and_is_told_when_to_come_again() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let head = |token: &str| format!("Authorization: Bearer {token}\r\nContent-Type: application/sdp\r\n");
+    let watch = offer().replace("a=sendonly", "a=recvonly");
+    let mut first = String::new();
+    for n in 0..8 {
+        let opened = request(&host, "POST", "/whep/demo", &head(&tokens.viewer), &watch).await;
+        assert_eq!(opened.status, 201, "{n}: {}", opened.body);
+        first = opened.header("location").expect("a resource").to_owned();
+    }
+    let ninth = request(&host, "POST", "/whep/demo", &head(&tokens.viewer), &watch).await;
+    assert_eq!((ninth.status, ninth.code().as_str(), ninth.header("retry-after")), (503, "case.full", Some("10")));
+    assert!(ninth.header("access-control-expose-headers").is_some_and(|names| names.contains("Retry-After")));
+    let other = request(&host, "POST", "/whep/demo", &head(&tokens.desk), &watch).await;
+    assert_eq!(other.status, 201, "another link has places of its own: {}", other.body);
+    assert_eq!(request(&host, "DELETE", &first, &head(&tokens.viewer), "").await.status, 200);
+    assert_eq!(request(&host, "POST", "/whep/demo", &head(&tokens.viewer), &watch).await.status, 201);
+
+    // RFC 9725 §4.2: other methods.
+    for (path, allowed) in [
+        ("/whip/demo/glasses", ["POST", "OPTIONS"]),
+        ("/whep/demo", ["POST", "OPTIONS"]),
+        ("/whep/demo/AAAA", ["PATCH", "DELETE"]),
+        ("/whip/demo/glasses/AAAA", ["PATCH", "DELETE"]),
+    ] {
+        for method in ["GET", "PUT"] {
+            let answer = request(&host, method, path, &head(&tokens.viewer), "").await;
+            assert_eq!((answer.status, answer.code().as_str()), (405, "request.method"), "{method} {path}");
+            let said = answer.header("allow").unwrap_or_default();
+            assert!(allowed.iter().all(|method| said.contains(method)), "{method} {path}: {said}");
+            assert_eq!(answer.header("access-control-allow-origin"), Some("*"), "{method} {path}");
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg26_a_vendor_is_told_of_players_and_cameras_by_what_they_are_and_their_feed_alone() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut vendor = Page::open(&host, &tokens.vendor, "").await.expect("enters");
+    let head = |token: &str| format!("Authorization: Bearer {token}\r\nContent-Type: application/sdp\r\n");
+    let opened = request(&host, "POST", "/whip/demo/glasses", &head(&tokens.publisher), &offer()).await;
+    assert_eq!(opened.status, 201, "{}", opened.body);
+    let watch = offer().replace("a=sendonly", "a=recvonly");
+    let played = request(&host, "POST", "/whep/demo", &head(&tokens.viewer), &watch).await;
+    assert_eq!(played.status, 201, "{}", played.body);
+    let ported = vendor.until("both", |body| {
+        let said::Body::Health(report) = body else { return None };
+        let ported: Vec<_> = report.peers.into_iter().filter(|p| !p.kind.is_empty()).collect();
+        (ported.len() == 2).then_some(ported)
+    });
+    let told: Vec<_> = ported.await.into_iter().map(|p| (p.kind, p.feed, p.media)).collect();
+    assert_eq!(told, [("player".into(), "program".into(), false), ("camera".into(), "glasses".into(), false)]);
+    let figures = request(&host, "GET", "/metrics", "", "").await.body;
+    for wanted in
+        ["shirube_ported_media_up{case=\"demo\",kind=\"camera\"", "shirube_ported_freezes_total{case=\"demo\",kind=\"camera\""]
+    {
+        assert!(figures.contains(wanted), "{wanted}");
+    }
+    let place = played.header("location").expect("a resource").to_owned();
+    assert_eq!(request(&host, "DELETE", &place, &head(&tokens.viewer), "").await.status, 200);
+    vendor
+        .until("the player has gone", |body| {
+            let said::Body::Health(report) = body else { return None };
+            report.peers.iter().all(|p| p.kind != "player").then_some(())
+        })
+        .await;
+    // What was refused is counted by its code.
+    let refused = request(&host, "DELETE", &place, &head(&tokens.viewer), "").await;
+    assert_eq!(refused.code(), "media.unknown");
+    let figures = request(&host, "GET", "/metrics", "", "").await.body;
+    assert!(figures.contains("shirube_refusals_total{at=\"http\",code=\"media.unknown\"}"));
+    server.stop().await;
+}

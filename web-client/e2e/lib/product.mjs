@@ -15,6 +15,8 @@ export async function startProduct(args = [], { data = mkdtempSync(path.join(tmp
   const all = ["demo", "--json", "--media-port", "0", ...(args.includes("--https-port") ? [] : ["--https-port", "0"]), "--data", data];
   all.push("--web-root", path.join(root, "web-client/dist"), "--engine", path.join(target, "shirube-engine"));
   if (wanted && existsSync(shared) && !args.includes("--no-engine")) all.push("--shared", shared);
+  // Pages that a test left open are not waited for.
+  if (!args.includes("--drain")) all.push("--drain", "0");
   const child = spawn(exe, [...all, ...args], { stdio: ["pipe", "pipe", "pipe"], env: { ...process.env, ...env } });
   let log = "";
   child.stderr.on("data", (d) => (log = (log + d).slice(-60_000)));

@@ -46,7 +46,7 @@ export function Vendor({ client }: { client: Client }): JSX.Element {
       </main>
       <aside>
         <Engine client={client} report={report} />
-        <Peers t={t} report={report} />
+        <Peers client={client} report={report} />
       </aside>
     </div>
   );
@@ -216,7 +216,9 @@ const shedName = (shed: string, t: Texts): string => { const key = SHED[shed]; r
 /** How its packets travel, and what its line is estimated to carry. */
 function lineText(p: PeerStatus): string {
   const way = p.byTcp ? 'TCP' : 'UDP';
-  return p.estimateKbps > 0 ? `${way} · ${(p.estimateKbps / 1000).toFixed(1)} Mbit/s` : way;
+  // Of a camera what it sends; of all others what their line carries.
+  const kbps = p.kind === 'camera' ? p.kbps : p.estimateKbps;
+  return kbps > 0 ? `${way} · ${(kbps / 1000).toFixed(1)} Mbit/s` : way;
 }
 
 /** Half of all took at most the first, 99 of 100 the second. */
@@ -226,14 +228,24 @@ function tookText(took: Took | undefined, t: Texts): string {
   return `${ms(took.p50Us)} / ${ms(took.p99Us)} ms`;
 }
 
+function nameOf(feed: string, report: HealthReport | null, client: Client): string {
+  if (feed === 'program') return client.store.texts.value.program;
+  const known = report?.feeds.find((f) => f.feed === feed);
+  return known ? feedName(known, client) : feed;
+}
+
+/** A page by its role; a player or a camera by what it is and its feed, which is all that is known of it here. */
+function peerName(p: PeerStatus, report: HealthReport, client: Client): string {
+  const t = client.store.texts.value;
+  if (p.kind === 'player') return `${t.vendor_player} · ${nameOf(p.feed, report, client)}`;
+  if (p.kind === 'camera') return `${t.vendor_camera} · ${nameOf(p.feed, report, client)}`;
+  return roleName(p.role, t);
+}
+
 /** What each page is sent, slot by slot. */
 function Tracks({ client, report }: { client: Client; report: HealthReport | null }): JSX.Element {
   const t = client.store.texts.value;
-  const name = (feed: string): string => {
-    if (feed === 'program') return t.program;
-    const known = report?.feeds.find((f) => f.feed === feed);
-    return known ? feedName(known, client) : feed;
-  };
+  const name = (feed: string): string => nameOf(feed, report, client);
   const rows = report && !client.store.healthStale.value ? report.peers.filter((p) => p.media).flatMap((p) => p.tracks.map((track) => ({ p, track }))) : [];
   return (
     <section class="panel scroll">
@@ -241,8 +253,8 @@ function Tracks({ client, report }: { client: Client; report: HealthReport | nul
         <thead><tr><th>{t.vendor_track}</th><th>{t.vendor_layer}</th><th class="r">{t.vendor_rtt}</th><th class="r">{t.vendor_loss_short}</th><th class="r">{t.vendor_nacks}</th><th class="r">{t.vendor_keyframes}</th><th class="r">{t.vendor_switches}</th><th class="r">{t.vendor_freezes}</th><th class="r">{t.vendor_frozen_s}</th></tr></thead>
         <tbody>
           {rows.length > 0 ? rows.map(({ p, track }) => (
-            <tr key={`${p.number} ${track.slot}`} data-testid={`track-${p.number}-${track.slot}`}>
-              <td><b class="num">{p.number}</b> {roleName(p.role, t)} · {name(track.feed)}</td><td class="mid">{track.layer === '' ? t.vendor_paused : track.layer}</td>
+            <tr key={`${p.kind} ${p.number} ${track.slot}`} data-testid={`track-${p.kind}${p.number}-${track.slot}`}>
+              <td><b class="num">{p.number}</b> {p.kind === 'player' ? t.vendor_player : roleName(p.role, t)} · {name(track.feed)}</td><td class="mid">{track.layer === '' ? t.vendor_paused : track.layer}</td>
               <td class="r">{track.rttMs > 0 ? `${Math.round(track.rttMs)} ms` : t.age_none}</td><td class="r">{`${(track.loss * 100).toFixed(1)} %`}</td>
               <td class="r">{String(track.nacks)}</td><td class="r">{String(track.keyframes)}</td><td class="r">{String(track.switches)}</td>
               <td class="r">{track.freezes}</td><td class="r">{(track.frozenMs / 1000).toFixed(1)}</td>
@@ -254,8 +266,9 @@ function Tracks({ client, report }: { client: Client; report: HealthReport | nul
   );
 }
 
-/** Pages of the case, by number and role. */
-function Peers({ t, report }: { t: Texts; report: HealthReport | null }): JSX.Element {
+/** Pages of the case, by number and role, then players and cameras. */
+function Peers({ client, report }: { client: Client; report: HealthReport | null }): JSX.Element {
+  const t = client.store.texts.value;
   return (
     <section class="panel scroll grow">
       <h2>{t.vendor_peers}</h2>
@@ -265,10 +278,10 @@ function Peers({ t, report }: { t: Texts; report: HealthReport | null }): JSX.El
           {report && report.peers.length > 0 ? report.peers.map((p) => {
             const figure = (on: boolean, value: string): string => (p.media && on ? value : t.age_none);
             return (
-              <tr key={p.number} data-testid={`peer-${p.number}`}>
-                <td><b class="num">{p.number}</b> {roleName(p.role, t)}{p.media ? <><br /><small class="mid num">{lineText(p)}</small></> : null}{lineStalls(p, report) ? <><br /><Tag icon="wifi-slash-bold" look="fill c-orchid">{t.look_stalled}</Tag></> : null}</td>
-                <td class="r">{figure(p.rttMs > 0, `${Math.round(p.rttMs)} ms`)}</td><td class="r">{figure(true, `${(p.loss * 100).toFixed(1)} %`)}</td>
-                <td class="r">{figure(p.ageMs > 0, `${Math.round(p.ageMs)} ms`)}</td><td class="r">{figure(true, String(p.freezes))}</td>
+              <tr key={`${p.kind} ${p.number}`} data-testid={`peer-${p.kind}${p.number}`}>
+                <td><b class="num">{p.number}</b> {peerName(p, report, client)}{p.media ? <><br /><small class="mid num">{lineText(p)}</small></> : null}{lineStalls(p, report) ? <><br /><Tag icon="wifi-slash-bold" look="fill c-orchid">{t.look_stalled}</Tag></> : null}</td>
+                <td class="r">{figure(p.rttMs > 0, `${Math.round(p.rttMs)} ms`)}</td><td class="r">{figure(true, `${((p.kind === 'camera' ? p.lossIn : p.loss) * 100).toFixed(1)} %`)}</td>
+                <td class="r">{figure(p.ageMs > 0, `${Math.round(p.ageMs)} ms`)}</td><td class="r">{figure(p.kind !== 'player', String(p.freezes))}</td>
               </tr>
             );
           }) : <tr><td colSpan={5} class="mid">{t.age_none}</td></tr>}

@@ -17,6 +17,7 @@ use str0m::rtp::{AbsCaptureTime, ExtensionValues, RtpPacket, RtpWrite};
 use str0m::{Candidate, Event, Input, Output, PacerReason, Reason, Rtc};
 
 use super::figures::StatsBook;
+use super::proof;
 use super::repair::Repair;
 use super::setup::{channel_of, keep_for_repair};
 use super::twice::Twice;
@@ -265,19 +266,14 @@ impl Conn {
         Ok(true)
     }
 
-    /// True when the datagram is a STUN message that proves knowledge of this connection's password.
-    pub(crate) fn proves_itself(
-        &self,
-        now: Instant,
-        carrier: Carrier,
-        source: SocketAddr,
-        destination: SocketAddr,
-        bytes: &[u8],
-    ) -> bool {
-        receive(carrier, source, destination, bytes).is_some_and(|r| self.rtc.accepts(&Input::Receive(now, r)))
+    /// True when the datagram is a STUN message that proves knowledge of this connection's password. str0m takes anything from the address in
+    /// use without a look, so it is asked as if this came from nowhere.
+    pub(crate) fn proves_itself(&self, now: Instant, carrier: Carrier, destination: SocketAddr, bytes: &[u8]) -> bool {
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        receive(carrier, nowhere, destination, bytes).is_some_and(|r| self.rtc.accepts(&Input::Receive(now, r)))
     }
 
-    /// A datagram for this connection. What is no packet of WebRTC's at all is ignored.
+    /// A datagram for this connection. What is no packet of WebRTC's at all is ignored. True: it proves who sent it.
     pub(crate) fn handle_datagram(
         &mut self,
         now: Instant,
@@ -286,11 +282,14 @@ impl Conn {
         destination: SocketAddr,
         bytes: &[u8],
         sink: &mut Sink<'_>,
-    ) -> Result<(), Spent> {
-        let Some(received) = receive(carrier, source, destination, bytes) else { return Ok(()) };
+    ) -> Result<bool, Spent> {
+        let Some(received) = receive(carrier, source, destination, bytes) else { return Ok(false) };
+        let (opened, told) = (proof::opened(), sink.events.len());
         self.now = self.now.max(now);
         self.rtc.handle_input(Input::Receive(now, received))?;
-        self.drain(sink)
+        self.drain(sink)?;
+        let said = sink.events.iter().skip(told).any(|(_, event)| matches!(event, ConnEvent::Data { .. }));
+        Ok(said || proof::opened() != opened)
     }
 
     pub(crate) fn handle_timeout(&mut self, now: Instant, sink: &mut Sink<'_>) -> Result<(), Spent> {

@@ -100,12 +100,12 @@ impl Conn {
             bytes_in: peer.peer_bytes_rx,
             nacks: self.stats.egress.values().map(|(n, _)| n).sum(),
             keyframes: self.stats.egress.values().map(|(_, k)| k).sum(),
-            data_dropped: 0,
             estimate_bps,
             waiting,
             loss_in: peer.ingress_loss_fraction.filter(|l| l.is_finite()),
-            by_tcp: false,
             tracks: self.video.iter().enumerate().map(track).collect(),
+            // The rest the engine knows.
+            ..PeerStats::default()
         };
         ConnEvent::Line { heard, estimate_bps, waiting, asked, loss, on_the_way, stats: Some(stats) }
     }

@@ -6,6 +6,7 @@
 mod conn;
 mod dtls;
 mod figures;
+mod proof;
 mod repair;
 mod setup;
 mod text;

@@ -17,6 +17,7 @@ use str0m::{Candidate, Rtc};
 use super::conn::{Channels, Conn, VideoLine, VoiceLine};
 use super::dtls::ForeignDtls;
 use super::figures::STATS_EVERY;
+use super::proof::CountingSrtp;
 use super::repair::Repair;
 use super::text;
 use super::ways::Ways;
@@ -55,7 +56,7 @@ pub(crate) struct Setup {
 
 impl Setup {
     pub(crate) fn new(candidates: Vec<SocketAddr>, tcp: bool) -> Result<Self, String> {
-        let provider = str0m::crypto::from_feature_flags();
+        let provider = CryptoProvider { srtp_provider: &CountingSrtp, ..str0m::crypto::from_feature_flags() };
         let certificate = provider.dtls_provider.generate_certificate().ok_or("the crypto provider makes none")?;
         let foreign = CryptoProvider { dtls_provider: &ForeignDtls, ..provider.clone() };
         Ok(Setup { provider: Arc::new(provider), foreign: Arc::new(foreign), certificate, candidates, tcp })

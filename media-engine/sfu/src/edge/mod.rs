@@ -4,6 +4,7 @@ mod clock;
 mod door;
 mod handle;
 mod lanes;
+pub(crate) mod measured;
 mod places;
 mod run_loop;
 mod start;

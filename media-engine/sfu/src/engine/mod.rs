@@ -26,6 +26,7 @@ use crate::peer::Peer;
 use crate::route::layer::Line;
 use crate::stats::{Figures, Histogram};
 use mixes::CaseMix;
+use publish::Publication;
 pub use taps::Given;
 use taps::{Tap, Tapped};
 
@@ -57,6 +58,8 @@ pub struct Counters {
     pub estimates_anew: u64,
     /// Candidates that were none.
     pub bad_candidates: u64,
+    /// STUN requests for a peer's name from elsewhere that were not looked at: too many had a wrong password.
+    pub guesses_denied: u64,
     /// Peers ended by a panic of ours.
     pub faults: u64,
 }
@@ -81,6 +84,7 @@ impl Counters {
         self.keyframes_denied += other.keyframes_denied;
         self.estimates_anew += other.estimates_anew;
         self.bad_candidates += other.bad_candidates;
+        self.guesses_denied += other.guesses_denied;
         self.faults += other.faults;
     }
 }
@@ -233,10 +237,12 @@ impl Engine {
         destination: SocketAddr,
         bytes: &[u8],
     ) -> bool {
-        let peer = match stun_ufrag(bytes) {
+        let ufrag = stun_ufrag(bytes);
+        let asked = ufrag.is_some();
+        let peer = match ufrag {
             Some(ufrag) => {
                 let named = self.by_ufrag.get(ufrag).copied();
-                named.filter(|id| self.prove(now, *id, carrier, source, destination, bytes))
+                named.filter(|id| self.prove(now, *id, (carrier, source), destination, bytes))
             }
             None => self.by_address.get(&(carrier, source)).copied(),
         };
@@ -244,11 +250,13 @@ impl Engine {
             self.counters.strangers += 1;
             return false;
         };
-        let returned = self.peers.get_mut(&id).is_some_and(|peer| peer.handle_arrival(now));
-        if self.peers.get_mut(&id).is_some_and(Peer::poll_heard) {
+        let given = self.turn(now, id, |peer, sink| peer.conn.handle_datagram(now, carrier, source, destination, bytes, sink));
+        // Anybody can write its address on a datagram.
+        let heard = asked || given == Some(true);
+        let returned = heard && self.peers.get_mut(&id).is_some_and(|peer| peer.handle_arrival(now));
+        if heard && self.peers.get_mut(&id).is_some_and(Peer::poll_heard) {
             self.events.push_back(SfuEvent::Silent { peer: id, silent: false });
         }
-        self.turn(now, id, |peer, sink| peer.conn.handle_datagram(now, carrier, source, destination, bytes, sink));
         if returned {
             self.turn(now, id, |peer, sink| peer.carried_bps.map_or(Ok(()), |bps| peer.conn.resume(bps, sink)));
             self.refresh(now, id);
@@ -260,22 +268,20 @@ impl Engine {
         true
     }
 
-    fn prove(
-        &mut self,
-        now: Instant,
-        id: PeerId,
-        carrier: Carrier,
-        source: SocketAddr,
-        destination: SocketAddr,
-        bytes: &[u8],
-    ) -> bool {
+    fn prove(&mut self, now: Instant, id: PeerId, way: (Carrier, SocketAddr), destination: SocketAddr, bytes: &[u8]) -> bool {
+        let own = self.by_address.get(&way) == Some(&id);
         let Some(peer) = self.peers.get_mut(&id) else { return false };
-        let proof = catch_unwind(AssertUnwindSafe(|| peer.conn.proves_itself(now, carrier, source, destination, bytes)));
+        // Its own addresses are always listened to; somebody who knows its name and no more is not, all the time.
+        if !own && !peer.guesses.left(now) {
+            self.counters.guesses_denied += 1;
+            return false;
+        }
+        let proof = catch_unwind(AssertUnwindSafe(|| peer.conn.proves_itself(now, way.0, destination, bytes)));
         if !proof.unwrap_or(false) {
+            peer.guesses.spend();
             return false;
         }
         peer.heard = now;
-        let way = (carrier, source);
         let before = self.by_address.insert(way, id);
         let known = before == Some(id) && peer.addresses.back() == Some(&way);
         let forgotten = if known { None } else { peer.learn_address(way) };
@@ -426,6 +432,9 @@ impl Engine {
                 }
                 if let Some(mut stats) = stats {
                     stats.data_dropped = peer.data_dropped;
+                    if let Some(Publication { freezes, .. }) = &peer.publication {
+                        (stats.frames_in, stats.freezes_in, stats.frozen_in) = (freezes.frames, freezes.count, freezes.frozen);
+                    }
                     stats.by_tcp = peer.addresses.back().is_some_and(|(carrier, _)| *carrier == Carrier::Tcp);
                     stats.tracks.retain_mut(|track| peer.describe(track));
                     self.events.push_back(SfuEvent::Stats { peer: id, stats });

@@ -11,6 +11,7 @@ use crate::api::{CloseReason, Moment, OfferError, PeerId, PeerKind, SfuEvent, Vi
 use crate::case::{Incoming, LAYERS_MAX};
 use crate::route::codec::begins_keyframe;
 use crate::route::cut::{CAMERA_BYTES_MAX, Cutter};
+use crate::route::freezes::Freezes;
 use crate::route::rtp::PAYLOAD_BYTES_MAX;
 use crate::timing::normalise::{Normaliser, Stamp};
 
@@ -26,6 +27,8 @@ pub(crate) struct Publication {
     feed: FeedId,
     clock: Normaliser,
     cutter: Cutter,
+    /// Since it connected.
+    pub(crate) freezes: Freezes,
     absolute: Option<bool>,
     /// While pictures come: of which codec, and when the last packet came.
     live: Option<(VideoCodec, Instant)>,
@@ -35,7 +38,15 @@ pub(crate) struct Publication {
 
 impl Publication {
     pub(crate) fn new(feed: FeedId) -> Self {
-        Publication { feed, clock: Normaliser::default(), cutter: Cutter::default(), absolute: None, live: None, since: None }
+        Publication {
+            feed,
+            clock: Normaliser::default(),
+            cutter: Cutter::default(),
+            freezes: Freezes::default(),
+            absolute: None,
+            live: None,
+            since: None,
+        }
     }
 
     /// When it counts as silent.
@@ -120,6 +131,9 @@ impl Engine {
             self.counters.bad_packets += 1;
             return;
         };
+        if packet.marker {
+            publication.freezes.handle_frame(now);
+        }
         if cut.len() > 1 {
             self.counters.cut_packets += 1;
         }

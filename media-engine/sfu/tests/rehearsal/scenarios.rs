@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use link::id::LayerId;
-use sfu::PeerId;
+use sfu::{PeerId, PeerKind};
 
 use crate::lines::glass;
 use crate::world::{ALL, World, ms};
@@ -68,7 +68,7 @@ fn act(world: &mut World, page: PeerId, step: Step) {
         Step::Width(width) => world.draw_at(page, 0, "program", width),
         Step::AskKeyframe => world.request_keyframe(page, 0),
         Step::Reconnect => world.reconnect(page),
-        Step::Roam => world.restart_ice(page),
+        Step::Roam => world.restart_ice(page, PeerKind::Client),
     }
 }
 

@@ -48,6 +48,8 @@ pub(crate) struct Voice {
     pub(crate) timestamp: u32,
     /// Peer that the payload names.
     pub(crate) from: u64,
+    /// Of the older block that a redundant packet brings along: its time, and whom it names.
+    pub(crate) older: Option<(u32, u64)>,
 }
 
 pub(crate) struct Viewer {
@@ -65,6 +67,9 @@ pub(crate) struct Viewer {
     voices: Vec<Voice>,
     data: Vec<(Channel, Vec<u8>)>,
     spoken: u64,
+    /// It says each thing twice, the second time with the next packet (RFC 2198), as browsers do where it comes first in the answer.
+    pub(crate) redundant: bool,
+    said: Vec<u8>,
     pub(crate) camera: Option<Camera>,
     pub(crate) answer: String,
 }
@@ -152,6 +157,8 @@ impl Viewer {
             voices: Vec::new(),
             data: Vec::new(),
             spoken: 0,
+            redundant: false,
+            said: Vec::new(),
             camera,
             answer: String::new(),
         };
@@ -167,7 +174,10 @@ impl Viewer {
         api.ice_restart(true);
         let (offer, pending) = api.apply().expect("an offer");
         self.pending = Some(pending);
-        offer.to_sdp_string()
+        let text = offer.to_sdp_string();
+        // As the first time.
+        let bare = |l: &&str| self.voice_out.is_some() || !l.starts_with("a=candidate");
+        text.lines().filter(bare).flat_map(|l| [l, "\r\n"]).collect()
     }
 
     pub(crate) fn accept(&mut self, answer: &str) {
@@ -197,14 +207,19 @@ impl Viewer {
         let Some(mid) = self.voice_out else { return };
         let wanted = self.rtc.media(mid).map(|m| m.remote_pts().to_vec()).unwrap_or_default();
         let params = self.rtc.codec_config().params().iter();
-        let Some(pt) = params.clone().find(|p| p.spec().codec == Codec::Opus && wanted.contains(&p.pt())).map(|p| p.pt()) else {
-            return;
-        };
+        let opus = params.clone().find(|p| p.spec().codec == Codec::Opus && wanted.contains(&p.pt()));
+        let Some((mut pt, red)) = opus.map(|p| (p.pt(), p.red())) else { return };
         self.spoken += 1;
         let ext_vals = ExtensionValues { audio_level: Some(dbov), voice_activity: Some(true), ..Default::default() };
         // First a TOC byte of Opus: CELT, 20 ms, one frame (RFC 6716 §3.1). A name's first byte is not looked at.
         let mut payload = name.to_be_bytes().repeat(10);
         payload[0] = 0xF8;
+        let newest = payload.clone();
+        if self.redundant {
+            let (older, block) = (std::mem::replace(&mut self.said, newest), *pt);
+            pt = red.expect("the answer has it");
+            payload = with_older(block, &older, &payload);
+        }
         let write = RtpWrite::new(pt, (1_000 + self.spoken).into(), (self.spoken * 960) as u32, now, payload);
         let mut api = self.rtc.direct_api();
         if let Some(stream) = api.stream_tx_by_mid(mid, None) {
@@ -332,14 +347,41 @@ impl Viewer {
                 }),
             });
         } else if let Some(slot) = self.voice_in.iter().position(|m| *m == mid) {
-            // Behind the TOC byte; a mix names nobody.
-            let name = packet.payload.get(1..8).unwrap_or_default();
+            let opus = self.rtc.codec_config().params().iter().find(|p| p.red() == Some(packet.header.payload_type));
+            let (older, newest) = if opus.is_some() { without_older(&packet.payload) } else { (None, &packet.payload[..]) };
+            let timestamp = packet.header.timestamp;
             self.voices.push(Voice {
                 slot,
                 seq: *packet.seq_no,
-                timestamp: packet.header.timestamp,
-                from: name.iter().fold(0, |name, byte| name << 8 | u64::from(*byte)),
+                timestamp,
+                from: name_in(newest),
+                older: older.map(|(before, payload)| (timestamp.wrapping_sub(before), name_in(payload))),
             });
         }
     }
+}
+
+/// Behind the TOC byte; a mix names nobody.
+fn name_in(payload: &[u8]) -> u64 {
+    payload.get(1..8).unwrap_or_default().iter().fold(0, |name, byte| name << 8 | u64::from(*byte))
+}
+
+/// One older block of 20 ms ago, where there is one, then the newest. Source: RFC 2198 §3.
+fn with_older(pt: u8, older: &[u8], newest: &[u8]) -> Vec<u8> {
+    if older.is_empty() {
+        return [&[pt][..], newest].concat();
+    }
+    let (before, length) = (960u32, older.len() as u32);
+    let header = u32::from(0x80 | pt) << 24 | before << 10 | length;
+    [&header.to_be_bytes()[..], &[pt], older, newest].concat()
+}
+
+/// (how long before, payload) of the older block, and the newest.
+fn without_older(payload: &[u8]) -> (Option<(u32, &[u8])>, &[u8]) {
+    if payload[0] & 0x80 == 0 {
+        return (None, &payload[1..]);
+    }
+    let header = u32::from_be_bytes(*payload.first_chunk().expect("a header"));
+    let (before, length) = (header >> 10 & 0x3FFF, (header & 0x3FF) as usize);
+    (Some((before, &payload[5..5 + length])), &payload[5 + length..])
 }

@@ -171,11 +171,11 @@ impl World {
     }
 
     /// The page has moved to another network and restarts ICE.
-    pub(crate) fn restart_ice(&mut self, id: PeerId) {
+    pub(crate) fn restart_ice(&mut self, id: PeerId, kind: PeerKind) {
         let now = self.now;
         let old = self.members[&id].viewer.address;
         let offer = self.viewer(id).restart_ice(SocketAddr::new(old.ip(), old.port() + 7));
-        let answer = self.engine.handle_offer(now, id, case(), PeerKind::Client, ALL, &offer).expect("an answer");
+        let answer = self.engine.handle_offer(now, id, case(), kind, ALL, &offer).expect("an answer");
         self.viewer(id).accept(&answer);
         self.carry();
     }

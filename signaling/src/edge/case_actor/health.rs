@@ -4,12 +4,13 @@ use annotation::id::{Epoch, FeedId};
 use annotation::time::CaptureTime;
 use link::frame::{FeedState, Sync};
 use link::wire as from_engine;
-use sfu::{Histogram, TrackStats};
+use sfu::{Histogram, PeerStats, TrackStats};
 
 use super::Actor;
 use super::media::FEEDS_MAX;
 use crate::authorize::Action;
 use crate::case::role_on_wire;
+use crate::claims::Role;
 use crate::edge::metrics::SkewFigures;
 use crate::wire::{self, server_message};
 
@@ -202,32 +203,51 @@ impl Actor {
         layers
     }
 
-    /// By number and role.
+    /// Pages by number and role, then players and cameras.
     fn peer_statuses(&self) -> Vec<wire::PeerStatus> {
-        let status = |(epoch, page): (&Epoch, &super::Page)| {
+        let page = |(epoch, page): (&Epoch, &super::Page)| {
             let role = self.case.role(*epoch)?;
             Some(wire::PeerStatus {
                 number: epoch.0,
                 role: role_on_wire(role) as i32,
                 media: page.media_up,
-                rtt_ms: page.stats.rtt.map_or(0.0, |rtt| rtt.as_secs_f32() * 1000.0),
-                loss: page.stats.loss.unwrap_or(0.0),
-                packets_out: page.stats.packets_out,
-                nacks: page.stats.nacks,
-                keyframes: page.stats.keyframes,
                 age_ms: page.report.age_ms,
                 freezes: page.report.tracks.iter().fold(0, |sum: u32, track| sum.saturating_add(track.freezes)),
                 picture_stalled: page.report.picture_stalled,
-                estimate_kbps: page.stats.estimate_bps.map_or(0, |bps| (bps / 1_000).try_into().unwrap_or(u32::MAX)),
-                waiting_ms: page.stats.waiting.as_millis().try_into().unwrap_or(u32::MAX),
                 layer: page.given[0].and_then(|(layer, _)| layer).map(|l| l.to_string()).unwrap_or_default(),
-                by_tcp: page.stats.by_tcp,
-                loss_in: page.stats.loss_in.unwrap_or(0.0),
                 voice_concealed: page.report.voice_concealed,
-                tracks: page.stats.tracks.iter().map(|track| track_status(track, &page.report)).collect(),
+                ..line_status(&page.stats, &page.report)
             })
         };
-        self.pages.iter().filter_map(status).collect()
+        let ported = |(kind, role, feed, media): (&'static str, Role, &FeedId, &super::resource::Resource)| wire::PeerStatus {
+            kind: kind.into(),
+            number: media.number(),
+            role: role_on_wire(role) as i32,
+            feed: feed.to_string(),
+            media: media.up,
+            kbps: media.kbps(),
+            freezes: media.stats.freezes_in.try_into().unwrap_or(u32::MAX),
+            layer: media.stats.tracks.first().and_then(|t| t.layer).map(|l| l.to_string()).unwrap_or_default(),
+            ..line_status(&media.stats, &wire::ClientReport::default())
+        };
+        self.pages.iter().filter_map(page).chain(self.resources().map(ported)).collect()
+    }
+}
+
+/// What the media thread counts of a connection.
+fn line_status(stats: &PeerStats, report: &wire::ClientReport) -> wire::PeerStatus {
+    wire::PeerStatus {
+        rtt_ms: stats.rtt.map_or(0.0, |rtt| rtt.as_secs_f32() * 1000.0),
+        loss: stats.loss.unwrap_or(0.0),
+        packets_out: stats.packets_out,
+        nacks: stats.nacks,
+        keyframes: stats.keyframes,
+        estimate_kbps: stats.estimate_bps.map_or(0, |bps| (bps / 1_000).try_into().unwrap_or(u32::MAX)),
+        waiting_ms: stats.waiting.as_millis().try_into().unwrap_or(u32::MAX),
+        by_tcp: stats.by_tcp,
+        loss_in: stats.loss_in.unwrap_or(0.0),
+        tracks: stats.tracks.iter().map(|track| track_status(track, report)).collect(),
+        ..Default::default()
     }
 }
 

@@ -39,7 +39,7 @@ impl Patches {
 
 /// Pages, players and cameras that one link may open at once; each is a row of the audit.
 const ENTRIES: Limit = Limit { burst: 64, per_s: 1 };
-/// Links that are remembered. Policy: all are forgotten when there are more.
+/// Links that are remembered. Policy: the one that has not come for longest is forgotten: what it spent is given back by then, or nearly.
 const LINKS_MAX: usize = 256;
 
 /// Choices for everybody (layout, timing, who may turn the camera) of one page: a hand that tries them all, then one a second. The
@@ -48,15 +48,17 @@ pub(super) const SETTINGS: Limit = Limit { burst: 10, per_s: 1 };
 
 /// How often each link has come in.
 #[derive(Debug, Default)]
-pub(super) struct Entries(BTreeMap<TokenId, Bucket>);
+pub(super) struct Entries(BTreeMap<TokenId, (Bucket, CaptureTime)>);
 
 impl Entries {
     pub(super) fn take(&mut self, link: TokenId, now: CaptureTime) -> Result<(), Code> {
         if self.0.len() >= LINKS_MAX && !self.0.contains_key(&link) {
-            self.0.clear();
+            let oldest = self.0.iter().min_by_key(|(_, (_, came))| *came).map(|(link, _)| *link);
+            oldest.and_then(|oldest| self.0.remove(&oldest));
         }
-        let left = self.0.entry(link).or_default().take(ENTRIES, now);
-        if left { Ok(()) } else { Err(Code::RequestTooOften) }
+        let (bucket, came) = self.0.entry(link).or_default();
+        *came = now;
+        if bucket.take(ENTRIES, now) { Ok(()) } else { Err(Code::RequestTooOften) }
     }
 }
 
@@ -87,9 +89,12 @@ mod tests {
         assert!(entries.take(two, start).is_ok(), "another link has its own");
         let later = start.saturating_add(Duration::from_secs(5));
         assert_eq!((0..30).filter(|_| entries.take(one, later).is_ok()).count(), 5);
-        for n in 0..1_000 {
-            let _ = entries.take(link(n), later);
+        // Many others, one after the other: the one that keeps trying is not let in by them.
+        for n in 10..1_000 {
+            assert!(entries.take(link(n), later).is_ok());
+            assert_eq!(entries.take(one, later), Err(Code::RequestTooOften), "forgotten among {n} others");
+            assert!(entries.0.len() <= LINKS_MAX);
         }
-        assert!(entries.0.len() <= LINKS_MAX);
+        assert!(!entries.0.contains_key(&two), "the one that came first and never again is");
     }
 }

@@ -15,7 +15,7 @@ use tracing::{debug, info, warn};
 use super::Actor;
 use super::health::problem;
 use crate::edge::engine_link::LinkEvent;
-use crate::edge::metrics::{CaseFigures, PeerFigures};
+use crate::edge::metrics::{CaseFigures, PeerFigures, PortedFigures};
 use crate::texts::Code;
 use crate::wire::{self, Eph, Vit, server_message};
 
@@ -60,6 +60,8 @@ impl Actor {
                     info!(case = %self.case.id(), page = epoch.0, "media is up");
                     self.case.handle_media(epoch, true);
                     self.people_dirty = true;
+                } else {
+                    self.handle_resource_up(peer);
                 }
             }
             SfuEvent::Closed { peer, reason, .. } => self.handle_peer_closed(peer, reason.code()),
@@ -124,6 +126,8 @@ impl Actor {
             SfuEvent::Stats { peer, stats } => {
                 if let Some(page) = self.peers.get(&peer).and_then(|epoch| self.pages.get_mut(epoch)) {
                     page.stats = stats;
+                } else {
+                    self.handle_resource_stats(peer, stats);
                 }
             }
             SfuEvent::Shown { peer, slot, layer, why } => self.handle_shown(peer, slot, layer, why),
@@ -141,7 +145,7 @@ impl Actor {
                 self.people_dirty = true;
             }
         }
-        self.players.retain(|_, player| player.media.peer != peer);
+        self.handle_resource_closed(peer);
     }
 
     pub(super) fn handle_engine(&mut self, event: LinkEvent) {
@@ -396,18 +400,28 @@ impl Actor {
             skews: self.engine.skews(),
             tracker: self.engine.tracker(),
             watchers: self.watchers.iter().map(|((feed, layer), n)| (feed.to_string(), layer.as_str(), *n)).collect(),
-            peers: self
-                .pages
-                .iter()
-                .map(|(epoch, page)| PeerFigures {
-                    page: epoch.0,
-                    role: self.case.role(*epoch),
-                    media_up: page.media_up,
-                    stats: page.stats.clone(),
-                    report: page.report.clone(),
-                    layer: page.given[0].and_then(|(layer, _)| layer),
+            peers: self.pages.iter().map(|(epoch, page)| self.figures_of(*epoch, page)).collect(),
+            ported: self
+                .resources()
+                .map(|(kind, _, feed, media)| PortedFigures {
+                    kind,
+                    number: media.number(),
+                    feed: feed.to_string(),
+                    media_up: media.up,
+                    stats: media.stats.clone(),
                 })
                 .collect(),
+        }
+    }
+
+    fn figures_of(&self, epoch: Epoch, page: &super::Page) -> PeerFigures {
+        PeerFigures {
+            page: epoch.0,
+            role: self.case.role(epoch),
+            media_up: page.media_up,
+            stats: page.stats.clone(),
+            report: page.report.clone(),
+            layer: page.given[0].and_then(|(layer, _)| layer),
         }
     }
 }

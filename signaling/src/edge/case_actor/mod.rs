@@ -113,7 +113,7 @@ pub enum CaseInput {
     /// The room takes its end back.
     Reopen { claims: Claims, reply: oneshot::Sender<Result<(), Code>> },
     /// The server is about to stop: nobody new comes in, and the pages are told.
-    Drain,
+    Drain(oneshot::Sender<()>),
     /// The server stops: every page is told.
     Stop(oneshot::Sender<()>),
 }
@@ -213,7 +213,7 @@ pub(super) struct Actor {
     entries: Entries,
     people_dirty: bool,
     /// The server is about to stop.
-    draining: bool,
+    draining: Option<stop::Draining>,
     backlog: VecDeque<Command>,
     disk: watch::Receiver<DiskState>,
     stored: watch::Sender<Order>,
@@ -267,7 +267,7 @@ pub fn start(
         consent: Consent::new(voice, around_now),
         entries: Entries::default(),
         people_dirty: false,
-        draining: false,
+        draining: None,
         backlog: VecDeque::new(),
         disk: disk.clone(),
         stored,
@@ -335,6 +335,7 @@ impl Actor {
             }
             self.drain_ink();
             self.flush_backlog();
+            self.look_for_last();
         }
     }
 
@@ -383,7 +384,7 @@ impl Actor {
             CaseInput::Revoked(token) => self.handle_revoked(token),
             CaseInput::Still { claims, name, reply } => self.handle_still_wanted(&claims, name, reply),
             CaseInput::Reopen { claims, reply } => drop(reply.send(self.handle_reopen(&claims))),
-            CaseInput::Drain => self.drain(),
+            CaseInput::Drain(last_gone) => self.drain(last_gone),
             CaseInput::Stop(_) => {}
         }
     }
@@ -401,7 +402,7 @@ impl Actor {
         // The door asked when the socket was opened; a page may say who it is much later.
         self.still_stands(token)?;
         self.entries.take(token, now)?;
-        if self.draining && !self.pages.contains_key(&epoch) {
+        if self.draining.is_some() && !self.pages.contains_key(&epoch) {
             return Err(Code::ServerStopping);
         }
         let author = match self.case.handle_join(epoch, claims, now) {

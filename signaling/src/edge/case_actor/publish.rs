@@ -25,7 +25,7 @@ const SSRC_FIRST: u32 = 0x5300_0000;
 pub(super) struct Publication {
     pub(super) token: TokenId,
     expires_unix_s: u64,
-    role: crate::claims::Role,
+    pub(super) role: crate::claims::Role,
     pub(super) resource: String,
     pub(super) media: Resource,
     ssrc: u32,
@@ -46,7 +46,7 @@ impl Actor {
         offer: String,
     ) -> Result<Offering, Code> {
         let who = format!("token:{}", claims.id);
-        if self.draining {
+        if self.draining.is_some() {
             return Err(Code::ServerStopping);
         }
         self.still_stands(claims.id)?;

@@ -2,7 +2,7 @@
 
 use annotation::id::FeedId;
 use link::id::LayerId;
-use sfu::{Grants, PeerId, PeerKind};
+use sfu::{Grants, PeerId, PeerKind, PeerStats};
 use tokio::sync::oneshot;
 use tracing::info;
 
@@ -13,8 +13,9 @@ use crate::claims::{Claims, Role, TokenId};
 use crate::ice_session::{Fragment, IceSession, IfMatch, Patch};
 use crate::texts::Code;
 
-/// WHEP players of one case at once.
+/// WHEP players of one case at once, and of one link: who has one cannot shut out all the others.
 const PLAYERS_MAX: usize = 16;
+const PLAYERS_OF_LINK_MAX: usize = 8;
 /// Layers that a far engine carries at once.
 const CARRIED_MAX: usize = 32;
 
@@ -63,6 +64,11 @@ pub(super) struct Resource {
     grants: Grants,
     ice: IceSession,
     patches: Patches,
+    /// The media path is up.
+    pub(super) up: bool,
+    pub(super) stats: PeerStats,
+    /// What passed in the last second, bit/s, and the bytes so far.
+    passed: (f32, u64),
 }
 
 /// A WHEP player, or one way of a far engine.
@@ -74,7 +80,16 @@ pub(super) struct Player {
 
 impl Resource {
     pub(super) fn new(peer: PeerId, kind: PeerKind, grants: Grants, offer: String) -> Self {
-        Resource { peer, kind, grants, ice: IceSession::new(offer), patches: Patches::default() }
+        Resource {
+            peer,
+            kind,
+            grants,
+            ice: IceSession::new(offer),
+            patches: Patches::default(),
+            up: false,
+            stats: PeerStats::default(),
+            passed: (0.0, 0),
+        }
     }
 
     /// What a player watches; `None` of a camera and of an engine.
@@ -83,6 +98,22 @@ impl Resource {
             PeerKind::Whep { feed, .. } => Some(feed),
             _ => None,
         }
+    }
+
+    /// Figures of the media thread, once a second.
+    fn handle_stats(&mut self, stats: PeerStats) {
+        let bytes = if self.watched().is_some() { stats.bytes_out } else { stats.bytes_in };
+        self.passed = (bytes.saturating_sub(self.passed.1) as f32 * 8.0, bytes);
+        self.stats = stats;
+    }
+
+    pub(super) fn kbps(&self) -> f32 {
+        self.passed.0 / 1_000.0
+    }
+
+    /// Its number in the case: of those that were ever made, pages among them.
+    pub(super) fn number(&self) -> u32 {
+        self.peer.0 as u32
     }
 
     pub(super) fn set_see(&mut self, see: bool) -> Grants {
@@ -96,6 +127,40 @@ impl Resource {
 }
 
 impl Actor {
+    /// The resource that is this connection.
+    fn resource_of(&mut self, peer: PeerId) -> Option<&mut Resource> {
+        let players = self.players.values_mut().map(|p| &mut p.media);
+        let cameras = self.publications.values_mut().map(|p| &mut p.media);
+        players.chain(cameras).find(|media| media.peer == peer)
+    }
+
+    pub(super) fn handle_resource_up(&mut self, peer: PeerId) {
+        if let Some(media) = self.resource_of(peer) {
+            media.up = true;
+        }
+    }
+
+    pub(super) fn handle_resource_stats(&mut self, peer: PeerId, stats: PeerStats) {
+        if let Some(media) = self.resource_of(peer) {
+            media.handle_stats(stats);
+        }
+    }
+
+    pub(super) fn handle_resource_closed(&mut self, peer: PeerId) {
+        self.players.retain(|_, player| player.media.peer != peer);
+        // A camera that went without a word stays listed, and may come back.
+        if let Some(media) = self.resource_of(peer) {
+            (media.up, media.stats) = (false, PeerStats::default());
+        }
+    }
+
+    /// Players and cameras: kind, role, feed, and their media side.
+    pub(super) fn resources(&self) -> impl Iterator<Item = (&'static str, Role, &FeedId, &Resource)> {
+        let watching = self.players.values().filter_map(|p| Some(("player", p.claims.role, p.media.watched()?, &p.media)));
+        let bringing = self.publications.iter().map(|(feed, p)| ("camera", p.role, feed, &p.media));
+        watching.chain(bringing)
+    }
+
     pub(super) fn handle_whep_open(
         &mut self,
         claims: Claims,
@@ -106,7 +171,7 @@ impl Actor {
     ) -> Result<Offering, Code> {
         let who = format!("token:{}", claims.id);
         let role = claims.role;
-        if self.draining {
+        if self.draining.is_some() {
             return Err(Code::ServerStopping);
         }
         self.still_stands(claims.id)?;
@@ -121,7 +186,8 @@ impl Actor {
         // One that names its layer gets that one; else what its line carries.
         let named = !matches!(layer, "" | "auto");
         let layer = self.layer_of(&feed, layer)?;
-        if self.n_players() >= PLAYERS_MAX {
+        let own = self.players.values().filter(|p| p.claims.id == claims.id && p.media.watched().is_some()).count();
+        if self.n_players() >= PLAYERS_MAX || own >= PLAYERS_OF_LINK_MAX {
             return Err(Code::CaseFull);
         }
         info!(case = %self.case.id(), %feed, %layer, "a player starts");
@@ -146,7 +212,7 @@ impl Actor {
         offer: String,
     ) -> Result<Offering, Code> {
         let who = format!("token:{}", claims.id);
-        if self.draining {
+        if self.draining.is_some() {
             return Err(Code::ServerStopping);
         }
         let allowed = authorize(&claims, &Action::Compose, &self.case.facts(), self.now()).map_err(|denied| denied.code());

@@ -328,7 +328,7 @@ impl Actor {
             layouts,
             timing,
             shed,
-            restarting: self.draining,
+            restarting: self.draining.is_some(),
             ..self.case.state(now)
         }
     }

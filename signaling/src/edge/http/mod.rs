@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, patch, post};
@@ -104,10 +104,17 @@ pub fn router(app: App) -> Router {
         .route("/api/still/{case}/{name}/{capture}", get(still::of_frame))
         .route("/api/{*rest}", any(|| async { Problem(Code::NotFound) }))
         .fallback(files::serve)
-        .method_not_allowed_fallback(|| async { Problem(Code::MethodNotAllowed) })
+        .method_not_allowed_fallback(not_allowed)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(from_fn_with_state(app.clone(), around))
         .with_state(app)
+}
+
+/// Another method than those in `Allow`, which the router adds. Players and cameras may be pages of other sites.
+async fn not_allowed(uri: Uri) -> Response {
+    let response = Problem(Code::MethodNotAllowed).into_response();
+    let ported = ["/whip/", "/whep/"].iter().any(|door| uri.path().starts_with(door));
+    if ported { resource::with_cors(response) } else { response }
 }
 
 /// Time-out, counters, and the headers that every answer carries.

@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::edge::metrics::{At, count_refusal};
 use crate::texts::Code;
 
 /// Answers with the code's status and sentences.
@@ -62,9 +63,21 @@ fn status(code: Code) -> StatusCode {
     }
 }
 
+/// When it is worth asking again, seconds (RFC 9110 §10.2.3): limits on how often give one back each second, places become free as people
+/// leave, a restart takes a few. `None`: not by waiting.
+fn again_after(code: Code) -> Option<u16> {
+    match code {
+        Code::RequestTooOften | Code::InkTooFast | Code::MediaBusy | Code::ServerBusy => Some(1),
+        Code::ServerStopping | Code::MediaStopped => Some(5),
+        _ if status(code) == StatusCode::SERVICE_UNAVAILABLE => Some(10),
+        _ => None,
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let Problem(code) = self;
+        count_refusal(At::Http, code.as_str());
         let status = status(code);
         let body =
             Body { code: code.as_str(), title: code.en(), status: status.as_u16(), message_ja: code.ja(), message_en: code.en() };
@@ -73,6 +86,23 @@ impl IntoResponse for Problem {
         if status == StatusCode::UNAUTHORIZED {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        if let Some(seconds) = again_after(code) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_may_come_again_is_told_when() {
+        for code in Code::ALL {
+            let response = Problem(*code).into_response();
+            let waits = matches!(response.status(), StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+            assert_eq!(response.headers().contains_key(header::RETRY_AFTER), waits, "{code}");
+        }
     }
 }

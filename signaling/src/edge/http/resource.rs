@@ -215,7 +215,7 @@ pub(super) fn with_cors(mut response: Response) -> Response {
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (header::ACCESS_CONTROL_ALLOW_METHODS, "POST, PATCH, DELETE, OPTIONS"),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, If-Match"),
-        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Location, Link, ETag, Accept-Patch, Accept-Post"),
+        (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Location, Link, ETag, Accept-Patch, Accept-Post, Retry-After, Allow"),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
         (HeaderName::from_static("accept-post"), SDP),
         (HeaderName::from_static("accept-patch"), FRAGMENT),

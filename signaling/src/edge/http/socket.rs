@@ -24,6 +24,7 @@ use crate::claims::{Claims, TokenId};
 use crate::edge::case_actor::{CaseHandle, CaseInput, Joined, Parting, Welcoming};
 use crate::edge::keys::Resume;
 use crate::edge::mailbox::{Closing, Mailbox, Outbox, mailbox};
+use crate::edge::metrics::{At, count_refusal};
 use crate::edge::store::NoEpoch;
 use crate::texts::Code;
 use crate::wire::{ClientHello, ClientMessage, ServerMessage, client_message, server_message};
@@ -276,6 +277,7 @@ async fn say_goodbye<S>(sink: &mut S, closing: Closing) -> Result<(), axum::Erro
 where
     S: SinkExt<Message, Error = axum::Error> + Unpin,
 {
+    count_refusal(At::Page, closing.code.as_str());
     let refused = ServerMessage { body: Some(server_message::Body::Refused(closing.code.refused(closing.last))) };
     sink.send(Message::Binary(refused.encode_to_vec().into())).await?;
     let code = if closing.last { close_code::POLICY } else { close_code::AGAIN };
