@@ -22,7 +22,8 @@ lines — a mentor on a bad line, in Chromium
   cargo run --release -p benches --bin lines -- [options]
 
   --seconds N     of each profile (default 20)
-  --only NAMES    of pictures, voice, tcp
+  --only NAMES    of pictures, voice, tcp, opens
+  --opens N       how often the mentor's link is opened (default 100)
   --profile PART  the profiles of the pictures alone whose names have this part
   --viewer ROLE   who is on the bad line (default mentor; desk or observer: one who only watches)
   --seed N        of the line (default 1)
@@ -68,6 +69,8 @@ struct Looked {
     plis: f64,
     concealed: f64,
     samples: f64,
+    /// From a burst at the room's microphone to the same at the mentor's ear, ms; only where that was asked for.
+    ears: Vec<f64>,
 }
 
 fn conditions(rtt_ms: f64) -> Conditions {
@@ -91,7 +94,10 @@ fn profiles(seconds: u64) -> Vec<Profile> {
         steady("60 ms, 3 % loss", &loss(0.03, 1.0), seconds),
         steady("60 ms, 5 % loss", &loss(0.05, 1.0), seconds),
         steady("60 ms, 10 % loss", &loss(0.10, 1.0), seconds),
+        steady("60 ms, 1 % loss in bursts of 5", &loss(0.01, 5.0), seconds),
+        steady("60 ms, 3 % loss in bursts of 5", &loss(0.03, 5.0), seconds),
         steady("60 ms, 5 % loss in bursts of 5", &loss(0.05, 5.0), seconds),
+        steady("60 ms, 10 % loss in bursts of 5", &loss(0.10, 5.0), seconds),
     ];
     let rate = |kbps: f64| Conditions { rate_kbps: kbps, queue_ms: 300.0, ..conditions(60.0) };
     let each = seconds.max(10) * 1_000;
@@ -115,6 +121,7 @@ struct Args {
     profile: Option<String>,
     viewer: String,
     seed: u64,
+    opens: u32,
     shared: Option<PathBuf>,
     generated: bool,
     build: bool,
@@ -139,10 +146,13 @@ fn main() -> Result<()> {
         results.extend(pictures(&house, &mut browser, shared.as_deref(), &args)?);
     }
     if wanted("voice") {
-        results.push(voice(&house, &mut browser, shared.as_deref(), &args)?);
+        results.extend(voice(&house, &mut browser, shared.as_deref(), &args)?);
     }
     if wanted("tcp") {
         results.push(tcp(&house, &mut browser, shared.as_deref(), &args)?);
+    }
+    if wanted("opens") {
+        results.push(opens(&house, &mut browser, shared.as_deref(), &args)?);
     }
     let versions = json!({ "shirube": env!("CARGO_PKG_VERSION"), "chromium": browser.versions.chromium });
     let source = if shared.is_some() { "recordings" } else { "generated" };
@@ -169,7 +179,7 @@ fn pictures(house: &House, browser: &mut Browser, shared: Option<&std::path::Pat
     }
     let case = Case::start(house, browser, shared, args, script, &["mentor", "room"], false)?;
     // As in a case: both speak. It also tells the mentor's browser how long its line is.
-    let _: Value = browser.ask(&json!({ "what": "voice" }))?;
+    let _: Value = browser.ask(&json!({ "what": "voice", "ears": false }))?;
     let mut results = Vec::new();
     for (profile, begins) in all.iter().zip(begins) {
         let begins = Duration::from_millis(begins);
@@ -184,22 +194,51 @@ fn pictures(house: &House, browser: &mut Browser, shared: Option<&std::path::Pat
     Ok(results)
 }
 
-/// The room speaks all the time; the mentor hears it through a tenth of loss.
-fn voice(house: &House, browser: &mut Browser, shared: Option<&std::path::Path>, args: &Args) -> Result<Value> {
-    let loss = Conditions { loss: 0.10, ..conditions(60.0) };
-    let at_ms = FIRST.as_millis() as u64;
-    let script = vec![Phase::default(), Phase { at_ms, up: loss.clone(), down: loss }];
+/// The room speaks all the time: how long its voice takes to the mentor's ear, and what a lossy line leaves of it.
+fn voice(house: &House, browser: &mut Browser, shared: Option<&std::path::Path>, args: &Args) -> Result<Vec<Value>> {
+    let lossy = |share, burst| Conditions { loss: share, burst, ..conditions(60.0) };
+    let all = [
+        ("voice, clean", conditions(0.0)),
+        ("voice, 60 ms", conditions(60.0)),
+        ("voice, 60 ms, 10 % loss", lossy(0.10, 1.0)),
+        ("voice, 60 ms, 5 % loss in bursts of 5", lossy(0.05, 5.0)),
+    ];
+    let each = Duration::from_secs(args.seconds) + REST;
+    let begins = |n: usize| FIRST + each * n as u32;
+    let phase = |(n, (_, line)): (usize, &(&str, Conditions))| Phase {
+        at_ms: begins(n).as_millis() as u64,
+        up: line.clone(),
+        down: line.clone(),
+    };
+    let script = std::iter::once(Phase::default()).chain(all.iter().enumerate().map(phase)).collect();
     let case = Case::start(house, browser, shared, args, script, &["mentor", "room"], false)?;
-    let _: Value = browser.ask(&json!({ "what": "voice" }))?;
-    case.wait_until(FIRST + SETTLE)?;
-    let looked: Looked = browser.ask(&json!({ "what": "look", "seconds": args.seconds }))?;
+    let _: Value = browser.ask(&json!({ "what": "voice", "ears": true }))?;
+    let mut results = Vec::new();
+    for (n, (name, _)) in all.iter().enumerate() {
+        case.wait_until(begins(n) + SETTLE)?;
+        let looked: Looked = browser.ask(&json!({ "what": "look", "seconds": args.seconds }))?;
+        results.push(tell(name, &looked, args.seconds, None));
+    }
     let _: Value = browser.ask(&json!({ "what": "close" }))?;
-    Ok(tell("voice, 60 ms, 10 % loss", &looked, args.seconds, None))
+    Ok(results)
+}
+
+/// The mentor's link on a good line, opened in a browser that has never seen the house.
+fn opens(house: &House, browser: &mut Browser, shared: Option<&std::path::Path>, args: &Args) -> Result<Value> {
+    let case = Case::start(house, browser, shared, args, vec![Phase::default()], &["room"], false)?;
+    let link = case.demo.ready.links[args.viewer.as_str()].as_str().context("no link of that viewer")?;
+    let all: Vec<f64> = browser.ask(&json!({ "what": "opens", "link": link, "times": args.opens }))?;
+    let _: Value = browser.ask(&json!({ "what": "close" }))?;
+    let first = Percentiles::of(&all).context("the link was never opened")?;
+    let worst = all.iter().copied().fold(0.0, f64::max);
+    println!("link opened to first picture: p50 {:.0} p99 {:.0} worst {worst:.0} ms of {}", first.p50, first.p99, all.len());
+    Ok(json!({ "name": "link opened to first picture", "first_picture_ms": first, "worst_ms": worst }))
 }
 
 /// No UDP at all.
 fn tcp(house: &House, browser: &mut Browser, shared: Option<&std::path::Path>, args: &Args) -> Result<Value> {
-    let case = Case::start(house, browser, shared, args, vec![Phase::default()], &["mentor"], true)?;
+    let case = Case::start(house, browser, shared, args, vec![Phase::default()], &["mentor", "room"], true)?;
+    let _: Value = browser.ask(&json!({ "what": "voice", "ears": false }))?;
     case.wait_until(case.start.elapsed() + SETTLE)?;
     let looked: Looked = browser.ask(&json!({ "what": "look", "seconds": args.seconds }))?;
     let _: Value = browser.ask(&json!({ "what": "close" }))?;
@@ -209,7 +248,7 @@ fn tcp(house: &House, browser: &mut Browser, shared: Option<&std::path::Path>, a
 struct Case {
     start: Instant,
     start_unix_ms: f64,
-    _demo: Demo,
+    demo: Demo,
     _udp: Option<UdpProxy>,
     _tcp: Option<TcpProxy>,
 }
@@ -245,7 +284,7 @@ impl Case {
         let ports = announce.map(|a| json!({ "room": { "from": a.port(), "to": media } }));
         let request = json!({ "what": "open", "links": links, "mediaPorts": ports, "onlyTcp": only_tcp });
         let _: Value = browser.ask(&request)?;
-        Ok(Case { start, start_unix_ms, _demo: demo, _udp: udp, _tcp: tcp })
+        Ok(Case { start, start_unix_ms, demo, _udp: udp, _tcp: tcp })
     }
 
     fn wait_until(&self, at: Duration) -> Result<()> {
@@ -263,6 +302,9 @@ impl Case {
 /// One line for people, one value for programs. `end`: Unix ms, when the line was clean again.
 fn tell(name: &str, looked: &Looked, seconds: u64, end: Option<f64>) -> Value {
     let ages = Percentiles::of(&looked.ages);
+    let ears = Percentiles::of(&looked.ears);
+    // Positive: the voice is later than the picture of the same moment.
+    let lips = ears.zip(ages).map(|(ears, ages)| ears.p50 - ages.p50);
     let freeze = looked.freeze_ms / (seconds as f64 * 1_000.0);
     let back = end.and_then(|end| back_after(&looked.shown, end));
     let full = end.and_then(|end| full_after(&looked.widths, end));
@@ -271,7 +313,7 @@ fn tell(name: &str, looked: &Looked, seconds: u64, end: Option<f64>) -> Value {
     let ms = |v: Option<f64>| v.map_or("-".to_owned(), |v| format!("{v:.0}"));
     println!(
         "{name:32} age p50 {:>4} p95 {:>5} ms, frozen {:5.2} % ({:.0} times), {:.1} pictures/s, NACKs {:.0}, PLIs {:.0}, back after {} ms, \
-         full size after {} ms, voice concealed {}, {}",
+         full size after {} ms, voice concealed {}, mouth to ear p50 {} p95 {} ms of {}, behind the lips {} ms, {}",
         of(ages, |p| p.p50),
         of(ages, |p| p.p95),
         freeze * 100.0,
@@ -282,12 +324,16 @@ fn tell(name: &str, looked: &Looked, seconds: u64, end: Option<f64>) -> Value {
         ms(back),
         ms(full),
         voice.map_or("-".into(), |v| format!("{:.2} %", v * 100.0)),
+        of(ears, |p| p.p50),
+        of(ears, |p| p.p95),
+        looked.ears.len(),
+        ms(lips),
         looked.carrier,
     );
     json!({
         "name": name, "seconds": seconds, "age_ms": ages, "freeze_ratio": freeze, "freezes": looked.freezes, "decoded": looked.decoded,
         "missed": looked.missed, "nacks": looked.nacks, "plis": looked.plis, "back_ms": back, "full_size_ms": full,
-        "widths": looked.widths, "voice_concealed": voice, "carrier": looked.carrier,
+        "widths": looked.widths, "voice_concealed": voice, "ears_ms": ears, "lips_ms": lips, "carrier": looked.carrier,
     })
 }
 
@@ -312,7 +358,8 @@ fn unix_ms() -> f64 {
 fn arguments() -> Result<Option<Args>> {
     use lexopt::Arg::{Long, Short};
     let viewer = "mentor".to_owned();
-    let mut args = Args { seconds: 20, only: None, profile: None, viewer, seed: 1, shared: None, generated: false, build: true };
+    let mut args =
+        Args { seconds: 20, only: None, profile: None, viewer, seed: 1, opens: 100, shared: None, generated: false, build: true };
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -320,6 +367,7 @@ fn arguments() -> Result<Option<Args>> {
             Long("only") => args.only = Some(parser.value()?.to_string_lossy().into_owned()),
             Long("profile") => args.profile = Some(parser.value()?.to_string_lossy().into_owned()),
             Long("viewer") => args.viewer = parser.value()?.to_string_lossy().into_owned(),
+            Long("opens") => args.opens = parser.value()?.to_string_lossy().parse()?,
             Long("seed") => args.seed = parser.value()?.to_string_lossy().parse()?,
             Long("shared") => args.shared = Some(parser.value()?.into()),
             Long("generated") => args.generated = true,

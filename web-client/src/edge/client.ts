@@ -41,8 +41,7 @@ declare const __VERSION__: string;
 /** The client's heartbeat: half the pen's repeat at most, a tenth of the stall limit. */
 const TICK_MS = 50;
 /** A socket that does not open or answer for this long is given up; one younger than the other is not dialled anew. */
-const SOCKET_SILENT_MS = 4_000, SOCKET_FRESH_MS = 300;
-const SOCKET_PING_MS = 1_500;
+const SOCKET_SILENT_MS = 4_000, SOCKET_FRESH_MS = 300, SOCKET_PING_MS = 1_500;
 const REPORT_MS = 1_000;
 /** How often it is looked how wide the pictures are drawn. */
 const WIDTHS_MS = 250;
@@ -433,6 +432,7 @@ export class Client {
     this.handleFeeds(welcome.feeds);
     this.clock.handleConnection(now);
     this.inking.handleWelcome(welcome);
+    this.tickMedia(now);
     if (welcome.caseInfo?.state === 'ended') return this.handleEnded(null);
     this.curtain.handleWelcome();
     return this.voice.handleWelcome();
