@@ -234,7 +234,7 @@ const health = () => {
       byTcp: number === 3, estimateKbps: number === 2 ? 4_100 : 22_300, tracks: number === 3 ? [] : (number === 2 ? ['program', 'fluoro'] : ['program']).map((feed, slot) => ({
         slot, feed, layer: slot === 1 ? '' : number === 2 ? 'mid' : 'high', rttMs: Number(rttMs), loss: Number(loss), nacks: 41n, keyframes: 2n, switches: number === 2 ? 3n : 0n, freezes: number === 2 ? 1 : 0, frozenMs: number === 2 ? 640 : 0,
       })),
-    })), { number: 7, kind: 'player', feed: 'program', media: true, rttMs: 31, loss: 0.004, estimateKbps: 6_200, tracks: [{ slot: 0, feed: 'program', layer: 'high', rttMs: 31, loss: 0.004, nacks: 12n, keyframes: 1n }] }, { number: 8, kind: 'camera', feed: 'glasses', media: true, lossIn: 0.011, kbps: 3_900, freezes: 2 }],
+    })), ...(asked('ported', '') === '' ? [] : [{ number: 7, kind: 'player', feed: 'program', media: true, rttMs: 31, loss: 0.004, estimateKbps: 6_200, tracks: [{ slot: 0, feed: 'program', layer: 'high', rttMs: 31, loss: 0.004, nacks: 12n, keyframes: 1n }] }, { number: 8, kind: 'camera', feed: 'glasses', media: true, lossIn: 0.011, kbps: 3_900, freezes: 2 }])],
     forwarding: { p50Us: 210, p99Us: 4_300 }, joining: { p50Us: 18_000, p99Us: 96_000 }, starting: { p50Us: 31_000, p99Us: 120_000 },
   });
 };
