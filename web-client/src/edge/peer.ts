@@ -37,52 +37,8 @@ const BUFFERED_MAX = 32_000;
 
 export const canReceive = (): boolean => typeof RTCPeerConnection === 'function' && typeof RTCRtpReceiver === 'function';
 
-interface Prepared {
-  pc: RTCPeerConnection;
-  video: readonly RTCRtpTransceiver[];
-  voice: readonly RTCRtpTransceiver[];
-  own: RTCRtpTransceiver;
-  channels: ReadonlyMap<keyof typeof CHANNEL, RTCDataChannel>;
-  offer: Promise<RTCSessionDescriptionInit>;
-}
-
-/** The slots of a path and their description, which takes the browser a tenth of a second. */
-function prepare(): Prepared {
-  const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require' });
-  const video = Array.from({ length: SLOTS_VIDEO }, () => pc.addTransceiver('video', { direction: 'recvonly' }));
-  const voice = Array.from({ length: SLOTS_VOICE }, () => pc.addTransceiver('audio', { direction: 'recvonly' }));
-  const own = pc.addTransceiver('audio', { direction: 'sendonly', streams: [new MediaStream()] });
-  for (const transceiver of [...video, ...voice, own]) offerOurCodecs(transceiver);
-  for (const transceiver of video) askForCaptureTime(transceiver);
-  const channels = new Map<keyof typeof CHANNEL, RTCDataChannel>();
-  for (const name of ['ctl', 'ink', 'eph', 'vit'] as const) {
-    const channel = pc.createDataChannel(name, name === 'ctl'
-      ? { negotiated: true, id: CHANNEL[name], ordered: true }
-      : { negotiated: true, id: CHANNEL[name], ordered: false, maxRetransmits: 0 });
-    channel.binaryType = 'arraybuffer';
-    channels.set(name, channel);
-  }
-  const offer = pc.createOffer();
-  // Whoever awaits it hears of it.
-  offer.catch(() => undefined);
-  return { pc, video, voice, own, channels, offer };
-}
-
-let prepared: Prepared | null = null;
-
-/** Describes the first path while the page has yet to find out who it is for. */
-export function preparePath(): void { prepared ??= prepare(); }
-
-/** There will be no path. */
-export function dropPrepared(): void {
-  prepared?.pc.close();
-  prepared = null;
-}
-
 export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[] = []): MediaPath {
-  const { pc, video, voice, own, channels, offer: first } = prepared ?? prepare();
-  prepared = null;
-  pc.setConfiguration({ ...pc.getConfiguration(), iceServers: [...iceServers] });
+  const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require', iceServers: [...iceServers] });
   let over = false;
   /** Another way is to be looked for as soon as the offer that is out has its answer. */
   let again = false;
@@ -93,25 +49,36 @@ export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[]
     events.end();
   };
 
-  for (const [name, channel] of channels) {
+  const video = Array.from({ length: SLOTS_VIDEO }, () => pc.addTransceiver('video', { direction: 'recvonly' }));
+  const voice = Array.from({ length: SLOTS_VOICE }, () => pc.addTransceiver('audio', { direction: 'recvonly' }));
+  const own = pc.addTransceiver('audio', { direction: 'sendonly', streams: [new MediaStream()] });
+  for (const transceiver of video) askForCaptureTime(transceiver);
+
+  const channels = new Map<string, RTCDataChannel>();
+  for (const name of ['ctl', 'ink', 'eph', 'vit'] as const) {
+    const channel = pc.createDataChannel(name, name === 'ctl'
+      ? { negotiated: true, id: CHANNEL[name], ordered: true }
+      : { negotiated: true, id: CHANNEL[name], ordered: false, maxRetransmits: 0 });
+    channel.binaryType = 'arraybuffer';
     channel.onopen = () => { if (!over) events.channelOpen(name); };
     channel.onmessage = (e: MessageEvent<unknown>) => { if (!over && e.data instanceof ArrayBuffer) events.channelMessage(name, new Uint8Array(e.data)); };
     channel.onclose = end;
+    channels.set(name, channel);
   }
   pc.onconnectionstatechange = () => { if (pc.connectionState === 'failed' || pc.connectionState === 'closed') end(); };
 
-  const offer = async (made: Promise<RTCSessionDescriptionInit>): Promise<void> => {
-    await pc.setLocalDescription(await made);
+  const offer = async (): Promise<void> => {
+    await pc.setLocalDescription(await pc.createOffer());
     const sdp = pc.localDescription?.sdp;
     if (!over && sdp) events.offer(sdp);
   };
-  offer(first).catch(end);
+  offer().catch(end);
 
   const restartIce = (): void => {
     // One that waits for its answer is given its time, and then its end.
     if (over || pc.signalingState !== 'stable') return;
     pc.restartIce();
-    offer(pc.createOffer()).catch(end);
+    offer().catch(end);
   };
 
   return {
@@ -150,19 +117,6 @@ export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[]
     },
     close: () => { over = true; pc.close(); },
   };
-}
-
-/** What the server speaks, and what repairs it: a third of the offer, which both sides read through before the first picture. */
-const CODECS = /^(video\/(H264|VP8|rtx)|audio\/(opus|red))$/i;
-
-function offerOurCodecs(transceiver: RTCRtpTransceiver): void {
-  const all = RTCRtpReceiver.getCapabilities(transceiver.receiver.track.kind)?.codecs ?? [];
-  const ours = all.filter((codec) => CODECS.test(codec.mimeType));
-  try {
-    if (ours.length > 0) transceiver.setCodecPreferences(ours);
-  } catch {
-    // A browser that cannot offers all that it has.
-  }
 }
 
 interface HeaderExtension { uri: string; direction: string }
