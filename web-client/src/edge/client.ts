@@ -432,8 +432,8 @@ export class Client {
     this.handleFeeds(welcome.feeds);
     this.clock.handleConnection(now);
     this.inking.handleWelcome(welcome);
-    this.tickMedia(now);
     if (welcome.caseInfo?.state === 'ended') return this.handleEnded(null);
+    this.tickMedia(now);
     this.curtain.handleWelcome();
     return this.voice.handleWelcome();
   }

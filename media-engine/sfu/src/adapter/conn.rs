@@ -455,7 +455,7 @@ impl Conn {
         self.now = self.now.max(now);
         for _ in 0..packets + REPORTS_MAX {
             self.rtc.handle_input(Input::Timeout(now))?;
-            loop {
+            for _ in 0..DRAIN_MAX {
                 match self.poll(sink)? {
                     Polled::Nothing => return Ok(()),
                     Polled::Sent => break,

@@ -6,10 +6,10 @@ use std::io::{ErrorKind, IoSlice};
 
 use crate::adapter::Class;
 
-/// Bytes that may wait in each lane. Voice: 64 kbit/s of each of eight speakers for a second, and reports. Data: what the channels
-/// hold back themselves. Pictures: half a second of 4 Mbit/s. Policy: newest dropped whole, counted; pictures are repaired by
-/// retransmission, and the estimate falls.
-const BYTES_MAX: [usize; 3] = [64 * 1024, 192 * 1024, 256 * 1024];
+/// Bytes that may wait in each lane. Voice: 64 kbit/s of each of eight speakers for half a second, and reports. Data: what the channels
+/// hold back themselves. Pictures: half a second of 4 Mbit/s. Policy: of voice the oldest dropped whole, after a stall what is said now is
+/// heard first; else the newest: pictures are repaired by retransmission, and the estimate falls. Counted.
+const BYTES_MAX: [usize; 3] = [32 * 1024, 192 * 1024, 256 * 1024];
 /// Frames given to the system in one call: a picture of 4 Mbit/s.
 const FRAMES_PER_CALL: usize = 16;
 
@@ -22,12 +22,18 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// Puts one packet into its lane. False: there is no room.
+    /// Puts one packet into its lane. False: something found no room.
     #[must_use]
     pub(super) fn push(&mut self, class: Class, packet: &[u8]) -> bool {
         let lane = class as usize;
         let Ok(length) = u16::try_from(packet.len()) else { return false };
-        if self.bytes[lane] + packet.len() + 2 > BYTES_MAX[lane] {
+        let full = |bytes: usize| bytes + packet.len() + 2 > BYTES_MAX[lane];
+        let crowded = full(self.bytes[lane]);
+        while class == Class::Voice && full(self.bytes[lane]) {
+            let Some(oldest) = self.frames[lane].pop_front() else { break };
+            self.bytes[lane] -= oldest.len();
+        }
+        if full(self.bytes[lane]) {
             return false;
         }
         let mut frame = Vec::with_capacity(packet.len() + 2);
@@ -35,7 +41,7 @@ impl Lanes {
         frame.extend(packet);
         self.bytes[lane] += frame.len();
         self.frames[lane].push_back(frame);
-        true
+        !crowded
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -169,5 +175,17 @@ mod tests {
         assert!(lanes.push(Class::Voice, &[1; 100]) && lanes.push(Class::Data, &[2; 100]));
         assert!(!lanes.push(Class::Voice, &vec![1; 70_000]), "longer than a frame can be");
         assert!(lanes.waiting(Class::Picture) <= BYTES_MAX[2]);
+    }
+
+    #[test]
+    fn after_a_stall_the_newest_words_are_heard_and_the_oldest_are_gone() {
+        let (mut lanes, mut line) = (Lanes::default(), Vec::new());
+        let kept = (0..1_000u32).filter(|n| lanes.push(Class::Voice, &[&[1; 160][..], &n.to_be_bytes()].concat())).count();
+        assert_eq!(kept, BYTES_MAX[0] / 166, "every one beyond is told");
+        take(&mut lanes, &mut line, usize::MAX);
+        let mut heard = Vec::new();
+        frames(&line, |packet| heard.push(u32::from_be_bytes(*packet[160..].first_chunk().expect("four bytes"))))
+            .expect("whole frames");
+        assert!(heard.is_sorted() && heard.len() == kept && heard.last() == Some(&999), "{heard:?}");
     }
 }

@@ -1,8 +1,8 @@
 //! ICE over TCP (RFC 6544) for networks that let no UDP through: peers connect to the number of the UDP port, packets travel
 //! in the frames of RFC 4571. One connection carries one peer; what it may hold up is bounded, and it holds up nobody else.
 //!
-//! A connection is a stranger's until what came by it proved a peer; strangers have places of their own, of which the one that has
-//! been silent longest makes room, so that they never shut out who is known. A known one lives as long as its peer, and as it is heard.
+//! A connection is a stranger's until what came by it proved a peer; strangers have places of their own, of which the oldest
+//! makes room, so that they never shut out who is known. A known one lives as long as its peer, and as it is heard.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::io::{ErrorKind, Read, Write};

@@ -78,7 +78,8 @@ impl Cutter {
         let pieces = if fits { Pieces::Whole(payload) } else { Pieces::Many(cut(codec, payload, PAYLOAD_BYTES_MAX)?) };
         self.large |= !fits;
         let gap = seq - newest.wrapping_add(1);
-        let places = if self.large { PLACES } else { 1 };
+        // What is gone in one piece is not waited for, and takes no more numbers than it had.
+        let places = if self.large && gap <= GAP_MAX { PLACES } else { 1 };
         if gap <= GAP_MAX {
             self.missing.extend((0..gap).map(|n| (newest.wrapping_add(1) + n, (next + n * places, places))));
             while self.missing.len() > MISSING_MAX {

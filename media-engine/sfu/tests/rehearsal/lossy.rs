@@ -72,7 +72,7 @@ fn behind(loss: f64, burst: f64, seed: u64) -> Seen {
 }
 
 #[test]
-fn what_is_lost_is_repaired_within_a_round_trip_and_few_pictures_are_seen_late() {
+fn what_is_lost_is_repaired_soon_and_hardly_anything_stands_still() {
     for (loss, burst, frozen) in [(0.01, 1.0, 0.01), (0.05, 1.0, 0.01), (0.10, 1.0, 0.05)] {
         let seen = behind(loss, burst, 1);
         println!(

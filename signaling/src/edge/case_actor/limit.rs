@@ -48,16 +48,21 @@ pub(super) const SETTINGS: Limit = Limit { burst: 10, per_s: 1 };
 
 /// How often each link has come in.
 #[derive(Debug, Default)]
-pub(super) struct Entries(BTreeMap<TokenId, (Bucket, CaptureTime)>);
+pub(super) struct Entries {
+    /// With the number of its newest coming.
+    links: BTreeMap<TokenId, (Bucket, u64)>,
+    comings: u64,
+}
 
 impl Entries {
     pub(super) fn take(&mut self, link: TokenId, now: CaptureTime) -> Result<(), Code> {
-        if self.0.len() >= LINKS_MAX && !self.0.contains_key(&link) {
-            let oldest = self.0.iter().min_by_key(|(_, (_, came))| *came).map(|(link, _)| *link);
-            oldest.and_then(|oldest| self.0.remove(&oldest));
+        if self.links.len() >= LINKS_MAX && !self.links.contains_key(&link) {
+            let oldest = self.links.iter().min_by_key(|(_, (_, came))| *came).map(|(link, _)| *link);
+            oldest.and_then(|oldest| self.links.remove(&oldest));
         }
-        let (bucket, came) = self.0.entry(link).or_default();
-        *came = now;
+        self.comings += 1;
+        let (bucket, came) = self.links.entry(link).or_default();
+        *came = self.comings;
         if bucket.take(ENTRIES, now) { Ok(()) } else { Err(Code::RequestTooOften) }
     }
 }
@@ -93,8 +98,8 @@ mod tests {
         for n in 10..1_000 {
             assert!(entries.take(link(n), later).is_ok());
             assert_eq!(entries.take(one, later), Err(Code::RequestTooOften), "forgotten among {n} others");
-            assert!(entries.0.len() <= LINKS_MAX);
+            assert!(entries.links.len() <= LINKS_MAX);
         }
-        assert!(!entries.0.contains_key(&two), "the one that came first and never again is");
+        assert!(!entries.links.contains_key(&two), "the one that came first and never again is");
     }
 }

@@ -557,9 +557,9 @@ impl Actor {
             self.tell_attending(server_message::Body::People(people));
         }
         if whole_second {
+            self.publish_figures();
             self.send_health();
             self.tell_health(None);
-            self.publish_figures();
             self.keep_voice(now);
             self.renew_relays(now);
         }
