@@ -10,7 +10,7 @@ import type { ClientMessage, ServerMessage } from '../src/gen/signal_pb';
 import { encodePoints } from '../src/core/points';
 import { ntpFromUnixMs } from '../src/core/units';
 import { Client } from '../src/edge/client';
-import type { Ways } from '../src/edge/client';
+import type { Ways } from '../src/edge/ways';
 import { begin } from '../src/main';
 import { draw, LAYOUTS } from './scene';
 

@@ -28,6 +28,9 @@ export function slotsWanted(screen: Screen, singles: readonly string[], large: s
   return out;
 }
 
+/** How many slots a page has use for: of each its browser describes dozens of codecs, and its first picture waits for that. */
+export function slotsOffered(screen: Screen | null): number { return screen === 'desk' ? SLOTS_VIDEO : screen === 'mentor' ? 2 : 1; }
+
 /** What a slot asks for. `width`: device pixels that it is drawn wide, 0 = not known. */
 export interface Wanted { readonly slot: number; readonly feed: string; readonly width: number }
 
