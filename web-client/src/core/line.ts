@@ -60,8 +60,8 @@ export const MEDIA_SILENT_MS = 1_500;
 export const MEDIA_PROBE_MS = 300;
 /** Silence of an established path after which its way is looked for anew (ICE restart): the address may have changed, or what let it through. Earlier than a path is given up: pictures, voices and channels go on. */
 export const MEDIA_ASTRAY_MS = 650;
-/** And earlier where signalling was broken off meanwhile: a network that changes ends connections, one that pauses does not. Ten pictures. */
-export const MEDIA_BROKEN_MS = 350;
+/** And earlier where signalling was broken off meanwhile: a network that changes ends connections, one that pauses does not. Six pictures. */
+export const MEDIA_BROKEN_MS = 200;
 /** Silence of the path while signalling answers all the while: nothing but what lets UDP through can be gone, and only another path gets past that. Fifteen pictures. */
 export const MEDIA_BLOCKED_MS = 500;
 /** What comes by the path takes no longer than what came by the socket, and this much. */
@@ -194,6 +194,8 @@ export class MediaWatch {
     return lineLost || now - this.spoke >= MEDIA_SILENT_MS ? 'cut' : 'up';
   }
 
+  /** Nothing has come by the path for longer than anything does where it is whole. */
+  isQuiet(now: PerfMs): boolean { return this.alive !== null && now - this.alive >= MEDIA_PROBE_MS; }
   isAlive(now: PerfMs): boolean { return this.alive !== null && now - this.alive < MEDIA_SILENT_MS; }
 }
 

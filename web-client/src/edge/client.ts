@@ -112,7 +112,7 @@ export class Client {
       repaint: () => { for (const stage of this.stages) { stage.tick(perfNow()); stage.inkNow(); } },
     });
     this.inking = new Inking(this.store, {
-      send: (body) => this.send(body), isOpen: (name) => this.path?.isOpen(name) ?? false, sendChannel: (name, bytes) => { this.path?.send(name, bytes); }, toTimeline: (t) => this.toTimeline(t),
+      send: (body) => this.send(body), isOpen: (name) => this.hears(name), sendChannel: (name, bytes) => { this.path?.send(name, bytes); }, toTimeline: (t) => this.toTimeline(t),
       repaint: (at) => { for (const stage of this.stages) if (at === 'now') stage.inkNow(); else stage.ink(); },
     });
   }
@@ -362,6 +362,7 @@ export class Client {
 
   private handleSocketClosed(): void {
     if (this.store.phase.value === 'over') return;
+    const was = this.welcomed;
     this.socket = null;
     this.socketOpen = false;
     this.welcomed = false;
@@ -371,6 +372,7 @@ export class Client {
     const now = perfNow();
     const spent = this.socketTried === null ? 0 : now - this.socketTried;
     this.connectAt = (now + Math.max(50, this.backoff.delayMs() - spent)) as PerfMs;
+    if (was) this.connect(); // one that stood: on another network the next one stands at once
   }
 
   private handleServer(message: ServerMessage, now: PerfMs): void {
@@ -570,6 +572,11 @@ export class Client {
   private sendPing(now: PerfMs): void {
     if (this.path?.isOpen('eph')) this.path.send('eph', ephPingBytes(toLocalNtp(now)));
     else this.sendSocketPing(now);
+  }
+
+  /** Open, and not silent while there is a socket: what is drawn or cleared must not wait in a path that is gone. */
+  private hears(name: keyof typeof CHANNEL): boolean {
+    return (this.path?.isOpen(name) ?? false) && !(this.socketOpen && this.media.isQuiet(perfNow()));
   }
 
   /** By both ways: which of them answers tells what is gone. */
