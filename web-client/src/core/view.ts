@@ -71,6 +71,12 @@ export class View {
     return true;
   }
 
+  /**
+   * Whether this is a frame that was not shown before. A browser draws the last one once more when its track ends, and says so as of any other: what is
+   * dead must not look alive for that. One without a name is none where the others had names.
+   */
+  isNew(rtpTs: number | null): boolean { return this.log.last === null || (rtpTs !== null && rtpTs !== this.log.last.rtpTs); }
+
   /** The server sends nothing in this slot because the line carries nothing; it begins again by itself. */
   paused = false;
 

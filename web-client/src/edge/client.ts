@@ -174,7 +174,7 @@ export class Client {
 
   handleFrameShown(frame: FrameShown, slot: number): void {
     const view = this.views.slots[slot];
-    if (!view) return;
+    if (!view?.isNew(frame.rtpTs)) return;
     const now = perfNow();
     const flowed = this.flow(now, slot) === 'flowing';
     this.media.handleAlive(now);
