@@ -305,7 +305,8 @@ export class Client {
     this.media.handleTick(now);
     if (this.media.pollProbe(now)) this.probe(now);
     const heard = this.socketOpen && this.line.lostSince(now) === null;
-    if (this.media.pollBlocked(now, heard)) return this.openMedia(now);
+    // Without an engine there are no pictures to miss, and a lost probe would cost the voices their path.
+    if (this.store.engineUp.value && this.media.pollBlocked(now, heard)) return this.openMedia(now);
     if (this.media.pollSeek(now, heard)) this.path?.restartIce();
     if (this.media.pollRestart(now, heard)) this.openMedia(now);
   }
