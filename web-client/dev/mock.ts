@@ -10,7 +10,7 @@ import type { ClientMessage, ServerMessage } from '../src/gen/signal_pb';
 import { encodePoints } from '../src/core/points';
 import { ntpFromUnixMs } from '../src/core/units';
 import { Client } from '../src/edge/client';
-import type { Ways } from '../src/edge/client';
+import type { Ways } from '../src/edge/ways';
 import { begin } from '../src/main';
 import { draw, LAYOUTS } from './scene';
 
@@ -21,6 +21,7 @@ const places = LAYOUTS[asked('layout', 'large')] ?? [];
 const role = { room: Role.ROOM, desk: Role.DESK, vendor: Role.VENDOR }[asked('role', 'mentor')] ?? Role.MENTOR;
 const own = role === Role.ROOM ? 1 : role === Role.MENTOR ? 2 : role === Role.DESK ? 4 : 5;
 const voice = asked('voice', 'open') === 'open';
+const shed = asked('shed', state === 'shed' ? 'smaller' : '');
 
 /** The server's clock: 1.7 s ahead of this page's. */
 const serverNow = (): bigint => ntpFromUnixMs(performance.timeOrigin + performance.now() + 1_700);
@@ -226,7 +227,7 @@ const health = () => {
   const names: Record<string, [string, string, string]> = { field: ['operative-field', '術野映像', 'Operative field'], fluoro: ['fluoroscopy', '透視', 'Fluoroscopy'], vitals: ['vital-signs', '生体情報', 'Vital signs'] };
   const up = state !== 'engine';
   return create(HealthReportSchema, {
-    at: serverNow(), display: asked('display', ''), shed: state === 'shed' ? asked('shed', 'smaller') : '', engineUp: up, engineSoftware: up ? 'shirube-engine 0.1.0' : '', clockUncertaintyUs: 40, linkDropped: 0n, engineRestarts: up ? 0 : 1, engineSince: msAgo(3_600_000),
+    at: serverNow(), display: asked('display', ''), shed, engineUp: up, engineSoftware: up ? 'shirube-engine 0.1.0' : '', clockUncertaintyUs: 40, linkDropped: 0n, engineRestarts: up ? 0 : 1, engineSince: msAgo(3_600_000),
     ...(up ? { tracker: { frames: BigInt(seconds * 30), skipped: 0n, anchors: 3, trackedPermille: 962, unsurePermille: 21, lostPermille: 17, frameUsP50: 1_100, frameUsP99: 2_900 } } : {}),
     feeds: Object.entries(SINGLES).map(([feed, [width, height]]) => ({ feed, kind: names[feed]?.[0] ?? '', nameJa: names[feed]?.[1] ?? '', nameEn: names[feed]?.[2] ?? '', state: up ? stateOf(feed) : FeedState.LOST, capture: msAgo(ageOf(feed)), frames: BigInt(seconds * 30), problem: state === 'mixed' && feed === 'vitals' ? 'no samples for 28 s' : state === 'unmasked' && feed === 'fluoro' ? 'No mask is confirmed for its 640x480; propose one from a still, look at it, configure it.' : '', mask: feed === 'fluoro' ? (state === 'unmasked' ? MaskState.UNKNOWN : MaskState.CERTAIN) : MaskState.NONE, lumaMean: feed === 'vitals' ? 0 : 104, blackPermille: feed === 'fluoro' ? 214 : 3, frozenPermille: 0, width, height, periodUs: feed === 'fluoro' ? 66_733 : 33_367, sync: syncOf(feed), skewUs: feed === 'field' ? 0 : Math.round((ageOf(feed) - ageOf('field')) * 1000), excessUsP50: 0, excessUsP99: syncOf(feed) === Sync.OFF ? 73_000 : 2_000 })),
     layers: !up ? [] : [['program', 'high', 2, 250_000, 5_100], ['program', 'mid', 0, 0, 0], ['program', 'low', 0, 0, 0], ['field', 'high', 1, 230_000, 4_700]].map(([feed, layer, watchers, bytes, us]) => ({ feed: String(feed), layer: String(layer), watchers: Number(watchers), frames: BigInt(Number(watchers) > 0 ? seconds * 30 : 0), bytes: BigInt(seconds * Number(bytes)), dropped: 0n, encodeUsP50: Number(us), captureToRtpUsP50: Number(us) * 2, captureToRtpUsP99: Number(us) * 4 })),
@@ -249,7 +250,7 @@ const ways: Ways = {
   openSocket: (_id, socket) => {
     let dead = false;
     const say = (body: ServerMessage['body']): void => { if (!dead) setTimeout(() => { if (!dead) socket.message(toBinary(ServerMessageSchema, create(ServerMessageSchema, { body }))); }, 6); };
-    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '', layout: 'field-large', layouts: ['field-large', 'fluoroscopy-large', 'quad', 'wall'], timing, shed: state === 'shed' ? asked('shed', 'smaller') : '', curtain: drawn, curtainSince: drawn ? drawnAt : 0n, curtainAuthor: 1, cameraAllowed, cameraAuthor: query.has('turns') ? (own === 2 ? 4 : 2) : 0, cameraProblem: asked('camera', '') === 'silent' ? 'ptz.silent' : '', displayProblem: asked('display', '').replace('shown', ''), restarting: query.has('restarting') } });
+    const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '', layout: 'field-large', layouts: ['field-large', 'fluoroscopy-large', 'quad', 'wall'], timing, shed, curtain: drawn, curtainSince: drawn ? drawnAt : 0n, curtainAuthor: 1, cameraAllowed, cameraAuthor: query.has('turns') ? (own === 2 ? 4 : 2) : 0, cameraProblem: asked('camera', '') === 'silent' ? 'ptz.silent' : '', displayProblem: asked('display', '').replace('shown', ''), restarting: query.has('restarting') } });
     let timing = asked('timing', 'aligned');
     let cameraAllowed = query.has('camera') && asked('camera', '') !== 'no';
     let voiceOpen = voice;

@@ -131,6 +131,35 @@ for (const lang of ["ja", "en"]) {
     await page.close();
   });
 
+  test(`a room that has lost its line reads whom to telephone, beside whatever else is wrong, ${lang}`, WHOLE, async () => {
+    for (const extra of [{}, { shed: "smaller" }, { shed: "smaller", fallback: "", awake: "" }, { fallback: "", fifth: "", stills: "3", stillink: "" }]) {
+      const page = await scene({ role: "room", state: "line", lang, layout: "demo", camera: "no", ...extra });
+      await page.locator("[data-testid=telephone][data-line=lost]").waitFor();
+      for (const [width, height] of [[1920, 1080], LAPTOP, SMALL, PHONE]) {
+        await page.setViewportSize({ width, height });
+        await faultless(page, `${Object.keys(extra)} at ${width}`, () => {
+          const panel = document.querySelector("[data-testid=telephone]");
+          panel.scrollIntoView({ block: "nearest" });
+          const box = panel.getBoundingClientRect();
+          const column = document.querySelector("aside").getBoundingClientRect();
+          const inside = (r, b) => r.top >= b.top - 1 && r.bottom <= b.bottom + 1 && r.left >= b.left - 1 && r.right <= b.right + 1;
+          return [...(inside(box, column) ? [] : ["the panel is cut"]), ...[...panel.querySelectorAll(".what, .call, .tel")].filter((e) => !inside(e.getBoundingClientRect(), box)).map((e) => e.className)];
+        });
+      }
+      await page.close();
+    }
+  });
+
+  test(`a vendor reads every column of pages, players and cameras, ${lang}`, WHOLE, async () => {
+    const page = await scene({ role: "vendor", lang, ported: "1" });
+    await page.locator("[data-testid=vendor]").waitFor();
+    for (const [width, height] of [[1920, 1080], DESK, LAPTOP, SMALL]) {
+      await page.setViewportSize({ width, height });
+      await faultless(page, `the vendor's tables at ${width}`, () => [...document.querySelectorAll("aside .scroll, aside table")].filter((e) => e.scrollWidth > e.clientWidth + 1 || e.getBoundingClientRect().right > e.closest("section, .panel").getBoundingClientRect().right).map((e) => e.className || "table"));
+    }
+    await page.close();
+  });
+
   test(`a room in a window has its end, its curtain and its camera's switch, ${lang}`, WHOLE, async () => {
     const page = await scene({ role: "room", lang, layout: "demo", camera: "no", awake: "" });
     for (const [width, height] of [[960, 600], [960, 1040], SMALL, PHONE]) {

@@ -162,6 +162,8 @@ pub(crate) struct Peer {
     pub(crate) heard: Instant,
     /// First picture sent to it since its last datagram.
     unanswered: Option<Instant>,
+    /// It was asked to be ready for it.
+    coming: bool,
     /// It looks for another way to us and has not come by it yet.
     seeking: bool,
     /// When it was heard again after a cut.
@@ -211,6 +213,7 @@ impl Peer {
             made: now,
             heard: now,
             unanswered: None,
+            coming: false,
             seeking: false,
             returned: None,
             silent_told: false,
@@ -270,6 +273,11 @@ impl Peer {
             self.returned = Some(now);
         }
         returned
+    }
+
+    /// True once, when it has found its way and will be connected as soon as keys are agreed on: a keyframe that is asked for now is there by then.
+    pub(crate) fn poll_coming(&mut self) -> bool {
+        !self.conn.is_connected() && !std::mem::replace(&mut self.coming, true)
     }
 
     /// It asked for its ICE to be restarted.

@@ -147,12 +147,12 @@ fn line_of(media: &SdpMedia) -> Result<Line, SdpError> {
     Ok(Line { kind, mid: mid.clone(), receives: !send && !none, sends: !recv && !none, simulcast })
 }
 
-/// 5 video to receive, 8 audio to receive, 1 audio to send, data channels; in this order.
+/// 1 to 5 video to receive, as many as it shows at once; 8 audio to receive, 1 audio to send, data channels; in this order.
 fn page(lines: &[Line]) -> Result<Shape, SdpError> {
-    let (videos, voices) = (usize::from(SLOTS_VIDEO), usize::from(SLOTS_VOICE));
-    let wanted = videos + voices + 2;
-    if lines.len() != wanted {
-        return Err(SdpError::Shape(format!("{} where a page has {wanted}", lines.len())));
+    let (most, voices) = (usize::from(SLOTS_VIDEO), usize::from(SLOTS_VOICE));
+    let videos = lines.len().saturating_sub(voices + 2);
+    if videos == 0 || videos > most {
+        return Err(SdpError::Shape(format!("{} where a page has {} to {}", lines.len(), voices + 3, voices + 2 + most)));
     }
     let (video, rest) = lines.split_at(videos);
     let (voice_in, rest) = rest.split_at(voices);
@@ -163,7 +163,7 @@ fn page(lines: &[Line]) -> Result<Shape, SdpError> {
         && !rest[0].receives
         && rest[1].kind == Kind::Data;
     if !right {
-        return Err(SdpError::Shape("a page has 5 video and 8 audio to receive, 1 audio to send, then data".into()));
+        return Err(SdpError::Shape("a page has 1 to 5 video and 8 audio to receive, 1 audio to send, then data".into()));
     }
     Ok(Shape {
         video: video.iter().map(|l| l.mid.clone()).collect(),
@@ -218,6 +218,19 @@ mod tests {
         assert_eq!(shape.video, ["0", "1", "2", "3", "4"]);
         assert_eq!(shape.voice_in, ["5", "6", "7", "8", "9", "10", "11", "12"]);
         assert_eq!((shape.voice_out.as_deref(), shape.data), (Some("13"), true));
+    }
+
+    #[test]
+    fn a_page_offers_as_many_pictures_as_it_shows_at_once() {
+        let parts: Vec<&str> = PAGE.split("m=").collect();
+        let with = |from: usize| format!("{}m={}", parts[0], parts[from..].join("m="));
+        for videos in 1..=5 {
+            let shape = check(&with(6 - videos), &PeerKind::Client).expect("a page");
+            assert_eq!((shape.video.len(), shape.voice_in.len(), shape.data), (videos, 8, true));
+        }
+        assert!(matches!(check(&with(6), &PeerKind::Client), Err(SdpError::Shape(_))), "one that shows nothing");
+        let six = with(1).replacen("m=video", &format!("m={}m=video", parts[1].replace("a=mid:0", "a=mid:x")), 1);
+        assert!(matches!(check(&six, &PeerKind::Client), Err(SdpError::Shape(_))));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //! says Hello, gets a link id, dials *media* and names that id in its first record. Control messages become [`LinkEvent`]s;
 //! RTP goes straight to the forwarding core, and waits for no index: over a network either may be here first (SG28a). Many engines, one per case.
 //!
-//! Queues: events 1,024 (a frame index, transform, piece of a still or health that does not fit is dropped, newest first, and counted; the others wait),
-//! commands 256 an engine (newest dropped: the next
+//! Queues: events 1,024 (a frame index, transform, piece of a still or health that does not fit is dropped, newest first, and counted; the others wait
+//! as long as an engine may be silent, then the link ends and the engine dials anew), commands 256 an engine (newest dropped: the next
 //! WantLayers replaces it, a keyframe is asked again, an anchor waits in its case). The privacy curtain waits in no queue: it has
 //! a place of its own, before all of them, where the last word stands. An engine that does not read is gone as one that says nothing is.
 
@@ -236,7 +236,7 @@ async fn run_control(mut stream: UnixStream, shared: Shared) {
     let hello = match timeout(HELLO_WITHIN, next_message(&mut stream, &mut buffer)).await {
         Ok(Ok(Some(ToServer { body: Some(to_server::Body::Hello(hello)) }))) => hello,
         Ok(Ok(Some(ToServer { body: Some(to_server::Body::Refused(r)) }))) => {
-            let _ = shared.events.send(LinkEvent::Refused { code: r.code, message: r.message }).await;
+            let _ = shared.events.send_timeout(LinkEvent::Refused { code: r.code, message: r.message }, SILENT_AFTER).await;
             return;
         }
         _ => return,
@@ -252,10 +252,12 @@ async fn run_control(mut stream: UnixStream, shared: Shared) {
     let ack = HelloAck { version: link::LINK_VERSION, link_id: link_id.clone(), layers: hello.layers.clone() };
     let reason = match write(&mut stream, &ToEngine { body: Some(to_engine::Body::Hello(ack)) }, SILENT_AFTER).await {
         Ok(()) => {
-            let _ = shared.events.send(LinkEvent::Up { case: case.clone(), hello }).await;
             let far = lock(&shared.far).remove(&case);
             let patience = if far { FAR_SILENT_AFTER } else { SILENT_AFTER };
-            converse(stream, buffer, (&case, &link_id), &mut orders, &shared, patience).await
+            match tell(&shared, LinkEvent::Up { case: case.clone(), hello }, patience).await {
+                Ok(()) => converse(stream, buffer, (&case, &link_id), &mut orders, &shared, patience).await,
+                Err(reason) => reason,
+            }
         }
         Err(error) => error.to_string(),
     };
@@ -319,7 +321,9 @@ async fn converse(
             Some(to_server::Body::Health(health)) => LinkEvent::Health { case: case.clone(), health },
             Some(to_server::Body::Vitals(vitals)) => LinkEvent::Vitals { case: case.clone(), vitals },
             Some(to_server::Body::Refused(r)) => {
-                let _ = shared.events.send(LinkEvent::Refused { code: r.code, message: r.message }).await;
+                if let Err(reason) = tell(shared, LinkEvent::Refused { code: r.code, message: r.message }, patience).await {
+                    return reason;
+                }
                 continue;
             }
             Some(to_server::Body::Feeds(list)) => {
@@ -333,7 +337,9 @@ async fn converse(
                 };
                 replace_layers(shared, case, link_id, layers);
                 // Not to be lost: it says what pages may choose from now on.
-                let _ = shared.events.send(LinkEvent::Feeds { case: case.clone(), list }).await;
+                if let Err(reason) = tell(shared, LinkEvent::Feeds { case: case.clone(), list }, patience).await {
+                    return reason;
+                }
                 continue;
             }
             Some(to_server::Body::Xform(frame)) => LinkEvent::Xform { case: case.clone(), frame },
@@ -341,8 +347,10 @@ async fn converse(
             Some(to_server::Body::Ink(heard)) => LinkEvent::Ink { case: case.clone(), heard },
             Some(to_server::Body::Rebased(rebased)) => {
                 // Once a stroke, and said once only: it is not dropped.
-                if let Some(rebase) = rebased.rebase {
-                    let _ = shared.events.send(LinkEvent::Rebased { case: case.clone(), rebase }).await;
+                if let Some(rebase) = rebased.rebase
+                    && let Err(reason) = tell(shared, LinkEvent::Rebased { case: case.clone(), rebase }, patience).await
+                {
+                    return reason;
                 }
                 continue;
             }
@@ -352,6 +360,14 @@ async fn converse(
             shared.counters.events_dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// What must not be dropped. Errors: there was no room for so long; the link is to end, so that engine and case begin anew.
+async fn tell(shared: &Shared, event: LinkEvent, patience: Duration) -> Result<(), String> {
+    shared.events.send_timeout(event, patience).await.map_err(|_| {
+        shared.counters.events_dropped.fetch_add(1, Ordering::Relaxed);
+        format!("the server has not taken the engine's words for {} s", patience.as_secs())
+    })
 }
 
 async fn run_media(stream: UnixStream, shared: Shared) {

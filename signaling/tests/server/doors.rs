@@ -113,6 +113,15 @@ async fn pages_are_served_with_strict_headers_and_addresses_without_an_ending_ar
     }
     let asset = request(&host, "GET", "/assets/main-1a2b.js", "", "").await;
     assert_eq!(asset.header("cache-control"), Some("public, max-age=31536000, immutable"));
+    std::fs::write(home.path().join("web/assets/main-1a2b.js.gz"), "smaller").expect("written");
+    for (takes, coding, body) in
+        [("gzip, br", Some("gzip"), "smaller"), ("br, gzip;q=0", None, "export {};"), ("", None, "export {};")]
+    {
+        let head = format!("Accept-Encoding: {takes}\r\n");
+        let asset = request(&host, "GET", "/assets/main-1a2b.js", &head, "").await;
+        assert_eq!((asset.header("content-encoding"), asset.body.as_str()), (coding, body), "{takes}");
+        assert_eq!(asset.header("content-type"), Some("text/javascript; charset=utf-8"));
+    }
     for (path, code) in
         [("/assets/none.js", "request.not-found"), ("/api/none", "request.not-found"), ("/../x.js", "request.not-found")]
     {

@@ -319,8 +319,8 @@ describe('the media path', () => {
     media.handleBroken(ms(6_010));
     // A picture that was on its way, and signalling again after 150 ms.
     media.handleAlive(ms(6_040));
-    for (let t = 6_050; t < 6_390; t += 10) expect(media.pollSeek(ms(t), t >= 6_160)).toBe(false);
-    expect(media.pollSeek(ms(6_390), true)).toBe(true);
+    for (let t = 6_050; t < 6_240; t += 10) expect(media.pollSeek(ms(t), t >= 6_160)).toBe(false);
+    expect(media.pollSeek(ms(6_240), true)).toBe(true);
     expect(media.pollSeek(ms(6_440), true)).toBe(false);
     media.handleAnswer(ms(6_450));
     // The other way is given its time.
@@ -338,6 +338,61 @@ describe('the media path', () => {
     const last = 6_000 + 33 * 30;
     expect(other.pollSeek(ms(last + 400), true)).toBe(false);
     expect(other.pollSeek(ms(last + 650), true)).toBe(true);
+  });
+  it('is made anew within 0.6 s where it alone is silent while the server answers, and not before the socket has answered', () => {
+    const silent = (): MediaWatch => {
+      const media = new MediaWatch();
+      media.handleStart(ms(0));
+      media.handleAnswer(ms(100));
+      for (let t = 150; t <= 6_000; t += 50) {
+        media.handleTick(ms(t));
+        expect(media.pollBlocked(ms(t), true)).toBe(false);
+        media.handleAlive(ms(t));
+      }
+      return media;
+    };
+    const first = (media: MediaWatch, answersAt: number, heardFrom = 0): number => {
+      for (let t = 6_050; t < 8_000; t += 50) {
+        media.handleTick(ms(t));
+        media.pollProbe(ms(t));
+        if (t >= answersAt) media.handleSocket(ms(t));
+        if (media.pollBlocked(ms(t), t >= heardFrom)) return t;
+      }
+      return 0;
+    };
+    expect(first(silent(), 6_350)).toBe(6_500);
+    expect(first(silent(), 6_550), 'over a long line').toBe(6_650);
+    // An answer to nothing that was asked says nothing of now.
+    const early = silent();
+    early.handleSocket(ms(6_200));
+    expect(first(early, 9_000)).toBe(0);
+    expect(first(silent(), 6_350, 6_300), 'after a cut of everything the old way is mostly there again').toBe(0);
+    const broken = silent();
+    broken.handleBroken(ms(6_010));
+    expect(first(broken, 6_350), 'a network that changed is looked for by ICE').toBe(0);
+    const other = silent();
+    expect(other.pollSeek(ms(6_700), true)).toBe(true);
+    expect(first(other, 6_350)).toBe(0);
+  });
+  it('is not taken for blocked where the page itself stood still', () => {
+    const media = new MediaWatch();
+    media.handleStart(ms(0));
+    media.handleAnswer(ms(100));
+    media.handleTick(ms(950));
+    expect(media.pollBlocked(ms(950), true)).toBe(false);
+    media.handleAlive(ms(1_000));
+    media.handleTick(ms(1_000));
+    media.handleTick(ms(1_300));
+    media.pollProbe(ms(1_300));
+    media.handleSocket(ms(1_310));
+    media.handleTick(ms(1_500));
+    expect(media.pollBlocked(ms(1_500), true), '260 ms of these 500 it did not run').toBe(false);
+    for (let t = 1_550; t < 1_760; t += 50) {
+      media.handleTick(ms(t));
+      expect(media.pollBlocked(ms(t), true)).toBe(false);
+    }
+    media.handleTick(ms(1_800));
+    expect(media.pollBlocked(ms(1_800), true)).toBe(true);
   });
   it('gives a way that is looked for its time from the answer on, and no answer more than 2.5 s', () => {
     const sought = (): MediaWatch => {

@@ -3,7 +3,7 @@ import type { PerfMs } from './units';
 
 /** Silence after which a probe is sent, and after which the line counts as lost: with a heartbeat and a frame it is shown within 1 s. */
 export const PROBE_MS = 400;
-export const LOST_MS = 880;
+export const LOST_MS = 800;
 
 /** Any message from the server, on any path, is a sign of life. */
 export class LineWatch {
@@ -60,8 +60,14 @@ export const MEDIA_SILENT_MS = 1_500;
 export const MEDIA_PROBE_MS = 300;
 /** Silence of an established path after which its way is looked for anew (ICE restart): the address may have changed, or what let it through. Earlier than a path is given up: pictures, voices and channels go on. */
 export const MEDIA_ASTRAY_MS = 650;
-/** And earlier where signalling was broken off meanwhile: a network that changes ends connections, one that pauses does not. Ten pictures. */
-export const MEDIA_BROKEN_MS = 350;
+/** And earlier where signalling was broken off meanwhile: a network that changes ends connections, one that pauses does not. Six pictures. */
+export const MEDIA_BROKEN_MS = 200;
+/** Silence of the path while signalling answers all the while: nothing but what lets UDP through can be gone, and only another path gets past that. Fifteen pictures. */
+export const MEDIA_BLOCKED_MS = 500;
+/** What comes by the path takes no longer than what came by the socket, and this much. */
+const MEDIA_BEHIND_MS = 100;
+/** A heartbeat that is later than this: it is the page that stood still, not the path. One that slept heard nothing at all. */
+const TICK_LATE_MS = 120, TICK_ASLEEP_MS = 3_000;
 /** After a cut of everything the old way is most often there again within this long. */
 export const MEDIA_SEEK_GRACE_MS = 300;
 /** And how long a way that is looked for is given, from the server's answer on, before the path is made anew: two long round trips. */
@@ -88,8 +94,11 @@ export class MediaWatch {
   private answeredAt: PerfMs | null = null;
   private brokenAt: PerfMs | null = null;
   private spoke: PerfMs | null = null;
+  private ticked: PerfMs | null = null;
+  private stoodMs = 0;
+  private socketAnswered: PerfMs | null = null;
 
-  handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.soughtAt = null; this.answeredAt = null; this.attempts += 1; }
+  handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.soughtAt = null; this.answeredAt = null; this.socketAnswered = null; this.attempts += 1; }
   /** The server has answered this path, or the search for its way. */
   handleAnswer(now: PerfMs): void { this.answeredAt = now; }
   /** Before the answer it is the path before this one that still shows a picture. */
@@ -98,19 +107,44 @@ export class MediaWatch {
     if (this.answeredAt === null) return;
     this.alive = now;
     this.soughtAt = null;
+    this.socketAnswered = null;
+    this.stoodMs = 0;
     this.attempts = 0;
+  }
+  /** The server was heard by the socket. */
+  handleSocket(now: PerfMs): void {
+    if (this.probedAt !== null && this.alive !== null && this.probedAt > this.alive && now > this.probedAt) this.socketAnswered ??= now;
+  }
+  /** The page's heartbeat. */
+  handleTick(now: PerfMs): void {
+    const late = this.ticked === null ? 0 : now - this.ticked - TICK_LATE_MS;
+    this.ticked = now;
+    if (late > 0 && late < TICK_ASLEEP_MS) this.stoodMs += late;
   }
   handleEnd(): void { this.ended = true; }
 
   /** Signalling was broken off, not by this page: what was alive just before may have gone with it. */
   handleBroken(now: PerfMs): void { this.brokenAt = now; }
 
+  /**
+   * True when an established path has fallen silent while the server is heard beside it without a break: it is made anew at once, the new one
+   * by whatever still gets through. A way that is looked for (ICE restart) would be left only when the old one has been silent for seconds.
+   */
+  pollBlocked(now: PerfMs, serverHeard: boolean): boolean {
+    this.heardSince = serverHeard ? this.heardSince ?? now : null;
+    if (this.ended || this.alive === null || this.soughtFor === this.alive || this.heardSince === null || this.heardSince > this.alive) return false;
+    if (this.isBroken(this.alive) || this.socketAnswered === null || now - this.socketAnswered < MEDIA_BEHIND_MS) return false;
+    return now - this.alive - this.stoodMs >= MEDIA_BLOCKED_MS;
+  }
+
+  /** What was on its way when it was broken off still comes a moment later. */
+  private isBroken(alive: PerfMs): boolean { return this.brokenAt !== null && alive - this.brokenAt < MEDIA_PROBE_MS; }
+
   /** True once for each silence of an established path: its way should be looked for anew. */
   pollSeek(now: PerfMs, serverHeard: boolean): boolean {
     this.heardSince = serverHeard ? this.heardSince ?? now : null;
     if (this.ended || this.alive === null || this.soughtFor === this.alive || this.heardSince === null) return false;
-    // What was on its way when it was broken off still comes a moment later.
-    const broken = this.brokenAt !== null && this.alive - this.brokenAt < MEDIA_PROBE_MS;
+    const broken = this.isBroken(this.alive);
     if (!broken && now - this.heardSince < MEDIA_SEEK_GRACE_MS) return false;
     if (now - this.alive < (broken ? MEDIA_BROKEN_MS : MEDIA_ASTRAY_MS)) return false;
     this.soughtFor = this.alive;
@@ -160,6 +194,8 @@ export class MediaWatch {
     return lineLost || now - this.spoke >= MEDIA_SILENT_MS ? 'cut' : 'up';
   }
 
+  /** Nothing has come by the path for longer than anything does where it is whole. */
+  isQuiet(now: PerfMs): boolean { return this.alive !== null && now - this.alive >= MEDIA_PROBE_MS; }
   isAlive(now: PerfMs): boolean { return this.alive !== null && now - this.alive < MEDIA_SILENT_MS; }
 }
 

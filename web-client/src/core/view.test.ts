@@ -36,6 +36,18 @@ describe('a slot', () => {
     expect(view.handleAssign('c', ms(160))).toBe(true);
     expect(view.log.last).toBeNull();
   });
+  it('takes no frame for a sign of life that is drawn once more, nor one without a name among named ones', () => {
+    const view = new View(0, ms(0));
+    for (const [rtpTs, at] of [[3, 100], [6, 133]] as const) {
+      expect(view.isNew(rtpTs)).toBe(true);
+      view.handleFrame(rtpTs, ms(at), undefined, ms(at));
+    }
+    expect([6, null, 9].map((rtpTs) => view.isNew(rtpTs))).toEqual([false, false, true]);
+    // A browser that never tells names.
+    const nameless = new View(0, ms(0));
+    nameless.handleFrame(null, ms(100), undefined, ms(100));
+    expect(nameless.isNew(null)).toBe(true);
+  });
   it('is paused, not stalled, while the server says that the line carries no picture', () => {
     const views = new Views(ms(0));
     const view = views.slots[0] as View;

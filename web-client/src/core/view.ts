@@ -28,6 +28,9 @@ export function slotsWanted(screen: Screen, singles: readonly string[], large: s
   return out;
 }
 
+/** How many slots a page has use for: of each its browser describes dozens of codecs, and its first picture waits for that. */
+export function slotsOffered(screen: Screen | null): number { return screen === 'desk' ? SLOTS_VIDEO : screen === 'mentor' ? 2 : 1; }
+
 /** What a slot asks for. `width`: device pixels that it is drawn wide, 0 = not known. */
 export interface Wanted { readonly slot: number; readonly feed: string; readonly width: number }
 
@@ -67,6 +70,12 @@ export class View {
     if (rtpTs !== null) this.log.handleShown(rtpTs, shown);
     return true;
   }
+
+  /**
+   * Whether this is a frame that was not shown before. A browser draws the last one once more when its track ends, and says so as of any other: what is
+   * dead must not look alive for that. One without a name is none where the others had names.
+   */
+  isNew(rtpTs: number | null): boolean { return this.log.last === null || (rtpTs !== null && rtpTs !== this.log.last.rtpTs); }
 
   /** The server sends nothing in this slot because the line carries nothing; it begins again by itself. */
   paused = false;

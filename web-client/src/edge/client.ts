@@ -7,6 +7,7 @@ import { NO_FIGURES } from '../core/media_stats';
 import { clientBytes, ephPingBytes, parseCtl, parseEph, parseInk, parseServer, parseVit, screenOf, SIGNAL_VERSION } from '../core/protocol';
 import type { CHANNEL } from '../core/protocol';
 import type { Flow } from '../core/stall';
+import { STALL_MS } from '../core/stall';
 import type { NoticeKey } from '../core/store';
 import { failureOf, Store } from '../core/store';
 import type { CaptureNtp, LocalNtp, PerfMs } from '../core/units';
@@ -15,7 +16,7 @@ import type { Still } from '../core/stills';
 import { glassOf, stillsOf } from '../core/stills';
 import { withVitals } from '../core/vitals';
 import type { View } from '../core/view';
-import { PROGRAM, Views } from '../core/view';
+import { PROGRAM, slotsOffered, Views } from '../core/view';
 import type { FrameIndex } from '../gen/frame_pb';
 import type { Assign, CaseState, ClientMessage, FeedInfo, Person, ServerMessage, Welcome } from '../gen/signal_pb';
 import {
@@ -25,16 +26,16 @@ import { perfNow, toLocalNtp } from './clock';
 import { CameraHand } from './camera';
 import { CurtainHand } from './curtain';
 import { Inking } from './inking';
-import { askMicrophone } from './microphone';
 import type { MediaPath } from './peer';
-import { openPath, relaysOf } from './peer';
-import { openSession } from './session';
+import { relaysOf } from './peer';
 import type { Socket } from './socket';
-import { openSocket } from './socket';
 import type { FrameShown } from './video_frames';
 import { StillPictures } from './stills';
 import { Talk } from './talk';
 import { say } from './voices';
+import { Deadline } from './deadline';
+import type { StillOf, Ways } from './ways';
+import { WAYS } from './ways';
 
 declare const __VERSION__: string;
 
@@ -49,25 +50,6 @@ const WIDTHS_MS = 250;
 const INK_PATH_MS = 2_000;
 /** Offers without a picture before the network is suspected. */
 const MEDIA_TRIES = 3;
-
-/** The ways out of this machine, so that a page without a network can be put in their place. */
-export interface Ways {
-  openSession: typeof openSession;
-  openSocket: typeof openSocket;
-  openPath: typeof openPath;
-  askMicrophone: typeof askMicrophone;
-  stillAddress(caseId: string, of: StillOf, id: string): string;
-}
-export const WAYS: Ways = {
-  openSession, openSocket, openPath, askMicrophone,
-  stillAddress: (caseId, of, id) => {
-    const path = of.still ? [caseId, of.still] : [caseId, of.feed, String(of.capture)];
-    return `/api/still/${path.map(encodeURIComponent).join('/')}?id=${encodeURIComponent(id)}`;
-  },
-};
-
-/** A pinned frame: by its id, or where none was told yet by the frame it should be. */
-export interface StillOf { readonly still: string | null; readonly feed: string; readonly capture: bigint }
 
 /** What a stage wants to hear. Several may stand on one page: one is large, the others are its filmstrip. */
 export interface StageEvents {
@@ -92,6 +74,8 @@ export class Client {
   private readonly lineVoice = new LineVoice();
   private readonly media = new MediaWatch();
   private readonly backoff = new Backoff();
+  /** Marks the large picture on time: a heartbeat would be up to its own length later. */
+  private readonly dead = new Deadline(() => { this.tickStages(perfNow()); });
   readonly voice: Talk;
   readonly curtain: CurtainHand;
   readonly camera = new CameraHand(this.store, { send: (body) => this.send(body) });
@@ -128,7 +112,7 @@ export class Client {
       repaint: () => { for (const stage of this.stages) { stage.tick(perfNow()); stage.inkNow(); } },
     });
     this.inking = new Inking(this.store, {
-      send: (body) => this.send(body), isOpen: (name) => this.path?.isOpen(name) ?? false, sendChannel: (name, bytes) => { this.path?.send(name, bytes); }, toTimeline: (t) => this.toTimeline(t),
+      send: (body) => this.send(body), isOpen: (name) => this.hears(name), sendChannel: (name, bytes) => { this.path?.send(name, bytes); }, toTimeline: (t) => this.toTimeline(t),
       repaint: (at) => { for (const stage of this.stages) if (at === 'now') stage.inkNow(); else stage.ink(); },
     });
   }
@@ -190,7 +174,7 @@ export class Client {
 
   handleFrameShown(frame: FrameShown, slot: number): void {
     const view = this.views.slots[slot];
-    if (!view) return;
+    if (!view?.isNew(frame.rtpTs)) return;
     const now = perfNow();
     const flowed = this.flow(now, slot) === 'flowing';
     this.media.handleAlive(now);
@@ -198,9 +182,12 @@ export class Client {
     this.offers = 0;
     this.store.notice('fail_media', false);
     if (!view.handleFrame(frame.rtpTs, frame.shown, this.views.ring(view.feed), now)) return;
-    if (slot === this.largeView.slot) this.framesShown += 1;
-    // The heartbeat repaints what changed; only the return of the picture is told at once.
-    if (!flowed) for (const stage of this.stages) stage.tick(now);
+    if (slot === this.largeView.slot) {
+      this.framesShown += 1;
+      this.dead.set(now, STALL_MS);
+    }
+    // The heartbeat repaints what changed; only the return of the picture is told at once, and its end.
+    if (!flowed) this.tickStages(now);
   }
 
   // ——— what people do ———
@@ -252,8 +239,10 @@ export class Client {
       this.tickReport(now);
       this.tickWidths(now);
     }
-    for (const stage of this.stages) stage.tick(now);
+    this.tickStages(now);
   }
+
+  private tickStages(now: PerfMs): void { for (const stage of this.stages) stage.tick(now); }
 
   /** How wide each slot is drawn by whoever draws it widest: no line carries more than is seen. */
   private tickWidths(now: PerfMs): void {
@@ -270,9 +259,7 @@ export class Client {
   setLayout(layout: string): void { this.send({ case: 'setLayout', value: create(SetLayoutSchema, { layout }) }); }
 
   /** Something says that the network may be back: the next attempt is due at once. */
-  private retryNow(): void {
-    if (this.connectAt !== null) this.connectAt = perfNow();
-  }
+  private retryNow(): void { if (this.connectAt !== null) this.connectAt = perfNow(); }
 
   private tickConnection(now: PerfMs): void {
     if (this.connectAt !== null && now >= this.connectAt) this.connect();
@@ -298,10 +285,7 @@ export class Client {
   }
 
   private tickLine(now: PerfMs): void {
-    if (this.line.pollProbe(now)) {
-      this.sendPing(now);
-      this.sendSocketPing(now);
-    }
+    if (this.line.pollProbe(now)) this.probe(now);
     this.store.handleTimeout(now);
     const since = this.line.lostSince(now);
     this.store.voicePath.value = this.media.voicePath(now, since !== null);
@@ -315,8 +299,10 @@ export class Client {
     if (stalled && !this.wasStalled && this.largeView.everFlowed) this.freezes += 1;
     this.wasStalled = stalled;
     if (!this.welcomed || [null, 'vendor'].includes(this.store.screen.value)) return;
-    if (this.media.pollProbe(now)) this.sendPing(now);
+    this.media.handleTick(now);
+    if (this.media.pollProbe(now)) this.probe(now);
     const heard = this.socketOpen && this.line.lostSince(now) === null;
+    if (this.media.pollBlocked(now, heard)) return this.openMedia(now);
     if (this.media.pollSeek(now, heard)) this.path?.restartIce();
     if (this.media.pollRestart(now, heard)) this.openMedia(now);
   }
@@ -365,6 +351,7 @@ export class Client {
         const now = perfNow();
         this.socketHeard = now;
         this.line.handleHeard(now);
+        this.media.handleSocket(now);
         const message = parseServer(bytes);
         if (message) this.handleServer(message, now);
         this.inking.after(perfNow());
@@ -375,6 +362,7 @@ export class Client {
 
   private handleSocketClosed(): void {
     if (this.store.phase.value === 'over') return;
+    const was = this.welcomed;
     this.socket = null;
     this.socketOpen = false;
     this.welcomed = false;
@@ -384,6 +372,7 @@ export class Client {
     const now = perfNow();
     const spent = this.socketTried === null ? 0 : now - this.socketTried;
     this.connectAt = (now + Math.max(50, this.backoff.delayMs() - spent)) as PerfMs;
+    if (was) this.connect(); // one that stood: on another network the next one stands at once
   }
 
   private handleServer(message: ServerMessage, now: PerfMs): void {
@@ -530,7 +519,7 @@ export class Client {
       },
       channelMessage: (name, bytes) => { if (mine()) this.handleChannel(name, bytes, perfNow()); },
       end: () => { if (mine()) this.media.handleEnd(); },
-    }, relaysOf(this.store.welcome.value));
+    }, slotsOffered(this.store.screen.value), relaysOf(this.store.welcome.value));
   }
 
   private handleRelays(iceServers: Welcome['iceServers']): void {
@@ -578,18 +567,25 @@ export class Client {
     if (this.store.measuring.value) this.inking.handleIndex(frame);
   }
 
-  private handlePong(t1: bigint, t2: bigint, t3: bigint, now: PerfMs): void {
-    this.clock.handlePong(t1 as LocalNtp, t2 as CaptureNtp, t3 as CaptureNtp, toLocalNtp(now));
-  }
+  private handlePong(t1: bigint, t2: bigint, t3: bigint, now: PerfMs): void { this.clock.handlePong(t1 as LocalNtp, t2 as CaptureNtp, t3 as CaptureNtp, toLocalNtp(now)); }
 
   private sendPing(now: PerfMs): void {
     if (this.path?.isOpen('eph')) this.path.send('eph', ephPingBytes(toLocalNtp(now)));
     else this.sendSocketPing(now);
   }
 
-  private sendSocketPing(now: PerfMs): void {
-    this.send({ case: 'clock', value: create(ClockPingSchema, { t1: toLocalNtp(now) }) });
+  /** Open, and not silent while there is a socket: what is drawn or cleared must not wait in a path that is gone. */
+  private hears(name: keyof typeof CHANNEL): boolean {
+    return (this.path?.isOpen(name) ?? false) && !(this.socketOpen && this.media.isQuiet(perfNow()));
   }
+
+  /** By both ways: which of them answers tells what is gone. */
+  private probe(now: PerfMs): void {
+    this.sendPing(now);
+    this.sendSocketPing(now);
+  }
+
+  private sendSocketPing(now: PerfMs): void { this.send({ case: 'clock', value: create(ClockPingSchema, { t1: toLocalNtp(now) }) }); }
 
   private send(body: ClientMessage['body']): void { if (this.socketOpen) this.socket?.send(clientBytes(body)); }
 

@@ -2,7 +2,7 @@
 // way for it (ICE restart); when it is gone a new one is made.
 import type { MediaFigures, StatsEntry } from '../core/media_stats';
 import { byRelay, figuresOf } from '../core/media_stats';
-import { CHANNEL, SLOTS_VIDEO, SLOTS_VOICE } from '../core/protocol';
+import { CHANNEL, SLOTS_VOICE } from '../core/protocol';
 import type { Welcome } from '../gen/signal_pb';
 
 export interface PathEvents {
@@ -37,7 +37,8 @@ const BUFFERED_MAX = 32_000;
 
 export const canReceive = (): boolean => typeof RTCPeerConnection === 'function' && typeof RTCRtpReceiver === 'function';
 
-export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[] = []): MediaPath {
+/** `slots`: pictures that the page may show at once. */
+export function openPath(events: PathEvents, slots: number, iceServers: readonly RTCIceServer[] = []): MediaPath {
   const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', rtcpMuxPolicy: 'require', iceServers: [...iceServers] });
   let over = false;
   /** Another way is to be looked for as soon as the offer that is out has its answer. */
@@ -49,7 +50,7 @@ export function openPath(events: PathEvents, iceServers: readonly RTCIceServer[]
     events.end();
   };
 
-  const video = Array.from({ length: SLOTS_VIDEO }, () => pc.addTransceiver('video', { direction: 'recvonly' }));
+  const video = Array.from({ length: slots }, () => pc.addTransceiver('video', { direction: 'recvonly' }));
   const voice = Array.from({ length: SLOTS_VOICE }, () => pc.addTransceiver('audio', { direction: 'recvonly' }));
   const own = pc.addTransceiver('audio', { direction: 'sendonly', streams: [new MediaStream()] });
   for (const transceiver of video) askForCaptureTime(transceiver);

@@ -3,7 +3,7 @@ import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import type { Client } from '../edge/client';
 import { PedalHand } from '../edge/pedal';
-import { clockText, Header, HoldButton, Icon, InkSigns, Notices, People, Telephone } from './parts';
+import { clockText, Header, HoldButton, Icon, InkSigns, lineLost, Notices, People, Telephone } from './parts';
 import { StageHost } from './stage_host';
 import { VitalsPanel, vitalsTwice } from './vitals_panel';
 import { RoomView } from './view_panels';
@@ -24,8 +24,8 @@ export function Room({ client }: { client: Client }): JSX.Element {
         <Notices client={client} />
         <span class="fill" />
         <DrawnStill client={client} />
-        {/* Beside a still that is drawn on, or more than one sentence of trouble, they need not stand twice. */}
-        {vitalsTwice(client) && (drawnOf(client) || store.notices.value.length > 1) ? null : <VitalsPanel client={client} rows={2} traces={false} />}
+        {/* Beside a still that is drawn on, or more than one trouble, they need not stand twice. */}
+        {vitalsTwice(client) && (drawnOf(client) || store.notices.value.length + (lineLost(client) ? 1 : 0) > 1) ? null : <VitalsPanel client={client} rows={2} traces={false} />}
         <Telephone client={client} />
       </aside>
       {/* The keyboard comes to these first (tabIndex 1), to the case's end last, wherever they stand. */}

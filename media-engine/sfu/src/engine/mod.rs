@@ -250,6 +250,9 @@ impl Engine {
             self.counters.strangers += 1;
             return false;
         };
+        if asked && self.peers.get_mut(&id).is_some_and(Peer::poll_coming) {
+            self.expect(now, id);
+        }
         let given = self.turn(now, id, |peer, sink| peer.conn.handle_datagram(now, carrier, source, destination, bytes, sink));
         // Anybody can write its address on a datagram.
         let heard = asked || given == Some(true);

@@ -238,6 +238,19 @@ impl Engine {
         }
     }
 
+    /// It is about to be connected: of layers that others watch a keyframe is asked for now, and is there by then. One that it watches alone has
+    /// only just begun, with a keyframe.
+    pub(super) fn expect(&mut self, now: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get(&id).filter(|p| p.grants.see) else { return };
+        let Some(case) = self.cases.get(&peer.case) else { return };
+        let shared = |what: &(FeedId, LayerId)| case.layers.get(what).is_some_and(|l| l.watchers() > 1);
+        let shown: Vec<_> = peer.video.iter().filter_map(VideoSlot::what).filter(shared).collect();
+        let case = peer.case.clone();
+        for what in shown {
+            self.want_keyframe(now, &case, &what);
+        }
+    }
+
     pub(super) fn want_keyframe(&mut self, now: Instant, case: &CaseId, what: &(FeedId, LayerId)) {
         let Some(layer) = self.cases.get_mut(case).and_then(|c| c.layers.get_mut(what)) else { return };
         if layer.asking.want(now) {

@@ -75,6 +75,35 @@ async fn the_media_of_a_link_end_with_it_though_the_engine_keeps_its_socket() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_takes_no_words_ends_the_link_and_not_more() {
+    let mut bench = Bench::new();
+    let shared = bench.server.shared.clone();
+    let (mut engine, end) = UnixStream::pair().expect("a pair");
+    let mut out = BytesMut::new();
+    write_message(&mut out, &ToServer { body: Some(to_server::Body::Hello(hello())) });
+    engine.write_all(&out).await.expect("sent");
+    let running = tokio::spawn(run_control(end, shared.clone()));
+    assert!(matches!(bench.events.recv().await, Some(LinkEvent::Up { .. })));
+    let word = || LinkEvent::Refused { code: String::new(), message: String::new() };
+    while shared.events.try_send(word()).is_ok() {}
+    out.clear();
+    write_message(&mut out, &ToServer { body: Some(to_server::Body::Feeds(wire::FeedList::default())) });
+    engine.write_all(&out).await.expect("sent");
+    // The engine goes on: it is not its silence that ends the link.
+    tokio::time::sleep(LONG).await;
+    let down = loop {
+        match bench.events.recv().await.expect("an event") {
+            LinkEvent::Down { reason, .. } => break reason,
+            event => assert!(matches!(event, LinkEvent::Refused { .. }), "{event:?}"),
+        }
+    };
+    assert!(down.contains("has not taken"), "{down}");
+    running.await.expect("ends");
+    assert!(register(&hello(), &shared).is_ok(), "the next engine is taken");
+    drop(engine);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_engine_is_taken_only_after_the_end_of_the_one_before_was_said() {
     let mut bench = Bench::new();
     let shared = bench.server.shared.clone();

@@ -1,9 +1,10 @@
 //! The pages themselves, from the folder of the built web client.
 
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 
 use super::{App, Problem};
@@ -11,8 +12,10 @@ use crate::texts::Code;
 
 /// Files under here have a hash of their content in their name.
 const HASHED: &str = "assets/";
+/// What the build leaves beside a file, made smaller once and for all: name of the coding (RFC 9110 §8.4.1) and ending, best first.
+const CODINGS: [(&str, &str); 2] = [("br", "br"), ("gzip", "gz")];
 
-pub(super) async fn serve(State(app): State<App>, method: Method, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn serve(State(app): State<App>, method: Method, uri: Uri, asked: HeaderMap) -> Result<Response, Problem> {
     if method != Method::GET && method != Method::HEAD {
         return Err(Problem(Code::MethodNotAllowed));
     }
@@ -20,6 +23,19 @@ pub(super) async fn serve(State(app): State<App>, method: Method, uri: Uri) -> R
     let relative = relative(uri.path()).ok_or(Code::NotFound)?;
     let page = relative.extension().is_none();
     if !page {
+        for (coding, ending) in CODINGS {
+            if !relative.starts_with(HASHED) || !takes(&asked, coding) {
+                continue;
+            }
+            let mut smaller = root.join(&relative).into_os_string();
+            smaller.extend([".", ending].map(OsStr::new));
+            if let Ok(bytes) = tokio::fs::read(&smaller).await {
+                let mut answer = answer(&relative, bytes);
+                answer.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding));
+                answer.headers_mut().insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+                return Ok(answer);
+            }
+        }
         return match tokio::fs::read(root.join(&relative)).await {
             Ok(bytes) => Ok(answer(&relative, bytes)),
             Err(_) => Err(Problem(Code::NotFound)),
@@ -29,6 +45,17 @@ pub(super) async fn serve(State(app): State<App>, method: Method, uri: Uri) -> R
     let index = Path::new("index.html");
     let bytes = tokio::fs::read(root.join(index)).await.map_err(|_| Code::WebMissing)?;
     Ok(answer(index, bytes))
+}
+
+/// Whether whoever asks names this coding, and does not rule it out. Source: RFC 9110 §12.5.3.
+fn takes(asked: &HeaderMap, coding: &str) -> bool {
+    let named = asked.get_all(header::ACCEPT_ENCODING).into_iter().filter_map(|value| value.to_str().ok());
+    named.flat_map(|value| value.split(',')).any(|one| {
+        let mut parts = one.split(';').map(str::trim);
+        let name = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(coding));
+        let weight = parts.find_map(|part| part.strip_prefix("q=")).map_or(Ok(1.0), str::parse::<f32>);
+        name && weight.is_ok_and(|weight| weight > 0.0)
+    })
 }
 
 /// A path inside the folder, or nothing: no `..`, no hidden file, nothing that needs decoding, no source map: these are for
@@ -74,6 +101,16 @@ fn media_type(path: &Path) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_coding_is_used_where_it_is_named() {
+        let takes = |value: &'static str, coding| {
+            takes(&HeaderMap::from_iter([(header::ACCEPT_ENCODING, HeaderValue::from_static(value))]), coding)
+        };
+        assert!(takes("gzip, deflate, br, zstd", "br") && takes("gzip, deflate, br, zstd", "gzip"));
+        assert!(takes("GZIP;q=0.5, *;q=0", "gzip") && !takes("gzip, identity", "br") && !takes("", "br"));
+        assert!(!takes("br;q=0, gzip", "br") && !takes("br; q=0.000", "br") && !takes("br;q=x", "br"));
+    }
 
     #[test]
     fn nothing_outside_the_folder_is_served() {
