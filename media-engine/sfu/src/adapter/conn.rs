@@ -25,6 +25,7 @@ use super::twice::Twice;
 use super::ways::Ways;
 use super::{Carrier, Class, Transmit, receive, time_of};
 use crate::api::{Channel, PeerId, PeerStats, TrackStats, VideoCodec};
+use crate::route::layer::Line;
 
 /// Outputs of one drain. More means that something turns in circles.
 const DRAIN_MAX: usize = 20_000;
@@ -36,9 +37,6 @@ const REPORTS_MAX: usize = 4;
 const ESTIMATE_EVERY: Duration = Duration::from_millis(25);
 /// Asking a line what it carries is a matter of exact times, and over within this.
 const ASKING: Duration = Duration::from_millis(200);
-
-/// Where an estimate begins anew: the first questions are three and six times this.
-const ANEW_BPS: u64 = 100_000;
 
 /// The ids str0m gave our four channels, in the order of [`Channel::ALL`].
 pub(super) type Channels = [Option<ChannelId>; 4];
@@ -114,14 +112,8 @@ pub(crate) enum ConnEvent {
     Line {
         /// Something new came that proves who sent it: a report, a request, a packet of media.
         heard: bool,
-        estimate_bps: Option<u64>,
-        /// How long the oldest packet of a picture has been waiting for it.
-        waiting: Duration,
-        /// The estimator has asked it since whether it carries more.
-        asked: bool,
-        /// Share of packets lost, where a new report came.
-        loss: Option<f32>,
-        /// The same, of all datagrams with their repairs, once a second.
+        line: Line,
+        /// Share of packets lost, of all datagrams with their repairs, once a second.
         on_the_way: Option<f32>,
         stats: Option<PeerStats>,
     },
@@ -399,13 +391,7 @@ impl Conn {
         self.drain(sink)
     }
 
-    /// Forgets what the line was estimated to carry and finds it out anew.
-    pub(crate) fn ask_anew(&mut self, sink: &mut Sink<'_>) -> Result<(), Spent> {
-        self.rtc.bwe().reset(Bitrate::bps(ANEW_BPS));
-        self.drain(sink)
-    }
-
-    /// Takes the line to carry so much, as before a cut, and forgets all else of it.
+    /// Takes the line to carry so much, and forgets all else of it.
     pub(crate) fn resume(&mut self, bps: u64, sink: &mut Sink<'_>) -> Result<(), Spent> {
         self.rtc.bwe().reset(Bitrate::bps(bps));
         self.drain(sink)

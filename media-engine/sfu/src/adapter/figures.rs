@@ -8,6 +8,7 @@ use str0m::stats::{MediaEgressStats, MediaIngressStats, PeerStats as Told};
 
 use super::conn::{Conn, ConnEvent, VideoLine};
 use crate::api::{PeerStats, TrackStats};
+use crate::route::layer::Line;
 
 /// str0m tells its figures this often; every so many times they are passed on, the other times only the estimate.
 pub(super) const STATS_EVERY: Duration = Duration::from_millis(200);
@@ -80,11 +81,12 @@ impl Conn {
         let estimate_bps = if self.tells { peer.bwe_tx.map(|b| b.as_u64()) } else { self.remb_bps };
         let waiting = self.waiting(peer.timestamp);
         let asked = std::mem::take(&mut self.asked);
+        let fed_back = peer.egress_loss_fraction.filter(|l| l.is_finite());
+        let line = Line { estimate_bps, waiting, asked, loss: None, lost: fed_back, round_trip: peer.rtt };
         if !self.stats.told.is_multiple_of(LINES_PER_STATS) {
-            return ConnEvent::Line { heard, estimate_bps, waiting, asked, loss: None, on_the_way: None, stats: None };
+            return ConnEvent::Line { heard, line, on_the_way: None, stats: None };
         }
         let reported = self.stats.loss.take();
-        let fed_back = peer.egress_loss_fraction.filter(|l| l.is_finite());
         // Feedback on every packet counts repairs apart, and a slow voice's report says little; of the round trip it is the other
         // way round: feedback waits for its turn.
         let on_the_way = fed_back.or(reported);
@@ -107,7 +109,7 @@ impl Conn {
             // The rest the engine knows.
             ..PeerStats::default()
         };
-        ConnEvent::Line { heard, estimate_bps, waiting, asked, loss, on_the_way, stats: Some(stats) }
+        ConnEvent::Line { heard, line: Line { loss: on_the_way, ..line }, on_the_way, stats: Some(stats) }
     }
 
     fn waiting(&mut self, now: Instant) -> Duration {

@@ -93,30 +93,20 @@ impl Engine {
         }
         let line = peer.line;
         let picked = peer.chooser.choose(now, line, &asks);
-        let least = peer.chooser.proving_bps();
-        let stuck = peer.chooser.is_stuck(now, line, &picked);
-        // The estimator begins where it is, without its memory of how little was sent.
-        let proof = peer.chooser.begins_to_prove(now);
-        let again = line.estimate_bps.filter(|_| stuck || proof);
-        let desired = peer.chooser.desired(now, line, &asks, &picked);
-        // One that begins where it stuck asks for twice that, not for six times: most such lines are what they were, and a voice waits.
-        let desired = again.filter(|_| stuck).unwrap_or(desired);
-        let anew = line.estimate_bps.is_some() && peer.chooser.asks_anew(now, line, &picked);
-        self.counters.estimates_anew += u64::from(anew || again.is_some());
+        let orders = peer.chooser.orders(now, line, &asks, &picked);
+        self.counters.estimates_anew += u64::from(orders.anew_bps.is_some());
         // Where loss comes of too much that is sent, more would make more of it: only where all that is wished fits with a quarter to spare.
         let given: u64 = asks.iter().zip(&picked).filter_map(|(a, rung)| Some(a.ladder.get((*rung)?)?.bps)).sum();
         let calm = picked.iter().all(|rung| *rung == Some(0));
-        let fits = calm && line.estimate_bps.is_some_and(|e| e * 4 >= given * 5);
+        let fits = calm && orders.estimate_bps.is_some_and(|e| e * 4 >= given * 5);
         let twice = fits && line.waiting <= CALM && peer.playout.loses();
         self.turn(now, id, |peer, sink| {
             peer.conn.set_calm(calm);
             peer.conn.repair_twice(twice);
-            if anew {
-                peer.conn.ask_anew(sink)?;
-            } else if let Some(bps) = again {
+            if let Some(bps) = orders.anew_bps {
                 peer.conn.resume(bps, sink)?;
             }
-            peer.conn.set_desired(least.unwrap_or(0), desired, sink)
+            peer.conn.set_desired(orders.least_bps, orders.desired_bps, sink)
         });
         for (n, (slot, small)) in slots.into_iter().enumerate() {
             let rung = picked.get(n).copied().flatten();

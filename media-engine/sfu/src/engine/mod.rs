@@ -23,7 +23,6 @@ use crate::adapter::{Carrier, ConnEvent, Setup, Sink, Spent, Transmit, stun_ufra
 use crate::api::{CloseReason, CoreConfig, Limits, Moment, PeerId, SfuEvent};
 use crate::case::{Case, Run};
 use crate::peer::Peer;
-use crate::route::layer::Line;
 use crate::stats::{Figures, Histogram};
 use mixes::CaseMix;
 use publish::Publication;
@@ -418,7 +417,7 @@ impl Engine {
                 self.weigh(now, id);
                 self.begin_all(now, id);
             }
-            ConnEvent::Line { heard, estimate_bps, waiting, asked, loss, on_the_way, stats } => {
+            ConnEvent::Line { heard, line, on_the_way, stats } => {
                 // GStreamer's players check their way once and never again, but they report.
                 if heard {
                     peer.heard = now;
@@ -426,9 +425,9 @@ impl Engine {
                 if peer.poll_silent(now) {
                     self.events.push_back(SfuEvent::Silent { peer: id, silent: true });
                 }
-                peer.line = Line { estimate_bps, waiting, asked, loss };
+                peer.line = line;
                 if !peer.is_cut(now) {
-                    peer.carried_bps = estimate_bps;
+                    peer.carried_bps = line.estimate_bps;
                     if let Some(stats) = &stats {
                         peer.playout.handle_report(stats.rtt, on_the_way);
                     }

@@ -3,13 +3,16 @@
 //! **Order of giving way**: what stands beside the program falls or pauses first, then the program falls; voice and ink are
 //! not asked, their share is set aside. **Falling is quick, rising is slow**: a fall comes as soon as more is sent than the
 //! line carries; a rise when what it needs was there for a while, and for longer after each rise that did not last. While
-//! somebody could have more than he gets, the line is asked again and again whether it carries it ([`Chooser::desired`]).
+//! somebody could have more than he gets, the line is asked again and again whether it carries it ([`asking`]).
 
 use std::time::{Duration, Instant};
 
 use link::id::LayerId;
 
+mod asking;
+
 use super::collapse::Collapse;
+use super::doubt::Doubt;
 use super::room::Room;
 use super::stuck::Stuck;
 
@@ -36,22 +39,15 @@ const BACK_AFTER_MAX: Duration = Duration::from_secs(2);
 const PAUSE_AFTER: Duration = Duration::from_millis(600);
 /// A rise that lasted this long was right; one that did not makes the next one wait longer.
 const LASTED: Duration = Duration::from_secs(10);
-/// How often a line is asked whether it carries more. Found back within 4 s needs two or three.
-const ASK_EVERY: Duration = Duration::from_millis(1_000);
-/// A line that is given no picture at all may tell nothing any more: it is asked anew, from the first, this often.
-const ANEW_EVERY: Duration = Duration::from_millis(1_500);
+/// While for so long neither a picture fell nor what looked better was taken back, the next rise waits half as long again.
+const QUIET: Duration = Duration::from_secs(3);
 /// Before a rise what it needs is sent as padding for so long. An estimator that saw little sent for a while takes the first
 /// sign of a queue for a line that carries no more than that little.
 const PROVE_FOR: Duration = Duration::from_millis(600);
-/// A proof that is broken off and begun again within this goes on where it was.
-const PROVE_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Where it is more than is sent now by at least this.
 const PROVE_MIN_BPS: u64 = 300_000;
 /// And for so long after it, until the keyframe is there.
 const PROVE_ON: Duration = Duration::from_millis(400);
-/// A line is asked for at least this much, so that keyframes need not queue where there is room.
-const DESIRED_MIN_BPS: u64 = 5_000_000;
-
 /// One layer that a slot may get, and what it costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rung {
@@ -105,6 +101,9 @@ pub(crate) struct Line {
     pub(crate) asked: bool,
     /// Share of packets lost on it, 0 to 1, where a new report came.
     pub(crate) loss: Option<f32>,
+    /// Of all datagrams of the last second, as far as the other side tells, and how long the newest that it told of took there and back.
+    pub(crate) lost: Option<f32>,
+    pub(crate) round_trip: Option<Duration>,
 }
 
 /// Remembers of one viewer what makes falling quick and rising slow.
@@ -116,14 +115,19 @@ pub(crate) struct Chooser {
     pausing_since: Option<Instant>,
     rise_after: Duration,
     rose: Option<Instant>,
+    /// Since when the estimate has not swung, or when the wait was last halved.
+    quiet_since: Option<Instant>,
     fell: Option<Instant>,
     asked: Option<Instant>,
     collapse: Collapse,
+    doubt: Doubt,
+    /// What the line is held to carry, where that is not what the estimator says, and whether that is to begin anew there.
+    stands: Option<(u64, bool)>,
     /// Since when nothing is given, or when that was last looked at, and whether the line was asked since.
     idle: Option<(Instant, bool)>,
     /// Asking is saying a little less and then a little more.
     lowered: bool,
-    /// What a rise needs, while the line is to prove that it carries it.
+    /// What a rise needs, while the line is to prove that it carries it: sent at least, filled up with padding.
     proving_bps: Option<u64>,
     /// Did it, when it was last looked at, and when the estimator was last begun anew for it?
     proving: bool,
@@ -140,9 +144,12 @@ impl Default for Chooser {
             pausing_since: None,
             rise_after: RISE_AFTER,
             rose: None,
+            quiet_since: None,
             fell: None,
             asked: None,
             collapse: Collapse::default(),
+            doubt: Doubt::default(),
+            stands: None,
             idle: None,
             lowered: false,
             proving_bps: None,
@@ -162,7 +169,10 @@ impl Chooser {
         };
         let has: Vec<Option<usize>> = asks.iter().map(Ask::rung).collect();
         let sent = asks.iter().map(|a| a.cost(a.rung())).sum::<u64>();
-        self.collapse.handle_loss(line.loss, sent);
+        self.stands = self.doubt.look(now, line, estimate, enough(asks));
+        let estimate = self.stands.map_or(estimate, |(bps, _)| bps);
+        self.collapse.handle_loss(line.loss, sent, estimate);
+        let carried = allocate(asks, spendable(estimate, FALL_PERCENT), |_| None);
         let estimate = self.collapse.ceiling_bps.map_or(estimate, |ceiling| ceiling.min(estimate));
         let fitting = allocate(asks, spendable(estimate, FALL_PERCENT), |_| None);
         let pauses = |i: usize| has[i].is_some() && fitting[i].is_none();
@@ -171,7 +181,9 @@ impl Chooser {
         let sure = line.waiting >= WAITING_MAX || since.is_some_and(|at| now.saturating_duration_since(at) >= PAUSE_AFTER);
         if self.is_short(now, line, estimate, sent) {
             let last = |i: usize| asks[i].ladder.len().checked_sub(1);
-            let stays = |i: usize| if sure || !pauses(i) { fitting[i] } else { last(i) };
+            // Loss alone takes no picture away.
+            let sure = |i: usize| sure && carried[i].is_none();
+            let stays = |i: usize| if sure(i) || !pauses(i) { fitting[i] } else { last(i) };
             let mut picked: Vec<_> = (0..asks.len()).map(stays).collect();
             // The queue says what the estimate does not say yet.
             if line.waiting >= WAITING_MAX && asks.iter().zip(&picked).map(|(a, p)| a.cost(*p)).sum::<u64>() >= sent {
@@ -193,7 +205,13 @@ impl Chooser {
         let kept: Vec<_> = kept.iter().zip(asks).map(|(p, a)| if a.has == Has::New { *p } else { a.rung() }).collect();
         let best = allocate(asks, spendable(estimate, RISE_PERCENT), |_| None);
         if !is_better(asks, &best, &kept) {
-            self.better_since = None;
+            if self.better_since.take().is_some() {
+                self.quiet_since = None;
+            }
+            if now.saturating_duration_since(*self.quiet_since.get_or_insert(now)) >= QUIET {
+                self.quiet_since = Some(now);
+                self.rise_after = (self.rise_after / 2).max(RISE_AFTER);
+            }
             if self.rose.is_none_or(|at| now.saturating_duration_since(at) >= PROVE_ON) {
                 self.proving_bps = None;
             }
@@ -212,75 +230,12 @@ impl Chooser {
                 return kept;
             }
             self.better_since = None;
-            self.rose = Some(now);
+            (self.rose, self.quiet_since) = (Some(now), None);
             return back;
         }
         self.better_since = None;
-        self.rose = Some(now);
+        (self.rose, self.quiet_since) = (Some(now), None);
         best
-    }
-
-    /// What to ask of the line, bps; to be called about five times a second.
-    pub(crate) fn desired(&mut self, now: Instant, line: Line, asks: &[Ask], picked: &[Option<usize>]) -> u64 {
-        let best: u64 = asks.iter().map(|a| a.cost(Some(0))).sum();
-        let desired = ((best + RESERVE_BPS) * 130 / 100).max(DESIRED_MIN_BPS);
-        // Or what all have now was only just found to fit, as after a false alarm while little was sent.
-        let scarce = line.estimate_bps.is_some_and(|e| e < (best + RESERVE_BPS) * 110 / 100);
-        let wants_more = scarce || picked.iter().any(|p| *p != Some(0));
-        let quiet = line.waiting < WAITING_MAX;
-        // Half as much again as all that is wished.
-        let good = |estimate: u64| !wants_more && quiet && self.collapse.ceiling_bps.is_none() && estimate * 2 >= best * 3;
-        if let Some(room) = line.estimate_bps.and_then(|e| self.room.desired(now, e, best, good(e))) {
-            return room.max(desired);
-        }
-        let due = self.asked.is_none_or(|at| now.saturating_duration_since(at) >= ASK_EVERY);
-        if wants_more && quiet && (due || self.lowered) {
-            self.asked = Some(now);
-            self.lowered = !self.lowered;
-        }
-        if self.lowered { desired * 98 / 100 } else { desired }
-    }
-
-    /// True: forget what was estimated and ask from the first. What nothing is sent over says nothing, and an estimator that
-    /// last saw queues grow and asks no more would wait for ever.
-    pub(crate) fn asks_anew(&mut self, now: Instant, line: Line, picked: &[Option<usize>]) -> bool {
-        if picked.is_empty() || picked.iter().any(Option::is_some) {
-            self.idle = None;
-            return false;
-        }
-        let (since, asked) = self.idle.get_or_insert((now, false));
-        *asked |= line.asked;
-        if now.saturating_duration_since(*since) < ANEW_EVERY {
-            return false;
-        }
-        let anew = !*asked;
-        self.idle = Some((now, false));
-        self.collapse.ceiling_bps = None;
-        anew
-    }
-
-    /// What is to be sent at least, filled up with padding.
-    pub(crate) fn proving_bps(&self) -> Option<u64> {
-        self.proving_bps
-    }
-
-    /// True once for each proof, but not at each flicker of one: the estimator is to forget how little was sent.
-    pub(crate) fn begins_to_prove(&mut self, now: Instant) -> bool {
-        let before = std::mem::replace(&mut self.proving, self.proving_bps.is_some());
-        let begins =
-            self.proving && !before && self.proved.is_none_or(|at| now.saturating_duration_since(at) >= PROVE_AGAIN_AFTER);
-        if begins {
-            self.proved = Some(now);
-        }
-        begins
-    }
-
-    /// True: the estimator has stopped asking, though less is given than is wished and nothing waits.
-    pub(crate) fn is_stuck(&mut self, now: Instant, line: Line, picked: &[Option<usize>]) -> bool {
-        let wants_more = picked.iter().any(|p| *p != Some(0)) && picked.iter().any(Option::is_some);
-        // A line that collapsed tells by losing no more, not by being asked.
-        let may = wants_more && line.waiting < WAITING_MAX && self.collapse.ceiling_bps.is_none();
-        self.stuck.look(now, line.estimate_bps.filter(|_| may), line.asked)
     }
 
     /// A rise did not come about.
@@ -295,7 +250,7 @@ impl Chooser {
             self.rise_after = (self.rise_after * 2).min(RISE_AFTER_MAX);
         }
         self.fell = Some(now);
-        self.better_since = None;
+        (self.better_since, self.quiet_since) = (None, None);
         self.proving_bps = None;
         self.waiting_since = None;
     }
@@ -313,6 +268,11 @@ impl Chooser {
         }
         line.waiting >= WAITING_MAX && now.saturating_duration_since(*self.waiting_since.get_or_insert(now)) >= WAITING_FOR
     }
+}
+
+/// With what the line then carries nobody has less than he wishes for.
+fn enough(asks: &[Ask]) -> u64 {
+    (asks.iter().map(|a| a.cost(Some(0))).sum::<u64>() + RESERVE_BPS) * 130 / 100
 }
 
 fn spendable(estimate: u64, percent: u64) -> u64 {
@@ -363,22 +323,22 @@ fn is_better(asks: &[Ask], a: &[Option<usize>], b: &[Option<usize>]) -> bool {
 mod tests {
     use super::*;
 
-    const HIGH: u64 = 2_500_000;
-    const MID: u64 = 830_000;
-    const LOW: u64 = 180_000;
+    pub(super) const HIGH: u64 = 2_500_000;
+    pub(super) const MID: u64 = 830_000;
+    pub(super) const LOW: u64 = 180_000;
 
-    fn program(has: Has) -> Ask {
+    pub(super) fn program(has: Has) -> Ask {
         let rung = |layer, bps| Rung { layer, bps };
         let ladder = vec![rung(LayerId::High, HIGH), rung(LayerId::Mid, MID), rung(LayerId::Low, LOW)];
         Ask { ladder, has, program: true, fixed: false }
     }
 
-    fn single(has: Has, bps: u64) -> Ask {
+    pub(super) fn single(has: Has, bps: u64) -> Ask {
         Ask { ladder: vec![Rung { layer: LayerId::High, bps }], has, program: false, fixed: false }
     }
 
-    fn line(estimate_bps: u64, waiting_ms: u64) -> Line {
-        Line { estimate_bps: Some(estimate_bps), waiting: Duration::from_millis(waiting_ms), asked: false, loss: None }
+    pub(super) fn line(estimate_bps: u64, waiting_ms: u64) -> Line {
+        Line { estimate_bps: Some(estimate_bps), waiting: Duration::from_millis(waiting_ms), ..Line::default() }
     }
 
     fn has(picked: Option<usize>) -> Has {
@@ -530,64 +490,35 @@ mod tests {
         // A line that loses a tenth all the time is never calm, and yet carries what it carried.
         assert_eq!([at(20, 0, 0.6), at(21, 0, 0.6)], [Some(0), Some(1)]);
         let rungs: Vec<_> = (22..32).map(|n| at(n, 1, 0.1)).collect();
-        assert!(rungs[..5].iter().all(|r| *r == Some(1)) && rungs[5..].contains(&Some(0)), "{rungs:?}");
+        assert!(rungs[..3].iter().all(|r| *r == Some(1)) && rungs[3..].contains(&Some(0)), "{rungs:?}");
+        // Loss alone takes no picture away.
+        let rungs: Vec<_> = (40..60).map(|n| at(n, 2, 0.6)).collect();
+        assert!(rungs[1..].iter().all(|r| *r == Some(2)), "{rungs:?}");
+    }
+
+    #[test]
+    fn a_line_that_swung_and_then_was_quiet_is_found_as_quickly_as_the_first_time() {
+        let start = Instant::now();
+        let mut chooser = Chooser::default();
+        let mut at = Has::New;
+        let mut picks = Vec::new();
+        // Half a minute in which each rise is taken back, 12 s in which it is narrow, and then wide.
+        for n in 0..300u64 {
+            let bps = if n < 150 && n / 10 % 2 == 0 || n >= 210 { 4_000_000 } else { 300_000 };
+            let picked = chooser.choose(start + Duration::from_millis(n * 200), line(bps, 0), &[program(at)])[0];
+            at = has(picked);
+            picks.push(picked);
+            if n == 149 {
+                assert!(chooser.rise_after > RISE_AFTER * 2, "{:?}", chooser.rise_after);
+            }
+        }
+        let back = picks[210..].iter().position(|p| *p == Some(0));
+        assert!(back.is_some_and(|looks| looks <= 4), "{back:?}");
     }
 
     #[test]
     fn a_player_who_named_his_layer_keeps_it() {
         let asks = [Ask { fixed: true, ..program(Has::Rung(0)) }];
         assert_eq!(Chooser::default().choose(Instant::now(), line(100_000, 900), &asks), [Some(0)]);
-    }
-
-    #[test]
-    fn a_line_that_could_carry_more_is_asked_every_second() {
-        let start = Instant::now();
-        let mut chooser = Chooser::default();
-        let asks = [program(Has::Rung(2))];
-        let said: Vec<u64> = (0..50u64)
-            .map(|n| chooser.desired(start + Duration::from_millis(n * 200), line(300_000, 0), &asks, &[Some(2)]))
-            .collect();
-        let rises = said.windows(2).filter(|w| w[1] > w[0]).count();
-        assert!((7..=10).contains(&rises), "{rises} questions in 10 s");
-        let all = [Some(0)];
-        let quiet: Vec<u64> = (50..100u64)
-            .map(|n| chooser.desired(start + Duration::from_millis(n * 200), line(20_000_000, 0), &asks, &all))
-            .collect();
-        assert!(quiet.windows(2).skip(1).all(|w| w[0] == w[1]), "nothing to ask for");
-    }
-
-    #[test]
-    fn a_line_that_collapsed_or_gives_all_has_no_stuck_estimator_and_one_that_asks_in_vain_is_not_begun_anew() {
-        let (start, mut chooser) = (Instant::now(), Chooser::default());
-        let at = |n: u64| start + Duration::from_millis(n * 100);
-        assert_eq!((0..100).filter(|n| chooser.is_stuck(at(*n), line(224_000, 0), &[Some(2)])).count(), 4);
-        assert!(!(100..200).any(|n| chooser.is_stuck(at(n), line(3_000_000, 0), &[Some(0)])), "all is as wished");
-        let asked = |n: u64| Line { asked: n % 10 == 9, ..line(224_000, 0) };
-        assert!(!(200..800).any(|n| chooser.asks_anew(at(n), asked(n), &[None])), "all is paused");
-        assert_eq!((800..900).filter(|n| chooser.asks_anew(at(*n), line(60_000, 0), &[None])).count(), 6);
-        chooser.collapse.ceiling_bps = Some(100_000);
-        assert!(!(900..1_000).any(|n| chooser.is_stuck(at(n), line(224_000, 0), &[Some(2)])), "it collapsed");
-    }
-
-    #[test]
-    fn a_proof_that_flickers_begins_the_estimator_anew_once_and_a_line_that_is_short_is_not_filled_up() {
-        let (start, mut chooser) = (Instant::now(), Chooser::default());
-        let mut begun = Vec::new();
-        for n in 0..100u64 {
-            let now = start + Duration::from_millis(n * 200);
-            // Every second of a second it is enough.
-            let bps = if n % 10 < 5 { 4_000_000 } else { 2_000_000 };
-            let picked = chooser.choose(now, line(bps, 0), &[program(Has::Rung(1))]);
-            assert!(picked[0] <= Some(1));
-            if chooser.begins_to_prove(now) {
-                begun.push(n * 200);
-            }
-        }
-        assert!((2..=4).contains(&begun.len()), "{begun:?}");
-        chooser.proving_bps = Some(3_000_000);
-        let now = start + Duration::from_secs(60);
-        let fixed = [Ask { fixed: true, ..program(Has::Rung(0)) }];
-        chooser.choose(now, line(100_000, 0), &fixed);
-        assert_eq!(chooser.proving_bps(), None);
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod codec;
 pub(crate) mod collapse;
 pub(crate) mod cut;
+pub(crate) mod doubt;
 pub(crate) mod freezes;
 pub(crate) mod gop;
 pub(crate) mod keyframe;

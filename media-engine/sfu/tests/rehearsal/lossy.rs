@@ -93,3 +93,28 @@ fn what_is_lost_is_repaired_soon_and_hardly_anything_stands_still() {
         assert_eq!((seen.changes, seen.anew), (1, 0), "{loss}");
     }
 }
+
+/// In all of them the larger layer went and came, up to eight times in 40 s, while the estimator took the bursts for a full line.
+const SEEDS: [u64; 2] = [1, 5];
+
+#[test]
+fn bursts_of_loss_are_no_sign_of_a_narrow_line() {
+    for seed in SEEDS {
+        let mut world = World::new(seed);
+        world.layered("program");
+        let (page, room) = (world.page(ALL, ONE_WAY), world.page(ALL, ms(5)));
+        world.show(page, 0, "program");
+        world.talk(page, -25);
+        world.talk(room, -25);
+        world.run(ms(5_000));
+        // More than twice what the layer needs.
+        world.rate(page, Some(6_000_000));
+        world.lose_in_bursts(page, 0.10, 5.0);
+        for _ in 0..5 {
+            world.run(ms(4_000));
+            // A large picture waits for the line for a moment.
+            world.request_keyframe(page, 0);
+        }
+        assert_eq!(world.shown(page, 0).len(), 1, "seed {seed}: {:?}", world.shown(page, 0));
+    }
+}

@@ -128,3 +128,33 @@ fn a_voice_does_not_wait_behind_questions_on_a_line_that_stays_narrow_and_a_line
         stays_narrow(rate, loss, seed);
     }
 }
+
+/// With this one the line was not found within 4 s: the swings of the bursts still made each rise wait.
+const BEHIND_BURSTS: u64 = 9;
+
+#[test]
+fn a_line_is_found_back_as_soon_right_behind_bursts_of_loss() {
+    let mut world = World::new(BEHIND_BURSTS);
+    world.layered("program");
+    let (page, room) = (world.page(ALL, ms(30)), world.page(ALL, ms(5)));
+    world.show(page, 0, "program");
+    world.talk(page, -25);
+    world.talk(room, -25);
+    world.rate(page, Some(6_000_000));
+    world.run(ms(8_000));
+    world.lose_in_bursts(page, 0.10, 5.0);
+    world.run(ms(16_000));
+    world.lose(page, 0.0);
+    world.run(ms(8_000));
+    for (rate, time) in [(4_000_000, 6_000), (1_000_000, 12_000), (300_000, 12_000)] {
+        world.rate(page, Some(rate));
+        world.run(ms(time));
+    }
+    world.rate(page, Some(4_000_000));
+    let (wide, moved) = (world.now, world.shown(page, 0).len());
+    world.run(ms(6_000));
+    let told = world.shown(page, 0);
+    let back = told.iter().skip(moved).find(|t| t.1 == Some(LayerId::High)).map(|(at, ..)| world.at(*at) - wide);
+    assert!(back.is_some_and(|after| after <= ms(4_000)), "{back:?}: {told:?}");
+    assert_eq!(told.last().map(|t| t.1), Some(Some(LayerId::High)), "{told:?}");
+}
