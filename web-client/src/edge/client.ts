@@ -270,8 +270,11 @@ export class Client {
     }
     const heard = this.socketHeard ?? this.socketSince;
     // While the line is known to be lost there is nothing to wait for: a fresh attempt gets through first.
-    const patience = this.line.lostSince(now) === null ? SOCKET_SILENT_MS : SOCKET_SILENT_MS / 2;
-    if (now - heard >= patience || (now - heard >= SOCKET_FRESH_MS && this.line.pollRedial())) {
+    const lost = this.line.lostSince(now);
+    const patience = lost === null ? SOCKET_SILENT_MS : SOCKET_SILENT_MS / 2;
+    // One that opened in the silence has no timers that doubled all the while; its welcome may take a moment.
+    const young = lost !== null && this.socketOpen && this.socketSince > lost;
+    if (now - heard >= patience || (!young && now - heard >= SOCKET_FRESH_MS && this.line.pollRedial())) {
       this.socket.close();
       this.handleSocketClosed();
     }
