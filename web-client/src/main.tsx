@@ -14,8 +14,11 @@ import { App } from './screens/app';
 import slices from './gen/slices.css?url';
 
 /** Faces for names in kanji are 240 rules that nothing waits for. First of all, so that the interface's own cut stays before them. */
-const SLICES_AFTER_MS = 1_500;
+const SLICES_AFTER_MS = 5_000;
+let loaded = false;
 function loadSlices(): void {
+  if (loaded) return;
+  loaded = true;
   const link = document.createElement('link');
   link.rel = 'stylesheet';
   link.href = slices;
@@ -39,5 +42,7 @@ export function begin(client: Client): void {
   installSprite(document.body);
   const root = document.getElementById('app');
   if (root) render(<App client={client} />, root);
+  // Of the first picture; a page that has none is painted by then.
+  addEventListener('loadeddata', loadSlices, { capture: true, once: true });
   setTimeout(loadSlices, SLICES_AFTER_MS);
 }

@@ -284,7 +284,7 @@ describe('the media path', () => {
     media.handleAnswer(ms(100));
     expect(media.pollProbe(ms(900))).toBe(false);
     media.handleAlive(ms(1_000));
-    expect([1_200, 1_300, 1_400, 1_600].map((t) => media.pollProbe(ms(t)))).toEqual([false, true, false, true]);
+    expect([1_200, 1_300, 1_350, 1_400, 1_600].map((t) => media.pollProbe(ms(t)))).toEqual([false, true, false, true, true]);
   });
   it('is made anew at once when the server forgot it and it is silent', () => {
     const media = new MediaWatch();
@@ -374,13 +374,31 @@ describe('the media path', () => {
     expect(other.pollSeek(ms(6_700), true)).toBe(true);
     expect(first(other, 6_350)).toBe(0);
   });
+  it('is not taken for blocked where little came by it before: one lost probe says nothing', () => {
+    const media = new MediaWatch();
+    media.handleStart(ms(0));
+    media.handleAnswer(ms(100));
+    for (let t = 150; t <= 6_000; t += 100) {
+      media.handleAlive(ms(t));
+      expect(media.pollBlocked(ms(t), true)).toBe(false);
+    }
+    const probes: number[] = [];
+    for (let t = 6_050; t < 7_400; t += 50) {
+      media.handleTick(ms(t));
+      if (media.pollProbe(ms(t))) probes.push(t);
+      media.handleSocket(ms(t));
+      expect(media.pollBlocked(ms(t), true)).toBe(false);
+    }
+    expect(probes.slice(0, 4)).toEqual([6_250, 6_350, 6_450, 6_550]);
+    expect(media.pollRestart(ms(7_700), true), 'the silence alone is enough later').toBe(true);
+  });
   it('is not taken for blocked where the page itself stood still', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));
     media.handleAnswer(ms(100));
     media.handleTick(ms(950));
-    expect(media.pollBlocked(ms(950), true)).toBe(false);
-    media.handleAlive(ms(1_000));
+    for (let t = 300; t <= 1_000; t += 50) media.handleAlive(ms(t));
+    expect(media.pollBlocked(ms(1_000), true)).toBe(false);
     media.handleTick(ms(1_000));
     media.handleTick(ms(1_300));
     media.pollProbe(ms(1_300));

@@ -56,8 +56,10 @@ export class Backoff {
 /** Time given to an offer before it is made anew (half as much again for each that failed, to twice as much: a line may be long), and silence of an established path, probed, before it counts as gone. */
 export const OFFER_MS = 5_000;
 export const MEDIA_SILENT_MS = 1_500;
-/** Silence of the path after which it is probed, and how often. */
-export const MEDIA_PROBE_MS = 300;
+/** Silence of the path after which it is probed, and then how often: on a bad line one probe is lost, or its answer. */
+export const MEDIA_PROBE_MS = 300, MEDIA_PROBE_AGAIN_MS = 100;
+/** So many signs of life within a second: silence after them is no loss of a few packets. Pictures that are paused for the line leave it to a probe now and then. */
+const LIVELY_SIGNS = 15, LIVELY_MS = 1_000;
 /** Silence of an established path after which its way is looked for anew (ICE restart): the address may have changed, or what let it through. Earlier than a path is given up: pictures, voices and channels go on. */
 export const MEDIA_ASTRAY_MS = 650;
 /** And earlier where signalling was broken off meanwhile: a network that changes ends connections, one that pauses does not. Six pictures. */
@@ -97,8 +99,10 @@ export class MediaWatch {
   private ticked: PerfMs | null = null;
   private stoodMs = 0;
   private socketAnswered: PerfMs | null = null;
+  /** The newest signs of life, oldest first. */
+  private signs: PerfMs[] = [];
 
-  handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.soughtAt = null; this.answeredAt = null; this.socketAnswered = null; this.attempts += 1; }
+  handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.soughtAt = null; this.answeredAt = null; this.socketAnswered = null; this.signs = []; this.attempts += 1; }
   /** The server has answered this path, or the search for its way. */
   handleAnswer(now: PerfMs): void { this.answeredAt = now; }
   /** Before the answer it is the path before this one that still shows a picture. */
@@ -106,6 +110,8 @@ export class MediaWatch {
     this.spoke = now;
     if (this.answeredAt === null) return;
     this.alive = now;
+    this.signs.push(now);
+    if (this.signs.length > LIVELY_SIGNS) this.signs.shift();
     this.soughtAt = null;
     this.socketAnswered = null;
     this.stoodMs = 0;
@@ -127,14 +133,19 @@ export class MediaWatch {
   handleBroken(now: PerfMs): void { this.brokenAt = now; }
 
   /**
-   * True when an established path has fallen silent while the server is heard beside it without a break: it is made anew at once, the new one
+   * True when an established path that was lively has fallen silent while the server is heard beside it without a break: it is made anew at once, the new one
    * by whatever still gets through. A way that is looked for (ICE restart) would be left only when the old one has been silent for seconds.
    */
   pollBlocked(now: PerfMs, serverHeard: boolean): boolean {
     this.heardSince = serverHeard ? this.heardSince ?? now : null;
     if (this.ended || this.alive === null || this.soughtFor === this.alive || this.heardSince === null || this.heardSince > this.alive) return false;
-    if (this.isBroken(this.alive) || this.socketAnswered === null || now - this.socketAnswered < MEDIA_BEHIND_MS) return false;
+    if (!this.wasLively(this.alive) || this.isBroken(this.alive) || this.socketAnswered === null || now - this.socketAnswered < MEDIA_BEHIND_MS) return false;
     return now - this.alive - this.stoodMs >= MEDIA_BLOCKED_MS;
+  }
+
+  private wasLively(alive: PerfMs): boolean {
+    const oldest = this.signs[0];
+    return oldest !== undefined && this.signs.length === LIVELY_SIGNS && alive - oldest <= LIVELY_MS;
   }
 
   /** What was on its way when it was broken off still comes a moment later. */
@@ -171,7 +182,7 @@ export class MediaWatch {
   /** True when an established path has been silent and should be asked for a sign of life. */
   pollProbe(now: PerfMs): boolean {
     if (this.alive === null || now - this.alive < MEDIA_PROBE_MS) return false;
-    if (this.probedAt !== null && now - this.probedAt < MEDIA_PROBE_MS) return false;
+    if (this.probedAt !== null && now - this.probedAt < MEDIA_PROBE_AGAIN_MS && this.probedAt > this.alive) return false;
     this.probedAt = now;
     return true;
   }

@@ -270,8 +270,11 @@ export class Client {
     }
     const heard = this.socketHeard ?? this.socketSince;
     // While the line is known to be lost there is nothing to wait for: a fresh attempt gets through first.
-    const patience = this.line.lostSince(now) === null ? SOCKET_SILENT_MS : SOCKET_SILENT_MS / 2;
-    if (now - heard >= patience || (now - heard >= SOCKET_FRESH_MS && this.line.pollRedial())) {
+    const lost = this.line.lostSince(now);
+    const patience = lost === null ? SOCKET_SILENT_MS : SOCKET_SILENT_MS / 2;
+    // One that opened in the silence has no timers that doubled all the while; its welcome may take a moment.
+    const young = lost !== null && this.socketOpen && this.socketSince > lost;
+    if (now - heard >= patience || (!young && now - heard >= SOCKET_FRESH_MS && this.line.pollRedial())) {
       this.socket.close();
       this.handleSocketClosed();
     }
@@ -302,7 +305,8 @@ export class Client {
     this.media.handleTick(now);
     if (this.media.pollProbe(now)) this.probe(now);
     const heard = this.socketOpen && this.line.lostSince(now) === null;
-    if (this.media.pollBlocked(now, heard)) return this.openMedia(now);
+    // Without an engine there are no pictures to miss, and a lost probe would cost the voices their path.
+    if (this.store.engineUp.value && this.media.pollBlocked(now, heard)) return this.openMedia(now);
     if (this.media.pollSeek(now, heard)) this.path?.restartIce();
     if (this.media.pollRestart(now, heard)) this.openMedia(now);
   }

@@ -53,10 +53,10 @@ const RESTART_AFTER: Duration = Duration::from_secs(1);
 const BETWEEN_KILLS: Duration = Duration::from_millis(10_500);
 /// Before the first cut, between two, and how long each is.
 const FIRST_CUT: Duration = Duration::from_secs(30);
-const CUT_EVERY: Duration = Duration::from_secs(10);
+const CUT_EVERY: Duration = Duration::from_secs(12);
 const CUT: Duration = Duration::from_secs(2);
-/// A round begins this long before its cut.
-const CUT_LEAD: Duration = Duration::from_millis(3_500);
+/// A round begins this long before its cut: a clear glass and a stroke on both pages take seconds on a slow host.
+const CUT_LEAD: Duration = Duration::from_millis(6_500);
 
 struct Args {
     rounds: usize,
