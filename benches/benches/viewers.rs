@@ -1,10 +1,12 @@
 //! What forwarding one packet to one viewer costs in the core: headers, keys, queues; no socket. A frame of 15 packets of 4
 //! Mbit/s at 30 frames/s to 1, 10 and 50 viewers that tell what arrives; only the frame itself is on the clock.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use benches::rehearsed::{FRAME, PACKETS, Rehearsed};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use sfu::Class;
 
 #[allow(clippy::expect_used)]
 fn viewers(c: &mut Criterion) {
@@ -31,5 +33,17 @@ fn viewers(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, viewers);
+/// What is asked of each datagram that leaves: is it voice, data or a picture.
+fn class(c: &mut Criterion) {
+    let mut group = c.benchmark_group("class");
+    // Payload type 111, as Chromium numbers Opus.
+    let voices = 1u128 << 111;
+    for (name, head) in [("picture", [0x90, 0xE0]), ("voice", [0x90, 111]), ("data", [23, 254])] {
+        let datagram: Vec<u8> = head.iter().copied().chain([0; 1_100]).collect();
+        group.bench_function(name, |b| b.iter(|| Class::of(black_box(&datagram), black_box(voices))));
+    }
+    group.finish();
+}
+
+criterion_group!(benches, viewers, class);
 criterion_main!(benches);

@@ -1,26 +1,19 @@
 //! GStreamer's `webrtcbin`, as it comes, as WHIP camera and as WHEP player against the real server: its own RSA certificate,
 //! an offer without candidates and candidates after it, entity-tags, and an end that ends.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use benches::ported::{FRAGMENT, Http, PATIENCE, SDP, start_here};
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_sdp as gst_sdp;
 use gstreamer_webrtc as gst_webrtc;
-use signaling::edge::cli::Demo;
-use signaling::edge::server::{self, Running};
 
-/// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Pictures that must have been decoded: two seconds of them.
 const PICTURES: usize = 60;
-const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// One colour: what comes out must look like what went in.
 const CAMERA: &str = "webrtcbin name=peer bundle-policy=max-bundle \
@@ -35,46 +28,6 @@ const NOISE: &str = "webrtcbin name=peer bundle-policy=max-bundle \
     ! x264enc tune=zerolatency speed-preset=ultrafast key-int-max=30 bitrate=1500 ! video/x-h264,profile=constrained-baseline \
     ! rtph264pay config-interval=-1 aggregate-mode=zero-latency pt=96 \
     ! application/x-rtp,media=video,encoding-name=H264,clock-rate=90000,payload=96 ! peer.";
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: String,
-}
-
-impl Answer {
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
-        lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
-    }
-}
-
-/// A WHIP or WHEP client's side of HTTP.
-#[derive(Clone)]
-struct Http {
-    host: String,
-    token: String,
-}
-
-impl Http {
-    fn request(&self, method: &str, path: &str, head: &[(&str, &str)], body: &str) -> Answer {
-        let mut stream = TcpStream::connect(&self.host).expect("listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("set");
-        let lines: String = head.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-        let text = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAuthorization: Bearer {}\r\nContent-Length: {}\r\n{lines}\r\n{body}",
-            self.host,
-            self.token,
-            body.len()
-        );
-        stream.write_all(text.as_bytes()).expect("sent");
-        let mut text = String::new();
-        stream.read_to_string(&mut text).expect("answered");
-        let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        Answer { status, head: head.to_owned(), body: body.to_owned() }
-    }
-}
 
 /// `webrtcbin` in its graph, and the resource that it is at the server.
 struct Client {
@@ -118,15 +71,9 @@ impl Client {
 
         let offer = offered.recv_timeout(PATIENCE).expect("an offer");
         let bare: String = offer.lines().filter(|l| !l.starts_with("a=candidate")).flat_map(|l| [l, "\r\n"]).collect();
-        let post = || http.request("POST", path, &[("Content-Type", "application/sdp")], &bare);
-        let (until, mut answer) = (Instant::now() + PATIENCE, post());
         // A camera is connected a moment before its feed is there.
-        while answer.status == 404 && Instant::now() < until {
-            std::thread::yield_now();
-            answer = post();
-        }
-        assert_eq!(answer.status, 201, "{}", answer.body);
-        assert_eq!(answer.header("content-type"), Some("application/sdp"));
+        let answer = http.post(path, &bare, std::thread::yield_now).expect("a resource");
+        assert_eq!(answer.header("content-type"), Some(SDP));
         assert_eq!(answer.header("accept-patch"), Some(FRAGMENT));
         let tag = answer.header("etag").expect("an entity-tag").to_owned();
         let resource = answer.header("location").expect("a resource").to_owned();
@@ -147,10 +94,10 @@ impl Client {
             fragment += &format!("a={}\r\n", candidate.trim_start_matches("a="));
         }
         let head = [("Content-Type", FRAGMENT), ("If-Match", self.tag.as_str())];
-        let answer = self.http.request("PATCH", &self.resource, &head, &fragment);
+        let answer = self.http.request("PATCH", &self.resource, &head, &fragment).expect("answered");
         assert_eq!(answer.status, 204, "{}", answer.body);
         let other = [("Content-Type", FRAGMENT), ("If-Match", "\"another\"")];
-        assert_eq!(self.http.request("PATCH", &self.resource, &other, &fragment).status, 412);
+        assert_eq!(self.http.request("PATCH", &self.resource, &other, &fragment).expect("answered").status, 412);
     }
 
     fn wait_for(&self, what: &str, good: impl Fn(gst_webrtc::WebRTCPeerConnectionState) -> bool) {
@@ -160,8 +107,8 @@ impl Client {
     }
 
     fn delete(&self) {
-        assert_eq!(self.http.request("DELETE", &self.resource, &[], "").status, 200);
-        assert_eq!(self.http.request("DELETE", &self.resource, &[], "").status, 404, "it is gone");
+        assert_eq!(self.http.request("DELETE", &self.resource, &[], "").expect("answered").status, 200);
+        assert_eq!(self.http.request("DELETE", &self.resource, &[], "").expect("answered").status, 404, "it is gone");
     }
 }
 
@@ -213,46 +160,13 @@ fn player(http: Http, path: &str) -> (Client, Receiver<(i32, i32, Vec<u8>)>) {
     (Client::start(graph, http, path), shown)
 }
 
-fn start(runtime: &tokio::runtime::Runtime, home: &Path) -> Running {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let web = home.join("web");
-    std::fs::create_dir_all(&web).expect("a folder");
-    std::fs::write(web.join("index.html"), "<!doctype html><title>Shirube</title>").expect("written");
-    let config = Demo {
-        data: home.join("data"),
-        bind: [127, 0, 0, 1].into(),
-        https_port: 0,
-        media_port: 0,
-        http: Some(0),
-        no_engine: true,
-        web_root: Some(web),
-        ..Demo::default()
-    };
-    runtime.block_on(server::start(&config)).expect("starts")
-}
-
-/// Until the media thread serves so many connections.
-fn wait_for_peers(http: &Http, wanted: u32) {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let figures = http.request("GET", "/metrics", &[], "").body;
-        let told = figures.lines().find_map(|l| l.strip_prefix("shirube_media_peers ")).expect("a figure").to_owned();
-        if told == wanted.to_string() {
-            return;
-        }
-        assert!(Instant::now() < until, "{told} connections where {wanted} were to be left");
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn webrtcbin_publishes_and_plays_with_its_own_certificate_and_at_its_own_packet_size() {
     gst::init().expect("GStreamer");
     let home = tempfile::tempdir().expect("a folder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let server = start(&runtime, home.path());
-    let host = server.ready.http_url.as_deref().and_then(|url| url.strip_prefix("http://")).expect("asked for");
-    let http = |token: &str| Http { host: host.to_owned(), token: token.to_owned() };
+    let server = start_here(&runtime, home.path()).expect("starts");
+    let http = |token: &str| Http::of(&server, token).expect("a plain door");
     let tokens = &server.ready.tokens;
 
     let camera = camera(http(&tokens.publisher), "/whip/demo/glasses", CAMERA);
@@ -273,11 +187,11 @@ fn webrtcbin_publishes_and_plays_with_its_own_certificate_and_at_its_own_packet_
     }
 
     // What DELETE ended is gone from the media thread too: first the camera, then the player.
-    wait_for_peers(&http(""), 2);
+    http("").wait_for_peers(2).expect("told");
     camera.delete();
-    wait_for_peers(&http(""), 1);
+    http("").wait_for_peers(1).expect("told");
     player.delete();
-    wait_for_peers(&http(""), 0);
+    http("").wait_for_peers(0).expect("told");
     drop((camera, player));
 
     let camera = crate::camera(http(&tokens.publisher), "/whip/demo/glasses", NOISE);
@@ -292,9 +206,8 @@ fn webrtcbin_publishes_and_plays_with_its_own_certificate_and_at_its_own_packet_
         let (least, most) = (luma.iter().min().expect("a picture"), luma.iter().max().expect("a picture"));
         assert!(most - least > 100, "picture {n}: {least} to {most}");
     }
-    let figures = http("").request("GET", "/metrics", &[], "").body;
-    let cut = figures.lines().find_map(|l| l.strip_prefix("shirube_media_cut_packets_total ")).expect("a figure");
-    assert!(cut.parse::<u64>().expect("a number") > 100, "{cut} packets of 1,400 bytes were cut");
+    let cut = http("").figure("shirube_media_cut_packets_total").expect("a figure");
+    assert!(cut > 100, "{cut} packets of 1,400 bytes were cut");
     drop((camera, player));
     runtime.block_on(server.stop());
 }

@@ -1,13 +1,12 @@
 //! A WHIP camera and a WHEP player restart their ICE by PATCH (RFC 9725 §4.3.2), pictures going on: str0m's client side over real sockets
 //! against the real server.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use signaling::edge::cli::Demo;
-use signaling::edge::server;
+use benches::ported::{FRAGMENT, Http, PATIENCE, start_here};
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind, Mid};
@@ -15,32 +14,9 @@ use str0m::net::{Protocol, Receive};
 use str0m::rtp::RtpWrite;
 use str0m::{Candidate, Event, Input, Output, Rtc};
 
-/// Far longer than anything takes.
-const PATIENCE: Duration = Duration::from_secs(60);
 const FRAME: Duration = Duration::from_millis(20);
 /// Pictures before and after each restart.
 const PICTURES: usize = 25;
-
-/// Status, head and body.
-fn request(host: &str, token: &str, (method, path): (&str, &str), head: &str, body: &str) -> (u16, String, String) {
-    let mut stream = TcpStream::connect(host).expect("listens");
-    stream.set_read_timeout(Some(PATIENCE)).expect("set");
-    let length = body.len();
-    let text = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\n{head}\r\n{body}"
-    );
-    stream.write_all(text.as_bytes()).expect("sent");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).expect("answered");
-    let (head, body) = text.split_once("\r\n\r\n").expect("a head");
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-    (status, head.to_owned(), body.to_owned())
-}
-
-fn header(head: &str, name: &str) -> String {
-    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
-    lines.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()).expect("a header")
-}
 
 fn line<'a>(sdp: &'a str, begins: &str) -> &'a str {
     sdp.lines().find(|line| line.starts_with(begins)).expect("in the description")
@@ -51,8 +27,7 @@ struct Peer {
     mid: Mid,
     socket: UdpSocket,
     local: SocketAddr,
-    host: String,
-    token: String,
+    http: Http,
     resource: String,
     tag: String,
     /// The description of the other side.
@@ -64,36 +39,28 @@ struct Peer {
 
 impl Peer {
     /// `meanwhile`: to be done while there is nothing to watch yet.
-    fn open(host: &str, token: &str, path: &str, direction: Direction, mut meanwhile: impl FnMut()) -> Peer {
+    fn open(http: Http, path: &str, direction: Direction, meanwhile: impl FnMut()) -> Peer {
         let provider = Arc::new(str0m::crypto::from_feature_flags());
         let mut rtc = Rtc::builder().set_crypto_provider(provider).set_rtp_mode(true).build(Instant::now());
         let (socket, local) = place(&mut rtc);
         let mut api = rtc.sdp_api();
         let mid = api.add_media(MediaKind::Video, direction, None, None, None);
         let (offer, pending) = api.apply().expect("an offer");
-        let begun = Instant::now();
-        let (head, answer) = loop {
-            let posted = request(host, token, ("POST", path), "Content-Type: application/sdp\r\n", &offer.to_sdp_string());
-            match posted {
-                (201, head, answer) => break (head, answer),
-                (404 | 429, ..) if begun.elapsed() < PATIENCE => meanwhile(),
-                (status, _, body) => panic!("{status}: {body}"),
-            }
-        };
+        let answer = http.post(path, &offer.to_sdp_string(), meanwhile).expect("a resource");
+        let header = |name| answer.header(name).expect("a header").to_owned();
         let mut peer = Peer {
             rtc,
             mid,
             socket,
             local,
-            host: host.to_owned(),
-            token: token.to_owned(),
-            resource: header(&head, "location"),
-            tag: header(&head, "etag"),
+            http,
+            resource: header("location"),
+            tag: header("etag"),
             answer: String::new(),
             seq: 0,
             pictures: 0,
         };
-        peer.accept(pending, answer);
+        peer.accept(pending, answer.body);
         peer
     }
 
@@ -111,10 +78,10 @@ impl Peer {
         let offer = offer.to_sdp_string();
         let lines = ["a=ice-ufrag:", "a=ice-pwd:", "m=video", "a=mid:"].map(|begins| line(&offer, begins));
         let fragment = lines.join("\r\n") + "\r\n";
-        let head = format!("Content-Type: application/trickle-ice-sdpfrag\r\nIf-Match: {}\r\n", self.tag);
-        let (status, head, fragment) = request(&self.host, &self.token, ("PATCH", &self.resource), &head, &fragment);
-        assert_eq!(status, 200, "{fragment}");
-        let tag = header(&head, "etag");
+        let head = [("Content-Type", FRAGMENT), ("If-Match", self.tag.as_str())];
+        let restarted = self.http.request("PATCH", &self.resource, &head, &fragment).expect("answered");
+        assert_eq!(restarted.status, 200, "{}", restarted.body);
+        let (tag, fragment) = (restarted.header("etag").expect("a tag").to_owned(), restarted.body);
         assert_ne!(std::mem::replace(&mut self.tag, tag.clone()), tag, "another session has another tag");
         // The session's new credentials in the description that there was.
         let renewed = ["a=ice-ufrag:", "a=ice-pwd:"].map(|begins| (begins, line(&fragment, begins)));
@@ -212,11 +179,7 @@ impl Scene {
     fn show_known(&mut self, what: &str, player: &mut Peer) {
         // Requests from before the restart may have been under way.
         self.show(what, player);
-        let strangers = |peer: &Peer| {
-            let figures = request(&peer.host, &peer.token, ("GET", "/metrics"), "", "").2;
-            let told = figures.lines().find_map(|l| l.strip_prefix("shirube_media_strangers_total ")).expect("a figure");
-            told.parse::<u64>().expect("a number")
-        };
+        let strangers = |peer: &Peer| peer.http.figure("shirube_media_strangers_total").expect("a figure");
         let before = strangers(player);
         self.show(what, player);
         self.show(what, player);
@@ -228,31 +191,17 @@ impl Scene {
 
 #[test]
 fn pictures_go_on_before_and_after_a_camera_and_a_player_restart_their_ice_by_patch() {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let home = tempfile::tempdir().expect("a folder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let web = home.path().join("web");
-    std::fs::create_dir_all(&web).expect("a folder");
-    std::fs::write(web.join("index.html"), "<!doctype html><title>Shirube</title>").expect("written");
-    let config = Demo {
-        data: home.path().join("data"),
-        bind: [127, 0, 0, 1].into(),
-        https_port: 0,
-        media_port: 0,
-        http: Some(0),
-        no_engine: true,
-        web_root: Some(web),
-        ..Demo::default()
-    };
-    let server = runtime.block_on(server::start(&config)).expect("starts");
-    let host = server.ready.http_url.as_deref().and_then(|url| url.strip_prefix("http://")).expect("asked for").to_owned();
+    let server = start_here(&runtime, home.path()).expect("starts");
     let tokens = server.ready.tokens.clone();
+    let http = |token: &str| Http::of(&server, token).expect("a plain door");
 
-    let camera = Peer::open(&host, &tokens.publisher, "/whip/demo/glasses", Direction::SendOnly, || {});
+    let camera = Peer::open(http(&tokens.publisher), "/whip/demo/glasses", Direction::SendOnly, || {});
     let mut scene = Scene { camera, begun: Instant::now(), next: Instant::now() };
     // A camera's feed is there with its first pictures.
     let path = "/whep/demo?feed=glasses&layer=high";
-    let mut player = Peer::open(&host, &tokens.mentor, path, Direction::RecvOnly, || (0..20).for_each(|_| scene.turn()));
+    let mut player = Peer::open(http(&tokens.mentor), path, Direction::RecvOnly, || (0..20).for_each(|_| scene.turn()));
     scene.show("at first", &mut player);
     for round in 0..2 {
         scene.camera.restart();
@@ -262,12 +211,7 @@ fn pictures_go_on_before_and_after_a_camera_and_a_player_restart_their_ice_by_pa
     }
     // Both have figures: what came from the one, what went to the other, how evenly.
     let since = Instant::now();
-    let counted = |name: &str, kind: &str| {
-        let figures = request(&host, &tokens.publisher, ("GET", "/metrics"), "", "").2;
-        let line =
-            figures.lines().find(|l| l.starts_with(&format!("shirube_ported_{name}{{")) && l.contains(kind)).map(str::to_owned);
-        line.and_then(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
-    };
+    let counted = |name: &str, kind: &str| http("").figure_of(&format!("shirube_ported_{name}"), kind).expect("figures");
     for (name, kind) in [("frames_in_total", "camera"), ("bytes_out_total", "player"), ("rtt_seconds", "player")] {
         while counted(name, kind).is_none_or(|n| n <= 0.0) {
             assert!(since.elapsed() < PATIENCE, "{name} of the {kind}");
@@ -276,7 +220,8 @@ fn pictures_go_on_before_and_after_a_camera_and_a_player_restart_their_ice_by_pa
         }
     }
     for peer in [&scene.camera, &player] {
-        assert_eq!(request(&host, &peer.token, ("DELETE", &peer.resource), "", "").0, 200, "the same resource all along");
+        let deleted = peer.http.request("DELETE", &peer.resource, &[], "").expect("answered");
+        assert_eq!(deleted.status, 200, "the same resource all along");
     }
     runtime.block_on(server.stop());
 }

@@ -123,7 +123,8 @@ impl IceSession {
 /// What a restart's answer says of ICE, as a fragment.
 pub fn fragment_of(answer: &str) -> String {
     let mut out = String::new();
-    for prefix in ["a=ice-lite", "a=ice-ufrag:", "a=ice-pwd:"] {
+    // RFC 9725 §4.3.3: with the same options as the answer had.
+    for prefix in ["a=ice-lite", "a=ice-options:", "a=ice-pacing:", "a=ice-ufrag:", "a=ice-pwd:"] {
         if let Some(line) = answer.lines().find(|line| line.starts_with(prefix)) {
             out.push_str(line.trim_end());
             out.push_str("\r\n");
@@ -206,11 +207,11 @@ mod tests {
 
     #[test]
     fn a_restarts_answer_becomes_a_fragment() {
-        let answer = "v=0\r\na=ice-lite\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\na=ice-ufrag:abcd\r\na=ice-pwd:xyz\r\n\
+        let answer = "v=0\r\na=ice-lite\r\na=ice-options:trickle\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\na=ice-ufrag:abcd\r\na=ice-pwd:xyz\r\n\
                       a=candidate:1 1 udp 1 192.0.2.7 8444 typ host\r\na=end-of-candidates\r\nm=audio 9 x 1\r\na=mid:1\r\n";
         assert_eq!(
             fragment_of(answer),
-            "a=ice-lite\r\na=ice-ufrag:abcd\r\na=ice-pwd:xyz\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n\
+            "a=ice-lite\r\na=ice-options:trickle\r\na=ice-ufrag:abcd\r\na=ice-pwd:xyz\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=mid:0\r\n\
              a=candidate:1 1 udp 1 192.0.2.7 8444 typ host\r\na=end-of-candidates\r\n"
         );
     }

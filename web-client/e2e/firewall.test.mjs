@@ -1,6 +1,7 @@
 // Networks that let no UDP out: the picture, the voice and the ink come by TCP on the media port, or through a relay (coturn,
 // real, with the settings that we ship) by UDP, TCP or TLS.
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { after, before, test } from "node:test";
 
 import { heardHz, openBrowser, SETTLE, until, WHOLE } from "./lib/browser.mjs";
@@ -51,7 +52,7 @@ const pair = (page) => page.evaluate(async () => {
   const used = [...(stats?.values() ?? [])].find((s) => s.type === "candidate-pair" && s.nominated && s.state === "succeeded");
   if (!used) return null;
   const [local, remote] = [stats.get(used.localCandidateId), stats.get(used.remoteCandidateId)];
-  return { type: local.candidateType, protocol: local.protocol, relay: local.relayProtocol ?? null, remote: remote.protocol, port: local.port };
+  return { type: local.candidateType, protocol: local.protocol, relay: local.relayProtocol ?? null, remote: remote.protocol, port: local.port, at: remote.address };
 });
 
 async function isWhole(page) {
@@ -128,4 +129,76 @@ test("the relay takes no user name that has expired, and no wrong password", WHO
   assert.deepEqual(await gather({ urls, ...turn.credentials(-60) }), { found: 0, faults: [401] });
   assert.deepEqual(await gather({ urls, ...turn.credentials(60), credential: "no such" }), { found: 0, faults: [401] });
   await page.close();
+});
+
+/** Of a loopback interface, as the kernel lists it: without it there is no IPv6 to be had here. */
+const hasIPv6 = () => {
+  try {
+    return readFileSync("/proc/net/if_inet6", "utf8").includes("00000000000000000000000000000001");
+  } catch {
+    return false;
+  }
+};
+
+test("over IPv6 alone: a page, and a WHIP camera and a WHEP player of the browser's own", { ...WHOLE, skip: hasIPv6() ? false : "this machine has no IPv6" }, async () => {
+  const six = await startProduct(["--bind", "::1"]);
+  const base = `https://[::1]:${new URL(six.base_url).port}`;
+  const page = await open.context.newPage();
+  const own = await open.context.newPage();
+  try {
+    await page.addInitScript(watch, null);
+    await page.goto(six.links.mentor.replace(six.base_url, base));
+    await isWhole(page);
+    assert.equal((await until(() => pair(page), "the way in use")).at, "::1");
+    await own.goto(`${base}/healthz`);
+    const shown = await own.evaluate(async ({ publisher, desk, patience }) => {
+      const up = (pc) => new Promise((resolve) => { pc.onconnectionstatechange = () => pc.connectionState === "connected" && resolve(); });
+      const remote = async (pc) => {
+        const stats = await pc.getStats();
+        const used = [...stats.values()].find((s) => s.type === "candidate-pair" && s.nominated && s.state === "succeeded");
+        return stats.get(used?.remoteCandidateId)?.address;
+      };
+      const begin = async (pc, url, token) => {
+        await pc.setLocalDescription();
+        for (const until = Date.now() + patience; ;) {
+          const answer = await fetch(url, { method: "POST", headers: { authorization: `Bearer ${token}`, "content-type": "application/sdp" }, body: pc.localDescription.sdp });
+          if (answer.status === 201) return pc.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+          const after = answer.headers.get("retry-after");
+          if (after === null || Date.now() > until) throw new Error(`${url}: ${answer.status} ${await answer.text()}`);
+          await new Promise((resolve) => { setTimeout(resolve, Number(after) * 1000); });
+        }
+      };
+      const canvas = new OffscreenCanvas(320, 180);
+      const paint = canvas.getContext("2d");
+      const generator = new MediaStreamTrackGenerator({ kind: "video" });
+      const writer = generator.writable.getWriter();
+      let n = 0;
+      const drawing = setInterval(() => {
+        paint.fillStyle = "rgb(208 32 32)";
+        paint.fillRect(0, 0, 320, 180);
+        const frame = new VideoFrame(canvas, { timestamp: (n += 1) * 33_000 });
+        void writer.write(frame);
+      }, 33);
+      const camera = new RTCPeerConnection();
+      camera.addTransceiver(generator, { direction: "sendonly" });
+      const sending = up(camera);
+      await begin(camera, "/whip/demo/glasses", publisher);
+      await sending;
+      const player = new RTCPeerConnection();
+      player.addTransceiver("video", { direction: "recvonly" });
+      const playing = up(player);
+      const decoded = async () => [...(await player.getStats()).values()].find((s) => s.type === "inbound-rtp")?.framesDecoded ?? 0;
+      await begin(player, "/whep/demo?feed=glasses", desk);
+      await playing;
+      for (const until = Date.now() + patience; Date.now() < until && (await decoded()) < 10;) await new Promise((resolve) => { setTimeout(resolve, 50); });
+      clearInterval(drawing);
+      return { frames: await decoded(), camera: await remote(camera), player: await remote(player) };
+    }, { publisher: six.tokens.publisher, desk: six.tokens.desk, patience: SETTLE.timeout });
+    assert.ok(shown.frames >= 10, JSON.stringify(shown));
+    assert.deepEqual([shown.camera, shown.player], ["::1", "::1"]);
+  } finally {
+    await own.close();
+    await page.close();
+    assert.equal(await six.stop(), 0, six.log());
+  }
 });

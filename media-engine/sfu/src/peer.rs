@@ -263,6 +263,8 @@ impl Peer {
     /// A datagram came that proves who sent it. True: the first after a cut, while pictures were sent. Only pages are known to report so often that
     /// their silence says something.
     pub(crate) fn handle_arrival(&mut self, now: Instant) -> bool {
+        // Reports and pictures are signs of life as well as ICE's checks: GStreamer's players and cameras check the way once and never again.
+        self.heard = now;
         let unanswered = self.unanswered.take();
         let after = if std::mem::take(&mut self.seeking) { MOVED_AFTER } else { CUT_AFTER };
         let cut = unanswered.is_some_and(|since| now.saturating_duration_since(since) >= after);

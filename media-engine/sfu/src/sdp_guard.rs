@@ -174,14 +174,18 @@ fn page(lines: &[Line]) -> Result<Shape, SdpError> {
     })
 }
 
-/// One video to receive, perhaps one audio, no data.
+/// One video to receive, perhaps one audio; or one audio alone, to listen; no data.
 fn player(lines: &[Line]) -> Result<Shape, SdpError> {
     let count = |kind| lines.iter().filter(|l| l.kind == kind).count();
-    let video: Vec<_> = lines.iter().filter(|l| l.kind == Kind::Video && l.receives).map(|l| l.mid.clone()).collect();
-    if video.len() != 1 || count(Kind::Video) != 1 || count(Kind::Audio) > 1 || count(Kind::Data) > 0 {
-        return Err(SdpError::Shape("a player has one video to receive, at most one audio, and no data".into()));
+    let received = |kind| lines.iter().filter(|l| l.kind == kind && l.receives).map(|l| l.mid.clone()).collect();
+    let (video, voice_in): (Vec<_>, Vec<_>) = (received(Kind::Video), received(Kind::Audio));
+    let listens = count(Kind::Video) == 0 && voice_in.len() == 1;
+    let watches = count(Kind::Video) == 1 && video.len() == 1;
+    if !(watches || listens) || count(Kind::Audio) > 1 || count(Kind::Data) > 0 {
+        return Err(SdpError::Shape(
+            "a player has one video to receive, at most one audio, or one audio alone; and no data".into(),
+        ));
     }
-    let voice_in = lines.iter().filter(|l| l.kind == Kind::Audio && l.receives).map(|l| l.mid.clone()).collect();
     Ok(Shape { video, voice_in, ..Shape::default() })
 }
 

@@ -1,7 +1,8 @@
 //! TURN for networks that let no UDP out: which servers the pages are told of, with credentials that end by themselves.
 //!
 //! The relay (coturn with `use-auth-secret`) knows a secret, and so do we; nothing is said between us. A user name is the
-//! second in which it expires and the number of a page, its password the HMAC of that name. Source: draft-uberti-behave-turn-rest-00
+//! second in which it expires and a pseudonym of the page in its case, its password the HMAC of that name. So the relay's quotas
+//! and its log tell pages of two cases apart, and name neither case nor page. Source: draft-uberti-behave-turn-rest-00
 //! §2.2.
 
 use std::path::Path;
@@ -11,6 +12,7 @@ use anyhow::{Context, bail};
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use link::id::CaseId;
 
 use crate::wire::IceServer;
 
@@ -20,6 +22,8 @@ pub const VALID: Duration = Duration::from_secs(3_600);
 const VALID_UNRENEWED: Duration = Duration::from_secs(43_200);
 /// A page asks its relay with a name of seconds ago; a working day is the longest that makes sense.
 pub const VALID_RANGE: std::ops::RangeInclusive<u64> = 20..=86_400;
+/// Of a pseudonym, in hexadecimal digits twice as many.
+const PSEUDONYM_BYTES: usize = 8;
 /// A secret shorter than this can be tried out.
 const SECRET_BYTES_MIN: usize = 16;
 const URLS_MAX: usize = 8;
@@ -66,18 +70,21 @@ impl Turn {
         self.valid / 2
     }
 
-    /// For one page, from now on. `number`: its own.
-    pub fn server(&self, now_unix_s: u64, number: u64) -> IceServer {
-        self.named(now_unix_s.saturating_add(self.valid.as_secs()), number)
+    /// For one page, from now on. `number`: its own in the case.
+    pub fn server(&self, now_unix_s: u64, case: &CaseId, number: u64) -> IceServer {
+        self.named(now_unix_s.saturating_add(self.valid.as_secs()), case, number)
     }
 
     /// For one player or camera, which is given no other: for 12 h, or until its token ends.
-    pub fn server_unrenewed(&self, now_unix_s: u64, number: u64, token_ends_unix_s: u64) -> IceServer {
-        self.named(now_unix_s.saturating_add(VALID_UNRENEWED.as_secs()).min(token_ends_unix_s), number)
+    pub fn server_unrenewed(&self, now_unix_s: u64, case: &CaseId, number: u64, token_ends_unix_s: u64) -> IceServer {
+        self.named(now_unix_s.saturating_add(VALID_UNRENEWED.as_secs()).min(token_ends_unix_s), case, number)
     }
 
-    fn named(&self, ends_unix_s: u64, number: u64) -> IceServer {
-        let username = format!("{ends_unix_s}:{number}");
+    fn named(&self, ends_unix_s: u64, case: &CaseId, number: u64) -> IceServer {
+        // A user name begins with a digit: what is signed here is no password of any.
+        let pseudonym = hmac::sign(&self.key, format!("who:{case}:{number}").as_bytes());
+        let digits = |out: String, byte: &u8| out + &format!("{byte:02x}");
+        let username = format!("{ends_unix_s}:{}", pseudonym.as_ref()[..PSEUDONYM_BYTES].iter().fold(String::new(), digits));
         let credential = STANDARD.encode(hmac::sign(&self.key, username.as_bytes()));
         IceServer { urls: self.urls.clone(), username, credential }
     }
@@ -85,7 +92,7 @@ impl Turn {
 
 /// For WHIP and WHEP clients: one Link header a URL. Source: RFC 9725 §4.6.
 pub fn links(server: &IceServer) -> impl Iterator<Item = String> {
-    // Neither a name of digits nor base64 nor an address that `is_turn` let through needs escaping.
+    // Neither a name of hexadecimal digits nor base64 nor an address that `is_turn` let through needs escaping.
     server.urls.iter().map(|url| {
         let (username, credential) = (&server.username, &server.credential);
         format!("<{url}>; rel=\"ice-server\"; username=\"{username}\"; credential=\"{credential}\"; credential-type=\"password\"")
@@ -114,17 +121,30 @@ mod tests {
         opened
     }
 
+    fn case(name: &str) -> CaseId {
+        CaseId::parse(name).expect("an id")
+    }
+
     #[test]
     fn a_page_gets_a_name_that_expires_and_the_password_that_coturn_computes() {
         let turn = turn(&["turns:relay.example.org:443?transport=tcp"], "0123456789abcdef\n").expect("sound").expect("there");
-        let server = turn.server(1_790_000_000, 7);
-        assert_eq!(server.username, "1790003600:7");
-        // printf 1790003600:7 | openssl dgst -sha1 -hmac 0123456789abcdef -binary | base64
-        assert_eq!(server.credential, "6JIEYkt5iiC0C2ftwVbN90p1EEc=");
+        let server = turn.server(1_790_000_000, &case("demo"), 7);
+        // printf who:demo:7 | openssl dgst -sha1 -hmac 0123456789abcdef | tail -c 41 | cut -c 1-16
+        assert_eq!(server.username, "1790003600:c6822b9acd08fb59");
+        // printf 1790003600:c6822b9acd08fb59 | openssl dgst -sha1 -hmac 0123456789abcdef -binary | base64
+        assert_eq!(server.credential, "Vp/KnjSm4qr0lIPwuJLIDjBxkIg=");
+        // Nobody is named, nobody has two names, and the same number in another case is somebody else.
+        assert_eq!(turn.server(1_790_000_000, &case("demo"), 7), server);
+        for (name, number) in [("demo-2", 7), ("demo", 8)] {
+            let other = turn.server(1_790_000_000, &case(name), number);
+            assert_ne!((other.username, other.credential), (server.username.clone(), server.credential.clone()));
+        }
         assert_eq!(server.urls, ["turns:relay.example.org:443?transport=tcp"]);
         let link = links(&server).next().expect("one a URL");
         assert!(
-            link.starts_with("<turns:relay.example.org:443?transport=tcp>; rel=\"ice-server\"; username=\"1790003600:7\""),
+            link.starts_with(
+                "<turns:relay.example.org:443?transport=tcp>; rel=\"ice-server\"; username=\"1790003600:c6822b9acd08fb59\""
+            ),
             "{link}"
         );
     }
@@ -132,9 +152,12 @@ mod tests {
     #[test]
     fn sg45_a_player_or_camera_gets_a_name_for_as_long_as_it_may_be_there() {
         let turn = turn(&["turn:relay.example.org:3478"], "0123456789abcdefgh").expect("sound").expect("there");
-        let ends = |token_ends| turn.server_unrenewed(1_790_000_000, 7, token_ends).username;
-        assert_eq!(ends(1_790_000_000 + 86_400), "1790043200:7", "12 h");
-        assert_eq!(ends(1_790_000_600), "1790000600:7", "with its token");
+        let ends = |token_ends| {
+            let name = turn.server_unrenewed(1_790_000_000, &case("demo"), 7, token_ends).username;
+            name.split(':').next().expect("a second").to_owned()
+        };
+        assert_eq!(ends(1_790_000_000 + 86_400), "1790043200", "12 h");
+        assert_eq!(ends(1_790_000_600), "1790000600", "with its token");
     }
 
     #[test]

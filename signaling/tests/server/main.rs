@@ -11,6 +11,7 @@ mod drain;
 mod engine;
 mod ink;
 mod page;
+mod ported;
 mod process;
 mod remote_engine;
 mod revoke;

@@ -20,6 +20,7 @@ use super::figures::StatsBook;
 use super::proof;
 use super::repair::Repair;
 use super::setup::{channel_of, keep_for_repair};
+use super::text;
 use super::twice::Twice;
 use super::ways::Ways;
 use super::{Carrier, Class, Transmit, receive, time_of};
@@ -239,7 +240,7 @@ impl Conn {
 
     /// Answers a later offer of the same peer: an ICE restart.
     pub(crate) fn answer_again(&mut self, sdp: &str, sink: &mut Sink<'_>) -> Result<String, Spent> {
-        let offer = SdpOffer::from_sdp_string(sdp).map_err(|e| Spent(e.to_string()))?;
+        let offer = SdpOffer::from_sdp_string(&text::as_meant(sdp)).map_err(|e| Spent(e.to_string()))?;
         let answer = self.rtc.sdp_api().accept_offer(offer)?;
         self.drain(sink)?;
         Ok(answer.to_sdp_string())

@@ -54,7 +54,7 @@ pub enum Class {
 impl Class {
     /// Of a datagram; the header of an encrypted packet is in clear. `voices`: one bit for each payload type of voice. Source: RFC 7983 §7,
     /// RFC 5761 §4.
-    pub(crate) fn of(datagram: &[u8], voices: u128) -> Self {
+    pub fn of(datagram: &[u8], voices: u128) -> Self {
         match datagram {
             [128..=191, 192..=223, ..] => Class::Voice,
             [128..=191, second, ..] if voices >> (second & 0x7F) & 1 == 0 => Class::Picture,

@@ -103,7 +103,7 @@ impl Setup {
                 rtc.add_local_candidate(builder.build().map_err(|e| e.to_string())?);
             }
         }
-        let offer = SdpOffer::from_sdp_string(sdp).map_err(|e| e.to_string())?;
+        let offer = SdpOffer::from_sdp_string(&text::as_meant(sdp)).map_err(|e| e.to_string())?;
         let answer = rtc.sdp_api().accept_offer(offer).map_err(|e| e.to_string())?;
 
         let mut video = Vec::new();
@@ -140,7 +140,10 @@ impl Setup {
             answer = text::only_receive(&text::silence_audio(&answer));
         }
         if player {
-            answer = text::one_msid(&answer);
+            if video.iter().all(|v| v.h264.is_none() && v.vp8.is_none()) && voice.iter().all(|v| v.opus.is_none()) {
+                return Err("it has nothing of what it could be sent: H.264 in packetization mode 1, VP8, Opus".into());
+            }
+            answer = text::only_send(&text::one_msid(&answer));
             if shape.voice_in.is_empty() {
                 answer = text::silence_audio(&answer);
             }

@@ -10,7 +10,7 @@ use super::Engine;
 use crate::adapter::Sink;
 use crate::api::{Channel, CloseReason, Grants, OfferError, PeerId, PeerKind, Why, Wish};
 use crate::peer::Peer;
-use crate::sdp_guard;
+use crate::sdp_guard::{self, SdpError};
 
 /// Bytes that may wait in a channel whose messages are worth nothing when late.
 const LOSSY_WAITING_MAX: usize = 32 * 1024;
@@ -34,6 +34,9 @@ impl Engine {
         if matches!(kind, PeerKind::Whep { .. }) && !grants.hear {
             // Nothing will come: the player must not wait for it.
             shape.voice_in.clear();
+            if shape.video.is_empty() {
+                return Err(OfferError::Sdp(SdpError::Shape("it has nothing but sound to receive, and is given none".into())));
+            }
         }
         let mut shown = Vec::new();
         if let Some(peer) = self.peers.get(&id) {
@@ -79,6 +82,8 @@ impl Engine {
         self.turn(now, id, |peer, sink| peer.conn.handle_timeout(now, sink));
         match kind {
             PeerKind::Client | PeerKind::Engine { .. } => {}
+            // It only listens.
+            PeerKind::Whep { .. } if videos == 0 => {}
             PeerKind::Whep { feed, layer } => {
                 let fixed = layer.is_some();
                 let wish = Wish { layer: layer.unwrap_or(LayerId::High), fixed, ..Wish::of(feed) };

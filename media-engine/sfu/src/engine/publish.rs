@@ -94,8 +94,6 @@ impl Engine {
             return;
         }
         let Some(peer) = self.peers.get_mut(&id).filter(|p| !p.ending) else { return };
-        // It came encrypted, so it proves who sent it. Some cameras check the way once and never again.
-        peer.heard = now;
         if let PeerKind::Engine { feed, layer } = &peer.kind {
             let (case, key) = (peer.case.clone(), (feed.clone(), *layer));
             return self.handle_carried(now, &case, &key, packet);

@@ -391,6 +391,20 @@ fn a_player_that_checks_its_way_once_and_only_reports_is_not_cut_off() {
 }
 
 #[test]
+fn a_recorder_to_whom_nobody_speaks_and_which_only_reports_is_not_cut_off() {
+    let mut world = World::new(54);
+    let kind = PeerKind::Whep { feed: feed("program"), layer: None };
+    let recorder = world.player(kind, Grants { see: true, hear: true, speak: false }, ms(20));
+    world.run(ms(2_000));
+    world.check_no_more(recorder);
+    world.run(ms(60_000));
+    assert_eq!(world.closed(recorder), None);
+    world.lose(recorder, 1.0);
+    world.run(ms(20_000));
+    assert_eq!(world.closed(recorder), Some(CloseReason::Silent), "and when it reports no more it is gone");
+}
+
+#[test]
 fn a_two_second_cut_heals_within_a_second() {
     let mut world = World::new(16);
     let page = world.page(ALL, ms(10));

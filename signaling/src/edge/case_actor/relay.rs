@@ -11,7 +11,7 @@ impl Actor {
     /// What this page may use now where no UDP gets out.
     pub(super) fn relays(&self, epoch: Epoch, now: CaptureTime) -> Vec<IceServer> {
         let turn = self.around.turn.iter().filter(|_| self.case.may(epoch, &Action::Attend, now).is_ok());
-        turn.map(|turn| turn.server(now.to_unix().as_secs(), u64::from(epoch.0))).collect()
+        turn.map(|turn| turn.server(now.to_unix().as_secs(), self.case.id(), u64::from(epoch.0))).collect()
     }
 
     /// Pages that are there are given another name at half of its time; one that comes back has got it with its welcome.

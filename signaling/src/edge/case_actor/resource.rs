@@ -27,6 +27,8 @@ pub type OfferingReply = oneshot::Sender<Result<Offering, Code>>;
 /// On a WHIP or WHEP resource.
 #[derive(Debug)]
 pub enum ResourceWord {
+    /// Is it there?
+    Look,
     /// What is its entity-tag?
     Tag,
     Patch {
@@ -257,6 +259,7 @@ impl Actor {
             let _ = self.around.sfu.set_grants(media.peer, media.grants);
         }
         match word {
+            ResourceWord::Look => Ok(Ported::Done),
             ResourceWord::Tag => Ok(Ported::Tag(media.ice.tag())),
             ResourceWord::Patch { if_match, fragment } => match media.ice.judge(&if_match, fragment)? {
                 Patch::Trickle(candidates) => {

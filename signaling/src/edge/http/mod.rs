@@ -93,12 +93,15 @@ pub fn router(app: App) -> Router {
         .route("/engine/{case}/{part}", get(engine::upgrade))
         .route("/engine/{case}/whip/{ssrc}", post(engine::carry))
         .route("/engine/{case}/whip/{ssrc}/{resource}", patch(engine::patch_carried).delete(engine::end_carried))
-        .route("/whep/{case}", post(whep::open).options(resource::options))
-        .route("/whep/{case}/{resource}", patch(resource::patch_player).delete(resource::end_player).options(resource::options))
-        .route("/whip/{case}/{feed}", post(whip::open).options(resource::options))
+        .route("/whep/{case}", post(whep::open).get(whep::look).options(resource::options))
+        .route(
+            "/whep/{case}/{resource}",
+            patch(resource::patch_player).delete(resource::end_player).get(resource::look_at_player).options(resource::options),
+        )
+        .route("/whip/{case}/{feed}", post(whip::open).get(whip::look).options(resource::options))
         .route(
             "/whip/{case}/{feed}/{resource}",
-            patch(resource::patch_camera).delete(resource::end_camera).options(resource::options),
+            patch(resource::patch_camera).delete(resource::end_camera).get(resource::look_at_camera).options(resource::options),
         )
         .route("/api/still/{case}/{name}", get(still::kept))
         .route("/api/still/{case}/{name}/{capture}", get(still::of_frame))

@@ -76,21 +76,37 @@ fn again_after(code: Code) -> Option<u16> {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let Problem(code) = self;
-        count_refusal(At::Http, code.as_str());
-        let status = status(code);
-        let body =
-            Body { code: code.as_str(), title: code.en(), status: status.as_u16(), message_ja: code.ja(), message_en: code.en() };
-        let text = serde_json::to_string(&body).unwrap_or_default();
-        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], text).into_response();
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        if let Some(seconds) = again_after(code) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        response
+        told(self.0, status(self.0), again_after(self.0))
     }
+}
+
+/// Of a player that came before its picture: nothing is wrong with it, and it may ask again soon.
+/// Source: draft-ietf-wish-whep-04, *Session Management*.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NotYet(pub(super) Code);
+
+/// As long as a camera takes from its connection to its first picture.
+const NOT_YET_AFTER_S: u16 = 2;
+
+impl IntoResponse for NotYet {
+    fn into_response(self) -> Response {
+        told(self.0, StatusCode::CONFLICT, Some(NOT_YET_AFTER_S))
+    }
+}
+
+fn told(code: Code, status: StatusCode, again_after: Option<u16>) -> Response {
+    count_refusal(At::Http, code.as_str());
+    let body =
+        Body { code: code.as_str(), title: code.en(), status: status.as_u16(), message_ja: code.ja(), message_en: code.en() };
+    let text = serde_json::to_string(&body).unwrap_or_default();
+    let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], text).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(seconds) = again_after {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! What WHIP and WHEP resources have in common: tokens, PATCH, DELETE, and what other sites' pages may know.
-//! Source: RFC 9725; draft-ietf-wish-whep-03.
+//! Source: RFC 9725; draft-ietf-wish-whep-04 (SPEC.md, *WHIP and WHEP, row by row*).
 
 use annotation::id::FeedId;
 use axum::body::Bytes;
@@ -52,13 +52,13 @@ pub(super) async fn answer(
 ) -> Result<Response, Code> {
     match app.sfu.offer(peer, handle.id.clone(), kind, grants, sdp).await {
         Ok(answer) => {
-            let token_ends = claims.expires_unix_s;
+            let (token_ends, case) = (claims.expires_unix_s, handle.id.clone());
             let named = Named { claims, handle, resource };
             let Ported::Tag(tag) = named.tell(ResourceWord::Tag).await? else { return Err(Code::ServerFault) };
             let headers = [(header::CONTENT_TYPE, SDP.to_owned()), (header::LOCATION, location), (header::ETAG, tag)];
             let mut response = (StatusCode::CREATED, headers, answer).into_response();
             let now = app.timeline.now().to_unix().as_secs();
-            let relay = app.turn.as_ref().map(|turn| turn.server_unrenewed(now, peer.0, token_ends));
+            let relay = app.turn.as_ref().map(|turn| turn.server_unrenewed(now, &case, peer.0, token_ends));
             for link in relay.iter().flat_map(turn::links) {
                 response.headers_mut().append(header::LINK, HeaderValue::try_from(link).map_err(|_| Code::ServerFault)?);
             }
@@ -112,7 +112,31 @@ pub(super) async fn end_camera(
 
 /// For pages of other sites that hold a token of theirs, and for clients that ask what may be posted (RFC 9725 §4.2).
 pub(super) async fn options() -> Response {
-    with_cors(StatusCode::NO_CONTENT.into_response())
+    with_cors(StatusCode::OK.into_response())
+}
+
+/// A resource has nothing to show (RFC 9725 §4.1), but is there, or not, for whom it belongs to.
+pub(super) async fn look_at_player(
+    State(app): State<App>,
+    Path((case, resource)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let named = named(&app, &case, None, resource, &headers).await;
+    with_cors(looked_at(named).await)
+}
+
+pub(super) async fn look_at_camera(
+    State(app): State<App>,
+    Path((case, feed, resource)): Path<(String, String, String)>,
+    headers: HeaderMap,
+) -> Response {
+    let named = named(&app, &case, Some(&feed), resource, &headers).await;
+    with_cors(looked_at(named).await)
+}
+
+async fn looked_at(named: Result<Named<'_>, Code>) -> Response {
+    let there = async { named?.tell(ResourceWord::Look).await };
+    there.await.map_or_else(|code| Problem(code).into_response(), |_| StatusCode::NO_CONTENT.into_response())
 }
 
 async fn named<'a>(
@@ -213,7 +237,7 @@ pub(super) fn with_cors(mut response: Response) -> Response {
     let headers = response.headers_mut();
     for (name, value) in [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "POST, PATCH, DELETE, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, HEAD, POST, PATCH, DELETE, OPTIONS"),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, If-Match"),
         (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Location, Link, ETag, Accept-Patch, Accept-Post, Retry-After, Allow"),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),

@@ -1,10 +1,10 @@
-//! Players: WHEP (draft-ietf-wish-whep-03). A bearer token, an offer in, an answer out; the resource ends with DELETE.
+//! Players: WHEP (draft-ietf-wish-whep-04). A bearer token, an offer in, an answer out; the resource ends with DELETE.
 
 use annotation::id::FeedId;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, QueryRejection};
 use axum::extract::{Path, Query, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,6 +12,7 @@ use serde::Deserialize;
 use sfu::{Grants, PeerKind};
 use tokio::sync::oneshot;
 
+use super::problem::NotYet;
 use super::resource::{self, RESOURCE_BYTES, admit, with_cors};
 use super::{App, Doors, Problem};
 use crate::authorize::Action;
@@ -41,6 +42,11 @@ pub(super) async fn open(
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
     with_cors(try_open(&app, &case, wish, &headers, body).await.unwrap_or_else(|code| Problem(code).into_response()))
+}
+
+/// A generic player asks by HEAD whether WHEP is spoken here (draft-ietf-wish-whep-04 §4.2). The same for every case, known or not.
+pub(super) async fn look() -> Response {
+    with_cors((StatusCode::OK, [(header::CONTENT_TYPE, resource::SDP)]).into_response())
 }
 
 async fn try_open(
@@ -75,7 +81,11 @@ async fn try_open(
         reply,
     };
     handle.inputs.send(input).await.map_err(|_| Code::ServerStopping)?;
-    let (peer, kind, grants): (_, PeerKind, Grants) = opened.await.map_err(|_| Code::ServerFault)??;
+    let opened: Result<(_, PeerKind, Grants), Code> = opened.await.map_err(|_| Code::ServerFault)?;
+    let (peer, kind, grants) = match opened {
+        Err(Code::FeedUnknown) => return Ok(NotYet(Code::FeedUnknown).into_response()),
+        opened => opened?,
+    };
     let location = format!("/whep/{}/{resource}", handle.id);
     resource::answer(app, (claims, handle), (peer, kind, grants), (resource, location), sdp).await
 }

@@ -5,7 +5,7 @@ use annotation::id::FeedId;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -25,6 +25,11 @@ pub(super) async fn open(
 ) -> Response {
     let opened = try_open(&app, &case, &feed, &headers, body).await;
     with_cors(opened.unwrap_or_else(|code| Problem(code).into_response()))
+}
+
+/// There is nothing to show here (RFC 9725 §4.1), to anybody alike: whether there is such a case is told to its links alone.
+pub(super) async fn look() -> Response {
+    with_cors(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn try_open(
