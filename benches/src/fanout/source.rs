@@ -113,7 +113,7 @@ fn packet(start: Instant, seq: u16, frame: u64, key: bool, first: bool, last: bo
     let nal = if key { 5 } else { 1 };
     let begins = if first { 0x80 } else { 0 };
     let ends = if last { 0x40 } else { 0 };
-    packet.extend([0x7C, begins | ends | nal, 0, 0]);
+    packet.extend([0x7C, begins | ends | nal, 0x88, 0]);
     packet.extend((start.elapsed().as_nanos() as u64).to_be_bytes());
     packet.resize(12 + PAYLOAD_BYTES, 0xA5);
     packet

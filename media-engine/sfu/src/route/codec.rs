@@ -3,7 +3,7 @@
 use crate::api::VideoCodec;
 
 /// True for the packet at which a decoder that knows nothing can begin: H.264: one that begins a sequence parameter set or
-/// an IDR slice; VP8: the first of a key frame.
+/// the first slice of an IDR picture; VP8: the first of a key frame.
 pub(crate) fn begins_keyframe(codec: VideoCodec, payload: &[u8]) -> bool {
     match codec {
         VideoCodec::H264 => h264_begins(payload),
@@ -16,24 +16,30 @@ const SPS: u8 = 7;
 const STAP_A: u8 = 24;
 const FU_A: u8 = 28;
 
+/// Whether a decoder can begin with this NAL unit, of which the type and the first byte after the header are known. A picture in many slices
+/// begins with the one of macroblock 0: a single set bit. Source: ITU-T H.264 §7.3.3 (`first_mb_in_slice`), §9.1 (`ue(v)`).
+fn unit_begins(kind: u8, after: Option<&u8>) -> bool {
+    kind & 0x1F == SPS || kind & 0x1F == IDR && after.is_some_and(|b| b & 0x80 != 0)
+}
+
 /// Source: RFC 6184 §5.4 (packet types), §5.7.1 (STAP-A), §5.8 (FU-A).
 fn h264_begins(payload: &[u8]) -> bool {
     let Some(first) = payload.first() else { return false };
     match first & 0x1F {
-        IDR | SPS => true,
+        IDR | SPS => unit_begins(*first, payload.get(1)),
         STAP_A => {
             let mut rest = &payload[1..];
             while let [high, low, after @ ..] = rest {
                 let size = usize::from(u16::from_be_bytes([*high, *low]));
                 let Some(unit) = after.get(..size).filter(|u| !u.is_empty()) else { return false };
-                if matches!(unit[0] & 0x1F, IDR | SPS) {
+                if unit_begins(unit[0], unit.get(1)) {
                     return true;
                 }
                 rest = &after[size..];
             }
             false
         }
-        FU_A => payload.get(1).is_some_and(|fu| fu & 0x80 != 0 && matches!(fu & 0x1F, IDR | SPS)),
+        FU_A => payload.get(1).is_some_and(|fu| fu & 0x80 != 0 && unit_begins(*fu, payload.get(2))),
         _ => false,
     }
 }
@@ -77,6 +83,13 @@ mod tests {
         assert!(h264(&[0x78, 0, 2, 0x67, 0x42, 0, 2, 0x68, 0xCE]), "STAP-A with SPS, PPS");
         assert!(h264(&[0x78, 0, 1, 0x09, 0, 2, 0x65, 0x88]), "STAP-A with delimiter, IDR");
         assert!(h264(&[0x7C, 0x85, 0x88]), "first fragment of an IDR slice");
+    }
+
+    #[test]
+    fn of_a_picture_in_many_slices_only_the_first_begins_it() {
+        for later in [&[0x65, 0x48][..], &[0x78, 0, 2, 0x65, 0x48], &[0x7C, 0x85, 0x48], &[0x65], &[0x7C, 0x85]] {
+            assert!(!h264(later), "{later:?}");
+        }
     }
 
     #[test]
