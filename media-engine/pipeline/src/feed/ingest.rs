@@ -18,6 +18,7 @@ use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
 use link::wire::{FeedInfo, FeedList, Ingest, LayerInfo, to_server};
 
+use super::early::Early;
 use crate::board::{Board, CapturedFrame, FeedSlot};
 use crate::clock::LocalClock;
 use crate::encode::rtp::HEADER_BYTES;
@@ -109,6 +110,7 @@ pub struct Desk {
     link: LinkHandle,
     /// By SSRC.
     decoders: BTreeMap<u32, Decoder>,
+    early: Early,
 }
 
 impl std::fmt::Debug for Desk {
@@ -129,7 +131,8 @@ impl Desk {
         board: Arc<Board>,
         link: LinkHandle,
     ) -> Self {
-        Desk { stage, layouts, layers, masks: Vec::new(), sender, clock, case_clock, board, link, decoders: BTreeMap::new() }
+        let (masks, decoders, early) = Default::default();
+        Desk { stage, layouts, layers, masks, sender, clock, case_clock, board, link, decoders, early }
     }
 
     pub fn with_masks(self, masks: Vec<MaskConfig>) -> Self {
@@ -165,6 +168,7 @@ impl Desk {
             Message::LinkLost => {
                 let over: Vec<FeedId> = self.decoders.values().map(|d| d.actor.id.clone()).collect();
                 over.iter().for_each(|id| self.end(id));
+                self.early.clear();
             }
         }
     }
@@ -200,6 +204,9 @@ impl Desk {
             Ok(decoder) => {
                 tracing::info!(feed = %id, codec = ingest.codec, "a published feed is composed");
                 self.decoders.insert(ingest.ssrc, decoder);
+                for packet in self.early.take(ingest.ssrc) {
+                    self.handle_packet(packet);
+                }
             }
             Err(problem) => {
                 tracing::error!(feed = %id, problem, "a published feed cannot be decoded");
@@ -279,7 +286,10 @@ impl Desk {
         }
         let word = |at: usize| u32::from_be_bytes([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
         let (rtp_ts, ssrc) = (word(4), word(8));
-        let Some(decoder) = self.decoders.get(&ssrc) else { return };
+        let Some(decoder) = self.decoders.get(&ssrc) else {
+            self.early.keep(ssrc, packet);
+            return;
+        };
         let Some((now, _)) = self.case_clock.stamp(self.clock.now()) else { return };
         let capture = capture_of(rtp_ts, now);
         if now.since(capture) > AGE_MAX || capture.since(now) > AHEAD_MAX {

@@ -35,6 +35,7 @@ pub use crate::config::source::{SourceConfig, View};
 
 pub mod arriving;
 pub mod dicom;
+mod early;
 pub mod file;
 pub mod fit;
 pub mod ingest;
