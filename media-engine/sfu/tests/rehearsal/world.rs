@@ -209,6 +209,12 @@ impl World {
         self.carry();
     }
 
+    /// Whoever has the tap cannot decode it.
+    pub(crate) fn refresh_tap(&mut self, name: &str) {
+        self.engine.refresh_tap(self.now, &case(), &feed(name));
+        self.carry();
+    }
+
     /// (codec, up) of a published feed, as told.
     pub(crate) fn published(&self, name: &str) -> Vec<(VideoCodec, bool)> {
         let told = |e: &SfuEvent| match e {
