@@ -52,8 +52,9 @@ impl<T> Order<T> {
             self.held.entry(number).or_insert((now, packet));
         }
         self.give(&mut out);
-        while let Some((first, (at, _))) = self.held.first_key_value() {
-            if self.held.len() <= HELD_MAX && now.since(*at) < HELD_FOR {
+        while let Some((first, _)) = self.held.first_key_value() {
+            let waits = self.held.values().map(|(at, _)| now.since(*at)).max().unwrap_or_default();
+            if self.held.len() <= HELD_MAX && waits < HELD_FOR {
                 break;
             }
             self.next = Some(*first);
@@ -81,8 +82,9 @@ impl<T> Order<T> {
 mod tests {
     use super::*;
 
+    /// A hair more, so that rounding makes no difference.
     fn at(ms: u64) -> CaptureTime {
-        CaptureTime::from_unix(Duration::from_secs(1_790_000_000)).saturating_add(Duration::from_millis(ms))
+        CaptureTime::from_unix(Duration::from_secs(1_790_000_000)).saturating_add(Duration::from_micros(ms * 1_000 + ms / 10))
     }
 
     /// (ms, number) in; what came out by then, and after which arrivals a gap was given up.
