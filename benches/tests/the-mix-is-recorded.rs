@@ -163,7 +163,7 @@ fn a_recorder_takes_the_mix_as_one_track_and_a_silenced_voice_is_not_in_it() {
     // As an operator presses Ctrl-C: what was written is whole.
     graph.stop().expect("stops");
     drop((room, mentor));
-    door.close();
+    let _home = door.close();
 
     // The file has the same, in the same order and in its time: the second of silence too, in which nothing was sent.
     let pieces = played_back(&file);

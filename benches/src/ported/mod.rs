@@ -65,8 +65,10 @@ impl Door {
         Http::of(&self.server, token).expect("a plain door")
     }
 
-    pub fn close(self) {
+    /// Its home is what it leaves, gone when dropped.
+    pub fn close(self) -> tempfile::TempDir {
         self.runtime.block_on(self.server.stop());
+        self.home
     }
 }
 

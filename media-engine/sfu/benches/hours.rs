@@ -19,6 +19,8 @@ mod lines;
 mod scenarios;
 #[path = "../tests/rehearsal/source.rs"]
 mod source;
+#[path = "../tests/rehearsal/standing.rs"]
+mod standing;
 #[path = "../tests/rehearsal/viewer.rs"]
 mod viewer;
 #[path = "../tests/rehearsal/world.rs"]

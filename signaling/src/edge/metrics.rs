@@ -397,6 +397,12 @@ fn media_figures(out: &mut Page, media: &Figures) {
         ("shirube_media_tcp_dropped_total", "Packets that a TCP connection did not take in time.", media.tcp.dropped),
         ("shirube_media_floods_total", "Data messages beyond what a page may say.", counters.floods),
         ("shirube_media_keyframes_denied_total", "Keyframes asked for too often.", counters.keyframes_denied),
+        (
+            "shirube_media_pictures_stood_total",
+            "Pictures that pages said stand still though their path is alive.",
+            counters.pictures_stood,
+        ),
+        ("shirube_media_refreshes_total", "Keyframes asked for because of those.", counters.refreshes),
         ("shirube_media_faults_total", "Connections ended by a fault of the server.", counters.faults),
     ] {
         out.family(name, "counter", help);

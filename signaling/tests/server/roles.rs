@@ -2,7 +2,7 @@
 
 use annotation::wire::InkPacket;
 use signaling::wire::{
-    AskPen, HealthReport, Leave, Offer, Person, Role, Select, client_message as client, server_message as said,
+    AskPen, HealthReport, Leave, Offer, Person, Refresh, Role, Select, client_message as client, server_message as said,
 };
 
 use crate::engine::{Engine, hello};
@@ -57,6 +57,24 @@ async fn sg26_a_vendor_is_sent_health_and_neither_people_nor_ink() {
         .say(client::Body::Select(Select { slot: 0, feed: "program".into(), layer: "high".into(), ..Default::default() }))
         .await;
     assert_eq!(vendor.refusal().await.code, "denied.role");
+    vendor.say(client::Body::Refresh(Refresh { slot: 0 })).await;
+    assert_eq!(vendor.refusal().await.code, "denied.role");
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sg28b_a_page_may_say_of_its_own_slots_that_they_stand_still() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let mut mentor = Page::open(&host, &tokens.mentor, "").await.expect("enters");
+    // Of its program, of a slot with nothing in it, before there is any media: nothing is said. Of one that pages do not have: that.
+    for slot in [0, 3, 5] {
+        mentor.say(client::Body::Refresh(Refresh { slot })).await;
+    }
+    assert_eq!(mentor.refusal().await.code, "request.malformed");
+    mentor.say(client::Body::Refresh(Refresh { slot: u32::MAX })).await;
+    assert_eq!(mentor.refusal().await.code, "request.malformed");
     server.stop().await;
 }
 

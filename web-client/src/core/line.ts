@@ -69,7 +69,8 @@ export const MEDIA_BLOCKED_MS = 500;
 /** What comes by the path takes no longer than what came by the socket, and this much. */
 const MEDIA_BEHIND_MS = 100;
 /** A heartbeat that is later than this: it is the page that stood still, not the path. One that slept heard nothing at all. */
-const TICK_LATE_MS = 120, TICK_ASLEEP_MS = 3_000;
+export const TICK_LATE_MS = 120;
+const TICK_ASLEEP_MS = 3_000;
 /** After a cut of everything the old way is most often there again within this long. */
 export const MEDIA_SEEK_GRACE_MS = 300;
 /** And how long a way that is looked for is given, from the server's answer on, before the path is made anew: two long round trips. */

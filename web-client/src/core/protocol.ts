@@ -2,8 +2,9 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import type { InkPacket } from '../gen/ink_pb';
 import { InkPacketSchema } from '../gen/ink_pb';
-import type { ClientMessage, Ctl, Eph, Pointer, ServerMessage, Vit } from '../gen/signal_pb';
-import { ClientMessageSchema, ClockPingSchema, CtlSchema, EphSchema, Role, ServerMessageSchema, VitSchema } from '../gen/signal_pb';
+import type { ClientMessage, ClientReport, Ctl, Eph, Pointer, ServerMessage, Vit } from '../gen/signal_pb';
+import { ClientMessageSchema, ClientReportSchema, ClockPingSchema, CtlSchema, EphSchema, Role, ServerMessageSchema, TrackReportSchema, VitSchema } from '../gen/signal_pb';
+import type { MediaFigures } from './media_stats';
 import type { LocalNtp } from './units';
 
 export const SIGNAL_VERSION = 1;
@@ -37,6 +38,11 @@ export function ephPingBytes(t1: LocalNtp): Uint8Array<ArrayBuffer> {
 
 export function ephPointerBytes(pointer: Pointer): Uint8Array<ArrayBuffer> {
   return toBinary(EphSchema, create(EphSchema, { version: EPH_VERSION, pointers: [pointer] })) as Uint8Array<ArrayBuffer>;
+}
+
+/** What a page tells of itself once a second. */
+export function reportOf({ tracks, voiceConcealed }: MediaFigures, own: { framesShown: number; freezes: number; rttMs: number; ageMs: number; pictureStalled: boolean }): ClientReport {
+  return create(ClientReportSchema, { ...own, tracks: tracks.map((track) => create(TrackReportSchema, track)), voiceConcealed });
 }
 
 /** The page a role opens. */

@@ -21,6 +21,14 @@ describe('what a page asks to see', () => {
   });
 });
 
+describe('the word on a picture', () => {
+  it('is news of its slot as often as it is said, until there is a newer one', () => {
+    const views = new Views(ms(0));
+    const say = (program: string, rtpTs: number): number | null => views.handleIndex(create(FrameIndexSchema, { program, rtpTs }))?.slot ?? null;
+    expect([say('program', 3), say('program', 3), say('program', 6), say('program', 3), say('of no slot', 9)]).toEqual([0, 0, 0, null, null]);
+  });
+});
+
 describe('a slot', () => {
   it('does not show a frame of the feed before under the new name', () => {
     const view = new View(1, ms(0));

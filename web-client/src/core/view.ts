@@ -79,6 +79,8 @@ export class View {
 
   /** The server sends nothing in this slot because the line carries nothing; it begins again by itself. */
   paused = false;
+  /** Something is sent in it, or should be. */
+  get isSent(): boolean { return this.feed !== '' && !this.paused; }
 
   flow(now: PerfMs, sourceGone: boolean): Flow {
     const flow = this.stall.flow(now, sourceGone);
@@ -138,7 +140,18 @@ export class Views {
     return { paused: all.includes(true), small: all.includes(false) };
   }
 
-  handleIndex(frame: FrameIndex): void { this.rings.get(frame.program)?.handleFrame(frame); }
+  /** Returns where the feed stands if this is the word on its newest picture; each is said several times, and by several ways. */
+  handleIndex(frame: FrameIndex): View | null {
+    const ring = this.rings.get(frame.program);
+    ring?.handleFrame(frame);
+    return ring?.newest?.rtpTs === frame.rtpTs ? this.of(frame.program) : null;
+  }
+
+  /** When what a slot shows was captured; 0: not known. */
+  captureShown(view: View): bigint {
+    const last = view.log.last;
+    return last ? this.ring(view.feed)?.at(last.rtpTs)?.entries[0]?.capture ?? 0n : 0n;
+  }
 
   /** What is put large is asked for at its best at once, not when its new width has stood. */
   handleLarge(feed: string): void {

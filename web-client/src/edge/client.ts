@@ -4,8 +4,9 @@ import { create } from '@bufbuild/protobuf';
 import { CaseClock } from '../core/clock';
 import { Backoff, LineVoice, LineWatch, MediaWatch } from '../core/line';
 import { NO_FIGURES } from '../core/media_stats';
-import { clientBytes, ephPingBytes, parseCtl, parseEph, parseInk, parseServer, parseVit, screenOf, SIGNAL_VERSION } from '../core/protocol';
+import { clientBytes, ephPingBytes, parseCtl, parseEph, parseInk, parseServer, parseVit, reportOf, screenOf, SIGNAL_VERSION } from '../core/protocol';
 import type { CHANNEL } from '../core/protocol';
+import { RefreshWatch } from '../core/refresh';
 import type { Flow } from '../core/stall';
 import { STALL_MS } from '../core/stall';
 import type { NoticeKey } from '../core/store';
@@ -20,7 +21,7 @@ import { PROGRAM, slotsOffered, Views } from '../core/view';
 import type { FrameIndex } from '../gen/frame_pb';
 import type { Assign, CaseState, ClientMessage, FeedInfo, Person, ServerMessage, Welcome } from '../gen/signal_pb';
 import {
-  ClientHelloSchema, ClientReportSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, SelectSchema, SetLayoutSchema, SetTimingSchema, TrackReportSchema,
+  ClientHelloSchema, ClockPingSchema, EndCaseSchema, LeaveSchema, OfferSchema, RefreshSchema, SelectSchema, SetLayoutSchema, SetTimingSchema,
 } from '../gen/signal_pb';
 import { perfNow, toLocalNtp } from './clock';
 import { CameraHand } from './camera';
@@ -34,6 +35,7 @@ import { StillPictures } from './stills';
 import { Talk } from './talk';
 import { say } from './voices';
 import { Deadline } from './deadline';
+import type { StageEvents } from './stage_events';
 import type { StillOf, Ways } from './ways';
 import { WAYS } from './ways';
 
@@ -51,20 +53,6 @@ const INK_PATH_MS = 2_000;
 /** Offers without a picture before the network is suspected. */
 const MEDIA_TRIES = 3;
 
-/** What a stage wants to hear. Several may stand on one page: one is large, the others are its filmstrip. */
-export interface StageEvents {
-  /** The slot whose picture it shows. */
-  slot(): number;
-  /** How wide its picture is drawn now, in device pixels. */
-  pixels(): number;
-  video(track: MediaStreamTrack): void;
-  tick(now: PerfMs): void;
-  /** Ink changed: repaint with the next animation frame. */
-  ink(): void;
-  /** Repaint before this returns. */
-  inkNow(): void;
-}
-
 export class Client {
   readonly store = new Store();
   readonly views = new Views(perfNow());
@@ -73,6 +61,7 @@ export class Client {
   private readonly line = new LineWatch();
   private readonly lineVoice = new LineVoice();
   private readonly media = new MediaWatch();
+  private readonly refresh = new RefreshWatch();
   private readonly backoff = new Backoff();
   /** Marks the large picture on time: a heartbeat would be up to its own length later. */
   private readonly dead = new Deadline(() => { this.tickStages(perfNow()); });
@@ -186,6 +175,7 @@ export class Client {
       this.framesShown += 1;
       this.dead.set(now, STALL_MS);
     }
+    this.refresh.handleFrame(slot, now);
     // The heartbeat repaints what changed; only the return of the picture is told at once, and its end.
     if (!flowed) this.tickStages(now);
   }
@@ -233,6 +223,7 @@ export class Client {
       this.tickClock(now);
       this.tickLine(now);
       this.tickMedia(now);
+      this.tickRefresh(now);
       this.inking.tick(now);
       this.store.inkUnsent.value = this.socketOpen ? 0 : this.ink.unacknowledged;
       this.tickInkPath(now);
@@ -251,6 +242,7 @@ export class Client {
     const widest = new Map<number, number>();
     for (const stage of this.stages) widest.set(stage.slot(), Math.max(widest.get(stage.slot()) ?? 0, stage.pixels()));
     for (const [slot, width] of widest) this.views.handleDrawn(slot, width, now);
+    this.refresh.handleDrawn(widest);
     this.syncSlots();
   }
 
@@ -311,6 +303,13 @@ export class Client {
     if (this.media.pollRestart(now, heard)) this.openMedia(now);
   }
 
+  /** Asks for a keyframe where a picture stands still though its path is alive. */
+  private tickRefresh(now: PerfMs): void {
+    const expected = document.visibilityState === 'visible' && !this.sourceGone();
+    const slots = this.views.slots.filter((view) => view.isSent).map((view) => view.slot);
+    for (const slot of this.refresh.poll(now, { roundTripMs: this.mediaFigures.rttMs, expected, slots })) this.send({ case: 'refresh', value: create(RefreshSchema, { slot }) });
+  }
+
   /** Says when ink has to go by the socket; the first moments of a page are no news. */
   private tickInkPath(now: PerfMs): void {
     if (this.path?.isOpen('ink') || !this.welcomed) this.inkPathGone = null;
@@ -322,20 +321,12 @@ export class Client {
     if (!this.welcomed || now < this.nextReport) return;
     this.nextReport = now + REPORT_MS;
     void this.path?.figures().then((figures) => { this.mediaFigures = figures; }, () => undefined);
-    const media = this.mediaFigures;
-    const view = this.largeView;
-    const last = view.log.last;
-    const capture = last ? this.views.ring(view.feed)?.at(last.rtpTs)?.entries[0]?.capture ?? 0n : 0n;
+    const capture = this.views.captureShown(this.largeView);
     const at = this.toTimeline(now);
     const ageMs = at === null || capture === 0n ? 0 : Number(at - capture) / 4_294_967.296;
-    this.send({
-      case: 'report',
-      value: create(ClientReportSchema, {
-        framesShown: this.framesShown, freezes: this.freezes, rttMs: media.rttMs ?? (this.uncertaintyMs() ?? 0) * 2, ageMs,
-        pictureStalled: document.visibilityState === 'visible' && this.flow(now) === 'stalled',
-        tracks: media.tracks.map((track) => create(TrackReportSchema, track)), voiceConcealed: media.voiceConcealed,
-      }),
-    });
+    const pictureStalled = document.visibilityState === 'visible' && this.flow(now) === 'stalled';
+    const rttMs = this.mediaFigures.rttMs ?? (this.uncertaintyMs() ?? 0) * 2;
+    this.send({ case: 'report', value: reportOf(this.mediaFigures, { framesShown: this.framesShown, freezes: this.freezes, rttMs, ageMs, pictureStalled }) });
   }
 
   // ——— the socket ———
@@ -395,7 +386,7 @@ export class Client {
       case 'ink': return this.inking.handlePacket(body.value, now);
       case 'snapshot': return this.inking.handleSnapshot(body.value, now);
       case 'clock': return this.handlePong(body.value.t1, body.value.t2, body.value.t3, now);
-      case 'frame': return this.handleIndex(body.value);
+      case 'frame': return this.handleIndex(body.value, null);
       case 'assign': return this.handleAssign(body.value, now);
       case 'health': return this.store.handleHealth(body.value, now);
       case 'feeds': return this.handleFeeds(body.value.feeds);
@@ -457,7 +448,9 @@ export class Client {
     const { paused, small } = this.views.handleGiven(slot, feed !== '' && why === 'line', layer === '');
     this.store.notice('fail_line_paused', paused);
     this.store.notice('fail_line_small', small && !paused);
+    if (layer === '') this.refresh.forget(slot);
     if (!this.views.handleAssign(slot, feed, now)) return;
+    this.refresh.forget(slot);
     this.store.slots.value = this.views.slots.map((v) => v.feed);
     for (const stage of this.stages) this.showTrack(stage);
   }
@@ -498,6 +491,7 @@ export class Client {
   private openMedia(now: PerfMs): void {
     this.path?.close();
     this.media.handleStart(now);
+    this.refresh.forget(null);
     this.offers += 1;
     if (this.offers > MEDIA_TRIES) this.store.notice('fail_media', true);
     this.pathId += 1;
@@ -534,10 +528,11 @@ export class Client {
   private handleChannel(name: keyof typeof CHANNEL, bytes: Uint8Array, now: PerfMs): void {
     this.line.handleHeard(now);
     this.media.handleAlive(now);
+    this.refresh.handleSign(now);
     switch (name) {
       case 'eph': {
         const eph = parseEph(bytes);
-        for (const frame of eph?.frames ?? []) this.handleIndex(frame);
+        for (const frame of eph?.frames ?? []) this.handleIndex(frame, now);
         if (eph) this.inking.handleEph(eph, now);
         if (eph?.pong) this.handlePong(eph.pong.t1, eph.pong.t2, eph.pong.t3, now);
         return;
@@ -565,8 +560,10 @@ export class Client {
     }
   }
 
-  private handleIndex(frame: FrameIndex): void {
-    this.views.handleIndex(frame);
+  /** `came`: by the media path, then; null: by the socket, which says nothing of that path. */
+  private handleIndex(frame: FrameIndex, came: PerfMs | null): void {
+    const view = this.views.handleIndex(frame);
+    if (came !== null && view) this.refresh.handleIndex(view.slot, came);
     if (frame.program === PROGRAM) this.store.onGlass.value = glassOf(frame, this.store.onGlass.value);
     if (this.store.measuring.value) this.inking.handleIndex(frame);
   }

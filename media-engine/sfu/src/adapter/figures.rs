@@ -122,7 +122,13 @@ impl Conn {
         mids.into_iter().flatten().filter_map(|mid| self.first_unsent(mid)).min()
     }
 
-    /// The same of one line.
+    /// How long the oldest packet of one picture has been waiting for the line.
+    pub(crate) fn waiting_in(&mut self, slot: usize, now: Instant) -> Duration {
+        let mid = self.video.get(slot).map(|line| line.mid);
+        mid.and_then(|mid| self.first_unsent(mid)).map_or(Duration::ZERO, |at| now.saturating_duration_since(at))
+    }
+
+    /// When the oldest packet of one line that waits was written.
     fn first_unsent(&mut self, mid: Mid) -> Option<Instant> {
         self.rtc.direct_api().stream_tx_by_mid(mid, None)?.queue_info()?.first_unsent()
     }

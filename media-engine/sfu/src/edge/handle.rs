@@ -89,6 +89,10 @@ pub(crate) enum Command {
         slot: u8,
         wish: Option<Wish>,
     },
+    Refresh {
+        peer: PeerId,
+        slot: u8,
+    },
     Layers {
         case: CaseId,
         feed: FeedId,
@@ -243,6 +247,11 @@ impl SfuHandle {
     /// [`SfuEvent::Shown`].
     pub fn assign(&self, peer: PeerId, slot: u8, wish: Option<Wish>) -> Result<(), SendError> {
         self.send(self.of(peer), Command::Assign { peer, slot, wish })
+    }
+
+    /// The page says that the picture of a slot stands still though its path is alive: see [`Engine::refresh_slot`](crate::Engine::refresh_slot).
+    pub fn refresh(&self, peer: PeerId, slot: u8) -> Result<(), SendError> {
+        self.send(self.of(peer), Command::Refresh { peer, slot })
     }
 
     /// What a feed comes in: without it only the layer of the wish is shown. Empty: gone.

@@ -320,6 +320,7 @@ impl RunLoop {
             Command::Remove { peer } => self.parts.engine.remove(now, peer),
             Command::Grants { peer, grants } => self.parts.engine.set_grants(now, peer, grants),
             Command::Assign { peer, slot, wish } => self.parts.engine.assign(now, peer, slot, wish),
+            Command::Refresh { peer, slot } => self.parts.engine.refresh_slot(now, peer, slot),
             Command::Layers { case, feed, specs } => self.parts.engine.set_layers(now, &case, &feed, specs),
             Command::Data { peer, channel, bytes } => self.parts.engine.send_data(now, peer, channel, bytes),
             Command::Feed(packet) => self.parts.engine.handle_feed(now, &packet),

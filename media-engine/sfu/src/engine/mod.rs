@@ -55,6 +55,9 @@ pub struct Counters {
     pub floods: u64,
     /// Keyframes that viewers, or who composes them, asked for too often.
     pub keyframes_denied: u64,
+    /// Times that a page said of a picture that it stands still though its path is alive, and those where a keyframe was the answer.
+    pub pictures_stood: u64,
+    pub refreshes: u64,
     /// Estimates of a line that were begun anew because they asked it no more.
     pub estimates_anew: u64,
     /// Candidates that were none.
@@ -84,6 +87,8 @@ impl Counters {
         self.layers_refused += other.layers_refused;
         self.floods += other.floods;
         self.keyframes_denied += other.keyframes_denied;
+        self.pictures_stood += other.pictures_stood;
+        self.refreshes += other.refreshes;
         self.estimates_anew += other.estimates_anew;
         self.bad_candidates += other.bad_candidates;
         self.guesses_denied += other.guesses_denied;

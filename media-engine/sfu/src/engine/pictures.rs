@@ -12,6 +12,7 @@ use crate::api::{FeedPacket, PeerId, SfuEvent, VideoCodec};
 use crate::case::{Incoming, LAYERS_MAX, Layer, Run};
 use crate::peer::VideoSlot;
 use crate::route::gop::LayerPacket;
+use crate::route::keyframe::helps;
 
 /// A receiver goes on asking for what is too old a while after a keyframe made it needless.
 const LATE_AFTER: Duration = Duration::from_secs(2);
@@ -227,6 +228,31 @@ impl Engine {
         }
         let case = peer.case.clone();
         self.want_keyframe(now, &case, &what);
+    }
+
+    /// A page says that the picture of a slot stands still though its path is alive: what it misses is lost for good, and its browser would
+    /// ask only after seconds. Nothing is wanted where a keyframe is on its way or the line is full. Where others watch the layer its
+    /// patience is tried. A slot it does not have is ignored.
+    pub fn refresh_slot(&mut self, now: Instant, id: PeerId, slot: u8) {
+        let Some(peer) = self.peers.get_mut(&id).filter(|p| p.grants.see && !p.ending && p.conn.is_connected()) else { return };
+        let index = usize::from(slot);
+        let (waiting, round_trip) = (peer.conn.waiting_in(index, now), peer.line.round_trip);
+        // One that has not begun waits for a keyframe already.
+        let Some(video) = peer.video.get_mut(index).filter(|v| v.seq.is_running()) else { return };
+        let Some(what) = video.what() else { return };
+        self.counters.pictures_stood += 1;
+        if !helps(waiting, video.keyed.map(|at| now.saturating_duration_since(at)), round_trip) {
+            return;
+        }
+        let alone = self.cases.get(&peer.case).and_then(|c| c.layers.get(&what)).is_none_or(|l| l.watchers() < 2);
+        if !alone && !video.patience.hears(now) {
+            self.counters.keyframes_denied += 1;
+            return;
+        }
+        let case = peer.case.clone();
+        self.counters.refreshes += 1;
+        self.want_keyframe(now, &case, &what);
+        self.settle(now);
     }
 
     /// Its line was cut: nothing that it is sent can be decoded before the next keyframe, so it is not left to find that out.

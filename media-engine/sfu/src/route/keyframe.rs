@@ -64,9 +64,34 @@ impl Patience {
     }
 }
 
+/// A keyframe that was sent is there after a round trip and this: its packets leave one after the other, and some are sent again.
+const COMING_FOR: Duration = Duration::from_millis(200);
+/// The round trip of a line that has not told it, and the longest that counts: whoever tells it may say anything.
+const ROUND_TRIP: Duration = Duration::from_millis(100);
+const ROUND_TRIP_MAX: Duration = Duration::from_secs(1);
+/// Packets that wait for the line longer than this: it is full.
+const FULL_AFTER: Duration = Duration::from_millis(100);
+
+/// Whether another keyframe helps a picture that stands still though its path is alive. Not while one is on its way (`keyed`: so long ago one
+/// was written): its holes are mended sooner than another is there. Not on a full line, where packets of this picture have been `waiting`: it
+/// is ten pictures large and would wait behind them; what helps there is a smaller layer, which begins with a keyframe of its own.
+pub(crate) fn helps(waiting: Duration, keyed: Option<Duration>, round_trip: Option<Duration>) -> bool {
+    let coming_for = round_trip.unwrap_or(ROUND_TRIP).min(ROUND_TRIP_MAX) + COMING_FOR;
+    waiting <= FULL_AFTER && keyed.is_none_or(|ago| ago >= coming_for)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_keyframe_helps_neither_a_full_line_nor_one_on_which_one_is_on_its_way() {
+        let ms = Duration::from_millis;
+        assert!(helps(ms(0), None, None) && helps(ms(100), Some(ms(300)), None));
+        assert!(!helps(ms(101), None, None), "full");
+        assert!(!helps(ms(0), Some(ms(259)), Some(ms(60))) && helps(ms(0), Some(ms(260)), Some(ms(60))));
+        assert!(helps(ms(0), Some(ms(1_200)), Some(Duration::MAX)), "whatever is told of the line");
+    }
 
     #[test]
     fn who_asks_on_and_on_is_heard_ever_more_rarely_and_forgiven() {

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 const QUEUE: Duration = Duration::from_millis(300);
 /// A voice that waits longer is late: a browser's buffer must grow for it.
 const LATE: Duration = Duration::from_millis(60);
+/// TCP's shortest retransmission time-out (RFC 6298, as Linux has it).
+const SAID_AGAIN: Duration = Duration::from_millis(200);
 /// Headers of UDP and IPv4.
 const HEADERS: u64 = 28;
 /// Payload types of the viewers' offers.
@@ -65,6 +67,11 @@ impl Line {
         let leaves = if to_viewer { self.queue(now, bytes) } else { Some(now) };
         self.lost += u64::from(leaves.is_none());
         Some(leaves? + self.delay)
+    }
+
+    /// When a short word of the viewer's by TCP is there: what is lost is said again.
+    pub(crate) fn say(&mut self, now: Instant, chance: f64) -> Instant {
+        self.pass(now, chance, false, &[]).unwrap_or(now + self.delay * 3 + SAID_AGAIN)
     }
 
     /// When a datagram to the viewer has left the queue.

@@ -13,6 +13,7 @@ mod publishing;
 mod redundancy;
 mod scenarios;
 mod source;
+mod standing;
 mod strangers;
 mod viewer;
 mod world;

@@ -279,6 +279,11 @@ impl Viewer {
         pictures
     }
 
+    /// What came last, of this slot.
+    pub(crate) fn newest(&self, slot: usize) -> Option<&Picture> {
+        self.pictures.last().filter(|p| p.slot == slot)
+    }
+
     /// What arrived so far.
     pub(crate) fn forget(&mut self) {
         self.pictures.clear();

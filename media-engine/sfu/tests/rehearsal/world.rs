@@ -17,6 +17,7 @@ use crate::camera::{Camera, Lens};
 use crate::clocks::{Clock, Stalls};
 use crate::line::Line;
 use crate::source::Source;
+use crate::standing::Watching;
 use crate::viewer::Viewer;
 
 pub(crate) const ALL: Grants = Grants { see: true, hear: true, speak: true };
@@ -24,7 +25,7 @@ pub(crate) const ALL: Grants = Grants { see: true, hear: true, speak: true };
 pub(crate) const ENCODING: Duration = Duration::from_millis(8);
 const VOICE: Duration = Duration::from_millis(20);
 
-pub(crate) fn ms(n: u64) -> Duration {
+pub(crate) const fn ms(n: u64) -> Duration {
     Duration::from_millis(n)
 }
 
@@ -51,12 +52,14 @@ pub(crate) struct Member {
     pub(crate) clock: Clock,
     /// Its machine has too much to do.
     pub(crate) stalls: Option<Stalls>,
+    /// What it decodes of its first slot, and what it does where that stands still.
+    pub(crate) watching: Option<Watching>,
 }
 
 impl Member {
     fn new(now: Instant, viewer: Viewer, delay: Duration) -> Self {
         let (line, clock) = (Line::new(now, delay), Clock::new(now));
-        Member { viewer, line, checked: false, talk: None, clock, stalls: None }
+        Member { viewer, line, checked: false, talk: None, clock, stalls: None, watching: None }
     }
 
     /// When it does what is due then.
@@ -66,9 +69,19 @@ impl Member {
 }
 
 #[derive(Debug)]
-enum Arrival {
-    AtEngine { source: SocketAddr, bytes: Vec<u8> },
-    AtViewer { peer: PeerId, bytes: Vec<u8> },
+pub(crate) enum Arrival {
+    AtEngine {
+        source: SocketAddr,
+        bytes: Vec<u8>,
+    },
+    AtViewer {
+        peer: PeerId,
+        bytes: Vec<u8>,
+    },
+    /// By the socket: a page's word that its first slot stands still.
+    Refresh {
+        peer: PeerId,
+    },
 }
 
 pub(crate) struct World {
@@ -209,7 +222,6 @@ impl World {
         self.carry();
     }
 
-    /// Whoever has the tap cannot decode it.
     pub(crate) fn refresh_tap(&mut self, name: &str) {
         self.engine.refresh_tap(self.now, &case(), &feed(name));
         self.carry();
@@ -451,9 +463,10 @@ impl World {
         let talks = self.members.values().filter_map(|m| m.talk.map(|(at, _)| at));
         let sources = self.sources.values().map(|s| self.when(s.next));
         let cameras = self.members.values().filter_map(|m| m.viewer.camera.as_ref().map(|c| c.next));
+        let beats = self.members.values().filter_map(|m| m.watching.as_ref().map(|w| w.beat));
         let air = self.air.keys().next().map(|(at, _)| *at);
         let engine = self.engine.poll_timeout().map(|at| self.when(at.max(self.now)));
-        viewers.chain(talks).chain(sources).chain(cameras).chain(air).chain(engine).min()
+        viewers.chain(talks).chain(beats).chain(sources).chain(cameras).chain(air).chain(engine).min()
     }
 
     fn step(&mut self) {
@@ -466,7 +479,12 @@ impl World {
                 Arrival::AtViewer { peer, bytes } => {
                     let (server, now) = (self.server, self.local(peer));
                     self.viewer(peer).handle_datagram(now, server, &bytes);
+                    let member = self.members.get_mut(&peer).expect("a member");
+                    if let Some(watching) = &mut member.watching {
+                        watching.handle(now, member.viewer.newest(0));
+                    }
                 }
+                Arrival::Refresh { peer } => self.engine.refresh_slot(now, peer, 0),
             }
             self.carry();
         }
@@ -484,6 +502,7 @@ impl World {
                 member.viewer.deadline = member.viewer.deadline.max(local + Duration::from_micros(100));
             }
         }
+        self.beat();
         if self.when(now) > now {
             self.carry();
             return;
@@ -512,7 +531,7 @@ impl World {
     }
 
     /// Puts what came out of engine and viewers on its way.
-    fn carry(&mut self) {
+    pub(crate) fn carry(&mut self) {
         while let Some(event) = self.engine.poll_event() {
             if let SfuEvent::KeyframeWanted { feed, layer, .. } = &event
                 && let Some(source) = self.sources.get_mut(&(feed.clone(), *layer))
@@ -553,18 +572,19 @@ impl World {
         }
     }
 
-    fn fly(&mut self, peer: PeerId, arrival: Arrival) {
+    pub(crate) fn fly(&mut self, peer: PeerId, arrival: Arrival) {
         let chance = (self.draw() >> 11) as f64 / (1u64 << 53) as f64;
         let Some(member) = self.members.get_mut(&peer) else { return };
-        let (to_viewer, bytes) = match &arrival {
-            Arrival::AtViewer { bytes, .. } => (true, bytes),
-            Arrival::AtEngine { bytes, .. } => (false, bytes),
+        let arrives = match &arrival {
+            Arrival::AtViewer { bytes, .. } => member.line.pass(self.now, chance, true, bytes),
+            Arrival::AtEngine { bytes, .. } => member.line.pass(self.now, chance, false, bytes),
+            Arrival::Refresh { .. } => Some(member.line.say(self.now, chance)),
         };
-        let Some(arrives) = member.line.pass(self.now, chance, to_viewer, bytes) else { return };
+        let Some(arrives) = arrives else { return };
         let order = self.order + 1;
         let taken = match arrival {
             Arrival::AtViewer { .. } => member.when(arrives),
-            Arrival::AtEngine { .. } => self.when(arrives),
+            Arrival::AtEngine { .. } | Arrival::Refresh { .. } => self.when(arrives),
         };
         self.order = order;
         self.air.insert((taken, order), arrival);

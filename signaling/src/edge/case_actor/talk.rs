@@ -80,6 +80,7 @@ impl Actor {
                 self.handle_eph(epoch, eph, at);
             }
             Body::Select(select) => self.handle_select(epoch, select),
+            Body::Refresh(refresh) => self.handle_refresh(epoch, refresh.slot, at),
             // Without the confirmation nothing ends: the hold was let go.
             Body::End(end) if !end.confirm => {}
             Body::End(_) => self.handle_end(epoch, at),
@@ -262,6 +263,22 @@ impl Actor {
         let nothing = wire::Assign { slot: select.slot, ..Default::default() };
         let assign = shown.map_or(nothing, |wish| page.assign(slot, &wish));
         self.tell(epoch, server_message::Body::Assign(assign));
+    }
+
+    /// SG28b. Who may be sent the picture has grants for it in the media thread.
+    fn handle_refresh(&mut self, epoch: Epoch, slot: u32, at: CaptureTime) {
+        let Some(slot) = u8::try_from(slot).ok().filter(|slot| *slot < sfu::SLOTS_VIDEO) else {
+            return self.tell(epoch, server_message::Body::Refused(Code::RequestMalformed.refused(false)));
+        };
+        let Some(page) = self.pages.get(&epoch) else { return };
+        let Some(wish) = page.selection[usize::from(slot)].as_ref() else { return };
+        let action = Action::Watch(wish.feed.clone());
+        if let Err(denied) = self.case.may(epoch, &action, at) {
+            return self.refuse(epoch, &action, denied);
+        }
+        if let Some(peer) = page.peer {
+            let _ = self.around.sfu.refresh(peer, slot);
+        }
     }
 
     /// Says what is in each slot that has something in it.
