@@ -115,6 +115,29 @@ async fn sg24b_where_there_is_a_relay_its_address_comes_with_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sg24a_an_offer_that_is_refused_takes_nothing_from_the_camera_that_runs() {
+    let home = tempfile::tempdir().expect("a folder");
+    let server = server(home.path()).await;
+    let (host, tokens) = (host(&server), server.ready.tokens.clone());
+    let head = format!("Authorization: Bearer {}\r\nContent-Type: application/sdp\r\n", tokens.publisher);
+    let opened = request(&host, "POST", "/whip/demo/glasses", &head, &offer()).await;
+    assert_eq!(opened.status, 201, "{}", opened.body);
+    let first = opened.header("location").expect("a resource").to_owned();
+    for junk in ["junk", "", &offer().replace("H264/90000", "AV1/90000")] {
+        let refused = request(&host, "POST", "/whip/demo/glasses", &head, junk).await;
+        assert_eq!((refused.status, refused.code().as_str()), (422, "media.offer.invalid"));
+        assert_eq!(request(&host, "GET", &first, &head, "").await.status, 204, "it runs on");
+    }
+    let again = request(&host, "POST", "/whip/demo/glasses", &head, &offer()).await;
+    assert_eq!(again.status, 201, "{}", again.body);
+    let second = again.header("location").expect("a resource").to_owned();
+    assert_eq!(request(&host, "GET", &first, &head, "").await.code(), "media.unknown");
+    assert_eq!(request(&host, "GET", &second, &head, "").await.status, 204);
+    assert_eq!(request(&host, "DELETE", &second, &head, "").await.status, 200);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hostile_and_enormous_offers_are_refused_with_a_problem_and_harm_nobody() {
     let home = tempfile::tempdir().expect("a folder");
     let server = server(home.path()).await;

@@ -11,6 +11,7 @@ mod lossy;
 mod narrow;
 mod publishing;
 mod redundancy;
+mod restart;
 mod scenarios;
 mod source;
 mod standing;

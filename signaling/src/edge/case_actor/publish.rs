@@ -9,7 +9,7 @@ use sfu::{Grants, PeerKind, VideoCodec, Wish};
 use tracing::info;
 
 use super::Actor;
-use super::resource::{Offering, Resource};
+use super::resource::{Offering, Resource, ResourceWord};
 use crate::authorize::{Action, authorize};
 use crate::claims::{Claims, TokenId};
 use crate::texts::Code;
@@ -33,11 +33,13 @@ pub(super) struct Publication {
     codec: Option<VideoCodec>,
     /// Pictures come.
     up: bool,
+    /// Takes its place once its offer has been answered.
+    next: Option<Box<Publication>>,
 }
 
 impl Actor {
     /// A camera asks to publish. The same token may come again, as after a break,
-    /// and takes the place of what it published before.
+    /// and takes the place of what it published before as soon as its offer is answered.
     pub(super) fn handle_whip_open(
         &mut self,
         claims: &Claims,
@@ -71,12 +73,36 @@ impl Actor {
             ssrc: SSRC_FIRST + self.publications_made,
             codec: None,
             up: false,
+            next: None,
         };
-        if let Some(before) = self.publications.insert(feed.clone(), publication) {
+        if let Some(running) = self.publications.get_mut(&feed) {
+            if let Some(former) = running.next.replace(Box::new(publication)) {
+                let _ = self.around.sfu.remove(former.media.peer);
+            }
+        } else {
+            self.publications.insert(feed, publication);
+        }
+        Ok(media.offering())
+    }
+
+    /// The offer of one that would take a running camera's place was answered, and it does; or was refused, and the running
+    /// one goes on. True: that is all there is to the word.
+    pub(super) fn settle_camera(&mut self, claims: &Claims, resource: &str, word: &ResourceWord) -> bool {
+        let waits = |p: &Publication| p.next.as_ref().is_some_and(|n| n.resource == resource && n.token == claims.id);
+        let feed = self.publications.iter().find(|(_, p)| waits(p)).map(|(feed, _)| feed.clone());
+        let next = feed.as_ref().and_then(|feed| self.publications.get_mut(feed)).and_then(|p| p.next.take());
+        let (Some(feed), Some(mut next)) = (feed, next) else { return false };
+        if matches!(word, ResourceWord::Delete) {
+            let _ = self.around.sfu.remove(next.media.peer);
+            return true;
+        }
+        // Listed as before, until its own pictures say what they are.
+        next.codec = self.publications.get(&feed).and_then(|before| before.codec);
+        if let Some(before) = self.publications.insert(feed.clone(), *next) {
             self.tell_ingest(&feed, before.ssrc, before.codec, true);
             let _ = self.around.sfu.remove(before.media.peer);
         }
-        Ok(media.offering())
+        false
     }
 
     fn may_take(&self, claims: &Claims, feed: &FeedId) -> Result<(), Code> {
@@ -95,6 +121,9 @@ impl Actor {
         info!(case = %self.case.id(), %feed, "a camera ended");
         self.audit(format!("token:{}", ended.token), ended.role, "whip-end", "ok");
         let _ = self.around.sfu.remove(ended.media.peer);
+        if let Some(next) = &ended.next {
+            let _ = self.around.sfu.remove(next.media.peer);
+        }
         self.tell_ingest(feed, ended.ssrc, ended.codec, true);
         let _ = self.around.sfu.forget_feed(self.case.id().clone(), feed.clone());
         self.feeds.retain(|f| f.feed != feed.as_str());

@@ -242,6 +242,9 @@ impl Actor {
     /// A later word on a resource; only its own token has one.
     pub(super) fn handle_resource(&mut self, claims: &Claims, resource: &str, word: ResourceWord) -> Result<Ported, Code> {
         let now = self.now();
+        if self.settle_camera(claims, resource, &word) {
+            return Ok(Ported::Done);
+        }
         let camera = self.publications.iter().find(|(_, p)| p.resource == resource && p.token == claims.id);
         let camera = camera.map(|(feed, _)| feed.clone());
         let player = self.players.get_mut(resource).filter(|player| player.claims.id == claims.id);
