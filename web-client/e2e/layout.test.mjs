@@ -123,6 +123,20 @@ for (const lang of ["ja", "en"]) {
     await page.close();
   });
 
+  test(`a desk on a phone has its header and its dock on the page, ${lang}`, WHOLE, async () => {
+    for (const state of ["live", "line"]) {
+      const page = await scene({ role: "desk", state, lang, layout: "demo", awake: "" });
+      await page.setViewportSize({ width: PHONE[0], height: PHONE[1] });
+      await page.locator("[data-testid=patient-awake]").waitFor();
+      await faultless(page, `the desk, ${state}`, () => {
+        const all = [...document.querySelectorAll("header > *, footer .btn")].map((e) => [e, e.getBoundingClientRect()]).filter(([, r]) => r.width > 0);
+        const out = all.filter(([, r]) => r.left < -1 || r.right > innerWidth + 1 || r.top < -1 || r.bottom > innerHeight + 1).map(([e]) => `${e.className}: ${e.innerText}`);
+        return all.length < 8 ? ["too few"] : out;
+      });
+      await page.close();
+    }
+  });
+
   test(`while pictures are paused for the line, the newest still is one press away, ${lang}`, WHOLE, async () => {
     const page = await scene({ role: "mentor", state: "paused", lang, layout: "demo", stills: "3", camera: "yes" });
     await page.setViewportSize({ width: PHONE[0], height: PHONE[1] });

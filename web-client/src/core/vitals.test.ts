@@ -2,7 +2,7 @@ import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import { VitalsSchema } from '../gen/vitals_pb';
 import type { CaptureNtp } from './units';
-import { NUMBER_OLD_MS, vitalText, withVitals } from './vitals';
+import { areNotOfNow, NUMBER_OLD_MS, NUMBERS_SILENT_MS, vitalText, withVitals } from './vitals';
 
 const s = (seconds: number): bigint => BigInt(Math.round(seconds * 1000)) * (1n << 32n) / 1000n;
 const said = (name: string, at: number, value?: number): ReturnType<typeof create<typeof VitalsSchema>> =>
@@ -29,6 +29,13 @@ describe('vital signs as data', () => {
     expect(text(now, 'HR', 10.1 + NUMBER_OLD_MS / 1000)).toBe('--');
     const number = now.numbers[0];
     expect(number && vitalText(number, null)).toBe('--');
+  });
+  it('are none of now as soon as nothing comes any more, and not because a device measures seldom', () => {
+    expect(areNotOfNow(NUMBERS_SILENT_MS - 1, true, true)).toBe(false);
+    expect(areNotOfNow(NUMBERS_SILENT_MS, true, false)).toBe(true); // waves have ended
+    expect(areNotOfNow(NUMBERS_SILENT_MS, false, true)).toBe(true); // the line has
+    expect(areNotOfNow(5_000, false, false)).toBe(false);
+    expect([areNotOfNow(null, true, true), areNotOfNow(null, true, false)]).toEqual([true, false]);
   });
   it('begins anew with another feed', () => {
     const other = create(VitalsSchema, { feed: 'monitor-2', numerics: [] });

@@ -5,6 +5,8 @@ import { ntpMinusNs } from './units';
 
 /** A number that was not said again for so long is no number of now. */
 export const NUMBER_OLD_MS = 30_000;
+/** Without waves the numbers may come this seldom; where nothing comes any more, they are none of now after this. */
+export const NUMBERS_SILENT_MS = 2_000;
 export const MISSING = '--';
 
 export interface VitalNumber { readonly name: string; readonly unit: string; readonly value: number | null; readonly at: bigint }
@@ -26,6 +28,14 @@ export function withVitals(before: VitalsNow | null, said: Vitals): VitalsNow {
     else if ((numbers[at]?.at ?? 0n) <= n.at) numbers[at] = number; // packets may overtake each other
   }
   return { feed: said.feed, synchronised: said.synchronised, numbers };
+}
+
+/**
+ * The panel stands as it was: its newest word is `ageMs` old, and nothing comes any more: the waves have ended (`waves`: they
+ * come many times a second), or the line or the picture beside it has (`cut`).
+ */
+export function areNotOfNow(ageMs: number | null, waves: boolean, cut: boolean): boolean {
+  return ageMs === null ? cut : ageMs >= NUMBERS_SILENT_MS && (waves || cut);
 }
 
 /** What stands on a screen. `now`: case timeline; null: not known, and then no number is one of now. */

@@ -3,9 +3,11 @@ import type { JSX } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { formatAge } from '../core/age';
 import { unixMsFromNtp, type CaptureNtp } from '../core/units';
-import { MISSING, vitalText, type VitalsNow } from '../core/vitals';
+import { areNotOfNow, MISSING, vitalText, type VitalsNow } from '../core/vitals';
 import { rowsOf, SWEEP_S, TRACE_OLD_MS, type Row, type Sweep } from '../core/waves';
 import type { Client } from '../edge/client';
+import { perfNow } from '../edge/clock';
+import { Icon } from './parts';
 
 /** Wiped ahead of the pen, so that old and new are told apart. */
 const AHEAD_S = 0.3;
@@ -31,11 +33,12 @@ export function VitalsPanel({ client, rows, traces }: { client: Client; rows: nu
   const newest = Math.max(...(pieces.length > 0 ? pieces : vitals.numbers.map((n) => unixMsFromNtp(n.at))));
   const ageMs = now === null ? null : Math.max(0, unixMsFromNtp(now) - newest);
   const old = ageMs !== null && ageMs >= TRACE_OLD_MS;
+  const stale = areNotOfNow(ageMs, pieces.length > 0, store.lineLostSeconds.value !== null || client.flow(perfNow()) === 'stalled');
   const age = formatAge(old ? 'counting' : 'live', ageMs);
   const notes = [t.vitals_reference, ...(vitals.synchronised ? [] : [t.vitals_unsynchronised])];
   return (
-    <section class={`panel vit ${traces ? '' : 'line'}`} data-testid="vitals" data-old={old}>
-      <h2><span>{t.vitals} <small>{notes.join(' · ')}</small></span>{age ? <span class={`num ${old ? 'c-amber' : ''}`}>{age.value}<small> {t[`age_${age.unit}`]}</small></span> : null}</h2>
+    <section class={`panel vit ${traces ? '' : 'line'}`} data-testid="vitals" data-old={old} data-stale={stale}>
+      <h2><span>{t.vitals} <small>{notes.join(' · ')}</small></span>{age ? <span class={`num ${old || stale ? 'c-amber' : ''}`}>{stale ? <Icon name="hourglass-medium-bold" /> : null}{age.value}<small> {t[`age_${age.unit}`]}</small></span> : null}</h2>
       <div class="rows">
         {shown.map((row) => <TraceRow key={row.kind} client={client} row={row} now={now} vitals={vitals} trace={traces && row.wave !== null} />)}
       </div>
