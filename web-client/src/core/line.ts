@@ -112,10 +112,11 @@ export class MediaWatch {
    */
   handleAlive(at: PerfMs): void {
     this.spoke = Math.max(this.spoke ?? -Infinity, at) as PerfMs;
-    if (this.answeredAt === null || at < (this.alive ?? -Infinity) || at < (this.soughtAt ?? -Infinity)) return;
-    this.alive = at;
+    if (this.answeredAt === null || at < (this.soughtAt ?? -Infinity)) return;
     this.signs.push(at);
     if (this.signs.length > LIVELY_SIGNS) this.signs.shift();
+    if (at < (this.alive ?? -Infinity)) return;
+    this.alive = at;
     this.soughtAt = null;
     this.socketAnswered = null;
     this.stoodMs = 0;

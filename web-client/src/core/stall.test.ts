@@ -34,6 +34,25 @@ describe('a picture that is told of late', () => {
     media.handleAlive(ms(6_980));
     expect(media.isQuiet(ms(7_000))).toBe(false);
   });
+  it('counts for how lively its path was, though something else came after it', () => {
+    const media = new MediaWatch();
+    media.handleStart(ms(0));
+    media.handleAnswer(ms(100));
+    // Ten pictures a second, each told 60 ms after it came, and the word on each.
+    for (let t = 500; t <= 3_000; t += 100) {
+      media.handleAlive(ms(t + 5));
+      media.handleAlive(ms(t));
+    }
+    media.pollBlocked(ms(2_000), true);
+    const blocked: number[] = [];
+    for (let t = 3_050; t <= 3_700; t += 50) {
+      media.handleTick(ms(t));
+      media.pollProbe(ms(t));
+      media.handleSocket(ms(t + 5));
+      if (media.pollBlocked(ms(t), true)) blocked.push(t);
+    }
+    expect(blocked[0]).toBe(3_550);
+  });
 });
 
 /** A page that paints every so often; something else comes by its path every 33 ms, and its heart beats, until then. How old a picture may be at that time. */
