@@ -41,6 +41,7 @@ type Heard = Mutex<Vec<(Channel, Vec<u8>)>>;
 #[derive(Debug, Default)]
 struct Shared {
     over: AtomicBool,
+    held: AtomicBool,
     pictures: AtomicUsize,
     connected: AtomicBool,
     open: AtomicUsize,
@@ -159,6 +160,11 @@ impl Talker {
         self.wait("pictures", |s| s.pictures.load(Ordering::Relaxed) >= wanted)
     }
 
+    /// Nothing of its media comes or goes while it is held; its socket goes on.
+    pub fn hold_media(&self, held: bool) {
+        self.shared.held.store(held, Ordering::Relaxed);
+    }
+
     /// On a data channel.
     pub fn send(&self, channel: Channel, bytes: Vec<u8>) {
         let _ = self.send.send((channel, bytes));
@@ -236,6 +242,10 @@ impl Media {
         let mut next = Instant::now();
         let mut buffer = [0; 2_000];
         while !shared.over.load(Ordering::Relaxed) {
+            if shared.held.load(Ordering::Relaxed) {
+                std::thread::sleep(VOICE);
+                continue;
+            }
             if Instant::now() >= next {
                 // Where this machine stood still, what was not said is left out.
                 next = if next.elapsed() > VOICE * 5 { Instant::now() } else { next } + VOICE;

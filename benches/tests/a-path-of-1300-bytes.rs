@@ -9,10 +9,10 @@ use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use annotation::time::CaptureTime;
-use annotation::wire::{ClearAll, FrameRef, InkPacket, Op, Points, StrokeCommit, StrokeKey, Tool, op};
+use annotation::wire::InkPacket;
 use benches::impair::proxy::TcpProxy;
 use benches::ported::graph::Graph;
+use benches::ported::strokes::{clear, packet, stroke};
 use benches::ported::{Http, PATIENCE, start};
 use benches::talker::{Talker, Words};
 use gstreamer::prelude::*;
@@ -122,34 +122,6 @@ fn serve() {
     runtime.block_on(server.stop());
 }
 
-fn now() -> u64 {
-    let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    CaptureTime::from_unix(unix).0
-}
-
-/// Some kilobytes of ink, all of which is one message of the data channel.
-fn ink(page: &Talker, strokes: u32) -> Vec<u8> {
-    let (author, epoch, at) = (page.welcome.author, page.welcome.epoch, now());
-    let op = |seq: u32, body| Op { author, epoch, seq, at, body: Some(body) };
-    let stroke = |n: u32| {
-        let frame = FrameRef { feed: "program".into(), capture: at, program: "program".into(), ..Default::default() };
-        let points = Points {
-            x: std::iter::once(4_000).chain((0..200).map(|i| i % 90 - 45)).collect(),
-            y: std::iter::once(4_000).chain((0..200).map(|i| 40 - i % 80)).collect(),
-            pressure: Default::default(),
-        };
-        let key = Some(StrokeKey { author, epoch, number: n });
-        let (frame, points) = (Some(frame), Some(points));
-        StrokeCommit { key, tool: Tool::Pen as i32, width: 34, frame, began: at, points, ..Default::default() }
-    };
-    let ops = match strokes {
-        0 => vec![op(1, op::Body::ClearAll(ClearAll { up_to: at }))],
-        n => (1..=n).map(|n| op(n, op::Body::Stroke(stroke(n)))).collect(),
-    };
-    let case_id = page.welcome.case_info.as_ref().map(|case| case.case_id.clone()).unwrap_or_default();
-    InkPacket { version: 1, ops, case_id, ..Default::default() }.encode_to_vec()
-}
-
 fn take_part(line: &str) {
     let words: Vec<&str> = line.split(' ').collect();
     let &[_, host, room, mentor, publisher, desk] = &words[..] else { panic!("{line}") };
@@ -166,11 +138,12 @@ fn take_part(line: &str) {
     mentor.until_up().expect("the mentor");
 
     // What the room says by its channel makes that its way; then what the mentor draws comes to it by the same.
-    room.send(Channel::Ink, ink(&room, 0));
+    room.send(Channel::Ink, packet(&room, 1, [clear()]).encode_to_vec());
     let acknowledged =
         |seq: u32| move |bytes: &[u8]| InkPacket::decode(bytes).is_ok_and(|p| p.acks.iter().any(|ack| ack.seq >= seq));
     room.until_heard(Channel::Ink, acknowledged(1)).expect("the room's word by its channel");
-    let drawn = ink(&mentor, 20);
+    // Some kilobytes, all of which is one message of the data channel.
+    let drawn = packet(&mentor, 1, (1..=20).map(|n| stroke(&mentor, n))).encode_to_vec();
     assert!(drawn.len() > 6_000 && drawn.len() < 16_000, "{}", drawn.len());
     mentor.send(Channel::Ink, drawn);
     mentor.until_heard(Channel::Ink, acknowledged(20)).expect("the mentor's ink by its channel");

@@ -6,7 +6,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use benches::ported::{FRAGMENT, Http, PATIENCE, start_here};
+use benches::ported::{Door, FRAGMENT, Http, PATIENCE};
 use str0m::change::{SdpAnswer, SdpPendingOffer};
 use str0m::format::Codec;
 use str0m::media::{Direction, MediaKind, Mid};
@@ -191,11 +191,8 @@ impl Scene {
 
 #[test]
 fn pictures_go_on_before_and_after_a_camera_and_a_player_restart_their_ice_by_patch() {
-    let home = tempfile::tempdir().expect("a folder");
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let server = start_here(&runtime, home.path()).expect("starts");
-    let tokens = server.ready.tokens.clone();
-    let http = |token: &str| Http::of(&server, token).expect("a plain door");
+    let door = Door::open().expect("starts");
+    let (http, tokens) = (|token: &str| door.http(token), &door.server.ready.tokens);
 
     let camera = Peer::open(http(&tokens.publisher), "/whip/demo/glasses", Direction::SendOnly, || {});
     let mut scene = Scene { camera, begun: Instant::now(), next: Instant::now() };
@@ -223,5 +220,5 @@ fn pictures_go_on_before_and_after_a_camera_and_a_player_restart_their_ice_by_pa
         let deleted = peer.http.request("DELETE", &peer.resource, &[], "").expect("answered");
         assert_eq!(deleted.status, 200, "the same resource all along");
     }
-    runtime.block_on(server.stop());
+    door.close();
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use benches::ported::graph::Graph;
-use benches::ported::{Http, PATIENCE, start_here};
+use benches::ported::{Door, Http, PATIENCE};
 use benches::talker::{Talker, Words};
 use gstreamer as gst;
 use gstreamer::prelude::*;
@@ -116,14 +116,11 @@ fn played_back(file: &Path) -> Vec<Heard> {
 fn a_recorder_takes_the_mix_as_one_track_and_a_silenced_voice_is_not_in_it() {
     gst::init().expect("GStreamer");
     gstrswebrtc::plugin_register_static().expect("the elements");
-    let home = tempfile::tempdir().expect("a folder");
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let server = start_here(&runtime, home.path()).expect("starts");
-    let tokens = server.ready.tokens.clone();
-    let http = |token: &str| Http::of(&server, token).expect("a plain door");
+    let door = Door::open().expect("starts");
+    let (http, tokens) = (|token: &str| door.http(token), &door.server.ready.tokens);
     let join = |token: &str, hz| {
         let socket = UdpSocket::bind("127.0.0.1:0").expect("a port");
-        let page = Talker::join(runtime.handle(), &http(token), socket, words(hz)).expect("joins");
+        let page = Talker::join(door.runtime.handle(), &http(token), socket, words(hz)).expect("joins");
         page.until_up().expect("media");
         page
     };
@@ -134,7 +131,7 @@ fn a_recorder_takes_the_mix_as_one_track_and_a_silenced_voice_is_not_in_it() {
         page.say(client::Body::Microphone(Microphone { on: true }));
     }
 
-    let file = home.path().join("case.mka");
+    let file = door.home.path().join("case.mka");
     let graph = recorder(&http(&tokens.viewer), &file);
     let mut now = Pieces::of(&graph);
     let (both, room_alone, gone) = ([Some(true), Some(true)], [Some(true), Some(false)], [Some(false), Some(false)]);
@@ -166,7 +163,7 @@ fn a_recorder_takes_the_mix_as_one_track_and_a_silenced_voice_is_not_in_it() {
     // As an operator presses Ctrl-C: what was written is whole.
     graph.stop().expect("stops");
     drop((room, mentor));
-    runtime.block_on(server.stop());
+    let _home = door.close();
 
     // The file has the same, in the same order and in its time: the second of silence too, in which nothing was sent.
     let pieces = played_back(&file);

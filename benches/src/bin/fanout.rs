@@ -1,10 +1,7 @@
 //! One 1080p30 source of 4 Mbit/s to 1 to 200 viewers over real sockets: CPU, memory, added delay, loss, join time; and Janus
 //! under the same load in the same run. See `benches/README.md`.
 //!
-//! `fanout [--viewers 1,10,50,100,200] [--pages] [--shards 1] [--seconds 15] [--flood N] [--no-janus] [--json]`; `--pages`: viewers have the lines and channels of
-//! a page, and not one picture's (Janus' have that); `--shards`: our server forwards
-//! in so many threads, 1,2 runs each number after the other, and the viewers are spread over as many cases; `--flood`: so many datagrams a second
-//! from strangers to our server meanwhile.
+//! `cargo run --release -p benches --bin fanout -- --help`
 
 use std::cell::RefCell;
 use std::sync::atomic::Ordering;
@@ -20,6 +17,11 @@ use benches::fanout::{own_address, rss_bytes, serve};
 use benches::machine::{self, Meter};
 use benches::stats::Percentiles;
 use serde::Serialize;
+
+const HELP: &str = "fanout [--viewers 1,10,50,100,200] [--seconds 15] [--no-janus] [--json]
+  --pages      viewers have the lines and channels of a page, not one picture's (Janus' have that)
+  --shards 1   our server forwards in so many threads; 1,2: each number after the other. Viewers are spread over as many cases
+  --flood N    so many datagrams a second from strangers to our server meanwhile";
 
 /// Between the offers of two viewers.
 const STAGGER: Duration = Duration::from_millis(40);
@@ -96,6 +98,10 @@ fn main() -> Result<()> {
             lexopt::Arg::Long("pages") => wish.pages = true,
             lexopt::Arg::Long("no-janus") => wish.janus = false,
             lexopt::Arg::Long("json") => wish.json = true,
+            lexopt::Arg::Long("help") => {
+                println!("{HELP}");
+                return Ok(());
+            }
             other => return Err(other.unexpected().into()),
         }
     }

@@ -52,6 +52,24 @@ impl Graph {
         Ok(())
     }
 
+    /// A camera for `whip-endpoint` that makes H.264 of `source`, and by itself a keyframe each so many pictures. One slice a picture: by itself
+    /// it cuts each in four, and `whepclientsrc` of that version gives the slices of a keyframe to its decoder as pictures of their own.
+    pub fn camera(source: &str, keyframe_every: u32) -> Result<Self> {
+        let graph = Self::open(&format!("{source} ! whipclientsink name=ported video-caps=video/x-h264"))?;
+        graph.0.by_name("ported").context("no client")?.connect("encoder-setup", false, move |values| {
+            let encoder = values.get(3)?.get::<gst::Element>().ok()?;
+            let ours = encoder.factory().is_some_and(|factory| factory.name() == "x264enc");
+            if ours {
+                encoder.set_property("key-int-max", keyframe_every);
+                for (name, value) in [("tune", "zerolatency"), ("speed-preset", "ultrafast"), ("threads", "1")] {
+                    encoder.set_property_from_str(name, value);
+                }
+            }
+            Some(ours.to_value())
+        });
+        Ok(graph)
+    }
+
     /// The first thing that went wrong in it.
     pub fn fault(&self) -> Option<String> {
         let message = self.0.bus()?.pop_filtered(&[gst::MessageType::Error])?;

@@ -1,6 +1,8 @@
 //! The real server in this process, its plain door, and what WHIP and WHEP clients say there; for tests.
 
+pub mod colour;
 pub mod graph;
+pub mod strokes;
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
@@ -38,6 +40,36 @@ pub fn start(runtime: &tokio::runtime::Runtime, home: &Path, bind: IpAddr) -> Re
 /// As [`start`], on loopback.
 pub fn start_here(runtime: &tokio::runtime::Runtime, home: &Path) -> Result<Running> {
     start(runtime, home, Ipv4Addr::LOCALHOST.into())
+}
+
+/// A server on loopback with a home of its own, for one test.
+#[derive(Debug)]
+pub struct Door {
+    pub home: tempfile::TempDir,
+    pub runtime: tokio::runtime::Runtime,
+    pub server: Running,
+}
+
+impl Door {
+    pub fn open() -> Result<Self> {
+        let home = tempfile::tempdir()?;
+        let runtime = tokio::runtime::Runtime::new()?;
+        let server = start_here(&runtime, home.path())?;
+        Ok(Door { home, runtime, server })
+    }
+
+    /// # Panics
+    /// When the server has no plain door: [`start`] gives it one.
+    #[allow(clippy::expect_used)]
+    pub fn http(&self, token: &str) -> Http {
+        Http::of(&self.server, token).expect("a plain door")
+    }
+
+    /// Its home is what it leaves, gone when dropped.
+    pub fn close(self) -> tempfile::TempDir {
+        self.runtime.block_on(self.server.stop());
+        self.home
+    }
 }
 
 #[derive(Debug)]

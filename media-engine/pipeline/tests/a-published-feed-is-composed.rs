@@ -46,6 +46,13 @@ impl Camera {
         Camera { pipeline, packets }
     }
 
+    /// Its encoder makes the next picture a keyframe.
+    fn keyframe(&self) {
+        let sink = self.pipeline.by_name("out").expect("appsink");
+        let wanted = gstreamer_video::UpstreamForceKeyUnitEvent::builder().all_headers(true).build();
+        assert!(sink.send_event(wanted), "the encoder hears it");
+    }
+
     /// Hands its packets to the engine until `done`. `skip`: so many at first are lost on the way.
     fn until(&self, server: &mut Server, skip: usize, what: &str, done: impl Fn(&Server) -> bool) {
         let began = Instant::now();
@@ -125,6 +132,40 @@ fn it_joins_the_program_is_lost_when_it_stops_and_leaves_when_it_ends() {
         server.until("the main feed, which never noticed", |s| {
             newest(s).is_some_and(|i| i.layout_rev > index.layout_rev && i.entries[0].state() == FeedState::Live)
         });
+        server.stop();
+    }
+}
+
+#[test]
+fn a_camera_whose_only_keyframe_was_lost_is_asked_for_another_and_so_is_one_that_lost_packets() {
+    // By itself it never sends a second.
+    for (codec, encode) in [
+        ("H264", "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=100000 ! rtph264pay config-interval=-1"),
+        ("VP8", "vp8enc deadline=1 keyframe-max-dist=100000 ! rtpvp8pay"),
+    ] {
+        let mut server = Server::start(CONFIG);
+        server.accept();
+        server.want(true);
+        server.until("pictures", |s| s.frames() >= 5);
+        let publisher = Camera::start(encode);
+        let info = FeedInfo { feed: "camera".into(), kind: "camera".into(), ..FeedInfo::default() };
+        let ingest = Ingest { feed: Some(info), ssrc: SSRC, codec: codec.into(), ended: false };
+        server.send(to_engine::Body::Ingest(ingest));
+        publisher.until(&mut server, 60, "a request", |s| !s.keyframes_wanted.is_empty());
+        assert!(server.keyframes_wanted.iter().all(|feed| feed == "camera"), "{:?}", server.keyframes_wanted);
+        let live = server.indexes.values().filter_map(camera).filter(|e| e.state() == FeedState::Live).count();
+        assert_eq!(live, 0, "{codec}: shown from the middle of nothing");
+        publisher.keyframe();
+        publisher.until(&mut server, 0, "the camera, live", |s| state(s) == Some(FeedState::Live));
+
+        // Ten packets of it are lost on the way.
+        let (asked, frames) = (server.keyframes_wanted.len(), server.frames());
+        publisher.until(&mut server, 10, "another request", |s| s.keyframes_wanted.len() > asked);
+        publisher.keyframe();
+        publisher
+            .until(&mut server, 0, "the camera, live again", |s| s.frames() > frames + 30 && state(s) == Some(FeedState::Live));
+        drop(publisher);
+        server.until("lost", |s| state(s) == Some(FeedState::Lost));
         server.stop();
     }
 }

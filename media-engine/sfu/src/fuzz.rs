@@ -9,7 +9,7 @@ use link::id::{CaseId, LayerId};
 
 use crate::adapter::Carrier;
 use crate::api::{CoreConfig, FeedPacket, Grants, Limits, Moment, PeerId, PeerKind, VideoCodec};
-use crate::engine::Engine;
+use crate::engine::{Engine, Given};
 
 /// An engine to be used again and again: making one makes a certificate.
 ///
@@ -41,6 +41,7 @@ pub fn offers(engine: &mut Engine, now: Instant, bytes: &[u8]) {
 /// The bytes as inputs of an engine: each record is a kind, a length, and that many bytes.
 pub fn inputs(engine: &mut Engine, start: Instant, bytes: &[u8]) {
     let Ok(case) = CaseId::parse("fuzz") else { return };
+    let Ok(scope) = FeedId::parse("scope") else { return };
     let (from, to) = (SocketAddr::from(([192, 0, 2, 9], 9)), SocketAddr::from(([192, 0, 2, 1], 8444)));
     let mut now = start;
     let mut rest = bytes;
@@ -53,6 +54,15 @@ pub fn inputs(engine: &mut Engine, start: Instant, bytes: &[u8]) {
                 engine.handle_datagram(now, Carrier::Udp, from, to, record);
             }
             1 => engine.handle_timeout(now),
+            // A tap of what nobody publishes, and of what comes and goes.
+            2 if *kind & 0x0C == 0x0C => {
+                let feed = if *length % 2 == 0 { FeedId::program() } else { scope.clone() };
+                match *length % 3 {
+                    0 => engine.tap(now, &case, &feed, record.first().map(|b| u32::from(*b))),
+                    _ => engine.refresh_tap(now, &case, &feed),
+                }
+                engine.give_tapped(now, |_, _, _| Given::Taken);
+            }
             codec => {
                 let codec = if codec == 2 { VideoCodec::H264 } else { VideoCodec::Vp8 };
                 let received = Moment { at: now, timeline: CaptureTime(u64::from(*length) << 32) };
@@ -63,6 +73,8 @@ pub fn inputs(engine: &mut Engine, start: Instant, bytes: &[u8]) {
         }
         drain(engine);
     }
+    engine.tap(now, &case, &FeedId::program(), None);
+    engine.tap(now, &case, &scope, None);
     engine.forget_feed(now, &case, &FeedId::program());
 }
 

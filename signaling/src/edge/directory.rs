@@ -108,7 +108,8 @@ impl Directory {
                 | LinkEvent::Xform { case, .. }
                 | LinkEvent::Still { case, .. }
                 | LinkEvent::Rebased { case, .. }
-                | LinkEvent::Ink { case, .. } => case,
+                | LinkEvent::Ink { case, .. }
+                | LinkEvent::KeyframeWanted { case, .. } => case,
                 LinkEvent::Refused { code, message } => {
                     warn!(code, message, "an engine was refused");
                     continue;
@@ -125,6 +126,7 @@ impl Directory {
                     | LinkEvent::Vitals { .. }
                     | LinkEvent::Xform { .. }
                     | LinkEvent::Still { .. }
+                    | LinkEvent::KeyframeWanted { .. }
             );
             post.deliver(case, CaseEvent::Engine(event), may_drop);
         }

@@ -98,6 +98,11 @@ pub enum LinkEvent {
         case: CaseId,
         heard: wire::InkHeard,
     },
+    /// It cannot decode what comes of a published feed before its next keyframe.
+    KeyframeWanted {
+        case: CaseId,
+        feed: FeedId,
+    },
     Refused {
         code: String,
         message: String,
@@ -345,6 +350,10 @@ async fn converse(
             Some(to_server::Body::Xform(frame)) => LinkEvent::Xform { case: case.clone(), frame },
             Some(to_server::Body::Still(piece)) => LinkEvent::Still { case: case.clone(), piece },
             Some(to_server::Body::Ink(heard)) => LinkEvent::Ink { case: case.clone(), heard },
+            Some(to_server::Body::Keyframe(wanted)) => match FeedId::parse(&wanted.feed) {
+                Ok(feed) => LinkEvent::KeyframeWanted { case: case.clone(), feed },
+                Err(_) => continue,
+            },
             Some(to_server::Body::Rebased(rebased)) => {
                 // Once a stroke, and said once only: it is not dropped.
                 if let Some(rebase) = rebased.rebase

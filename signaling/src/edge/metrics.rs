@@ -388,6 +388,7 @@ fn media_figures(out: &mut Page, media: &Figures) {
         ("shirube_media_cut_packets_total", "Packets of cameras cut to fit a narrow path.", counters.cut_packets),
         ("shirube_media_layers_refused_total", "Packets of layers beyond the limit of a case.", counters.layers_refused),
         ("shirube_media_tap_drops_total", "Packets of cameras that the engine did not take.", counters.tap_drops),
+        ("shirube_media_tap_refreshes_total", "Keyframes of cameras that the engine asked for.", counters.tap_refreshes),
         ("shirube_media_bad_candidates_total", "Candidates that were none.", counters.bad_candidates),
         ("shirube_media_guesses_denied_total", "Requests for a name after too many wrong passwords.", counters.guesses_denied),
         ("shirube_media_sends_failed_total", "Calls that the system refused for good.", media.sends_failed),

@@ -243,6 +243,18 @@ describe('the media path', () => {
     expect(media.pollRestart(ms(6_701), true)).toBe(true);
     expect(media.pollRestart(ms(6_701), false)).toBe(false);
   });
+  it('takes ink while it is heard; silent, ink goes by the socket where there is one, long before the path is given up', () => {
+    const media = new MediaWatch();
+    expect([media.takes(false, true, ms(0)), media.takes(true, true, ms(0))]).toEqual([false, true]);
+    media.handleStart(ms(0));
+    media.handleAnswer(ms(0));
+    media.handleAlive(ms(6_000));
+    expect([media.takes(true, true, ms(6_299)), media.takes(false, true, ms(6_299))]).toEqual([true, false]);
+    expect([media.takes(true, true, ms(6_300)), media.isAlive(ms(6_300))]).toEqual([false, true]);
+    expect(media.takes(true, false, ms(6_300))).toBe(true); // no socket either: what is sent now is there when the path is back
+    media.handleAlive(ms(6_400));
+    expect(media.takes(true, true, ms(6_400))).toBe(true);
+  });
   it('survives a cut of two seconds without being made anew', () => {
     const media = new MediaWatch();
     media.handleStart(ms(0));

@@ -212,6 +212,10 @@ export class MediaWatch {
 
   /** Nothing has come by the path for longer than anything does where it is whole. */
   isQuiet(now: PerfMs): boolean { return this.alive !== null && now - this.alive >= MEDIA_PROBE_MS; }
+
+  /** Whether what is drawn or cleared goes by a channel: it is open, and not silent while there is a socket, or it would wait in a path that is gone. */
+  takes(open: boolean, socket: boolean, now: PerfMs): boolean { return open && !(socket && this.isQuiet(now)); }
+
   isAlive(now: PerfMs): boolean { return this.alive !== null && now - this.alive < MEDIA_SILENT_MS; }
 }
 

@@ -99,7 +99,7 @@ export class Client {
       repaint: () => { for (const stage of this.stages) { stage.tick(perfNow()); stage.inkNow(); } },
     });
     this.inking = new Inking(this.store, {
-      send: (body) => this.send(body), isOpen: (name) => this.hears(name), sendChannel: (name, bytes) => { this.path?.send(name, bytes); }, toTimeline: (t) => this.toTimeline(t),
+      send: (body) => this.send(body), isOpen: (name) => this.media.takes(this.path?.isOpen(name) ?? false, this.socketOpen, perfNow()), sendChannel: (name, bytes) => { this.path?.send(name, bytes); }, toTimeline: (t) => this.toTimeline(t),
       repaint: (at) => { for (const stage of this.stages) if (at === 'now') stage.inkNow(); else stage.ink(); },
     });
   }
@@ -574,11 +574,6 @@ export class Client {
   private sendPing(now: PerfMs): void {
     if (this.path?.isOpen('eph')) this.path.send('eph', ephPingBytes(toLocalNtp(now)));
     else this.sendSocketPing(now);
-  }
-
-  /** Open, and not silent while there is a socket: what is drawn or cleared must not wait in a path that is gone. */
-  private hears(name: keyof typeof CHANNEL): boolean {
-    return (this.path?.isOpen(name) ?? false) && !(this.socketOpen && this.media.isQuiet(perfNow()));
   }
 
   /** By both ways: which of them answers tells what is gone. */

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
@@ -16,9 +16,10 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app as gst_app;
 use gstreamer_video as gst_video;
-use link::wire::{FeedInfo, FeedList, Ingest, LayerInfo, to_server};
+use link::wire::{FeedInfo, FeedList, Ingest, KeyframeWanted, LayerInfo, to_server};
 
-use super::early::Early;
+use super::order::{Came, Order};
+use super::thirst::Thirst;
 use crate::board::{Board, CapturedFrame, FeedSlot};
 use crate::clock::LocalClock;
 use crate::encode::rtp::HEADER_BYTES;
@@ -33,7 +34,7 @@ use crate::scale::Scaler;
 use crate::timing::case_clock::CaseClock;
 
 /// Packets between the link and the decoders: 2 Mbit/s of 1,100 bytes are 230 a second, so 2 s. Policy: drop_newest; the decoder
-/// then waits for the next keyframe.
+/// then asks for a keyframe.
 const PACKETS_MAX: usize = 512;
 /// Room for everything else beside them: a few words when a feed comes or goes. Policy: drop_newest.
 const WORDS_MAX: usize = 64;
@@ -110,7 +111,8 @@ pub struct Desk {
     link: LinkHandle,
     /// By SSRC.
     decoders: BTreeMap<u32, Decoder>,
-    early: Early,
+    /// The SSRC of packets that were here before the word of them: they come by another socket.
+    missed: Option<u32>,
 }
 
 impl std::fmt::Debug for Desk {
@@ -131,8 +133,8 @@ impl Desk {
         board: Arc<Board>,
         link: LinkHandle,
     ) -> Self {
-        let (masks, decoders, early) = Default::default();
-        Desk { stage, layouts, layers, masks, sender, clock, case_clock, board, link, decoders, early }
+        let (masks, decoders, missed) = Default::default();
+        Desk { stage, layouts, layers, masks, sender, clock, case_clock, board, link, decoders, missed }
     }
 
     pub fn with_masks(self, masks: Vec<MaskConfig>) -> Self {
@@ -168,7 +170,7 @@ impl Desk {
             Message::LinkLost => {
                 let over: Vec<FeedId> = self.decoders.values().map(|d| d.actor.id.clone()).collect();
                 over.iter().for_each(|id| self.end(id));
-                self.early.clear();
+                self.missed = None;
             }
         }
     }
@@ -201,12 +203,10 @@ impl Desk {
         self.stage.enter(actor);
         self.publish();
         match started {
-            Ok(decoder) => {
+            Ok(mut decoder) => {
                 tracing::info!(feed = %id, codec = ingest.codec, "a published feed is composed");
+                decoder.broken = self.missed.take() == Some(ingest.ssrc);
                 self.decoders.insert(ingest.ssrc, decoder);
-                for packet in self.early.take(ingest.ssrc) {
-                    self.handle_packet(packet);
-                }
             }
             Err(problem) => {
                 tracing::error!(feed = %id, problem, "a published feed cannot be decoded");
@@ -286,23 +286,34 @@ impl Desk {
         }
         let word = |at: usize| u32::from_be_bytes([packet[at], packet[at + 1], packet[at + 2], packet[at + 3]]);
         let (rtp_ts, ssrc) = (word(4), word(8));
-        let Some(decoder) = self.decoders.get(&ssrc) else {
-            self.early.keep(ssrc, packet);
+        let Some(decoder) = self.decoders.get_mut(&ssrc) else {
+            self.missed = Some(ssrc);
             return;
         };
-        let Some((now, _)) = self.case_clock.stamp(self.clock.now()) else { return };
+        let local = self.clock.now();
+        let Some((now, _)) = self.case_clock.stamp(local) else { return };
         let capture = capture_of(rtp_ts, now);
         if now.since(capture) > AGE_MAX || capture.since(now) > AHEAD_MAX {
             self.board.set_problem(decoder.actor.feed, "The published feed is not on the time of the case.".into());
             return;
         }
-        decoder.push(packet, capture);
+        if !decoder.handle_packet(local, packet, capture) {
+            return;
+        }
+        self.look_around();
+        let Some(decoder) = self.decoders.get(&ssrc).filter(|d| !d.failed) else { return };
+        let feed = decoder.actor.id.to_string();
+        tracing::info!(feed, "a published feed cannot be decoded before its next keyframe, which is asked for");
+        if self.link.send_control(to_server::Body::Keyframe(KeyframeWanted { feed })).is_none() {
+            tracing::warn!("the server does not read; a keyframe is not asked for");
+        }
     }
 
     /// A decoder that failed says so; its feed is lost until it is published again.
     fn look_around(&mut self) {
-        for decoder in self.decoders.values() {
+        for decoder in self.decoders.values_mut() {
             if let Some(problem) = decoder.error() {
+                decoder.failed = true;
                 tracing::warn!(feed = %decoder.actor.id, problem, "the decoder of a published feed failed");
                 self.board.set_problem(decoder.actor.feed, "The published feed cannot be decoded; publish it again.".into());
             }
@@ -328,6 +339,8 @@ impl Desk {
         // Before anything that may come, so that running times are positive.
         let base = now.saturating_sub(2 * AGE_MAX);
         let (feed, id, board, sender) = (actor.feed, actor.id.clone(), self.board.clone(), self.sender.clone());
+        let made = Arc::new(AtomicU64::new(0));
+        let count = made.clone();
         let (mut scaler, mut watcher, mut told) = (Scaler::default(), Watcher::default(), None);
         let mut masking = Masking::of(&id, &self.masks);
         let mut show = move |sample: &gst::Sample| -> Option<()> {
@@ -358,6 +371,7 @@ impl Desk {
         };
         let callbacks = gst_app::AppSinkCallbacks::builder().new_sample(move |sink| {
             let sample = sink.pull_sample().map_err(|_| gst::FlowError::Eos)?;
+            count.fetch_add(1, Ordering::Relaxed);
             if show(&sample).is_none() {
                 tracing::debug!("a decoded picture was not shown");
             }
@@ -365,7 +379,8 @@ impl Desk {
         });
         sink.set_callbacks(callbacks.build());
         pipeline.set_state(gst::State::Playing).map_err(|_| "the decoder does not start")?;
-        Ok(Decoder { pipeline, source, base, actor: actor.clone() })
+        let (order, thirst, broken, failed) = Default::default();
+        Ok(Decoder { pipeline, source, base, actor: actor.clone(), made, order, thirst, broken, failed })
     }
 }
 
@@ -375,16 +390,23 @@ struct Decoder {
     source: gst_app::AppSrc,
     base: CaptureTime,
     actor: Actor,
+    /// Pictures that it has decoded.
+    made: Arc<AtomicU64>,
+    order: Order<(Bytes, CaptureTime)>,
+    thirst: Thirst,
+    /// Its beginning is missing.
+    broken: bool,
+    failed: bool,
 }
 
 impl Decoder {
-    fn push(&self, packet: Bytes, capture: CaptureTime) {
-        let mut buffer = gst::Buffer::from_slice(packet);
-        if let Some(b) = buffer.get_mut() {
-            b.set_pts(gst::ClockTime::from_nseconds(capture.since(self.base).as_nanos() as u64));
-        }
-        // Refused only while it ends.
-        let _ = self.source.push_buffer(buffer);
+    /// A whole RTP packet. True: its camera is to be asked for a keyframe.
+    fn handle_packet(&mut self, now: CaptureTime, packet: Bytes, capture: CaptureTime) -> bool {
+        let (seq, end) = (u16::from_be_bytes([packet[2], packet[3]]), packet[1] & 0x80 != 0);
+        let (source, base) = (&self.source, self.base);
+        let came = self.order.handle_packet(now, seq, (packet, capture), |(packet, capture)| push(source, base, packet, capture));
+        let broken = std::mem::take(&mut self.broken) || came == Came::Gap;
+        self.thirst.handle_packet(now, end, self.made.load(Ordering::Relaxed), broken)
     }
 
     fn error(&self) -> Option<String> {
@@ -394,6 +416,15 @@ impl Decoder {
             _ => None,
         }
     }
+}
+
+fn push(source: &gst_app::AppSrc, base: CaptureTime, packet: Bytes, capture: CaptureTime) {
+    let mut buffer = gst::Buffer::from_slice(packet);
+    if let Some(b) = buffer.get_mut() {
+        b.set_pts(gst::ClockTime::from_nseconds(capture.since(base).as_nanos() as u64));
+    }
+    // Refused only while it ends.
+    let _ = source.push_buffer(buffer);
 }
 
 impl Drop for Decoder {

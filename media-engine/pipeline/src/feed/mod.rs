@@ -35,15 +35,16 @@ pub use crate::config::source::{SourceConfig, View};
 
 pub mod arriving;
 pub mod dicom;
-mod early;
 pub mod file;
 pub mod fit;
 pub mod ingest;
 pub mod last_run;
 pub mod live_vitals;
+mod order;
 pub mod synthetic_field;
 pub mod synthetic_fluoro;
 pub mod synthetic_room;
+mod thirst;
 pub mod unusable;
 pub mod vitals;
 pub mod vitals_data;

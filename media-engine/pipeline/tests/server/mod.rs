@@ -122,6 +122,8 @@ pub struct Server {
     pub pieces: Vec<StillPiece>,
     pub rebased: Vec<Rebased>,
     pub ink_heard: Vec<link::wire::InkHeard>,
+    /// Published feeds of which a keyframe was asked for, oldest first.
+    pub keyframes_wanted: Vec<String>,
     stop: Option<UnixStream>,
     pub engine: Option<JoinHandle<Result<(), LinkEnd>>>,
 }
@@ -197,6 +199,7 @@ impl Server {
             pieces: Vec::new(),
             rebased: Vec::new(),
             ink_heard: Vec::new(),
+            keyframes_wanted: Vec::new(),
             stop: None,
             engine: None,
         }
@@ -367,6 +370,7 @@ impl Server {
                 to_server::Body::Still(piece) => self.pieces.push(piece),
                 to_server::Body::Rebased(rebased) => self.rebased.push(rebased),
                 to_server::Body::Ink(heard) => self.ink_heard.push(heard),
+                to_server::Body::Keyframe(wanted) => self.keyframes_wanted.push(wanted.feed),
                 other => panic!("unexpected {other:?}"),
             }
         }

@@ -114,6 +114,10 @@ pub(crate) enum Command {
         ssrc: u32,
         out: Option<mpsc::Sender<Bytes>>,
     },
+    RefreshTap {
+        case: CaseId,
+        feed: FeedId,
+    },
     Timeline(Moment),
     Stop,
     /// A fault beyond any peer's turn.
@@ -277,6 +281,12 @@ impl SfuHandle {
     /// Packets come in the order they arrive: one repaired by retransmission comes late, under its own number.
     pub fn tap(&self, case: CaseId, feed: FeedId, ssrc: u32, out: Option<mpsc::Sender<Bytes>>) -> Result<(), SendError> {
         self.send(self.inner.places.of_case(&case), Command::Tap { case, feed, ssrc, out })
+    }
+
+    /// Whoever takes the packets of a tap cannot decode them: the publisher is asked for a keyframe. At most twice a second, and once in
+    /// 4 s where it is said on and on; `keyframes_denied` counts the others.
+    pub fn refresh_tap(&self, case: CaseId, feed: FeedId) -> Result<(), SendError> {
+        self.send(self.inner.places.of_case(&case), Command::RefreshTap { case, feed })
     }
 
     /// Tells the case timeline, for the times of published feeds. Each [`FeedPacket`] tells it too; until either, it is the

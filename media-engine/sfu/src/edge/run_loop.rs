@@ -334,6 +334,7 @@ impl RunLoop {
                 // Of listeners that went without a word.
                 self.taps.retain(|_, out| !out.is_closed());
             }
+            Command::RefreshTap { case, feed } => self.parts.engine.refresh_tap(now, &case, &feed),
             Command::Timeline(now) => self.parts.engine.set_timeline(now),
             Command::Stop => {}
             #[cfg(test)]

@@ -47,11 +47,13 @@ pub struct Counters {
     pub late_packets: u64,
     /// Packets of publishers that who composes them did not take.
     pub tap_drops: u64,
+    /// Keyframes that who composes them asked for, and the publisher was to send.
+    pub tap_refreshes: u64,
     /// Packets of layers beyond the limit of a case.
     pub layers_refused: u64,
     /// Data messages not taken because the peer said too much.
     pub floods: u64,
-    /// Keyframes that viewers asked for too often.
+    /// Keyframes that viewers, or who composes them, asked for too often.
     pub keyframes_denied: u64,
     /// Times that a page said of a picture that it stands still though its path is alive, and those where a keyframe was the answer.
     pub pictures_stood: u64,
@@ -81,6 +83,7 @@ impl Counters {
         self.cut_packets += other.cut_packets;
         self.late_packets += other.late_packets;
         self.tap_drops += other.tap_drops;
+        self.tap_refreshes += other.tap_refreshes;
         self.layers_refused += other.layers_refused;
         self.floods += other.floods;
         self.keyframes_denied += other.keyframes_denied;

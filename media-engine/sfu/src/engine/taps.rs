@@ -10,6 +10,7 @@ use super::Engine;
 use crate::api::{Moment, VideoCodec};
 use crate::case::Ingested;
 use crate::route::gop::LayerPacket;
+use crate::route::keyframe::Patience;
 use crate::route::rewrite::SeqRewrite;
 
 /// Packets that wait to be given: a replayed group of pictures and what one turn brings. Policy: drop newest; the tap begins
@@ -24,6 +25,7 @@ const PT_VP8: u8 = 97;
 pub(super) struct Tap {
     ssrc: u32,
     seq: SeqRewrite,
+    patience: Patience,
 }
 
 /// A packet that waits for its tap.
@@ -55,7 +57,7 @@ impl Engine {
             self.taps.remove(&key);
             return;
         };
-        self.taps.insert(key, Tap { ssrc, seq: SeqRewrite::default() });
+        self.taps.insert(key, Tap { ssrc, seq: SeqRewrite::default(), patience: Patience::default() });
         let what = (feed.clone(), LayerId::High);
         let Some(layer) = self.cases.get(case).and_then(|c| c.layers.get(&what)).filter(|l| l.publisher.is_some()) else {
             return;
@@ -67,6 +69,23 @@ impl Engine {
         for packet in replay {
             self.tap_packet(case, feed, codec, Ingested { packet, restarted: false });
         }
+        self.settle(now);
+    }
+
+    /// Whoever takes the packets of a tap cannot decode them. The publisher is asked, ever more rarely where this is said on and on:
+    /// viewers of the feed pay for each keyframe too.
+    pub fn refresh_tap(&mut self, now: Instant, case: &CaseId, feed: &FeedId) {
+        let Some(tap) = self.taps.get_mut(&(case.clone(), feed.clone())) else { return };
+        let what = (feed.clone(), LayerId::High);
+        if self.cases.get(case).and_then(|c| c.layers.get(&what)).is_none_or(|l| l.publisher.is_none()) {
+            return;
+        }
+        if !tap.patience.hears(now) {
+            self.counters.keyframes_denied += 1;
+            return;
+        }
+        self.counters.tap_refreshes += 1;
+        self.want_keyframe(now, case, &what);
         self.settle(now);
     }
 

@@ -262,3 +262,38 @@ fn a_tap_without_a_viewer_gets_its_keyframe_and_one_that_was_full_goes_on_at_the
     assert!((1..=2).contains(&asked), "{asked}");
     assert!(world.engine.counters().tap_drops > 0);
 }
+
+#[test]
+fn who_cannot_decode_a_tap_gets_a_keyframe_and_one_that_asks_on_and_on_few() {
+    let (mut world, page, camera) = shown(52, PLAIN);
+    world.tap("scope", Some(7));
+    world.run(ms(2_000));
+    let (asked, before) = (world.camera(camera).asked, world.tapped.len());
+    world.refresh_tap("scope");
+    world.run(ms(400));
+    assert_eq!(world.camera(camera).asked - asked, 1);
+    assert!(given(&world)[before..].iter().any(|g| g.3), "a keyframe, and no hole in the numbers");
+    assert!(given(&world).windows(2).all(|p| p[1].0 == p[0].0.wrapping_add(1)));
+    for name in ["program", "glasses"] {
+        world.refresh_tap(name);
+    }
+    // Nothing but asking, 100 times a second for 20 s, though a page watches too.
+    world.run(ms(12_000));
+    let asked = world.camera(camera).asked;
+    for _ in 0..2_000 {
+        world.refresh_tap("scope");
+        world.run(ms(10));
+    }
+    let asked = world.camera(camera).asked - asked;
+    assert!((3..=9).contains(&asked), "{asked}: at 0, 0.5, 1.5, 3.5 s and every 4 s");
+    let counters = world.engine.counters();
+    assert!(counters.tap_refreshes <= 10 && counters.keyframes_denied > 1_900, "{counters:?}");
+    world.viewer(page).assert_unbroken(0);
+
+    world.tap("scope", None);
+    let before = world.camera(camera).asked;
+    world.run(ms(12_000));
+    world.refresh_tap("scope");
+    world.run(ms(500));
+    assert_eq!(world.camera(camera).asked, before, "nobody takes it");
+}

@@ -222,6 +222,11 @@ impl World {
         self.carry();
     }
 
+    pub(crate) fn refresh_tap(&mut self, name: &str) {
+        self.engine.refresh_tap(self.now, &case(), &feed(name));
+        self.carry();
+    }
+
     /// (codec, up) of a published feed, as told.
     pub(crate) fn published(&self, name: &str) -> Vec<(VideoCodec, bool)> {
         let told = |e: &SfuEvent| match e {

@@ -227,6 +227,7 @@ impl Actor {
                 self.ink.handle_rebase(rebase, now);
             }
             LinkEvent::Ink { heard, .. } => self.handle_display_ink(heard),
+            LinkEvent::KeyframeWanted { feed, .. } => self.refresh_published(feed),
             LinkEvent::Refused { code, message } => {
                 let message = problem(&message);
                 warn!(case = %self.case.id(), code, message, "the engine refused");

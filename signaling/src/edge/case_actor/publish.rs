@@ -158,6 +158,13 @@ impl Actor {
         let _ = self.around.sfu.tap(self.case.id().clone(), feed.clone(), publication.ssrc, Some(out));
     }
 
+    /// The engine has packets of it and no picture: its camera is asked for a keyframe. The media thread says how often.
+    pub(super) fn refresh_published(&self, feed: FeedId) {
+        if self.is_published(&feed) {
+            let _ = self.around.sfu.refresh_tap(self.case.id().clone(), feed);
+        }
+    }
+
     fn tell_ingest(&self, feed: &FeedId, ssrc: u32, codec: Option<VideoCodec>, ended: bool) {
         let Some(codec) = codec else { return };
         if ended {
