@@ -331,7 +331,7 @@ const ways: Ways = {
       },
       speak: () => Promise.resolve(),
       figures: () => Promise.resolve({ rttMs: 20, tracks: [], voiceConcealed: 0 }),
-      restartIce: () => undefined, renewRelays: async () => undefined,
+      restartIce: () => undefined, stands: () => true, renewRelays: async () => undefined,
       close: () => undefined,
     };
   },

@@ -82,6 +82,9 @@ export const MEDIA_GRACE_MS = 600;
 /** A path that the server does not know is gone when it has been silent this long. */
 export const MEDIA_FORGOTTEN_MS = 400;
 
+/** What goes out is said to be lost when it has not arrived for so long, and to arrive when it has for so long: neither flickers. */
+export const UNHEARD_MS = 500, HEARD_MS = 1_000;
+
 export type VoicePath = 'none' | 'up' | 'cut';
 
 /** When to make the media path anew. Signs of life: a frame shown or a message on a data channel. */
@@ -102,6 +105,7 @@ export class MediaWatch {
   private socketAnswered: PerfMs | null = null;
   /** The newest signs of life, oldest first. */
   private signs: PerfMs[] = [];
+  private arrives = { now: false, since: 0 as PerfMs, said: true, ever: false };
 
   handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.soughtAt = null; this.answeredAt = null; this.socketAnswered = null; this.signs = []; this.attempts += 1; }
   /** The server has answered this path, or the search for its way. */
@@ -201,13 +205,23 @@ export class MediaWatch {
     if (this.startedAt !== null && now - (this.alive ?? this.startedAt) >= MEDIA_FORGOTTEN_MS) this.ended = true;
   }
 
+  /** Whether what goes out arrives, by the word of the server and of the path; before it ever did it is on its way up. */
+  handleOutward(arrives: boolean, now: PerfMs): void {
+    const was = this.arrives;
+    if (!was.ever && !arrives) return;
+    if (arrives !== was.now) was.since = now;
+    was.now = arrives;
+    if (!was.ever || now - was.since >= (arrives ? HEARD_MS : UNHEARD_MS)) was.said = arrives;
+    was.ever = true;
+  }
+
   /**
    * What voices can do: none while no path has ever spoken, cut when neither this path nor the one before it has spoken for so long,
-   * or nothing at all is heard of the server. Whoever talks must not believe that he is heard.
+   * nothing at all is heard of the server, or what goes out does not arrive there. Whoever talks must not believe that he is heard.
    */
   voicePath(now: PerfMs, lineLost: boolean): VoicePath {
     if (this.spoke === null) return 'none';
-    return lineLost || now - this.spoke >= MEDIA_SILENT_MS ? 'cut' : 'up';
+    return lineLost || !this.arrives.said || now - this.spoke >= MEDIA_SILENT_MS ? 'cut' : 'up';
   }
 
   /** Nothing has come by the path for longer than anything does where it is whole. */

@@ -68,6 +68,8 @@ describe('what the room’s machine cannot carry', () => {
 describe('failures', () => {
   it('follow the stable code, and keep the server’s own sentence', () => {
     expect(failureOf('auth.link.expired', null).key).toBe('fail_link_expired');
+    expect(failureOf('auth.link.revoked', null).key).toBe('fail_link_revoked');
+    expect(failureOf('auth.link.other-case', null).key).toBe('fail_link_other');
     expect(failureOf('auth.link.invalid', null).key).toBe('fail_link_invalid');
     expect(failureOf('case.ended', null).key).toBe('fail_ended');
     expect(failureOf('version.unsupported', null).key).toBe('fail_version');

@@ -211,6 +211,8 @@ export class Store {
 /** The failure behind a stable code of the server. */
 export function failureOf(code: string, said: { ja: string; en: string } | null): Failure {
   const key: FailureKey = code.startsWith('auth.link.expired') ? 'fail_link_expired'
+    : code.startsWith('auth.link.revoked') ? 'fail_link_revoked'
+    : code.startsWith('auth.link.other-case') ? 'fail_link_other'
     : code.startsWith('auth.link') || code.startsWith('auth.token') ? 'fail_link_invalid'
     : code.startsWith('case.ended') ? 'fail_ended'
     : code.includes('version') ? 'fail_version' : 'fail_refused';

@@ -4,6 +4,7 @@ import { create } from '@bufbuild/protobuf';
 import { CaseClock } from '../core/clock';
 import { Backoff, LineVoice, LineWatch, MediaWatch } from '../core/line';
 import { NO_FIGURES } from '../core/media_stats';
+import { OpenOffer } from '../core/offer';
 import { clientBytes, ephPingBytes, parseCtl, parseEph, parseInk, parseServer, parseVit, reportOf, screenOf, SIGNAL_VERSION } from '../core/protocol';
 import type { CHANNEL } from '../core/protocol';
 import { RefreshWatch } from '../core/refresh';
@@ -82,7 +83,7 @@ export class Client {
   private nextWidths = -Infinity;
   private path: MediaPath | null = null;
   private pathId = 0;
-  private offerId = 0;
+  private readonly offer = new OpenOffer();
   private offers = 0;
   private framesShown = 0;
   private freezes = 0;
@@ -283,6 +284,8 @@ export class Client {
     if (this.line.pollProbe(now)) this.probe(now);
     this.store.handleTimeout(now);
     const since = this.line.lostSince(now);
+    const me = this.store.me.value;
+    if (me && this.path) this.media.handleOutward(me.media && !me.silent && this.path.stands(), now);
     this.store.voicePath.value = this.media.voicePath(now, since !== null);
     this.store.lineLostSeconds.value = since === null ? null : Math.floor((now - since) / 1000);
     const said = this.lineVoice.handleLine(since !== null || (this.store.screen.value === 'room' && this.store.remoteLost()));
@@ -299,6 +302,8 @@ export class Client {
     const heard = this.socketOpen && this.line.lostSince(now) === null;
     // Without an engine there are no pictures to miss, and a lost probe would cost the voices their path.
     if (this.store.engineUp.value && this.media.pollBlocked(now, heard)) return this.openMedia(now);
+    const unanswered = this.offer.poll(now);
+    if (unanswered) this.send({ case: 'offer', value: create(OfferSchema, unanswered) });
     if (this.media.pollSeek(now, heard)) this.path?.restartIce();
     if (this.media.pollRestart(now, heard)) this.openMedia(now);
   }
@@ -375,12 +380,13 @@ export class Client {
     switch (body.case) {
       case 'welcome': return this.handleWelcome(body.value, now);
       case 'answer':
-        if (body.value.id !== this.offerId) return;
+        if (!this.offer.handleAnswer(body.value.id)) return;
         this.media.handleAnswer(now);
         return void this.path?.answer(body.value.sdp);
       case 'people': return this.handlePeople(body.value.people, now);
       case 'state': this.store.handleDisk(body.value.store); this.store.notice('fail_restarting', body.value.restarting); return this.handleCaseState(body.value);
       case 'refused':
+        if (body.value.code === 'media.busy') this.offer.handleBusy(now);
         if (body.value.final) this.finish(failureOf(body.value.code, { ja: body.value.messageJa, en: body.value.messageEn }));
         return;
       case 'ink': return this.inking.handlePacket(body.value, now);
@@ -404,7 +410,9 @@ export class Client {
     this.welcomed = true;
     this.backoff.handleSuccess();
     // A server that gave this page a new name has forgotten its media path too; a path that goes on does so with the relays' names of now.
-    if (this.store.welcome.value !== null && this.store.welcome.value.epoch !== welcome.epoch) this.media.handleForgotten(now, true);
+    const same = this.store.welcome.value === null || this.store.welcome.value.epoch === welcome.epoch;
+    this.offer.handleWelcome(same, now);
+    if (!same) this.media.handleForgotten(now, true);
     else this.path?.renewRelays(relaysOf(welcome));
     this.resume = welcome.resume;
     this.views.handleConnection();
@@ -495,14 +503,12 @@ export class Client {
     this.offers += 1;
     if (this.offers > MEDIA_TRIES) this.store.notice('fail_media', true);
     this.pathId += 1;
-    this.offerId += 1; // an answer to the path before is none to this one
+    this.offer.handleStart();
     const id = this.pathId;
     const mine = (): boolean => id === this.pathId;
     this.path = this.ways.openPath({
       offer: (sdp) => {
-        if (!mine()) return;
-        this.offerId += 1;
-        this.send({ case: 'offer', value: create(OfferSchema, { id: this.offerId, sdp }) });
+        if (mine()) this.send({ case: 'offer', value: create(OfferSchema, this.offer.handleOffer(sdp, perfNow())) });
       },
       tracks: (video, voice) => {
         if (!mine()) return;

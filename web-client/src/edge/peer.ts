@@ -24,6 +24,8 @@ export interface MediaPath {
   send(name: keyof typeof CHANNEL, bytes: Uint8Array<ArrayBuffer>): boolean;
   isOpen(name: keyof typeof CHANNEL): boolean;
   speak(track: MediaStreamTrack | null): Promise<void>;
+  /** Nothing says that what is sent is lost. */
+  stands(): boolean;
   figures(): Promise<MediaFigures>;
   /** Looks for another way to the server; all that goes over the path goes on. */
   restartIce(): void;
@@ -104,6 +106,7 @@ export function openPath(events: PathEvents, slots: number, iceServers: readonly
     },
     isOpen: (name) => channels.get(name)?.readyState === 'open',
     speak: (track) => own.sender.replaceTrack(track),
+    stands: () => pc.connectionState !== 'disconnected' && pc.connectionState !== 'failed',
     figures: async () => figuresOf((await pc.getStats()).values() as Iterable<StatsEntry>, video.map((t) => t.mid)),
     restartIce,
     renewRelays: (servers) => {

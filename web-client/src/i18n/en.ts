@@ -2,7 +2,7 @@
 import type { Texts } from './ja';
 
 export const en: Texts = {
-  live_case: 'Live',
+  live_case: 'In progress',
   case_state_other: 'Preparing',
   case_ended: 'Ended',
   rehearsal: 'Rehearsal',
@@ -237,6 +237,8 @@ export const en: Texts = {
   fail_no_link: 'Please open your link. This page alone does not lead into a case.',
   fail_link_expired: 'This link has expired. The case is still open. Ask the room for a new link.',
   fail_link_invalid: 'This link cannot be used. It may have been copied in part. Open the link you were sent once more.',
+  fail_link_revoked: 'This link has been withdrawn. Ask the person in charge of the case.',
+  fail_link_other: 'This link belongs to another case. It does not open this one. Open the link of this case.',
   fail_ended: 'This case has ended. Pictures and voice have stopped.',
   fail_refused: 'You cannot enter this case. Please ask the operating room.',
   fail_line_small: 'The line is weak: pictures are sent in a smaller size. Voice and ink are not affected.',
