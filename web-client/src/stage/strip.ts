@@ -89,7 +89,8 @@ export class Strip {
     const needed = this.name.scrollWidth + this.tag.offsetWidth + Math.max(this.age.offsetWidth, em * 4) + em * 2.6;
     this.root.classList.toggle('two', needed > width);
     const spills = (): boolean => needed > width && this.tag.scrollWidth > this.tag.clientWidth;
-    if (spills()) write(this.word, short);
+    // In a narrow tile the word may take two lines; a shorter one takes one.
+    if (spills() || this.tag.offsetHeight > em * 2.2) write(this.word, short);
     if (spills()) this.tag.classList.add('wordless');
   }
 }
