@@ -26,8 +26,8 @@ export class LineWatch {
     return this.heard !== null && now - this.heard >= LOST_MS ? this.heard : null;
   }
 
-  /** A picture was shown. */
-  handlePicture(now: PerfMs): void { if (this.lostSince(now) !== null) this.pictured = this.heard; }
+  /** A picture that was shown came then. */
+  handlePicture(came: PerfMs): void { if (this.lostSince(came) !== null) this.pictured = this.heard; }
 
   /**
    * True once for each silence in which pictures flow again: the network is back, and a fresh socket gets through long before
@@ -110,13 +110,17 @@ export class MediaWatch {
   handleStart(now: PerfMs): void { this.startedAt = now; this.alive = null; this.ended = false; this.soughtAt = null; this.answeredAt = null; this.socketAnswered = null; this.signs = []; this.attempts += 1; }
   /** The server has answered this path, or the search for its way. */
   handleAnswer(now: PerfMs): void { this.answeredAt = now; }
-  /** Before the answer it is the path before this one that still shows a picture. */
-  handleAlive(now: PerfMs): void {
-    this.spoke = now;
-    if (this.answeredAt === null) return;
-    this.alive = now;
-    this.signs.push(now);
+  /**
+   * `at`: when it came; of pictures that is told late by a page that paints late. Before the answer it is the path before this one that still shows a picture,
+   * and what came before its way was looked for is no sign that it is found.
+   */
+  handleAlive(at: PerfMs): void {
+    this.spoke = Math.max(this.spoke ?? -Infinity, at) as PerfMs;
+    if (this.answeredAt === null || at < (this.soughtAt ?? -Infinity)) return;
+    this.signs.push(at);
     if (this.signs.length > LIVELY_SIGNS) this.signs.shift();
+    if (at < (this.alive ?? -Infinity)) return;
+    this.alive = at;
     this.soughtAt = null;
     this.socketAnswered = null;
     this.stoodMs = 0;

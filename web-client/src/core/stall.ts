@@ -18,11 +18,13 @@ export class StallWatch {
   private lastFrame: PerfMs | null = null;
   constructor(private readonly since: PerfMs) {}
 
-  handleFrame(now: PerfMs): void { this.lastFrame = now; }
+  /** `at`: when it was shown, not when that was told. */
+  handleFrame(at: PerfMs): void { this.lastFrame = Math.max(this.lastFrame ?? -Infinity, at) as PerfMs; }
 
-  flow(now: PerfMs, sourceGone = false): Flow {
+  /** `limit`: without a new frame for so long it has stalled. */
+  flow(now: PerfMs, sourceGone = false, limit = STALL_MS): Flow {
     if (this.lastFrame === null) return now - this.since >= FIRST_FRAME_MS ? 'stalled' : 'waiting';
-    return now - this.lastFrame >= (sourceGone ? SOURCE_GONE_MS : STALL_MS) ? 'stalled' : 'flowing';
+    return now - this.lastFrame >= (sourceGone ? Math.min(SOURCE_GONE_MS, limit) : limit) ? 'stalled' : 'flowing';
   }
 
   /** When `flow` changes next if nothing arrives; null when it will not. */
@@ -32,4 +34,48 @@ export class StallWatch {
   }
 
   get everFlowed(): boolean { return this.lastFrame !== null; }
+}
+
+/** A time so long ago is none: a browser that tells times of another clock. */
+const ABSURD_MS = 10_000;
+
+/** When something was, of which the browser tells now: a page that paints late is told late, and what was then proves nothing of now. Nothing told: now. */
+export function provenAt(told: number | undefined, now: PerfMs): PerfMs {
+  return told !== undefined && told <= now && now - told < ABSURD_MS ? (told as PerfMs) : now;
+}
+
+/** A page paints at least as often as this, unless its machine has too much to do; gaps longer than the other are those of a page that is not seen. */
+const SPARSE_MS = 100, HIDDEN_MS = 1_000;
+/** How long before the limit a dead picture is marked where the next painting would be too late, at most: as old may a picture be that is alive. */
+const EARLIEST_MS = 150;
+/** So many of the newest gaps between paintings are looked at. */
+const GAPS = 4;
+
+/**
+ * How old a picture may be on a page that paints seldom: what is not marked with this painting is not before the next. There it is marked
+ * earlier where nothing at all comes by the path any more; what comes is heard also between paintings, by a page that does not stand still itself.
+ */
+export class Paints {
+  private painted: PerfMs | null = null;
+  private gaps: number[] = [];
+  private ticked: PerfMs | null = null;
+  private sign: PerfMs | null = null;
+
+  handlePaint(now: PerfMs): void {
+    const gap = this.painted === null ? 0 : now - this.painted;
+    this.painted = now;
+    this.gaps = gap > HIDDEN_MS ? [] : [...this.gaps.slice(1 - GAPS), gap];
+  }
+  /** The page's heartbeat. */
+  handleTick(now: PerfMs): void { this.ticked = now; }
+  /** Something came by the media path that is no picture. */
+  handleSign(now: PerfMs): void { this.sign = now; }
+
+  /** For [`StallWatch.flow`]. */
+  limit(now: PerfMs): number {
+    const gap = Math.max(0, ...this.gaps);
+    if (gap <= SPARSE_MS || this.sign === null || this.ticked === null || now - this.ticked > SPARSE_MS) return STALL_MS;
+    const early = Math.max(EARLIEST_MS, STALL_MS + SPARSE_MS - gap);
+    return now - this.sign >= early ? Math.min(STALL_MS, early) : STALL_MS;
+  }
 }

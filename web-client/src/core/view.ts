@@ -4,7 +4,7 @@ import { FrameRing, ShownLog } from './frames';
 import type { Screen } from './protocol';
 import { SLOTS_VIDEO } from './protocol';
 import type { Flow } from './stall';
-import { StallWatch } from './stall';
+import { provenAt, StallWatch } from './stall';
 import type { PerfMs } from './units';
 
 export const PROGRAM = 'program';
@@ -66,7 +66,7 @@ export class View {
   handleFrame(rtpTs: number | null, shown: PerfMs, ring: FrameRing | undefined, now: PerfMs): boolean {
     this.settled ||= (rtpTs !== null && ring?.at(rtpTs) !== null && ring !== undefined) || now - this.since >= SETTLE_MS;
     if (!this.settled) return false;
-    this.stall.handleFrame(now);
+    this.stall.handleFrame(provenAt(shown, now));
     if (rtpTs !== null) this.log.handleShown(rtpTs, shown);
     return true;
   }
@@ -82,8 +82,8 @@ export class View {
   /** Something is sent in it, or should be. */
   get isSent(): boolean { return this.feed !== '' && !this.paused; }
 
-  flow(now: PerfMs, sourceGone: boolean): Flow {
-    const flow = this.stall.flow(now, sourceGone);
+  flow(now: PerfMs, sourceGone: boolean, limit?: number): Flow {
+    const flow = this.stall.flow(now, sourceGone, limit);
     return this.paused && flow !== 'flowing' ? 'paused' : flow;
   }
   get everFlowed(): boolean { return this.stall.everFlowed; }

@@ -9,7 +9,6 @@ import { clientBytes, ephPingBytes, parseCtl, parseEph, parseInk, parseServer, p
 import type { CHANNEL } from '../core/protocol';
 import { RefreshWatch } from '../core/refresh';
 import type { Flow } from '../core/stall';
-import { STALL_MS } from '../core/stall';
 import type { NoticeKey } from '../core/store';
 import { failureOf, Store } from '../core/store';
 import type { CaptureNtp, LocalNtp, PerfMs } from '../core/units';
@@ -35,7 +34,7 @@ import type { FrameShown } from './video_frames';
 import { StillPictures } from './stills';
 import { Talk } from './talk';
 import { say } from './voices';
-import { Deadline } from './deadline';
+import { Marks } from './marks';
 import type { StageEvents } from './stage_events';
 import type { StillOf, Ways } from './ways';
 import { WAYS } from './ways';
@@ -64,8 +63,7 @@ export class Client {
   private readonly media = new MediaWatch();
   private readonly refresh = new RefreshWatch();
   private readonly backoff = new Backoff();
-  /** Marks the large picture on time: a heartbeat would be up to its own length later. */
-  private readonly dead = new Deadline(() => { this.tickStages(perfNow()); });
+  private readonly marks = new Marks((now) => this.views.slots.map((view) => this.flow(now, view.slot)).join(' '), (now) => this.tickStages(now));
   readonly voice: Talk;
   readonly curtain: CurtainHand;
   readonly camera = new CameraHand(this.store, { send: (body) => this.send(body) });
@@ -124,6 +122,7 @@ export class Client {
 
   async start(): Promise<void> {
     setInterval(() => this.tick(), TICK_MS);
+    this.marks.start();
     addEventListener('online', () => this.retryNow());
     document.addEventListener('visibilitychange', () => { if (document.visibilityState === 'visible') this.retryNow(); });
     // A page that is put away for good says so; a line that is lost cannot.
@@ -155,7 +154,7 @@ export class Client {
     const ns = this.clock.uncertaintyNs();
     return ns === null ? null : Number(ns) / 1e6;
   }
-  flow(now: PerfMs, slot = this.largeView.slot): Flow { return this.views.slots[slot]?.flow(now, this.sourceGone()) ?? 'waiting'; }
+  flow(now: PerfMs, slot = this.largeView.slot): Flow { return this.views.slots[slot]?.flow(now, this.sourceGone(), this.marks.paints.limit(now)) ?? 'waiting'; }
   private get largeView(): View { return this.views.of(this.store.large.value) ?? (this.views.slots[0] as View); }
   /** The server is heard, and says that the room's compositor is gone. */
   sourceGone(): boolean {
@@ -167,14 +166,14 @@ export class Client {
     if (!view?.isNew(frame.rtpTs)) return;
     const now = perfNow();
     const flowed = this.flow(now, slot) === 'flowing';
-    this.media.handleAlive(now);
-    this.line.handlePicture(now);
+    this.media.handleAlive(frame.came);
+    this.line.handlePicture(frame.came);
     this.offers = 0;
     this.store.notice('fail_media', false);
     if (!view.handleFrame(frame.rtpTs, frame.shown, this.views.ring(view.feed), now)) return;
     if (slot === this.largeView.slot) {
       this.framesShown += 1;
-      this.dead.set(now, STALL_MS);
+      this.marks.handleFrame(frame.shown);
     }
     this.refresh.handleFrame(slot, now);
     // The heartbeat repaints what changed; only the return of the picture is told at once, and its end.
@@ -219,6 +218,7 @@ export class Client {
 
   private tick(): void {
     const now = perfNow();
+    this.marks.paints.handleTick(now);
     if (this.store.phase.value !== 'over') {
       this.tickConnection(now);
       this.tickClock(now);
@@ -535,6 +535,7 @@ export class Client {
     this.line.handleHeard(now);
     this.media.handleAlive(now);
     this.refresh.handleSign(now);
+    this.marks.paints.handleSign(now);
     switch (name) {
       case 'eph': {
         const eph = parseEph(bytes);

@@ -7,10 +7,10 @@ export class Deadline {
   private armed = false;
   constructor(private readonly ring: () => void) {}
 
-  /** It is to ring so long after `now`, if it is not put off until then. The timer is moved only when it fires: this is called for each picture. */
-  set(now: PerfMs, ms: number): void {
-    this.due = now + ms;
-    if (!this.armed) this.arm(ms);
+  /** It is to ring so long after `from`, if it is not put off until then. The timer is moved only when it fires: this is called for each picture. */
+  set(from: PerfMs, ms: number): void {
+    this.due = from + ms;
+    if (!this.armed) this.arm(Math.max(0, this.due - perfNow()));
   }
 
   private arm(ms: number): void {
