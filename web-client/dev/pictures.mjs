@@ -29,16 +29,12 @@ try {
   const room = await open(1920, 1080, 'ja-JP', product.links.room);
   const mentor = await open(1440, 900, 'en-GB', product.links.mentor);
   await room.locator('[data-testid=voice]').click();
+  await mentor.locator('[data-testid=talk]').click();
   await flows(mentor);
-  const talk = mentor.locator('[data-testid=talk]');
-  await until(async () => {
-    if (await talk.getAttribute('aria-pressed') !== 'true') await talk.click();
-    return mentor.locator('[data-testid=talk][aria-pressed=true][data-path=up]').isVisible();
-  }, 'a voice');
-  await mentor.waitForTimeout(6_000);
+  await mentor.waitForTimeout(8_000);
   await drag(mentor, ...RING);
   await until(() => inkPixels(room), 'the mark in the room');
-  await mentor.waitForTimeout(700);
+  await mentor.waitForTimeout(1_000);
   for (const [page, name] of [[mentor, 'mentor-en'], [room, 'room-ja']]) await page.screenshot({ path: join(docs, `${name}.jpg`), type: 'jpeg', quality: 85 });
 } finally {
   await browser.close();
