@@ -83,6 +83,10 @@ fn main() -> ExitCode {
             Err(refusal) => refused(&refusal, None),
         };
     }
+    if words.peek().is_some_and(|word| matches!(word.as_str(), "--help" | "-h" | "help")) {
+        say(&format!("{USAGE}."));
+        return ExitCode::SUCCESS;
+    }
     let arguments = match parse(words) {
         Ok(arguments) => arguments,
         Err(refusal) => return refused(&refusal, None),

@@ -190,7 +190,9 @@ impl Actor {
             match answer {
                 Ok(sdp) => mailbox.send(server_message::Body::Answer(wire::Answer { id: offer.id, sdp })),
                 Err(fault) => {
-                    info!(page = epoch.0, code = fault.code(), %fault, "an offer was not answered");
+                    // It may quote the offer, which is a stranger's text.
+                    let told = fault.to_string();
+                    info!(page = epoch.0, code = fault.code(), fault = %told.escape_debug(), "an offer was not answered");
                     mailbox.send(server_message::Body::Refused(media_code(&fault).refused(false)));
                 }
             }

@@ -65,7 +65,7 @@ pub(super) async fn answer(
             Ok(response)
         }
         Err(fault) => {
-            info!(case = %handle.id, code = fault.code(), %fault, "a player's or camera's offer was not answered");
+            info!(case = %handle.id, code = fault.code(), fault = %fault.to_string().escape_debug(), "a player's or camera's offer was not answered");
             let _ = Named { claims, handle, resource }.tell(ResourceWord::Delete).await;
             Err(media_code(&fault))
         }
