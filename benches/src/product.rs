@@ -193,6 +193,11 @@ impl Demo {
         Ok(())
     }
 
+    /// Its process stands still, or goes on: a machine that swaps, or is moved.
+    pub fn stand(&self, still: bool) -> Result<()> {
+        signal(self.child.id(), if still { "-STOP" } else { "-CONT" })
+    }
+
     /// Of the engine that composes for this demo now: its child, or one that outlived an earlier server.
     pub fn engine(&self) -> Option<u32> {
         engine_of(&self.folder.data)
@@ -213,8 +218,12 @@ pub fn engine_of(data: &Path) -> Option<u32> {
 
 /// SIGKILL to another's process.
 pub fn kill(pid: u32) -> Result<()> {
-    let status = Command::new("kill").args(["-KILL", &pid.to_string()]).status().context("kill does not start")?;
-    ensure!(status.success(), "process {pid} cannot be killed");
+    signal(pid, "-KILL")
+}
+
+fn signal(pid: u32, which: &str) -> Result<()> {
+    let status = Command::new("kill").args([which, &pid.to_string()]).status().context("kill does not start")?;
+    ensure!(status.success(), "process {pid} takes no {which}");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The rungs of coming back: another address, UDP blocked in the middle of a case, a laptop that slept.
+//! The rungs of coming back: a server that stood still, another address, UDP blocked in the middle of a case, a laptop that slept.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -18,12 +18,26 @@ use super::{Bench, LINE_SAID, MARKED, free_udp_port, missing, ms, once, unix_ms}
 const BACK_ADDRESS: f64 = 2_000.0;
 const BACK_BLOCKED: f64 = 5_000.0;
 const BACK_ASLEEP: f64 = 5_000.0;
+const BACK_STOOD: f64 = 5_000.0;
+
+/// How long the server stands, and how long it is watched afterwards: ICE's own patience is 15 s.
+const STOOD: Duration = Duration::from_secs(4);
+const WATCHED: Duration = Duration::from_secs(16);
 
 const ASLEEP: Duration = Duration::from_secs(30);
 /// Of its rounds, which are most of a minute long, this share is run.
 const ASLEEP_SHARE: usize = 2;
 /// Between rounds: estimates and timers have settled.
 const SETTLED: Duration = Duration::from_secs(3);
+
+const STOOD_MENTOR: [&str; 4] = [
+    "picture marked, mentor",
+    "back for good, mentor",
+    "voice back, at the mentor",
+    "longest gap of voice after that, at the mentor",
+];
+const STOOD_ROOM: [&str; 4] =
+    ["picture marked, room", "back for good, room", "voice back, in the room", "longest gap of voice after that, in the room"];
 
 /// A case whose mentor comes through proxies of media (UDP, and ICE-TCP on the same number) and of everything else.
 struct Through {
@@ -62,6 +76,46 @@ impl Bench {
         });
         let ports = json!({ "room": { "from": udp.address.port(), "to": media } });
         Ok(Through { udp, ice_tcp, tcp, links, ports, folder, _demo: demo })
+    }
+
+    /// The server's process stands still, and then goes on with all that was sent to it meanwhile. Both pages come back once, and stay.
+    pub(super) fn stood(&mut self) -> Result<Scenario> {
+        let folder = Arc::new(Folder::new("faults"));
+        let demo = self.start(&folder, 0, 0, None)?;
+        self.open(&demo.ready.links, Value::Null)?;
+        let mut scenario = Scenario::new("server stood still for 4 s");
+        self.rounds(&mut scenario, |bench, s, _| {
+            std::thread::sleep(SETTLED);
+            let _: Value = bench.browser.ask(&json!({ "what": "begin" }))?;
+            let at = unix_ms();
+            demo.stand(true)?;
+            std::thread::sleep(STOOD);
+            demo.stand(false)?;
+            let woke = unix_ms();
+            std::thread::sleep(WATCHED);
+            let done = bench.finish(at, woke)?;
+            let mut told = Vec::new();
+            for (page, name, names) in [(&done.mentor, "mentor", STOOD_MENTOR), (&done.room, "room", STOOD_ROOM)] {
+                let heard = page.voice_back_after(woke);
+                let gap = heard.and_then(|after| page.voice_gap(woke + after + 100.0));
+                s.figure(names[0], "ms", Some(MARKED), page.look_after(at, |look| look != "live"));
+                s.figure(names[1], "ms", Some(BACK_STOOD), page.back_after(woke, woke));
+                s.figure(names[2], "ms", Some(BACK_STOOD), heard);
+                s.figure(names[3], "ms", None, gap);
+                told.push(format!(
+                    "{name} back {}, voice {}, then a gap of {}",
+                    ms(page.back_after(woke, woke)),
+                    ms(heard),
+                    ms(gap)
+                ));
+            }
+            let kept = ink_log::read(&folder.data)?;
+            s.check("both pages came back whole", done.missing.is_empty());
+            s.check("nobody signed in again", done.mentor.sign_ins == 1 && done.room.sign_ins == 1);
+            s.check("every stroke once on disk and on both pages", once(&done, &kept));
+            Ok(format!("{}{}", told.join("; "), missing(&done)))
+        });
+        Ok(scenario)
     }
 
     /// Another network: media comes from another address, and the browser ends its connections.

@@ -1,4 +1,4 @@
-//! What a person sees and loses when a part dies: engine killed, server killed, line cut, address changed, UDP blocked, laptop
+//! What a person sees and loses when a part dies: engine killed, server killed or standing still, line cut, address changed, UDP blocked, laptop
 //! asleep. The product as a user starts it, two pages in Chromium, real sockets. See `benches/README.md`.
 
 mod ladder;
@@ -28,7 +28,7 @@ faults — a part dies or the line does: what is seen, what is lost, when it is 
   cargo run --release -p benches --bin faults -- [options]
 
   --rounds N         of each scenario (default 20: the worst of them counts)
-  --only NAMES       of engine, server, cut, address, blocked, asleep
+  --only NAMES       of engine, server, stood, cut, address, blocked, asleep
   --seed N           of the moments at which is killed (default 1)
   --shared DIR       sample recordings (default: shared/data beside the project, where it is)
   --generated        generated pictures, even where recordings are
@@ -45,7 +45,7 @@ const LINE_SAID: f64 = 1_000.0;
 /// A voice goes on through an engine's death: nothing longer than this is missing, of 20 ms packets seen at animation frames.
 const VOICE_GAP: f64 = 200.0;
 
-const SCENARIOS: [&str; 6] = ["engine", "server", "cut", "address", "blocked", "asleep"];
+const SCENARIOS: [&str; 7] = ["engine", "server", "stood", "cut", "address", "blocked", "asleep"];
 
 /// As a service manager starts a server again: `RestartSec=1`.
 const RESTART_AFTER: Duration = Duration::from_secs(1);
@@ -95,6 +95,7 @@ fn main() -> Result<()> {
         let scenario = match name {
             "engine" => bench.engine(),
             "server" => bench.server(),
+            "stood" => bench.stood(),
             "cut" => bench.cut(),
             "address" => bench.address(),
             "blocked" => bench.blocked(),
