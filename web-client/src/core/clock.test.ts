@@ -77,17 +77,29 @@ describe('the clock map', () => {
 describe('the page clock over connections', () => {
   it('is set anew by a new connection, and goes on with the old time until then', () => {
     const clock = new CaseClock();
-    clock.handleConnection(0);
+    clock.handleConnection(0, local(0));
     clock.handlePong(local(0), line(5_010), line(5_010), local(20));
-    clock.handleConnection(1_000);
+    clock.handleConnection(1_000, local(1_000));
     expect(near(clock.toTimeline(local(1_000)), at(6_000), 1_000n)).toBe(true);
     clock.handlePong(local(1_000), line(9_010), line(9_010), local(1_020));
     expect(near(clock.toTimeline(local(1_020)), at(9_020), 1_000n)).toBe(true);
   });
 
+  it('does not believe answers that a server gives after it stood, to what was asked before the connection', () => {
+    const clock = new CaseClock();
+    clock.handleConnection(0, local(0));
+    for (const t of [0, 100, 200, 300]) clock.handlePong(local(t), line(5_010 + t), line(5_010 + t), local(t + 20));
+    // It stands from 1 s to 5 s; the page probes it all the while, and dials anew.
+    clock.handleConnection(5_100, local(5_100));
+    for (let t = 1_000; t <= 5_000; t += 100) expect(clock.handlePong(local(t), line(10_110), line(10_110), local(5_120))).toBe(false);
+    expect(near(clock.toTimeline(local(5_120)), at(10_120), 1_000_000n)).toBe(true);
+    expect(clock.handlePong(local(5_130), line(10_140), line(10_140), local(5_150))).toBe(true);
+    expect(near(clock.toTimeline(local(5_150)), at(10_150), 1_000n)).toBe(true);
+  });
+
   it('takes the quickest of the first four exchanges as the first one', () => {
     const clock = new CaseClock();
-    clock.handleConnection(0);
+    clock.handleConnection(0, local(0));
     clock.handlePong(local(0), line(5_400), line(5_400), local(410));
     clock.handlePong(local(420), line(5_430), line(5_430), local(440));
     clock.handlePong(local(500), line(5_600), line(5_600), local(620));
@@ -100,7 +112,7 @@ describe('the page clock over connections', () => {
 
   it('pings four times quickly, then once a second', () => {
     const clock = new CaseClock();
-    clock.handleConnection(0);
+    clock.handleConnection(0, local(0));
     const sent: number[] = [];
     for (let t = 0; t <= 3_500; t += 10) if (clock.pollPing(t)) sent.push(t);
     expect(sent).toEqual([0, 100, 200, 300, 1_300, 2_300, 3_300]);

@@ -69,12 +69,14 @@ const PING_MS = 1_000;
 export class CaseClock {
   private map = new ClockMap();
   private burst = 0;
+  private since: LocalNtp | null = null;
   private burstRtt: bigint | null = null;
   private sent = 0;
   private nextPing = -Infinity;
 
-  handleConnection(nowMs: number): void {
+  handleConnection(nowMs: number, local: LocalNtp): void {
     this.burst = QUICK_PINGS;
+    this.since = local;
     this.burstRtt = null;
     this.sent = 0;
     this.nextPing = nowMs;
@@ -82,6 +84,8 @@ export class CaseClock {
 
   handlePong(t1: LocalNtp, t2: CaptureNtp, t3: CaptureNtp, t4: LocalNtp): boolean {
     if (this.burst === 0) return this.map.handleExchange(t1, t2, t3, t4);
+    // Asked before this connection, and answered when the server went on: half of how long it stood would be taken for the clock's.
+    if (this.since !== null && t1 < this.since) return false;
     const map = new ClockMap();
     if (!map.handleExchange(t1, t2, t3, t4)) return false;
     this.burst -= 1;
