@@ -12,13 +12,15 @@ import { Outbox } from './outbox';
 import type { Drawn, Hold, PenSample } from './pen';
 import { HOLD_PEN, Pen } from './pen';
 import type { Stroke } from './sheet';
-import { Sheet } from './sheet';
+import { Sheet, strokeId } from './sheet';
 
 export class InkClient {
   readonly sheet = new Sheet();
   readonly pen = new Pen();
   private outbox: Outbox | null = null;
-  private orphans: Outbox | null = null;
+  private orphans: Outbox[] = [];
+  /** A clear that no outbox took: there was no page name yet, or no room. Hidden here already. */
+  private untold: { upTo: bigint; at: CaptureNtp; pressed: PerfMs } | null = null;
   private nextNumber = 1;
   private current: { key: StrokeKey; began: CaptureNtp } | null = null;
 
@@ -26,7 +28,7 @@ export class InkClient {
   get epoch(): number { return this.outbox?.epoch ?? 0; }
   /** Number of the newest own act that is on disk; 0: none under this name. */
   get acknowledged(): number { return this.outbox?.acknowledged ?? 0; }
-  get unacknowledged(): number { return (this.outbox?.unacknowledged ?? 0) + (this.orphans?.unacknowledged ?? 0); }
+  get unacknowledged(): number { return this.orphans.reduce((n, o) => n + o.unacknowledged, this.outbox?.unacknowledged ?? 0); }
 
   /**
    * The server has named this page. The same page resumed keeps its outbox. A new name (the server forgot us): what was not
@@ -38,11 +40,16 @@ export class InkClient {
       return;
     }
     this.penCancel();
-    if (this.outbox && this.outbox.author === author && this.outbox.unacknowledged > 0) this.orphans = this.outbox;
+    for (const old of this.outbox ? [...this.orphans.splice(0), this.outbox] : []) {
+      if (old.author === author && old.unacknowledged > 0) this.orphans.push(old);
+      // Somebody else's acts are nobody's to say: what they hid or showed here ends.
+      else for (const op of old.waiting) this.sheet.dropOwn(op.author, op.epoch, op.seq);
+    }
     this.outbox = new Outbox(author, epoch, caseId);
     this.outbox.handleApplied(this.sheet.applied);
     this.outbox.handleConnection();
     this.nextNumber = 1;
+    this.sayUntold();
   }
 
   /** The path changed (channel opened, fell back to the socket): say everything again at once. */
@@ -57,6 +64,7 @@ export class InkClient {
     const refused = this.outbox?.handlePacket(packet, now) ?? [];
     for (const r of refused) this.sheet.dropOwn(r.author, r.epoch, r.seq);
     if (applied) this.outbox?.handleApplied(this.sheet.applied);
+    this.sayUntold();
     return refused;
   }
 
@@ -165,12 +173,17 @@ export class InkClient {
 
   /**
    * The room's clear at `at`, case timeline: hides at once, then is said. Covers every stroke seen here, also one whose author's
-   * clock runs ahead. False: there is no page name yet, so it is only hidden here.
+   * clock runs ahead, and what is under the own pen. The server limits the bound to its own time; until its word on this very act
+   * is here, what was begun by this page's bound is hidden and no more. False: there is no page name yet; said as soon as there is.
    */
   clearAll(at: CaptureNtp, now: PerfMs): boolean {
-    const upTo = this.sheet.newestBegan > at ? this.sheet.newestBegan : at;
-    this.handleClear(upTo);
-    return this.say({ case: 'clearAll', value: create(ClearAllSchema, { upTo }) }, at, now);
+    this.penCancel();
+    let upTo = at > this.sheet.newestBegan ? at : this.sheet.newestBegan as CaptureNtp;
+    for (const { began } of this.sheet.strokes()) if (began > upTo) upTo = began as CaptureNtp;
+    this.untold = { upTo, at, pressed: now };
+    this.sheet.handleUntoldClear(upTo);
+    this.sayUntold();
+    return this.untold === null;
   }
 
   handleTimeout(now: PerfMs): void { this.sheet.handleTimeout(now); }
@@ -211,29 +224,33 @@ export class InkClient {
     return op !== undefined && op !== null;
   }
 
+  private sayUntold(): void {
+    const { untold } = this;
+    if (!untold || !this.say({ case: 'clearAll', value: create(ClearAllSchema, { upTo: untold.upTo }) }, untold.at, untold.pressed)) return;
+    this.untold = null;
+    this.sheet.handleUntoldClear(0n);
+  }
+
+  /** The server's word on somebody's clear. */
   private handleClear(upTo: bigint): void {
     this.sheet.handleClear(upTo);
     if (this.current && this.current.began <= upTo) this.outbox?.dropLive(this.current.key);
   }
 
   private adoptOrphans(now: PerfMs): void {
-    const orphans = this.orphans;
-    const outbox = this.outbox;
-    this.orphans = null;
-    if (!orphans || !outbox) return;
-    const renamed = new Map<number, StrokeKey>();
-    for (const op of orphans.waiting) {
+    const { outbox } = this;
+    if (!outbox) return;
+    const renamed = new Map<string, StrokeKey>();
+    for (const op of this.orphans.splice(0).flatMap((o) => o.waiting)) {
       this.sheet.dropOwn(op.author, op.epoch, op.seq);
       if (this.sheet.hasOp(op.author, op.epoch, op.seq)) continue;
       const body = op.body;
       if (body.case === 'stroke' && body.value.key) {
-        const key = create(StrokeKeySchema, { author: outbox.author, epoch: outbox.epoch, number: this.nextNumber });
-        this.nextNumber += 1;
-        renamed.set(body.value.key.number, key);
+        const key = this.nextKey(outbox);
+        renamed.set(strokeId(body.value.key), key);
         body.value.key = key;
-      } else if ((body.case === 'undo' || body.case === 'pin') && body.value.stroke?.epoch === orphans.epoch) {
-        const key = renamed.get(body.value.stroke.number);
-        if (key) body.value.stroke = key;
+      } else if ((body.case === 'undo' || body.case === 'pin') && body.value.stroke) {
+        body.value.stroke = renamed.get(strokeId(body.value.stroke)) ?? body.value.stroke;
       }
       const again = outbox.commit(body, op.at);
       if (again) this.sheet.handleOwn(again, now);

@@ -3,12 +3,13 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 import type { FrameIndex } from '../../gen/frame_pb';
 import { FeedState, FrameIndexSchema } from '../../gen/frame_pb';
-import type { InkPacket, OrderedOp } from '../../gen/ink_pb';
+import type { InkPacket } from '../../gen/ink_pb';
 import { InkPacketSchema, LiveStrokeSchema, OpSchema, OrderedOpSchema, SnapshotSchema } from '../../gen/ink_pb';
 import { encodePoints } from '../points';
 import type { CaptureNtp, PerfMs } from '../units';
 import { InkClient } from './client';
 import { OUTBOX_MAX, PACKET_BYTES_MAX, REPEAT_MS } from './outbox';
+import { generator, Link, Server } from './test_kit';
 
 const ms = (t: number): PerfMs => t as PerfMs;
 const ntp = (t: number): CaptureNtp => BigInt(1_000_000 + t) as CaptureNtp;
@@ -399,60 +400,3 @@ function scribble(client: InkClient, t: number, points = 6): void {
 }
 
 const opsIn = (packets: readonly InkPacket[]): number[] => packets.flatMap((p) => p.ops.map((op) => op.seq));
-
-/** The rules of the sequencer: only the next op of a page, old ones acknowledged again, gaps wait. */
-class Server {
-  log: OrderedOp[] = [];
-  private heads = new Map<string, number>();
-
-  take(packets: readonly InkPacket[]): InkPacket {
-    const acks = new Map<string, { author: number; epoch: number; seq: number }>();
-    let have = 0n;
-    for (const packet of packets) {
-      have = packet.haveOrder;
-      for (const op of packet.ops) {
-        const key = `${op.author}.${op.epoch}`;
-        const head = this.heads.get(key) ?? 0;
-        if (op.seq === head + 1) {
-          this.heads.set(key, op.seq);
-          this.log.push(create(OrderedOpSchema, { order: BigInt(this.log.length + 1), op }));
-        }
-        acks.set(key, { author: op.author, epoch: op.epoch, seq: this.heads.get(key) ?? 0 });
-      }
-    }
-    const { ordered, lastOrder } = this.packet(have);
-    return create(InkPacketSchema, { version: 1, ordered, lastOrder, acks: [...acks.values()] });
-  }
-
-  packet(have: bigint): InkPacket {
-    return create(InkPacketSchema, { version: 1, ordered: this.log.filter((o) => o.order > have).slice(0, 8), lastOrder: BigInt(this.log.length) });
-  }
-
-  snapshot() { return create(SnapshotSchema, { version: 1, ops: this.log, upTo: BigInt(this.log.length), last: true }); }
-}
-
-/** Loses a fifth, doubles a tenth, delays by 5 to 90 ms so that packets swap places. */
-class Link {
-  private flying: { at: number; bytes: Uint8Array }[] = [];
-  constructor(private readonly random: () => number) {}
-  send(bytes: Uint8Array, t: number): void {
-    if (this.random() < 0.2) return;
-    const copies = this.random() < 0.1 ? 2 : 1;
-    for (let i = 0; i < copies; i += 1) this.flying.push({ at: t + 5 + this.random() * 85, bytes });
-  }
-  arrivals(t: number): Uint8Array[] {
-    const here = this.flying.filter((f) => f.at <= t).sort((a, b) => a.at - b.at);
-    this.flying = this.flying.filter((f) => f.at > t);
-    return here.map((f) => f.bytes);
-  }
-}
-
-function generator(seed: number): () => number {
-  let s = seed * 2_654_435_761;
-  return () => {
-    s = (s + 0x6d2b79f5) | 0;
-    let t = Math.imul(s ^ (s >>> 15), 1 | s);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}

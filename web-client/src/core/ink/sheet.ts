@@ -61,32 +61,47 @@ export class Sheet {
   private committed = new Set<string>();
   private heads = new Map<string, number>();
   private held = new Map<bigint, OrderedOp>();
+  /** The server's bound of all clears it told of: what was begun by then is gone for good. */
   private clearedUpTo = 0n;
+  /** Own clears that it has not placed yet: they hide, and throw nothing away. */
+  private hiddenUpTo = 0n;
+  private untoldUpTo = 0n;
+  /** Some pieces of the whole ink are here, and not yet the last. */
+  private isGathering = false;
   private off = false;
   private newest = 0n;
 
   /** The newest `began` of any stroke seen here, its author's clock a little ahead of ours or not. */
   get newestBegan(): bigint { return this.newest; }
   get isOff(): boolean { return this.off; }
-  get cleared(): bigint { return this.clearedUpTo; }
+  /** What was begun at or before this is not shown: by the server's word, or by an own clear until that word comes. */
+  get cleared(): bigint { return this.clearedUpTo > this.hiddenUpTo ? this.clearedUpTo : this.hiddenUpTo; }
 
   /** Ordered ops of a packet. A gap waits for the server's repeat. True: something new was applied. */
   handleOrdered(ops: readonly OrderedOp[], now: PerfMs): boolean {
     const before = this.applied;
     for (const one of ops) if (one.order > this.applied && this.held.size < HELD_MAX) this.held.set(one.order, one);
+    this.follow(now);
+    if (this.applied !== before && !this.isGathering) this.settle();
+    return this.applied !== before;
+  }
+
+  private follow(now: PerfMs): void {
     for (let next = this.held.get(this.applied + 1n); next; next = this.held.get(this.applied + 1n)) {
       this.held.delete(next.order);
       this.apply(next, now);
     }
     for (const order of this.held.keys()) if (order <= this.applied) this.held.delete(order);
-    return this.applied !== before;
   }
 
   /** One piece of the whole ink, ascending; the last covers everything up to its `upTo`. */
   handleSnapshot(piece: Snapshot, now: PerfMs): void {
     for (const one of piece.ops) if (one.order > this.applied) this.apply(one, now);
+    this.isGathering = !piece.last;
     if (piece.last && piece.upTo > this.applied) this.applied = piece.upTo;
-    this.handleOrdered([], now);
+    this.follow(now);
+    // Not before all of it is there: an own clear may be a void in one piece and the clear that went over it in the next.
+    if (piece.last) this.settle();
     this.revision += 1;
   }
 
@@ -117,13 +132,22 @@ export class Sheet {
     this.revision += 1;
   }
 
-  /** The room's clear, at once: also what arrives later, if it was begun before. */
+  /** The room's clear as the server told it, at once: also what arrives later, if it was begun before. */
   handleClear(upTo: bigint): void {
     if (upTo <= this.clearedUpTo) return;
     this.clearedUpTo = upTo;
     for (const [id, s] of this.dry) if (s.began <= upTo) this.dry.delete(id);
     for (const [id, w] of this.wet) if (w.stroke.began <= upTo) this.wet.delete(id);
     this.revision += 1;
+  }
+
+  /**
+   * An own clear that is in no outbox yet; 0: none. Like one on its way it hides and no more: its bound is this page's, whose clock may run
+   * ahead, and the server limits it to its own time. What others go on seeing must come back here.
+   */
+  handleUntoldClear(upTo: bigint): void {
+    this.untoldUpTo = upTo;
+    this.hide();
   }
 
   handleInkOff(off: boolean): void {
@@ -139,14 +163,16 @@ export class Sheet {
       this.appeared.set(id, this.wet.get(id)?.stroke.appeared ?? now);
       this.wet.delete(id);
     }
-    if (op.body.case === 'clearAll') this.handleClear(op.body.value.upTo);
+    if (op.body.case === 'clearAll') this.hide();
     if (op.body.case === 'inkOff') this.off = op.body.value.off;
     this.revision += 1;
   }
 
   /** An own op that will never be taken, or that goes on under another key. */
   dropOwn(author: number, epoch: number, seq: number): void {
-    if (this.pending.delete(opId(author, epoch, seq))) this.revision += 1;
+    if (!this.pending.delete(opId(author, epoch, seq))) return;
+    this.hide();
+    this.revision += 1;
   }
 
   /** This page's own stroke under its own pen: drawn from `points` and `spans`, which may grow. */
@@ -194,7 +220,24 @@ export class Sheet {
     return this.shown.strokes;
   }
 
+  /** Own acts that have their place in the order need no standing in. */
+  private settle(): void {
+    let settled = false;
+    for (const [id, op] of this.pending) if (this.hasOp(op.author, op.epoch, op.seq)) settled = this.pending.delete(id) || settled;
+    if (!settled) return;
+    this.hide();
+    this.revision += 1;
+  }
+
+  private hide(): void {
+    let upTo = this.untoldUpTo;
+    for (const { body } of this.pending.values()) if (body.case === 'clearAll' && body.value.upTo > upTo) upTo = body.value.upTo;
+    if (upTo !== this.hiddenUpTo) this.revision += 1;
+    this.hiddenUpTo = upTo;
+  }
+
   private list(): Stroke[] {
+    const { cleared } = this;
     const undoing = new Set<string>();
     const pins = new Map<string, boolean>();
     for (const op of this.pending.values()) {
@@ -204,16 +247,16 @@ export class Sheet {
     const out: Stroke[] = [];
     for (const s of this.dry.values()) {
       const pin = pins.get(s.id);
-      if (!undoing.has(s.id)) out.push(pin === undefined ? s : { ...s, fadeFrom: pin ? null : s.received, pinned: pin });
+      if (s.began > cleared && !undoing.has(s.id)) out.push(pin === undefined ? s : { ...s, fadeFrom: pin ? null : s.received, pinned: pin });
     }
     for (const op of this.pending.values()) {
       if (op.body.case !== 'stroke' || !op.body.value.key) continue;
       const id = strokeId(op.body.value.key);
-      if (this.dry.has(id) || undoing.has(id) || op.body.value.began <= this.clearedUpTo) continue;
+      if (this.dry.has(id) || undoing.has(id) || op.body.value.began <= cleared) continue;
       const stroke = this.strokeOf(op.body.value, 'pending', null);
       if (stroke) out.push({ ...stroke, pinned: pins.get(id) ?? false });
     }
-    for (const w of this.wet.values()) out.push({ ...w.stroke, points: w.points.filter(Boolean), spans: w.spans });
+    for (const w of this.wet.values()) if (w.stroke.began > cleared) out.push({ ...w.stroke, points: w.points.filter(Boolean), spans: w.spans });
     return out;
   }
 
@@ -241,7 +284,6 @@ export class Sheet {
     if (!op) return;
     const page = `${op.author}.${op.epoch}`;
     this.heads.set(page, Math.max(this.heads.get(page) ?? 0, op.seq));
-    this.pending.delete(opId(op.author, op.epoch, op.seq));
     switch (op.body.case) {
       case 'stroke': {
         const commit = op.body.value;
