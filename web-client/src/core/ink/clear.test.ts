@@ -214,6 +214,23 @@ describe('the whole ink after a reconnection', () => {
     expect(room.ink.pollPackets(ms(1)).flatMap((p) => p.ops).map((op) => [op.epoch, op.seq, op.at])).toEqual([[8, 1, ntp(140)], [8, 2, ntp(240)]]);
   });
 
+  it('takes away what was undone meanwhile, of which it tells nothing, and keeps what came after it', () => {
+    const room = new Room();
+    for (const n of [1, 2, 3]) room.ordered(stroke(n, n));
+    const kept = create(OrderedOpSchema, { order: 2n, op: create(OpSchema, { author: 2, epoch: 1, seq: 2, body: stroke(2, 2) }) });
+    room.ink.handleWelcome(1, 1);
+    whole(room, [[kept], []], 2n);
+    expect(room.seen).toEqual([2, 3]);
+  });
+  it('does so also after one that broke off', () => {
+    const room = new Room();
+    const first = room.next(stroke(1, 1));
+    room.ink.handleSnapshot(create(SnapshotSchema, { version: 1, ops: [first], upTo: 2n }), ms(0));
+    room.ink.handleWelcome(1, 1);
+    whole(room, [[room.next(stroke(2, 2))]], 2n);
+    expect(room.seen).toEqual([2]);
+  });
+
   it('of somebody else’s name: what the one before hid is not hidden', () => {
     const room = new Room();
     room.ordered(stroke(1, 90));
@@ -254,6 +271,7 @@ describe('over a bad link, with clocks that are wrong', () => {
               page.drawing = false;
             }
           }
+          if (busy && chance(200)) ink.undo(at, ms(t));
           if (busy && t >= page.away && chance(250)) page.away = t + 2_000 * random();
           if (t < page.away && t + 10 >= page.away) {
             // Back: as the same page, or as one that the server has forgotten; with the whole ink, which the socket does not lose.

@@ -35,6 +35,7 @@ export class InkClient {
    * acknowledged waits for the snapshot, which tells what arrived after all, and the rest is said again under the new name.
    */
   handleWelcome(author: number, epoch: number, caseId = ''): void {
+    this.sheet.handleConnection();
     if (this.outbox && this.outbox.author === author && this.outbox.epoch === epoch) {
       this.outbox.handleConnection();
       return;

@@ -58,7 +58,8 @@ export class Sheet {
   private pending = new Map<string, Op>();
   private wet = new Map<string, Wet>();
   private undone = new Set<string>();
-  private committed = new Set<string>();
+  /** Every stroke of the log so far, and its order. */
+  private committed = new Map<string, bigint>();
   private heads = new Map<string, number>();
   private held = new Map<bigint, OrderedOp>();
   /** The server's bound of all clears it told of: what was begun by then is gone for good. */
@@ -66,8 +67,8 @@ export class Sheet {
   /** Own clears that it has not placed yet: they hide, and throw nothing away. */
   private hiddenUpTo = 0n;
   private untoldUpTo = 0n;
-  /** Some pieces of the whole ink are here, and not yet the last. */
-  private isGathering = false;
+  /** Strokes of the whole ink while its pieces come: those up to its order that it does not name are shown no more. */
+  private whole: Set<string> | null = null;
   private off = false;
   private newest = 0n;
 
@@ -82,7 +83,7 @@ export class Sheet {
     const before = this.applied;
     for (const one of ops) if (one.order > this.applied && this.held.size < HELD_MAX) this.held.set(one.order, one);
     this.follow(now);
-    if (this.applied !== before && !this.isGathering) this.settle();
+    if (this.applied !== before && this.whole === null) this.settle();
     return this.applied !== before;
   }
 
@@ -94,11 +95,21 @@ export class Sheet {
     for (const order of this.held.keys()) if (order <= this.applied) this.held.delete(order);
   }
 
-  /** One piece of the whole ink, ascending; the last covers everything up to its `upTo`. */
+  /** A new connection: the whole ink comes from its beginning, also where the one before broke off in it. */
+  handleConnection(): void { this.whole = null; }
+
+  /** One piece of the whole ink, ascending; the last covers everything up to its `upTo`. It leaves out what was undone, and the undoing. */
   handleSnapshot(piece: Snapshot, now: PerfMs): void {
-    for (const one of piece.ops) if (one.order > this.applied) this.apply(one, now);
-    this.isGathering = !piece.last;
-    if (piece.last && piece.upTo > this.applied) this.applied = piece.upTo;
+    const whole = this.whole ?? new Set<string>();
+    this.whole = piece.last ? null : whole;
+    for (const one of piece.ops) {
+      if (one.op?.body.case === 'stroke' && one.op.body.value.key) whole.add(strokeId(one.op.body.value.key));
+      if (one.order > this.applied) this.apply(one, now);
+    }
+    if (piece.last) {
+      if (piece.upTo > this.applied) this.applied = piece.upTo;
+      for (const id of this.dry.keys()) if ((this.committed.get(id) ?? 0n) <= piece.upTo && !whole.has(id)) this.dry.delete(id);
+    }
     this.follow(now);
     // Not before all of it is there: an own clear may be a void in one piece and the clear that went over it in the next.
     if (piece.last) this.settle();
@@ -290,7 +301,7 @@ export class Sheet {
         if (!commit.key) return;
         const id = strokeId(commit.key);
         if (commit.began > this.newest) this.newest = commit.began;
-        this.committed.add(id);
+        this.committed.set(id, ordered.order);
         if (!this.appeared.has(id)) this.appeared.set(id, this.wet.get(id)?.stroke.appeared ?? now);
         this.wet.delete(id);
         const stroke = commit.began > this.clearedUpTo && !this.undone.has(id) ? this.strokeOf(commit, 'dry', ordered.received) : null;
