@@ -18,8 +18,11 @@ export class StallWatch {
   private lastFrame: PerfMs | null = null;
   constructor(private readonly since: PerfMs) {}
 
-  /** `at`: when it was shown, not when that was told. */
+  /** `at`: until when it proves that the picture moved, not when that was told. */
   handleFrame(at: PerfMs): void { this.lastFrame = Math.max(this.lastFrame ?? -Infinity, at) as PerfMs; }
+
+  /** Until then the picture is known to have moved; null: there was none yet. */
+  get provenAt(): PerfMs | null { return this.lastFrame; }
 
   /** `limit`: without a new frame for so long it has stalled. */
   flow(now: PerfMs, sourceGone = false, limit = STALL_MS): Flow {
@@ -42,6 +45,49 @@ const ABSURD_MS = 10_000;
 /** When something was, of which the browser tells now: a page that paints late is told late, and what was then proves nothing of now. Nothing told: now. */
 export function provenAt(told: number | undefined, now: PerfMs): PerfMs {
   return told !== undefined && told <= now && now - told < ABSURD_MS ? (told as PerfMs) : now;
+}
+
+/** Of so many of the newest frames it is kept how long each was on its way from receipt to glass; fewer than the other say nothing of the next. */
+const WAYS = 16, WAYS_FEW = 8;
+/** The usual way: one in so many took longer; and where the newest did, as long as that. The middle one would follow a line that grows slow only after half a window. */
+const LONGER = 4;
+/** Nobody is held to less than this, and so much longer than usual a frame may be on its way and still prove what it shows: a wait for one repair, or a busy page's. */
+const WAY_LEAST_MS = 40, WAY_SLACK_MS = 100;
+/** Frames on the glass after which nothing that was received later came to it yet: 2 s at 60 frames/s. Policy: drop_oldest. */
+const WAYS_OPEN = 128;
+
+/**
+ * Until when a frame proves that its line lived. One received before a cut may come to the glass long after it, on a page that paints late: it was shown then,
+ * but says only that the line lived when it came. So it counts to when it came and the usual way of this viewer from receipt to glass, which its smoothing and
+ * its line make 20 or 400 ms. A frame's way is learned only when one follows that was received after the first was shown: then the line lived as long,
+ * and it was no frame of before a cut that was late. All in ms of the page's clock.
+ */
+export class Receipts {
+  private ways: number[] = [];
+  private open: { readonly way: number; readonly shown: number }[] = [];
+  private newest = -Infinity;
+
+  /** `came`: when the last of it was received, or where that is not told when it was shown. What it proves is never later than `shown`. */
+  handleFrame(came: PerfMs, shown: PerfMs): PerfMs {
+    // After an interruption: what came to the glass meanwhile may have been late for that.
+    if (came - this.newest >= STALL_MS) this.open = [];
+    // Those that waited for another's repair were received before it.
+    this.newest = Math.max(this.newest, came);
+    const lived = this.open.filter((one) => one.shown <= this.newest).map((one) => one.way);
+    if (lived.length > 0) {
+      this.ways = [...this.ways, ...lived].slice(-WAYS);
+      this.open = this.open.filter((one) => one.shown > this.newest);
+    }
+    const usual = this.usual();
+    this.open.push({ way: shown - came, shown });
+    if (this.open.length > WAYS_OPEN) this.open.shift();
+    return (usual === null ? shown : Math.min(shown, this.newest + Math.max(WAY_LEAST_MS, usual) + WAY_SLACK_MS)) as PerfMs;
+  }
+
+  private usual(): number | null {
+    if (this.ways.length < WAYS_FEW) return null;
+    return Math.max([...this.ways].sort((a, b) => b - a)[Math.floor(this.ways.length / LONGER)] ?? 0, this.ways.at(-1) ?? 0);
+  }
 }
 
 /** A page paints at least as often as this, unless its machine has too much to do; gaps longer than the other are those of a page that is not seen. */

@@ -4,7 +4,7 @@ import { FrameRing, ShownLog } from './frames';
 import type { Screen } from './protocol';
 import { SLOTS_VIDEO } from './protocol';
 import type { Flow } from './stall';
-import { provenAt, StallWatch } from './stall';
+import { provenAt, Receipts, StallWatch } from './stall';
 import type { PerfMs } from './units';
 
 export const PROGRAM = 'program';
@@ -41,6 +41,7 @@ export class View {
   feed: string;
   log = new ShownLog();
   private stall: StallWatch;
+  private readonly receipts = new Receipts();
   private since: PerfMs;
   private settled: boolean;
 
@@ -62,11 +63,11 @@ export class View {
     return true;
   }
 
-  /** `rtpTs` null: the browser does not tell. Frames that are not known to be of this feed do not count until it settled. */
-  handleFrame(rtpTs: number | null, shown: PerfMs, ring: FrameRing | undefined, now: PerfMs): boolean {
+  /** `rtpTs` null: the browser does not tell; `came`: when it was received, or `shown` too. Frames that are not known to be of this feed do not count until it settled. */
+  handleFrame(rtpTs: number | null, shown: PerfMs, ring: FrameRing | undefined, now: PerfMs, came = shown): boolean {
     this.settled ||= (rtpTs !== null && ring?.at(rtpTs) !== null && ring !== undefined) || now - this.since >= SETTLE_MS;
     if (!this.settled) return false;
-    this.stall.handleFrame(provenAt(shown, now));
+    this.stall.handleFrame(this.receipts.handleFrame(came, provenAt(shown, now)));
     if (rtpTs !== null) this.log.handleShown(rtpTs, shown);
     return true;
   }
@@ -87,6 +88,8 @@ export class View {
     return this.paused && flow !== 'flowing' ? 'paused' : flow;
   }
   get everFlowed(): boolean { return this.stall.everFlowed; }
+  /** Until then its picture is known to have moved, ms of the page's clock. */
+  get provenAt(): PerfMs | null { return this.stall.provenAt; }
 }
 
 /** All slots of a page, and the frame indices of the feeds in them. */

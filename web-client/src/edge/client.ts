@@ -170,10 +170,10 @@ export class Client {
     this.line.handlePicture(frame.came);
     this.offers = 0;
     this.store.notice('fail_media', false);
-    if (!view.handleFrame(frame.rtpTs, frame.shown, this.views.ring(view.feed), now)) return;
+    if (!view.handleFrame(frame.rtpTs, frame.shown, this.views.ring(view.feed), now, frame.came)) return;
     if (slot === this.largeView.slot) {
       this.framesShown += 1;
-      this.marks.handleFrame(frame.shown);
+      this.marks.handleFrame(view.provenAt ?? now);
     }
     this.refresh.handleFrame(slot, now);
     // The heartbeat repaints what changed; only the return of the picture is told at once, and its end.
