@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { FeedState, FrameIndexSchema, Sync } from '../gen/frame_pb';
 import { formatAge } from './age';
 import { FrameRing, ShownLog } from './frames';
-import { inkShows, lookOf, readGlass, readHeld } from './glass';
+import { ageCautions, inkShows, LATE_MS, lookOf, readGlass, readHeld } from './glass';
 import type { Look } from './glass';
 import { Backoff, LineVoice, LineWatch, LOST_MS, MediaWatch, PROBE_MS } from './line';
 import { FIRST_FRAME_MS, SOURCE_GONE_MS, STALL_MS, StallWatch } from './stall';
@@ -127,7 +127,7 @@ describe('a dead picture never looks alive', () => {
   it('is live only when frames flow, the feed lives and its age is known', () => {
     expect(lookOf(live)).toBe('live');
     expect(lookOf({ ...live, ageMs: null })).toBe('unknown');
-    expect(lookOf({ ...live, ageMs: 2_001 })).toBe('stale');
+    expect([LATE_MS, LATE_MS + 1].map((ageMs) => lookOf({ ...live, ageMs }))).toEqual(['live', 'stale']);
     expect(lookOf({ ...live, state: null })).toBe('unknown');
     expect(lookOf({ ...live, state: FeedState.UNSPECIFIED })).toBe('unknown');
     expect(lookOf({ ...live, state: 99 as FeedState })).toBe('unknown');
@@ -148,6 +148,20 @@ describe('a dead picture never looks alive', () => {
     expect(lookOf({ ...live, state: FeedState.XRAY_OFF })).toBe('xoff');
     expect(lookOf({ ...live, state: FeedState.LOOPING, ageMs: 60_000 })).toBe('looping');
     expect(lookOf({ ...live, flow: 'waiting' })).toBe('waiting');
+  });
+  it('is late from 1 s on and, once late, until it is younger than 0.8 s', () => {
+    let before: Look | null = null;
+    const looks = [400, 950, 1_001, 990, 850, 801, 800, 950, 1_000, 1_010].map((ageMs) => (before = lookOf({ ...live, ageMs, before })));
+    expect(looks).toEqual(['live', 'live', 'stale', 'stale', 'stale', 'stale', 'live', 'live', 'live', 'stale']);
+    // What the source, the line or the curtain made of it meanwhile is nothing to keep.
+    expect((['stalled', 'xoff', 'curtain', 'unsynced', 'frozen', null] as const).map((was) => lookOf({ ...live, ageMs: 900, before: was }))).toEqual(Array.from({ length: 6 }, () => 'live'));
+    expect(lookOf({ ...live, ageMs: 900, sync: Sync.OFF, before: 'stale' })).toBe('stale');
+  });
+  it('has its number marked from 0.5 s on, while the word still says live', () => {
+    expect([90, 499, 500, 999].map((ageMs) => ageCautions('live', ageMs))).toEqual([false, false, true, true]);
+    expect([ageCautions('unsynced', 600), ageCautions('stale', 300), ageCautions('stale', null)]).toEqual([true, true, true]);
+    // Held, dead and unknown ones are old by their nature, and say that otherwise.
+    for (const look of ['frozen', 'still', 'xoff', 'looping', 'lost', 'stalled', 'paused', 'unknown', 'waiting', 'curtain', 'unmasked'] as const) expect(ageCautions(look, 9_000), look).toBe(false);
   });
   it('blames the source when the server itself says that the compositor is gone', () => {
     expect(lookOf({ ...live, flow: 'stalled', sourceGone: true })).toBe('lost');

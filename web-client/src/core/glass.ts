@@ -104,13 +104,25 @@ export interface LookInput {
   /** Null: not known. */
   readonly ageMs: number | null;
   readonly sync?: Sync;
+  /** How it looked before: on the edge of being late it keeps that, as ink goes and comes with it. */
+  readonly before?: Look | null;
 }
 
-/** Pictures that flow but are older than this are late, whatever their source says: the line carries them too slowly. */
-export const LATE_MS = 2_000;
+/**
+ * Pictures that flow but are older than this are late, whatever their source says: the line carries them too slowly. Once late they are until they are younger
+ * than the other. A line of 200 ms round trip that repairs what it loses is 400 ms, and no less true for it.
+ */
+export const LATE_MS = 1_000, TIMELY_MS = 800;
+/** The age of a picture that reads live is itself a caution from here on. */
+export const CAUTION_MS = 500;
+
+/** Whether the number of an age asks for attention. */
+export function ageCautions(look: Look, ageMs: number | null): boolean {
+  return look === 'stale' || ((look === 'live' || look === 'unsynced') && ageMs !== null && ageMs >= CAUTION_MS);
+}
 
 /** Curtain > link > source > stale > not synchronised > X-ray off > live. Not knowing is a look of its own, never *live*. */
-export function lookOf({ covered, flow, sourceGone, state, ageMs, sync }: LookInput): Look {
+export function lookOf({ covered, flow, sourceGone, state, ageMs, sync, before }: LookInput): Look {
   if (covered || state === FeedState.CURTAIN) return 'curtain';
   if (flow !== 'flowing' && sourceGone) return 'lost';
   if (flow === 'waiting') return 'waiting';
@@ -121,7 +133,7 @@ export function lookOf({ covered, flow, sourceGone, state, ageMs, sync }: LookIn
     case FeedState.STALE: return 'stale';
     case FeedState.XRAY_OFF: return 'xoff';
     case FeedState.LOOPING: return 'looping';
-    case FeedState.LIVE: return ageMs === null ? 'unknown' : ageMs > LATE_MS ? 'stale' : sync === Sync.OFF || sync === Sync.UNKNOWN ? 'unsynced' : 'live';
+    case FeedState.LIVE: return ageMs === null ? 'unknown' : ageMs > (before === 'stale' ? TIMELY_MS : LATE_MS) ? 'stale' : sync === Sync.OFF || sync === Sync.UNKNOWN ? 'unsynced' : 'live';
     case FeedState.UNSPECIFIED:
     case null: return 'unknown';
     default: return unreachable(state);

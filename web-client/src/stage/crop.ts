@@ -30,6 +30,7 @@ export class CropTile {
   private nextAges = -Infinity;
   private nextTake = -Infinity;
   private taken = false;
+  private look: Look | null = null;
   private from: { x: number; y: number; w: number; h: number } | null = null;
   private shape = '';
 
@@ -49,11 +50,14 @@ export class CropTile {
     const one = feed === PROGRAM ? reading?.rects[0] : reading?.rects.find((r) => r.feed === feed);
     const flow = context.flow(now);
     const inProgram = one !== undefined || reading === null;
-    const look = inProgram || context.covered(feed) ? lookOf({ covered: context.covered(feed), flow, sourceGone: context.sourceGone(), state: one?.state ?? null, ageMs: one?.ageMs ?? null }) : 'unknown';
+    // Late by the age it says, as the picture in the program is by its own.
+    const ageMs = one?.ageMs == null ? null : one.ageMs + TAKEN_EVERY_MS;
+    const look = inProgram || context.covered(feed) ? lookOf({ covered: context.covered(feed), flow, sourceGone: context.sourceGone(), state: one?.state ?? null, ageMs, before: this.look }) : 'unknown';
+    this.look = look;
     const ages = now >= this.nextAges;
     if (ages) this.nextAges = now + AGE_PERIOD_MS;
     const name = feed === PROGRAM ? texts.program : context.feedName(feed);
-    this.strip.update({ name, look, ageMs: one?.ageMs == null ? null : one.ageMs + TAKEN_EVERY_MS, uncertaintyMs: 0 }, texts, ages);
+    this.strip.update({ name, look, ageMs, uncertaintyMs: 0 }, texts, ages);
     const className = `feed tile is-${look}`;
     if (this.root.className !== className) {
       this.root.className = className;

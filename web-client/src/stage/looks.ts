@@ -1,6 +1,7 @@
 // What a look says: icon, word, colour, and whether its tag is filled (act or beware), outlined or bare (as expected).
 import type { AgeKind } from '../core/age';
 import { formatAge } from '../core/age';
+import { ageCautions } from '../core/glass';
 import type { Look } from '../core/glass';
 import type { IconName } from '../gen/sprite';
 import type { Texts } from '../i18n';
@@ -37,11 +38,11 @@ export const LOOKS: Record<Look, LookWords> = {
 /** Looks without a picture, or without a known time. */
 const NOTHING_TO_DATE: ReadonlySet<Look> = new Set(['unknown', 'waiting', 'curtain', 'unmasked']);
 
-/** The parts of an age as they stand in a strip. Not known reads as a dash. */
-export function ageParts(look: Look, ageMs: number | null, uncertaintyMs: number, texts: Texts): { value: string; plusMinus: string; unit: string } {
+/** The parts of an age as they stand in a strip. Not known reads as a dash. `caution`: the number is marked. */
+export function ageParts(look: Look, ageMs: number | null, uncertaintyMs: number, texts: Texts): { value: string; plusMinus: string; unit: string; caution: boolean } {
   const text = NOTHING_TO_DATE.has(look) ? null : formatAge(LOOKS[look].age, ageMs, uncertaintyMs);
-  if (!text) return { value: texts.age_none, plusMinus: '', unit: '' };
-  return { value: text.value, plusMinus: text.plusMinus ?? '', unit: texts[`age_${text.unit}`] };
+  if (!text) return { value: texts.age_none, plusMinus: '', unit: '', caution: false };
+  return { value: text.value, plusMinus: text.plusMinus ?? '', unit: texts[`age_${text.unit}`], caution: ageCautions(look, ageMs) };
 }
 
 /** How much older than the main feed, in the unit of the ages; nothing where nobody knows. */

@@ -113,7 +113,8 @@ export class Stage {
   /** By what marks were painted last. */
   private painted: { readonly rtpTs: number | null; readonly frame: FrameIndex | null; readonly revision: number } = { rtpTs: null, frame: null, revision: -1 };
   private reading: GlassReading | null = null;
-  private looks = new Map<string, Look>();
+  /** How each feed looks since the last tick. */
+  private looks: ReadonlyMap<string, Look> = new Map<string, Look>();
   private size = { w: 0, h: 0 };
 
   private readonly small: boolean;
@@ -244,16 +245,17 @@ export class Stage {
     this.freeze((flow === 'stalled' || flow === 'paused') && !this.held && look !== 'curtain');
     this.wholePlate(dead ? look : null, sourceGone, texts);
 
-    this.looks.clear();
+    const looks = new Map<string, Look>();
     for (const one of reading?.rects ?? []) {
       const parts = this.rects.get(one.feed);
       if (!parts) continue;
       const own = this.lookAt(flow, sourceGone, one);
-      this.looks.set(one.feed, own);
+      looks.set(one.feed, own);
       this.rectLook(parts, own, dead, texts);
       const changed = parts.strip?.update({ name: this.context.feedName(one.feed), look: own, ageMs: one.ageMs, uncertaintyMs: reading?.uncertaintyMs ?? 0, skewMs: one.skewMs }, texts, ages) ?? false;
       if (changed && reading) this.placeStrip(parts, one.feed, reading.frame);
     }
+    this.looks = looks;
     this.watermark();
     // Ink depends on where the pictures lie, on how they are, and on what the tracker says of the frame shown.
     const inkKey = `${this.shape} ${[...this.looks].join(' ')} ${this.px.w} ${this.context.tracks.revision} ${this.context.pointers.revision} ${fonts.loaded}`;
@@ -264,8 +266,9 @@ export class Stage {
   }
 
   private lookAt(flow: Flow, sourceGone: boolean, one: { feed: string; state: FeedState; ageMs: number | null; sync: Sync } | null): Look {
-    const covered = this.context.covered(one?.feed ?? this.context.feed);
-    const look = lookOf({ covered, flow: this.held ? 'flowing' : flow, sourceGone, state: one?.state ?? null, ageMs: one?.ageMs ?? null, sync: one?.sync ?? Sync.UNSPECIFIED });
+    const feed = one?.feed ?? this.context.feed;
+    const covered = this.context.covered(feed);
+    const look = lookOf({ covered, flow: this.held ? 'flowing' : flow, sourceGone, state: one?.state ?? null, ageMs: one?.ageMs ?? null, sync: one?.sync ?? Sync.UNSPECIFIED, before: this.looks.get(feed) ?? null });
     if (this.still && look !== 'curtain') return 'still';
     // Held by the viewer: its age is known and meant. A picture that was dead when it was held still is.
     return this.held && (look === 'live' || look === 'unsynced' || look === 'stale') && one?.state !== FeedState.STALE ? 'frozen' : look;

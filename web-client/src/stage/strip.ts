@@ -71,6 +71,7 @@ export class Strip {
     write(this.value, age.value);
     write(this.plusMinus, age.plusMinus);
     write(this.unit, age.unit);
+    this.age.classList.toggle('caution', age.caution);
     this.age.setAttribute('aria-label', `${texts.age_label} ${age.value} ${age.unit}`);
     if (again) {
       this.measured = measure;
