@@ -440,9 +440,15 @@ export class Stage {
     if (!root || !rect || scale <= 0) return;
     root.style.height = '';
     root.classList.remove('tight');
-    const natural = root.offsetHeight / scale;
     const free = freeAbove(frame, feed);
-    const above = heightAbove(natural, free);
+    let natural = root.offsetHeight / scale;
+    let above = heightAbove(natural, free);
+    // Its frame is dotted too: on the picture the icon says it alone, in the line of the name, and covers no number of a small monitor.
+    if (above === null && root.dataset['look'] === 'unsynced' && root.classList.contains('two')) {
+      root.classList.add('lean');
+      natural = root.offsetHeight / scale;
+      above = heightAbove(natural, free);
+    }
     root.classList.toggle('above', above !== null);
     root.classList.toggle('tight', above === null || above < natural);
     root.style.top = `${((rect.y - (above ?? free)) / Math.max(1, frame.height)) * 100}%`;

@@ -83,7 +83,7 @@ export class Strip {
   /** One line where it fits with room for a longer age, else two: name and age, then state, in its short word if it must. Looked at only when the words or the
    * width change, so that the strip does not jump with its number. */
   private breakLines(width: number, word: string, short: string): void {
-    this.root.classList.remove('two');
+    this.root.classList.remove('two', 'lean');
     this.tag.classList.remove('wordless');
     write(this.word, word);
     const em = parseFloat(getComputedStyle(this.root).fontSize);
