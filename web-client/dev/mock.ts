@@ -20,7 +20,9 @@ const state = asked('state', 'live');
 const places = LAYOUTS[asked('layout', 'large')] ?? [];
 const role = { room: Role.ROOM, desk: Role.DESK, vendor: Role.VENDOR }[asked('role', 'mentor')] ?? Role.MENTOR;
 const own = role === Role.ROOM ? 1 : role === Role.MENTOR ? 2 : role === Role.DESK ? 4 : 5;
-const voice = asked('voice', 'open') === 'open';
+/** Voices are open; `before`: they were before this page came, which is muted then. */
+const voice = asked('voice', 'open') !== 'closed';
+const voiceBefore = asked('voice', 'open') === 'before';
 const shed = asked('shed', state === 'shed' ? 'smaller' : '');
 
 /** The server's clock: 1.7 s ahead of this page's. */
@@ -253,7 +255,7 @@ const ways: Ways = {
     const tellState = (): void => say({ case: 'state', value: { $typeName: 'shirube.signal.v1.CaseState', voiceOpen, remoteMuted, engineUp: state !== 'engine', at: serverNow(), caseInfo: caseInfo() as never, store: '', layout: 'field-large', layouts: ['field-large', 'fluoroscopy-large', 'quad', 'wall'], timing, shed, curtain: drawn, curtainSince: drawn ? drawnAt : 0n, curtainAuthor: 1, cameraAllowed, cameraAuthor: query.has('turns') ? (own === 2 ? 4 : 2) : 0, cameraProblem: asked('camera', '') === 'silent' ? 'ptz.silent' : '', displayProblem: asked('display', '').replace('shown', ''), restarting: query.has('restarting') } });
     let timing = asked('timing', 'aligned');
     let cameraAllowed = query.has('camera') && asked('camera', '') !== 'no';
-    let voiceOpen = voice;
+    let voiceOpen = voiceBefore;
     let drawn = state === 'curtain';
     const drawnAt = msAgo(95_000);
     let remoteMuted = false;
@@ -286,6 +288,8 @@ const ways: Ways = {
           if (role === Role.DESK || role === Role.VENDOR) setInterval(() => say({ case: 'health', value: health() }), 1_000);
           say({ case: 'people', value: { $typeName: 'shirube.signal.v1.People', people: people() } });
           tellState();
+          // The room presses while the page is there, or did before.
+          if (voice && !voiceOpen) { voiceOpen = true; tellState(); }
           if (stills.length > 0) say({ case: 'stills', value: { $typeName: 'shirube.signal.v1.Stills', stills } });
           say({ case: 'snapshot', value: create(SnapshotSchema, { version: 1, ops: log, upTo: BigInt(log.length), last: true }) });
           return;

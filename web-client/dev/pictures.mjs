@@ -30,7 +30,7 @@ try {
   const mentor = await open(1440, 900, 'en-GB', product.links.mentor);
   await room.locator('[data-testid=voice]').click();
   await flows(mentor);
-  // Who comes while voices are open speaks at once; a press would end it.
+  // Who came before the room's press speaks at once, and a press would end it; who came after it is muted.
   const talk = mentor.locator('[data-testid=talk][data-path=up]');
   await talk.waitFor();
   if ((await talk.getAttribute('aria-pressed')) !== 'true') await talk.click();

@@ -80,6 +80,16 @@ export function keepPedal(code: string | null): void {
   else sessionStorage.setItem(PEDAL, code);
 }
 
+/** Whether this tab was speaking in a case, or had muted itself: a reload changes neither. */
+const TALK = 'shirube.talk';
+const talkOf = (caseId: string, author: number): string => `${caseId} ${author} `;
+/** Null: nothing was pressed in this tab, or in another case or by another person. */
+export function keptTalk(caseId: string, author: number): boolean | null {
+  const kept = sessionStorage.getItem(TALK);
+  return kept === `${talkOf(caseId, author)}on` ? true : kept === `${talkOf(caseId, author)}off` ? false : null;
+}
+export function keepTalk(caseId: string, author: number, on: boolean): void { sessionStorage.setItem(TALK, `${talkOf(caseId, author)}${on ? 'on' : 'off'}`); }
+
 /** What the room's tab knows of the end of its case, for as long as the case may be opened again; null in every other tab. */
 export function keptEnd(): KeptEnd | null {
   const kept = JSON.parse(sessionStorage.getItem(ENDED) ?? 'null') as KeptEnd | null;
@@ -92,7 +102,7 @@ export function forgetEnd(): void { sessionStorage.removeItem(ENDED); }
 /** The page is over. After an end the room's keeps its own name, which opens nothing while the case is closed, until the case cannot be
  *  opened again; every other page keeps nothing, and so does one that was refused (null). */
 export function forgetSession(end: { readonly room: boolean; readonly endedMs: number | null } | null): void {
-  sessionStorage.removeItem(PEDAL);
+  for (const key of [PEDAL, TALK]) sessionStorage.removeItem(key);
   if (end?.room) sessionStorage.setItem(ENDED, JSON.stringify({ endedMs: end.endedMs, untilMs: wallMs() + REOPEN_MS } satisfies KeptEnd));
   else if (end === null || keptEnd() === null) for (const key of [KEPT, LINK, ENDED]) sessionStorage.removeItem(key);
 }

@@ -1,10 +1,15 @@
 // This page's voice: its microphone, the voices of others, and the wishes about both that outlive a line. Knows nothing of
 // pictures and ink.
+//
+// Nothing begins to speak into the room without a press, as the patient hears it. A remote page speaks by itself only where the room opens
+// the voices while the page is in the case, or where this very tab was speaking before: a reload, a path made anew, a server that restarted.
+// One that is opened while voices are open hears them, and is muted until its person presses.
 import { create } from '@bufbuild/protobuf';
 import type { Store } from '../core/store';
 import type { CaseState, ClientMessage } from '../gen/signal_pb';
 import { MicrophoneSchema, RemoteMuteSchema, VoiceOpenSchema } from '../gen/signal_pb';
 import type { askMicrophone } from './microphone';
+import { keepTalk, keptTalk } from './session';
 import { Voices } from './voices';
 
 export interface TalkWays {
@@ -19,6 +24,14 @@ export class Talk {
   private track: MediaStreamTrack | null = null;
   private muteWish: boolean | null = null;
   private hushed = false;
+  /** Whether this page is to speak while voices are open, by a press here or in the room; null: nobody has pressed for it. */
+  private speaks: boolean | null = null;
+  /** The next state is the first of its connection: what it says has changed while nobody listened. */
+  private first = true;
+  /** Voices are closed, and were not merely gone with a server that takes them up again: whoever opens them presses. */
+  private pressAwaited = false;
+  private everOpen = false;
+  private pressed = 0;
 
   constructor(private readonly store: Store, private readonly ways: TalkWays) {}
 
@@ -32,9 +45,13 @@ export class Talk {
     this.ways.send({ case: 'voiceOpen', value: create(VoiceOpenSchema, { open: true }) });
   }
 
-  /** Opens this page's microphone, or shuts it. */
-  async talk(on: boolean): Promise<void> {
+  /** Opens this page's microphone, or shuts it. `held`: for as long as a key is down, which no reload outlives. */
+  async talk(on: boolean, held = false): Promise<void> {
+    const mine = (this.pressed += 1);
     if (on && !this.track && !(await this.prepare())) return;
+    // The browser asked for longer than the key was down.
+    if (mine !== this.pressed) return;
+    if (!held) this.keep(on);
     this.store.microphone.value = on ? 'sending' : this.track ? 'ready' : this.store.microphone.value;
     this.sayMicrophone(on);
     await this.ways.speak(on ? this.track : null);
@@ -85,6 +102,8 @@ export class Talk {
     const { store } = this;
     if (this.muteWish !== null) this.sayMute(this.muteWish);
     const screen = store.screen.value;
+    this.first = true;
+    if (screen !== 'room') this.speaks ??= keptTalk(...this.who());
     if ((screen === 'mentor' || screen === 'desk') && store.welcome.value?.maySpeak && store.microphone.value === 'idle') {
       void this.prepare().then(() => this.followVoice());
     }
@@ -93,8 +112,13 @@ export class Talk {
 
   handleState(state: CaseState): void {
     const { store } = this;
-    const opened = state.voiceOpen && !store.voiceOpen.value;
+    const was = store.voiceOpen.value;
+    const opened = state.voiceOpen && !was;
     store.voiceOpen.value = state.voiceOpen;
+    if (opened && this.pressAwaited && store.screen.value !== 'room') this.keep(true);
+    if (state.voiceOpen) [this.everOpen, this.pressAwaited] = [true, false];
+    else if (was ? !this.first : !this.everOpen && this.speaks === null) this.pressAwaited = true;
+    this.first = false;
     if (this.muteWish === state.remoteMuted) this.muteWish = null;
     const muted = (store.remoteMuted.value = this.muteWish ?? state.remoteMuted);
     if (store.screen.value === 'room') this.voices.mute(muted || store.microphone.value === 'idle');
@@ -114,12 +138,18 @@ export class Talk {
     this.store.microphone.value = 'idle';
   }
 
-  /** The room has opened voice: a remote page hears at once, and its microphone is on at once, and says so. */
+  /** Voices are open: a remote page hears at once; where it is to speak its microphone is on at once, and says so. */
   private followVoice(): void {
     if (!this.store.voiceOpen.value || this.store.screen.value === 'room') return;
     void this.listen();
-    if (this.track && this.store.welcome.value?.maySpeak) void this.talk(true);
+    if (this.speaks && this.track && this.store.welcome.value?.maySpeak) void this.talk(true);
   }
+
+  private keep(on: boolean): void {
+    this.speaks = on;
+    if (this.store.screen.value !== 'room') keepTalk(...this.who(), on);
+  }
+  private who(): [string, number] { return [this.store.caseInfo.value?.caseId ?? '', this.store.welcome.value?.author ?? 0]; }
 
   private sayMicrophone(on: boolean): void { this.ways.send({ case: 'microphone', value: create(MicrophoneSchema, { on }) }); }
   private sayMute(muted: boolean): void { this.ways.send({ case: 'remoteMute', value: create(RemoteMuteSchema, { muted }) }); }

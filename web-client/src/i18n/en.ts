@@ -155,8 +155,7 @@ export const en: Texts = {
   end_left_after: 's more',
   end_sending: 'Sending…',
 
-  talk: 'Talk',
-  talk_note: 'hold the space bar',
+  talk_note: 'press, or hold space',
   talk_note_touch: 'press to talk',
   talking: 'Speaking',
   talking_note: 'press to mute',

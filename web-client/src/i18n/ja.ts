@@ -153,8 +153,7 @@ export const ja = {
   end_left_after: '秒',
   end_sending: '送信中…',
 
-  talk: '話す',
-  talk_note: 'スペースキーを押す間',
+  talk_note: '押すか、スペース長押し',
   talk_note_touch: '押すと話せます',
   talking: '話し中',
   talking_note: '押すと消音',

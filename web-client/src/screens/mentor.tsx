@@ -63,6 +63,7 @@ export function TalkButton({ client }: { client: Client }): JSX.Element {
   const sending = store.microphone.value === 'sending';
   const able = store.voiceOpen.value;
   const muted = able && sending && store.remoteMuted.value;
+  const silent = muted || (able && !sending);
   const touch = matchMedia('(pointer: coarse)').matches;
   const path = store.voicePath.value;
   const [word, note] = !able ? [t.talk_wait, t.talk_wait_note]
@@ -70,11 +71,11 @@ export function TalkButton({ client }: { client: Client }): JSX.Element {
     : path === 'cut' ? [t.talk_cut, sending ? t.talk_cut_sending : t.line_lost_again]
     : muted ? [t.talk_room_muted, t.talk_room_muted_note]
     : sending ? [t.talking, t.talking_note]
-    : [t.talk, touch ? t.talk_note_touch : t.talk_note];
+    : [t.voice_mic_off, touch ? t.talk_note_touch : t.talk_note];
   const look = !able ? 'wait' : path === 'cut' ? 'cut' : path === 'none' ? 'wait' : muted ? 'stopped' : sending ? 'live' : 'pri';
   return (
     <button class={`btn talk ${look}`} type="button" data-testid="talk" data-path={path} aria-pressed={sending} disabled={!able} onClick={() => { void client.voice.talk(!sending); }}>
-      <Icon name={able && path === 'cut' ? 'wifi-slash-bold' : muted ? 'microphone-slash-bold' : 'microphone-fill'} /><span><span>{word}</span><small>{note}</small></span>
+      <Icon name={able && path === 'cut' ? 'wifi-slash-bold' : silent ? 'microphone-slash-bold' : 'microphone-fill'} /><span><span>{word}</span><small>{note}</small></span>
     </button>
   );
 }
@@ -107,7 +108,7 @@ export function useTalkKeys(client: Client): void {
         e.preventDefault();
         if (store.microphone.value === 'sending') return;
         held = true;
-        void client.voice.talk(true);
+        void client.voice.talk(true, true);
       } else if (e.code === 'KeyM' && !e.ctrlKey && !e.metaKey) {
         if (store.microphone.value === 'sending') void client.voice.talk(false);
       }
@@ -115,11 +116,11 @@ export function useTalkKeys(client: Client): void {
     const up = (e: KeyboardEvent): void => {
       if (e.code !== 'Space' || e.target instanceof HTMLInputElement) return;
       if (store.voiceOpen.value) e.preventDefault();
-      if (held) void client.voice.talk(false);
+      if (held) void client.voice.talk(false, true);
       held = false;
     };
     const blur = (): void => {
-      if (held) void client.voice.talk(false);
+      if (held) void client.voice.talk(false, true);
       held = false;
     };
     addEventListener('keydown', down);
