@@ -1,6 +1,6 @@
 // The whole page without a server: a fake session, socket and media path in the page itself, with a generated picture and a
 // fake frame index. For looking at screens; not shipped. Query: role, lang, state, layout, voice, awake, ink (some, none, four,
-// tools, standing), camera (no, yes, silent), track (tracked, unsure, lost), stills (how many), and switches: stillink, open, drawing, pointing, asks, there, fallback, inkoff, freeze, measure, clear (after a second), fifth, pedal (paired, or none pressed yet), wash (contrast leaves the vessel that is marked).
+// tools, standing), camera (no, yes, silent), track (tracked, unsure, lost), stills (how many), and switches: stillink, open, drawing, pointing, asks, there, fallback, inkoff, freeze, measure, clear (after a second), fifth, pedal (paired, or none pressed yet), wash (contrast leaves the vessel that is marked), nopicture (no still is to be had).
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { FeedState, FrameIndexSchema, Sync, MaskState } from '../src/gen/frame_pb';
 import type { Op, OrderedOp } from '../src/gen/ink_pb';
@@ -340,6 +340,7 @@ const ways: Ways = {
     };
   },
   stillAddress: (_case, of) => {
+    if (query.has('nopicture')) return 'data:image/jpeg,';
     const at = stills.findIndex((s) => s.still === of.still);
     if (at >= 0) {
       const run = document.createElement('canvas');

@@ -55,7 +55,7 @@ for (const lang of ['ja', 'en']) {
     [`turn-tablet-${lang}`, 'tablet', { role: 'mentor', camera: 'yes', layout: 'camera', lang }],
     [`ink-four-room-${lang}`, 'wall', { role: 'room', ink: 'four', lang }],
     [`ink-tools-room-${lang}`, 'wall', { role: 'room', ink: 'tools', lang }], [`ink-tools-mentor-${lang}`, 'desk', { role: 'mentor', ink: 'tools', large: 'field', lang }],
-    [`ink-unsure-room-${lang}`, 'wall', { role: 'room', ink: 'tools', track: 'unsure', lang }], [`ink-lost-room-${lang}`, 'wall', { role: 'room', ink: 'some', track: 'lost', lang }], [`ink-lost-mentor-${lang}`, 'desk', { role: 'mentor', track: 'lost', lang }],
+    [`ink-unsure-room-${lang}`, 'wall', { role: 'room', ink: 'tools', track: 'unsure', lang }], [`ink-lost-room-${lang}`, 'wall', { role: 'room', ink: 'some', track: 'lost', lang }], [`ink-lost-mentor-${lang}`, 'desk', { role: 'mentor', track: 'lost', lang }], [`ink-lost-words-room-${lang}`, 'wall', { role: 'room', ink: 'some', track: 'lost', nopicture: '', lang }], [`ink-lost-words-tablet-${lang}`, 'tablet', { role: 'mentor', track: 'lost', nopicture: '', lang }],
     [`ink-frozen-mentor-${lang}`, 'desk', { role: 'mentor', freeze: '', lang }], [`ink-frozen-single-${lang}`, 'desk', { role: 'mentor', freeze: '', large: 'field', lang }], [`ink-frozen-notice-${lang}`, 'desk', { role: 'mentor', freeze: '', fifth: '', asks: '', lang }], [`ink-frozen-notice-desk-${lang}`, 'desk', { role: 'desk', freeze: '', fifth: '', lang }], [`ink-frozen-tablet-${lang}`, 'tablet', { role: 'mentor', freeze: '', lang }], [`ink-frozen-desk-${lang}`, 'wall4k', { role: 'desk', freeze: '', lang }],
     [`ink-drawing-room-${lang}`, 'wall', { role: 'room', drawing: '', pointing: '', lang }], [`ink-drawing-tablet-${lang}`, 'tablet', { role: 'room', drawing: '', lang }], [`ink-drawing-phone-${lang}`, 'phone', { role: 'mentor', drawing: '', lang }],
     [`ink-asks-room-${lang}`, 'wall', { role: 'room', asks: '', lang }], [`ink-asks-mentor-${lang}`, 'desk', { role: 'mentor', asks: '', lang }], [`ink-asked-desk-${lang}`, 'desk', { role: 'desk', asked: '', lang }], [`ink-ask-desk-${lang}`, 'desk', { role: 'desk', lang }],
@@ -86,7 +86,7 @@ const take = async ([name, size, query]) => {
   page.on('pageerror', (e) => console.log(name, 'page error:', e.message));
   page.on('console', (m) => { if (m.type() === 'error') console.log(name, m.text()); });
   await page.goto(`${base}dev/index.html?${new URLSearchParams(query)}`, { timeout: 120_000 });
-  const late = query.fallback === '' || ['line', 'stalled', 'paused', 'engine', 'remote', 'small'].includes(query.state ?? '');
+  const late = query.fallback === '' || query.nopicture === '' || ['line', 'stalled', 'paused', 'engine', 'remote', 'small'].includes(query.state ?? '');
   await page.waitForTimeout(late ? 6_500 : query.state === 'waiting' ? 1_500 : 2_000);
   if (query.pen === '') {
     // A pen that is still down.

@@ -1,5 +1,6 @@
 // The pictures of stills, fetched once each and kept in memory only.
 import { signal } from '@preact/signals-core';
+import type { PictureState } from '../core/picture_ask';
 import type { Still } from '../core/stills';
 import { frameName } from '../core/stills';
 
@@ -8,7 +9,8 @@ const KEPT_MAX = 12;
 /** One that did not come is asked for again after this, when it is wanted. */
 const AGAIN_MS = 900;
 
-interface Kept { readonly id: string; readonly image: HTMLImageElement; state: 'coming' | 'there' | 'failed'; since: number; readonly done: Promise<boolean> }
+/** `wasRefused`: it did not come the last time; it is not said to be coming again and again. */
+interface Kept { readonly id: string; readonly image: HTMLImageElement; state: 'coming' | 'there' | 'failed'; since: number; readonly wasRefused: boolean; readonly done: Promise<boolean> }
 
 export class StillPictures {
   private readonly kept = new Map<string, Kept>();
@@ -22,6 +24,12 @@ export class StillPictures {
   picture(still: Still): HTMLImageElement | null {
     const kept = this.want(still);
     return kept?.state === 'there' ? kept.image : null;
+  }
+
+  /** Without asking for it. */
+  state(still: Still): PictureState {
+    const kept = this.kept.get(still.id || frameName(still.feed, still.capture));
+    return kept?.state === 'there' ? 'there' : kept?.state === 'failed' || kept?.wasRefused ? 'missing' : 'coming';
   }
 
   /** Resolves when the picture is there; null: it cannot be had. */
@@ -45,7 +53,7 @@ export class StillPictures {
     image.decoding = 'async';
     image.src = source;
     const kept: Kept = {
-      id: still.id, image, state: 'coming', since: this.now(),
+      id: still.id, image, state: 'coming', since: this.now(), wasRefused: known?.state === 'failed',
       done: image.decode().then(() => true, () => false).then((there) => {
         kept.state = there ? 'there' : 'failed';
         kept.since = this.now();

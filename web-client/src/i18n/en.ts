@@ -187,6 +187,8 @@ export const en: Texts = {
   look_now: 'now',
   track_unsure: 'Unsure',
   track_lost: 'Place lost',
+  lost_coming: 'Its picture is coming',
+  lost_missing: 'Its picture is not here',
   reference_only: 'reference only',
   tool_arrow: 'Arrow',
   tool_ellipse: 'Outline',

@@ -185,6 +185,8 @@ export const ja = {
   look_now: '現在',
   track_unsure: '不確か',
   track_lost: '追従不可',
+  lost_coming: '描いた画像を取得中',
+  lost_missing: '描いた画像がありません',
   reference_only: '参考',
   tool_arrow: '矢印',
   tool_ellipse: '囲み',

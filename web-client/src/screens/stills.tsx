@@ -69,7 +69,7 @@ function standStill(host: HTMLElement, client: Client, still: Still, kind: Still
     painting = 0;
     const at = client.toTimeline(perfNow());
     view.update({
-      still, picture: client.stills.picture(still), strokes: inking.ink.sheet.visible(at).filter((s) => (still.id ? s.frame.still === still.id : s.feed === still.feed && s.frame.capture === still.capture)),
+      still, picture: client.stills.picture(still), state: client.stills.state(still), strokes: inking.ink.sheet.visible(at).filter((s) => (still.id ? s.frame.still === still.id : s.feed === still.feed && s.frame.capture === still.capture)),
       drawers: store.drawers.value, at, ratio: globalThis.devicePixelRatio || 1, texts: store.texts.value, name: feedName(client, still.feed),
     });
   };

@@ -1,12 +1,15 @@
 // Marks whose place is not on the live picture any more: each on its own pinned frame, in a corner of the glass, with its age.
-// They are never drawn where they might be.
+// They are never drawn where they might be, and never without the picture that they were drawn on: where that is not there, words say so and whose they are.
 import type { Drawer } from '../core/ink/look';
 import { textureOf } from '../core/ink/look';
 import { UNMOVED } from '../core/ink/moved';
 import type { Box } from '../core/ink/outline';
 import type { Stroke } from '../core/ink/sheet';
 import type { Tracks } from '../core/ink/tracks';
-import type { CaptureNtp } from '../core/units';
+import type { Frame } from '../core/lost_frames';
+import { framesOf, namesOf } from '../core/lost_frames';
+import { isSameFrame, PictureAsk } from '../core/picture_ask';
+import type { CaptureNtp, PerfMs } from '../core/units';
 import { ntpMinusNs } from '../core/units';
 import { formatAge } from '../core/age';
 import { Tool } from '../gen/ink_pb';
@@ -14,10 +17,9 @@ import { iconElement } from '../design/icon';
 import type { Texts } from '../i18n';
 import { InkCanvas } from './ink_canvas';
 import { markItem } from './ink_items';
-import { element } from './strip';
+import { element, write } from './strip';
+import { Without } from './without';
 
-/** Frames shown at once, the newest; more would cover the picture. */
-const INSETS_MAX = 2;
 /** Of the picture's width. */
 const SHARE = 0.3;
 const MARGIN = 10;
@@ -27,6 +29,8 @@ export interface LostScene {
   readonly surfaces: readonly { readonly feed: string; readonly box: Box; readonly front: readonly Box[] }[];
   readonly tracks: Tracks;
   readonly drawers: readonly Drawer[];
+  readonly labelOf: (author: number) => string;
+  readonly now: PerfMs;
   readonly at: CaptureNtp | null;
   readonly ratio: number;
   readonly texts: Texts;
@@ -35,71 +39,46 @@ export interface LostScene {
   readonly reference: string;
 }
 
-export interface Frame { readonly key: string; readonly feed: string; readonly capture: bigint; readonly still: string | null; readonly strokes: Stroke[] }
-
-/** Marks by the frame they were drawn on, the newest frames first. */
-export function framesOf(away: readonly Stroke[], tracks: Pick<Tracks, 'stillOf'>): Frame[] {
-  const frames = new Map<string, Frame>();
-  for (const stroke of away) {
-    const still = stroke.frame.still || tracks.stillOf(stroke.id);
-    const key = still ?? `${stroke.feed} ${stroke.frame.capture}`;
-    const frame = frames.get(key) ?? { key, feed: stroke.feed, capture: stroke.frame.capture, still, strokes: [] };
-    frame.strokes.push(stroke);
-    frames.set(key, frame);
-  }
-  return [...frames.values()].sort((a, b) => (a.capture > b.capture ? -1 : a.capture < b.capture ? 1 : 0)).slice(0, INSETS_MAX);
-}
+interface Place { readonly x: number; readonly y: number; readonly w: number; readonly h: number }
 
 class Inset {
   readonly root = element('figure', 'lost');
   private readonly glass = element('div', 'lostglass');
-  private readonly image = element('img', '');
   private readonly ink = new InkCanvas('ink lostink', 'ink-lost');
+  private readonly without = new Without('lostwords');
   private readonly caption = element('figcaption', '');
   private readonly words = element('span', '');
   private readonly age = element('span', 'num');
-  private failed = false;
-  private tried = 0n;
+  private readonly ask = new PictureAsk();
+  private last: { frame: Frame; place: Place; scene: LostScene } | null = null;
 
   constructor() {
     this.root.dataset['testid'] = 'lost-inset';
-    this.image.alt = '';
-    this.image.draggable = false;
-    this.image.onerror = () => {
-      this.image.hidden = true;
-      this.failed = true;
-    };
-    this.image.onload = () => { this.image.hidden = false; };
-    this.image.hidden = true;
     this.age.setAttribute('aria-live', 'off');
     this.caption.append(iconElement('crosshair-bold'), this.words, this.age);
-    this.glass.append(this.image, this.ink.element);
-    this.root.append(this.glass, this.caption);
+    this.glass.append(this.ink.element);
+    this.root.append(this.glass, this.without.root, this.caption);
   }
 
-  /** A frame that is not there yet is asked for again, once a second. */
-  private mayTry(at: CaptureNtp | null): boolean {
-    if (at === null || at - this.tried < 1n << 32n) return false;
-    this.tried = at;
-    return true;
-  }
+  isOf(frame: Frame): boolean { return this.last !== null && isSameFrame(this.last.frame, frame); }
 
-  show(frame: Frame, place: { x: number; y: number; w: number; h: number }, scene: LostScene): void {
-    const { root, glass, image } = this;
+  show(frame: Frame, place: Place, scene: LostScene): void {
+    this.last = { frame, place, scene };
+    const { root, glass } = this;
     root.style.left = `${place.x}px`;
     root.style.top = `${place.y}px`;
     root.style.width = `${place.w}px`;
-    glass.style.height = `${place.h}px`;
-    const source = scene.still(frame);
-    if (source === null) image.hidden = true;
-    else if (image.getAttribute('src') !== source || (this.failed && this.mayTry(scene.at))) {
-      this.failed = false;
-      image.src = source;
-    }
-    if (this.words.textContent !== scene.texts.track_lost) this.words.textContent = scene.texts.track_lost;
+    const source = this.ask.poll(frame, scene.still(frame), scene.now);
+    if (source !== null) this.load(source);
+    const state = this.ask.state(scene.now);
+    root.dataset['picture'] = state;
+    glass.hidden = state !== 'there';
+    this.without.say(state, namesOf(frame.strokes, scene.labelOf), scene.texts);
+    write(this.words, scene.texts.track_lost);
     const text = formatAge('held', scene.at === null ? null : Number(ntpMinusNs(scene.at, frame.capture)) / 1e6);
-    const said = text ? `${text.value} ${scene.texts[`age_${text.unit}`]}` : scene.texts.age_none;
-    if (this.age.textContent !== said) this.age.textContent = said;
+    write(this.age, text ? `${text.value} ${scene.texts[`age_${text.unit}`]}` : scene.texts.age_none);
+    if (state !== 'there') return;
+    glass.style.height = `${place.h}px`;
     const box = { x: 0, y: 0, w: place.w, h: place.h };
     this.ink.resize(place.w, place.h, scene.ratio);
     this.ink.paint(frame.strokes.map((stroke) => markItem({
@@ -107,27 +86,44 @@ class Inset {
       words: stroke.tool === Tool.MEASURE ? scene.reference : '',
     })));
   }
+
+  /** Each picture is an element of its own: one that was asked for another frame's marks never stands under these. */
+  private load(source: string): void {
+    const image = element('img', '');
+    image.alt = '';
+    image.draggable = false;
+    image.onload = () => {
+      if (!this.ask.handleLoaded(source) || !this.last) return;
+      this.glass.replaceChildren(image, this.ink.element);
+      this.show(this.last.frame, this.last.place, this.last.scene);
+    };
+    image.onerror = () => { this.ask.handleFailed(source, this.last?.scene.now ?? (0 as PerfMs)); };
+    image.src = source;
+  }
 }
 
 export class LostInsets {
   readonly root = element('div', 'layer lostlayer');
-  private readonly insets: Inset[] = [];
+  private insets: Inset[] = [];
 
   /** Nothing is done while there is nothing. */
   update(scene: LostScene): void {
     if (scene.away.length === 0 && this.insets.length === 0) return;
     const frames = framesOf(scene.away, scene.tracks);
-    while (this.insets.length > frames.length) this.insets.pop()?.root.remove();
+    // Each frame keeps its inset, and so its picture, when others come or go.
+    const before = new Set(this.insets);
+    this.insets = frames.map((frame) => {
+      const known = [...before].find((one) => one.isOf(frame));
+      if (known) before.delete(known);
+      return known ?? new Inset();
+    });
+    for (const one of before) one.root.remove();
     const stacked = new Map<string, number>();
-    frames.forEach((frame, i) => {
-      const surface = scene.surfaces.find((s) => s.feed === frame.feed);
+    this.insets.forEach((inset, i) => {
+      const frame = frames[i];
+      const surface = frame && scene.surfaces.find((s) => s.feed === frame.feed);
       if (!surface) return;
-      let inset = this.insets[i];
-      if (!inset) {
-        inset = new Inset();
-        this.insets.push(inset);
-        this.root.append(inset.root);
-      }
+      if (inset.root.parentElement !== this.root) this.root.append(inset.root);
       const { box } = surface;
       const w = Math.round(Math.max(Math.min(110, box.w * 0.42), box.w * SHARE));
       const h = Math.round((w * box.h) / Math.max(1, box.w));

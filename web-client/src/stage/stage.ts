@@ -336,7 +336,7 @@ export class Stage {
       this.doubt.replaceChildren(iconElement('crosshair-bold'), word);
     }
     const away = this.small ? [] : painted.away.filter((s) => !this.context.covered(s.frame.feed));
-    this.lost.update({ away, surfaces, tracks, drawers, at, ratio, texts, still: (of) => this.context.still(of), reference: texts.reference_only });
+    this.lost.update({ away, surfaces, tracks, drawers, labelOf: (author) => this.context.labelOf(author), now, at, ratio, texts, still: (of) => this.context.still(of), reference: texts.reference_only });
     if (painted.away.length > 0) this.nextInk = Math.min(this.nextInk ?? Infinity, now + AGE_PERIOD_MS) as PerfMs;
   }
 

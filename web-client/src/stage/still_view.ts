@@ -5,6 +5,7 @@ import type { Drawer } from '../core/ink/look';
 import { textureOf } from '../core/ink/look';
 import { UNMOVED } from '../core/ink/moved';
 import type { Stroke } from '../core/ink/sheet';
+import type { PictureState } from '../core/picture_ask';
 import type { Still } from '../core/stills';
 import type { CaptureNtp } from '../core/units';
 import { ntpMinusNs } from '../core/units';
@@ -14,10 +15,12 @@ import type { Texts } from '../i18n';
 import { InkCanvas } from './ink_canvas';
 import { markItem } from './ink_items';
 import { element } from './strip';
+import { Without } from './without';
 
 export interface StillScene {
   readonly still: Still;
   readonly picture: HTMLImageElement | null;
+  readonly state: PictureState;
   /** Those on this still that have not faded. */
   readonly strokes: readonly Stroke[];
   readonly drawers: readonly Drawer[];
@@ -32,6 +35,8 @@ export class StillView {
   private readonly glass = element('span', 'stillglass');
   private readonly canvas = element('canvas', '');
   private readonly ink = new InkCanvas('ink', 'ink-still');
+  /** Instead of the picture, and of the ink: a mark without what it was drawn on says nothing. */
+  private readonly without = new Without('stillwords');
   readonly caption = element('span', 'stillcaption');
   private readonly name = element('span', 'nm');
   private readonly age = element('span', 'num');
@@ -43,7 +48,7 @@ export class StillView {
     this.root.dataset['testid'] = `still-view-${id}`;
     this.age.setAttribute('aria-live', 'off');
     this.caption.append(iconElement('image-bold'), this.name, this.age);
-    this.glass.append(this.canvas, this.ink.element);
+    this.glass.append(this.canvas, this.ink.element, this.without.root);
     this.root.append(this.glass, this.caption);
   }
 
@@ -68,11 +73,12 @@ export class StillView {
         context.imageSmoothingQuality = 'high';
         context.drawImage(picture, 0, 0, this.canvas.width, this.canvas.height);
       }
-      this.root.dataset['picture'] = picture ? 'there' : 'coming';
     }
+    this.root.dataset['picture'] = scene.state;
+    this.without.say(scene.state, '', texts);
     const box = { x: 0, y: 0, w, h };
     this.ink.resize(w, h, ratio);
-    this.ink.paint(scene.strokes.map((stroke) => markItem({
+    this.ink.paint((picture ? scene.strokes : []).map((stroke) => markItem({
       stroke: this.small && stroke.tool === Tool.MEASURE ? { ...stroke, tool: Tool.LINE } : stroke, points: stroke.points, moved: UNMOVED, unsure: false, opacity: opacityAt(stroke.fadeFrom, scene.at), texture: textureOf(stroke.author, scene.drawers), box, front: [], scale: w / 1920, name: '', namePx: 12,
       words: stroke.tool === Tool.MEASURE ? texts.reference_only : '',
     })));

@@ -107,4 +107,4 @@ export function plate(icon: IconName, word: string, next: string): HTMLElement {
   return root;
 }
 
-export { element };
+export { element, write };
