@@ -130,6 +130,9 @@ fn say_to_people(ready: &Ready) -> std::io::Result<()> {
         writeln!(out, "── {}\n", more.case)?;
         say_links(&mut out, &more.links, &ready.base_url, first)?;
     }
+    if ready.pids.engine.is_none() {
+        say_engine(&mut out, ready, first.unwrap_or(&ready.base_url))?;
+    }
     if let Some((_, others)) = elsewhere.split_first() {
         writeln!(out, "  各リンクの2行目は、同じネットワークの別のPCやタブレットで開くためのものです。")?;
         writeln!(out, "  The second line of each link is for another PC or tablet on the same network.")?;
@@ -169,6 +172,19 @@ fn say_links(out: &mut impl Write, links: &Links, here: &str, elsewhere: Option<
         writeln!(out)?;
     }
     Ok(())
+}
+
+/// How the engine in the operating room dials this server, which started none itself.
+fn say_engine(out: &mut impl Write, ready: &Ready, here: &str) -> std::io::Result<()> {
+    let server = here.replacen("https://", "wss://", 1);
+    writeln!(out, "  手術室のエンジン / the engine in the operating room")?;
+    writeln!(
+        out,
+        "    shirube-engine --server {server} --case {} --token-file FILE --ca tls.crt --config room.toml",
+        ready.case
+    )?;
+    writeln!(out, "    FILE(他の利用者に読めないこと / that nobody else can read):")?;
+    writeln!(out, "    {}\n", ready.tokens.engine)
 }
 
 async fn audit_verify(data: &std::path::Path) -> anyhow::Result<ExitCode> {
