@@ -61,38 +61,33 @@ const QUICK_PINGS = 4;
 const QUICK_PING_MS = 100;
 const PING_MS = 1_000;
 
+/** Outside of what an exchange allows by more than this, the time is wrong for certain: far above what clocks drift apart from one exchange to the next, far below what anybody sees. */
+const PROVEN_NS = 2_000_000n;
+
 /**
- * The page's clock over all its connections: a new connection sets the time anew, until then the old map goes on. The quick
- * pings of a connection count as one first exchange, the one with the shortest round trip: a page that is just starting
- * answers late, and half a second of slewing would take a quarter of an hour.
+ * The page's clock over all its connections: the map goes on, since neither side's clock changes with a socket. However uneven the path and however long an answer
+ * waited for a page or a server that stood, the truth lies within half the round trip of what the exchange says. A time that does is slewed; one that does not is
+ * wrong for certain (another server, a machine that slept, the guess of a first exchange) and is set: half a second of slewing would take a quarter of an hour.
  */
 export class CaseClock {
   private map = new ClockMap();
-  private burst = 0;
-  private since: LocalNtp | null = null;
-  private burstRtt: bigint | null = null;
   private sent = 0;
   private nextPing = -Infinity;
 
-  handleConnection(nowMs: number, local: LocalNtp): void {
-    this.burst = QUICK_PINGS;
-    this.since = local;
-    this.burstRtt = null;
+  handleConnection(nowMs: number): void {
     this.sent = 0;
     this.nextPing = nowMs;
   }
 
   handlePong(t1: LocalNtp, t2: CaptureNtp, t3: CaptureNtp, t4: LocalNtp): boolean {
-    if (this.burst === 0) return this.map.handleExchange(t1, t2, t3, t4);
-    // Asked before this connection, and answered when the server went on: half of how long it stood would be taken for the clock's.
-    if (this.since !== null && t1 < this.since) return false;
-    const map = new ClockMap();
-    if (!map.handleExchange(t1, t2, t3, t4)) return false;
-    this.burst -= 1;
-    const rtt = ntpMinusNs(t4, t1) - ntpMinusNs(t3, t2);
-    if (this.burstRtt !== null && rtt >= this.burstRtt) return true;
-    this.burstRtt = rtt;
-    this.map = map;
+    const fresh = new ClockMap();
+    if (!fresh.handleExchange(t1, t2, t3, t4)) return false;
+    const is = this.map.toTimeline(t4);
+    const says = fresh.toTimeline(t4);
+    const error = is === null || says === null ? null : ntpMinusNs(is, says);
+    const within = (fresh.uncertaintyNs() ?? 0n) + PROVEN_NS;
+    if (error !== null && error <= within && error >= -within) return this.map.handleExchange(t1, t2, t3, t4);
+    this.map = fresh;
     return true;
   }
 

@@ -422,7 +422,7 @@ export class Client {
     if (welcome.caseInfo) this.store.caseInfo.value = welcome.caseInfo;
     this.store.phase.value = 'open';
     this.handleFeeds(welcome.feeds);
-    this.clock.handleConnection(now, toLocalNtp(now));
+    this.clock.handleConnection(now);
     this.inking.handleWelcome(welcome);
     if (welcome.caseInfo?.state === 'ended') return this.handleEnded(null);
     this.tickMedia(now);
