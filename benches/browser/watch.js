@@ -116,10 +116,16 @@
     return stands || document.querySelector('[data-testid=lost-inset]') !== null ? places.length : 0;
   }
 
+  /** The page's case time before the machine's date, ms: two pages of one machine that differ disagree on what was first. */
+  function clockMs() {
+    const ntp = window.shirube?.clock.now();
+    return typeof ntp === 'bigint' ? Math.round((Number(ntp >> 32n) - 2_208_988_800) * 1_000 + Number(ntp & 0xffff_ffffn) / 4_294_967.296 - performance.timeOrigin - performance.now()) : null;
+  }
+
   window.faults = {
     inked,
     /** What stands on the page now. */
-    now: (places = []) => ({ look: look(), line: line(), strokes: strokes().length, unacknowledged: window.shirube?.ink.unacknowledged() ?? -1, inked: inked(places) }),
+    now: (places = []) => ({ clockMs: clockMs(), look: look(), line: line(), strokes: strokes().length, unacknowledged: window.shirube?.ink.unacknowledged() ?? -1, inked: inked(places) }),
     played,
     /** What the server has told this page to be on disk: ops of its own up to `seq`, and all ops up to `applied`. */
     kept: () => ({ ...window.shirube.ink.acknowledged(), applied: Number(window.shirube.ink.applied()) }),
