@@ -9,6 +9,7 @@ import { encodePoints } from '../points';
 import type { CaptureNtp, PerfMs } from '../units';
 import { InkClient } from './client';
 import { OUTBOX_MAX } from './outbox';
+import { HOLD_PEN } from './pen';
 import { generator, Link, Server } from './test_kit';
 
 const ms = (t: number): PerfMs => t as PerfMs;
@@ -322,4 +323,31 @@ describe('over a bad link, with clocks that are wrong', () => {
       for (const page of pages) expect(page.ink.sheet.visible().map((s) => s.id).sort(), `page ${page.author}`).toEqual(server.shown().sort());
     });
   }
+});
+
+describe('a page whose clock is behind', () => {
+  const BEHIND = 30;
+  it('keeps what it begins on a glass that it saw cleared: the page’s time says before, its user knows better', () => {
+    const page = new Room();
+    page.ordered(stroke(1, 90));
+    page.ordered(clear(102));
+    expect(page.ink.penDown({ x: 100, y: 100, pressure: 1 }, FRAME, ntp(110 - BEHIND), ms(110))).toBe('began');
+    page.ink.penMove([{ x: 200, y: 100, pressure: 1 }], ntp(115 - BEHIND), ms(115));
+    expect(page.seen, 'under the pen').toHaveLength(1);
+    expect(page.ink.pollPackets(ms(116)).flatMap((p) => p.live).map((l) => l.began), 'and for all others').toEqual([ntp(103)]);
+    page.ink.penUp(ntp(120 - BEHIND), ms(120));
+    expect(page.ink.place({ x: 300, y: 100, pressure: 1 }, FRAME, ntp(125 - BEHIND), ms(125), { ...HOLD_PEN, tool: Tool.TEXT, making: 'place' }, 'RCA')).toBe('began');
+    const said = page.ink.pollPackets(ms(126)).flatMap((p) => p.ops).map((op) => (op.body.case === 'stroke' ? op.body.value.began : null));
+    expect(said).toEqual([ntp(103), ntp(103)]);
+    expect(page.seen).toHaveLength(2);
+  });
+
+  it('loses what was under its pen when the clear came', () => {
+    const page = new Room();
+    page.ink.penDown({ x: 100, y: 100, pressure: 1 }, FRAME, ntp(110 - BEHIND), ms(110));
+    page.ink.penMove([{ x: 200, y: 100, pressure: 1 }], ntp(115 - BEHIND), ms(115));
+    page.ordered(clear(112));
+    page.ink.penUp(ntp(120 - BEHIND), ms(120));
+    expect([page.seen, page.ink.unacknowledged]).toEqual([[], 0]);
+  });
 });

@@ -80,11 +80,12 @@ export class InkClient {
     if (this.sheet.isOff) return 'nothing';
     if (!this.outbox || began === null || frame === null) return 'unplaced';
     const outcome = this.pen.penDown(sample, frame, hold);
-    const state = this.pen.state;
+    const { state } = this.pen;
+    const from = this.afterClear(began);
     if (outcome !== 'began' || state.kind !== 'drawing') return outcome === 'unplaced' ? 'unplaced' : 'nothing';
     const key = this.nextKey(this.outbox);
-    const head: LiveHead = { tool: hold.tool, width: state.surface.width, frame: state.surface.ref, began, fades: hold.fades, ...(hold.reference ? { reference: hold.reference } : {}) };
-    this.current = { key, began };
+    const head: LiveHead = { tool: hold.tool, width: state.surface.width, frame: state.surface.ref, began: from, fades: hold.fades, ...(hold.reference ? { reference: hold.reference } : {}) };
+    this.current = { key, began: from };
     this.outbox.beginLive(key, head, state.points, state.spans);
     this.sheet.handleOwnWet(create(StrokeCommitSchema, { ...head, key }), state.points, state.spans, now);
     return 'began';
@@ -97,8 +98,8 @@ export class InkClient {
     const outcome = this.pen.penDown(sample, frame, hold);
     const drawn = this.pen.penUp();
     if (outcome !== 'began' || !drawn) return outcome === 'unplaced' ? 'unplaced' : 'nothing';
-    if (began <= this.sheet.cleared) return 'nothing';
-    this.commit(this.nextKey(this.outbox), drawn, began, began, now, text);
+    const from = this.afterClear(began);
+    this.commit(this.nextKey(this.outbox), drawn, from, from, now, text);
     return 'began';
   }
 
@@ -194,6 +195,9 @@ export class InkClient {
   private ownStrokes(at: bigint): Stroke[] {
     return this.sheet.ownStrokes(this.author).filter((s) => !isGone(s.fadeFrom, at)).sort((a, b) => (a.began < b.began ? -1 : a.began > b.began ? 1 : 0));
   }
+
+  /** What is begun on a glass that was seen cleared is of after that, however far this page's clock is behind the one that the clear went by. */
+  private afterClear(began: CaptureNtp): CaptureNtp { return began > this.sheet.cleared ? began : ((this.sheet.cleared + 1n) as CaptureNtp); }
 
   private nextKey(outbox: Outbox): StrokeKey {
     const key = create(StrokeKeySchema, { author: outbox.author, epoch: outbox.epoch, number: this.nextNumber });
