@@ -9,6 +9,7 @@ import type { FrameIndex } from '../gen/frame_pb';
 import type { InkClient } from '../core/ink/client';
 import type { Drawer } from '../core/ink/look';
 import type { PenSample } from '../core/ink/pen';
+import { anyStands } from '../core/ink/standing';
 import type { Standing } from '../core/ink/standing';
 import type { Flow } from '../core/stall';
 import type { Tracks } from '../core/ink/tracks';
@@ -16,6 +17,7 @@ import type { Pointers } from '../core/pointers';
 import type { Still } from '../core/stills';
 import { frameOf } from '../core/stills';
 import type { PerfMs } from '../core/units';
+import { PROGRAM } from '../core/view';
 import type { Texts } from '../i18n';
 import { Hold, pictureOn } from './hold';
 import { fonts } from './ink_items';
@@ -103,6 +105,8 @@ export class Stage {
   /** Says that something on the glass is drawn with gaps. */
   private readonly doubt = element('div', 'tag c-amber doubt');
   private rects = new Map<string, RectParts>();
+  /** Whose marks can stand here; null: everybody's, the program's pictures change. */
+  private feeds: readonly string[] | null;
   private shape = 0;
   private ratio = 16 / 9;
   private wholeLook = '';
@@ -120,6 +124,7 @@ export class Stage {
   private readonly small: boolean;
   constructor(private readonly context: StageContext, private readonly kind: StageKind = 'large') {
     this.small = kind === 'tile';
+    this.feeds = context.feed === PROGRAM ? null : [context.feed];
     const id = kind === 'large' ? context.feed : `${kind}-${context.feed}`;
     this.strip = new Strip('figcaption', 'strip', id);
     this.root.className = this.small ? 'feed tile' : 'feed big';
@@ -238,7 +243,8 @@ export class Stage {
     const named = filling ?? (this.context.feed === 'program' ? null : this.context.feed);
     const plain = named === null ? texts.program : this.context.feedName(named);
     const mainName = this.kind === 'beside' ? `${plain} · ${texts.look_now}` : plain;
-    this.strip.root.dataset['testid'] = this.small ? `strip-tile-${this.context.feed}` : `strip-${named ?? 'program'}`;
+    const testid = this.small ? `strip-tile-${this.context.feed}` : `strip-${named ?? 'program'}`;
+    if (this.strip.root.dataset['testid'] !== testid) this.strip.root.dataset['testid'] = testid;
     this.strip.update({ name: mainName, look, ageMs: main?.ageMs ?? null, uncertaintyMs: reading?.uncertaintyMs ?? 0 }, texts, ages);
     const dead = flow !== 'flowing' && !this.held;
     this.frameLook(dead || filling !== null ? look : main === null ? 'unknown' : 'live');
@@ -275,22 +281,26 @@ export class Stage {
   }
 
   /** Marks stand on a picture that moves, or a pen is near: [`follow`] is to be called on every animation frame. */
-  isFollowed(now: PerfMs): boolean { return !this.held && (this.hasInk || now < this.nearUntil); }
-  private get hasInk(): boolean { return !this.held && this.context.ink.sheet.strokes().length > 0; }
+  isFollowed(now: PerfMs): boolean { return !this.held && (now < this.nearUntil || this.hasInk(now)); }
+  /** A single feed's pictures bear that feed's marks alone: a filmstrip of them asks nothing of the video while others are drawn on. */
+  private hasInk(now: PerfMs): boolean {
+    const { context } = this;
+    return !this.held && anyStands(context.ink.sheet.strokes(), this.feeds, context.clock.toTimeline(now));
+  }
 
   /** A pen is over the glass: which picture it sees is to be known. */
   handleNear(now: PerfMs): void { this.nearUntil = now + NEAR_MS; }
 
   /** Marks move with the picture under them, in the same animation frame: also when the browser shows one that it has not told of, or word of one comes late. */
   follow(now: PerfMs): void {
-    const { hasInk } = this;
+    const hasInk = this.hasInk(now);
     if (hasInk && now < this.fastUntil) this.together.take(this.video);
     else this.together.release();
-    if (!this.isFollowed(now)) return;
+    if (this.held || (!hasInk && now >= this.nearUntil)) return;
     const on = this.pictureTs();
     if (on !== null && now < this.nearUntil) this.looked.handleLook(on, now);
     const { rtpTs, frame, revision } = this.painted;
-    if (hasInk && (on !== rtpTs || revision !== this.context.tracks.revision || (on !== null && this.context.ring().at(on) !== frame))) this.paint(now);
+    if (hasInk && (on !== rtpTs || revision !== this.context.tracks.revision || (on !== null && this.context.ring().at(on) !== frame))) this.paint(now, on);
   }
 
   /** Of the picture that is on the glass. Null: not known. */
@@ -306,14 +316,14 @@ export class Stage {
     return rtpTs === null ? null : { canvas, rtpTs };
   }
 
-  /** Repaints ink where it changed. Also called directly, in the same turn, when the room clears. */
-  paint(now: PerfMs): void {
+  /** Repaints ink where it changed. Also called directly, in the same turn, when the room clears. `on`: which picture is on the glass, where it was just asked. */
+  paint(now: PerfMs, on: number | null | undefined = undefined): void {
     const { ink, tracks, pointers } = this.context;
     const { w: width, h: height } = this.px;
     const ratio = globalThis.devicePixelRatio || 1;
     const at = this.context.clock.toTimeline(now);
     this.ink.resize(width, height, ratio);
-    const { frame, late, rtpTs } = this.frameNow();
+    const { frame, late, rtpTs } = this.frameNow(on);
     this.painted = { frame, rtpTs, revision: tracks.revision };
     const surfaces = frame ? this.surfaces(frame, width, late) : [];
     const drawers = this.context.drawers();
@@ -341,9 +351,9 @@ export class Stage {
   }
 
   /** The index of the very frame on the glass, or the newest known before it. `late`: so much later was what is on the glass captured, NTP 32.32. */
-  private frameNow(): { frame: FrameIndex | null; late: bigint; rtpTs: number | null } {
+  private frameNow(on: number | null | undefined): { frame: FrameIndex | null; late: bigint; rtpTs: number | null } {
     if (this.held) return { frame: this.held.frame, late: 0n, rtpTs: null };
-    const rtpTs = this.pictureTs();
+    const rtpTs = on === undefined ? this.pictureTs() : on;
     const frame = (rtpTs === null ? null : this.context.ring().upTo(rtpTs)) ?? this.reading?.frame ?? null;
     const ticks = rtpTs === null || frame === null ? 0 : Math.max(0, rtpMinus(rtpTs, frame.rtpTs));
     return { frame, late: (BigInt(ticks) << 32n) / 90_000n, rtpTs };
@@ -387,6 +397,7 @@ export class Stage {
     this.laid = frame;
     if (before && sameShape(frame, before)) return;
     this.shape += 1;
+    if (this.feeds) this.feeds = [this.context.feed, ...frame.entries.map((e) => e.feed)];
     if (frame.width > 0 && frame.height > 0 && this.ratio !== frame.width / frame.height) {
       this.ratio = frame.width / frame.height;
       this.fit(this.size.w, this.size.h);
@@ -472,7 +483,7 @@ export class Stage {
   private frameLook(look: Look): void {
     const name = `feed ${this.small ? 'tile' : 'big'} is-${look}${this.held ? ' held' : ''}`;
     if (this.root.className !== name) this.root.className = name;
-    this.root.dataset['look'] = look;
+    if (this.root.dataset['look'] !== look) this.root.dataset['look'] = look;
   }
 
   /** Takes the last picture at the moment the stall is seen, and lets go of it with the first new frame. */

@@ -45,6 +45,21 @@ describe('fading', () => {
     log.pin(s(10), true);
     expect(log.seen(s(11))).toBe(0);
   });
+  it('is let go of minutes after it was gone, by the clock of the log', () => {
+    const log = new Log();
+    log.take(s(0), body({ fades: true }));
+    log.take(s(309.9), body({ fades: true, key: { ...KEY, number: 2 } }));
+    expect(log.sheet.strokes()).toHaveLength(2);
+    log.take(s(310), body({ key: { ...KEY, number: 3 } }));
+    expect(log.sheet.strokes().map((one) => one.number)).toEqual([2, 3]);
+  });
+  it('is not let go of where it was kept in time, in one packet with what came long after', () => {
+    const sheet = new Sheet();
+    const of = (order: bigint, received: bigint, op: Op['body']) => create(OrderedOpSchema, { order, received, op: create(OpSchema, { author: 2, epoch: 1, seq: Number(order), at: received, body: op }) });
+    const pin = create(OpSchema, { body: { case: 'pin', value: { stroke: KEY, pinned: true } } }).body;
+    sheet.handleOrdered([of(1n, s(0), body({ fades: true })), of(2n, s(9), pin), of(3n, s(600), body({ key: { ...KEY, number: 2 } }))], now);
+    expect(sheet.visible(s(600)).map((one) => one.number)).toEqual([1, 2]);
+  });
   it('a stroke that stays is kept anyway', () => {
     const log = new Log();
     log.take(s(0), body());

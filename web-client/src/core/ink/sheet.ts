@@ -45,6 +45,9 @@ const WET_IDLE_MS = 10_000;
 const WET_MAX = 64;
 const HELD_MAX = 512;
 
+/** What has faded is kept for so long after, NTP 32.32: whoever counts the marks of the last minutes (benches) finds them. 300 at most where people draw a lot. */
+const KEPT_GONE = 300n << 32n;
+
 export const strokeId = (key: StrokeKey): string => `${key.author}.${key.epoch}.${key.number}`;
 const opId = (author: number, epoch: number, seq: number): string => `${author}.${epoch}.${seq}`;
 
@@ -71,6 +74,8 @@ export class Sheet {
   private whole: Set<string> | null = null;
   private off = false;
   private newest = 0n;
+  /** Newest `received` of the log, which never goes back. */
+  private received = 0n;
 
   /** The newest `began` of any stroke seen here, its author's clock a little ahead of ours or not. */
   get newestBegan(): bigint { return this.newest; }
@@ -225,14 +230,18 @@ export class Sheet {
     return all.some((s) => isGone(s.fadeFrom, at)) ? all.filter((s) => !isGone(s.fadeFrom, at)) : all;
   }
 
-  /** The same with those that have faded, which a pin set in time may bring back. */
+  /** The same with those that have faded in the last minutes, which a pin set in time may bring back. */
   strokes(): readonly Stroke[] {
     if (this.shown.revision !== this.revision) this.shown = { revision: this.revision, strokes: this.off ? [] : this.list() };
     return this.shown.strokes;
   }
 
-  /** Own acts that have their place in the order need no standing in. */
+  /**
+   * Own acts that have their place in the order need no standing in. What has long faded by the log's own clock is let go, as the log's state does at
+   * once (AN17): else all that ever faded would be looked through with each painting, for the whole case.
+   */
   private settle(): void {
+    for (const [id, s] of this.dry) if (isGone(s.fadeFrom, this.received - KEPT_GONE)) this.dry.delete(id);
     let settled = false;
     for (const [id, op] of this.pending) if (this.hasOp(op.author, op.epoch, op.seq)) settled = this.pending.delete(id) || settled;
     if (!settled) return;
@@ -290,6 +299,7 @@ export class Sheet {
 
   private apply(ordered: OrderedOp, now: PerfMs): void {
     this.applied = ordered.order;
+    if (ordered.received > this.received) this.received = ordered.received;
     this.revision += 1;
     const op = ordered.op;
     if (!op) return;

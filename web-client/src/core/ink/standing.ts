@@ -3,6 +3,7 @@ import { FeedState } from '../../gen/frame_pb';
 import { Surface as On, Tool } from '../../gen/ink_pb';
 import type { Point } from '../points';
 import { ntpMinusNs } from '../units';
+import { isGone } from './fade';
 import type { Moved } from './moved';
 import { apply, inverse, UNMOVED } from './moved';
 import type { Stroke } from './sheet';
@@ -28,6 +29,11 @@ export function standingOf(stroke: Stroke, picture: PictureShown, tracks: Tracks
   const standing = followed(stroke, picture, tracks, at, own);
   if (standing.kind !== 'away' || stroke.phase !== 'wet' || stroke.tool === Tool.MEASURE || isOtherShape(stroke, picture)) return standing;
   return { kind: 'here', moved: tracks.lastKnown(stroke.feed, picture.capture, stroke.id) ?? UNMOVED, unsure: true };
+}
+
+/** Whether any mark may stand on pictures of `feeds` (null: of any feed) now. */
+export function anyStands(strokes: readonly Stroke[], feeds: readonly string[] | null, at: bigint | null): boolean {
+  return strokes.some((s) => (feeds === null || feeds.includes(s.feed)) && !isGone(s.fadeFrom, at));
 }
 
 /** Another size or cut of the picture is another sheet: the same numbers are another place on it. */

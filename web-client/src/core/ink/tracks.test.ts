@@ -6,7 +6,7 @@ import { FrameRefSchema, LiveStrokeSchema, StrokeKeySchema, Surface as On, Tool,
 import type { PerfMs } from '../units';
 import type { Stroke } from './sheet';
 import { Sheet } from './sheet';
-import { pointsOnOwnFrame, standingOf, UNNAMED_MS } from './standing';
+import { anyStands, pointsOnOwnFrame, standingOf, UNNAMED_MS } from './standing';
 import { Tracks } from './tracks';
 
 const MS = (1n << 32n) / 1_000n;
@@ -255,5 +255,13 @@ describe('the stream of transforms', () => {
     expect(tracks.restlessness('field', at(66), 1n << 31n)).toBe(Infinity);
     // The last word on ink that was erased since says nothing of now.
     expect(tracks.restlessness('field', at(600), 1n << 31n)).toBeNull();
+  });
+});
+
+describe('whether any mark may stand', () => {
+  it('is asked of the feeds that are shown, and of those that have not faded', () => {
+    const fading = stroke({ fadeFrom: at(0) });
+    expect([anyStands([fading], null, at(9_999)), anyStands([fading], null, at(0) + (10n << 32n)), anyStands([fading], null, null)]).toEqual([true, false, true]);
+    expect([anyStands([stroke()], ['field'], now), anyStands([stroke()], ['fluoro'], now), anyStands([], null, now)]).toEqual([true, false, false]);
   });
 });
