@@ -14,6 +14,8 @@ export const probe = (page) => page.evaluate(() => {
     if (style.display === 'none' || style.visibility === 'hidden' || rect.width === 0) continue;
     const words = [...e.childNodes].some((n) => n.nodeType === 3 && n.data.trim() !== '');
     if (/auto|scroll/.test(style.overflowY) && e.scrollHeight > e.clientHeight + 1) found.push(`scrolls: ${name(e)} ${e.scrollHeight} in ${e.clientHeight}`);
+    // A column scrolls down, never sideways: what does not fit there is not seen.
+    if (e.matches('aside') && e.scrollWidth > e.clientWidth + 1) found.push(`cut at the side: ${name(e)} ${e.scrollWidth} in ${e.clientWidth}`);
     if (words && style.overflow !== 'visible' && style.display !== 'inline' && e.scrollWidth > e.clientWidth + 1) found.push(`cut: ${said(e)} ${e.scrollWidth} in ${e.clientWidth}`);
     if (!words && !e.matches('button, a, select')) continue;
     // What scrolls was said once, for all that is in it.
