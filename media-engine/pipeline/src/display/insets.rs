@@ -299,7 +299,7 @@ mod tests {
         for n in 0..40 {
             let feed = if n % 2 == 0 { "field" } else { "room" };
             let (id, feed, capture) = (format!("f-{n}"), feed.to_owned(), CaptureTime(n));
-            pinned.handle(&StillJob { id, feed, capture, picture: large.clone(), run: false });
+            pinned.handle(&StillJob { id, feed, capture, picture: large.clone(), shape: large.geometry(), run: false });
         }
         assert_eq!((pinned.frames.len(), pinned.of("f-0").is_some(), pinned.of("f-39").is_some()), (PINNED_MAX, false, true));
         assert_eq!(pinned.of("f-39").map(|p| p.geometry()), Geometry::new(640, 360));

@@ -13,8 +13,9 @@ use tracker::feed::FeedTracker;
 use tracker::luma::{Kind, Luma};
 use tracker::similarity::{Similarity, Vec2};
 
+use super::grey::{self, Shapes};
 use super::ring::Ring;
-use crate::picture::Picture;
+use crate::picture::{Geometry, Picture};
 
 /// Units of the wire across every picture.
 const UNITS: f32 = annotation::points::PICTURE_WIDTH as f32;
@@ -24,7 +25,7 @@ const POINTS_MAX: usize = 64;
 const PATH_MAX: usize = 600;
 /// A span's frame may have been this far from one that was tracked.
 const SPAN_OFF_MAX: Duration = Duration::from_millis(150);
-/// Frames drawn on that are kept whole for stills asked for later: 16 x 1.4 MB. Policy: drop_oldest.
+/// Frames drawn on that are kept, whole or grey, for stills asked for later: 16 x 1.4 MB at most. Policy: drop_oldest.
 const PINNED_MAX: usize = 16;
 /// Images held when X-ray went off, of each feed: 6 x 0.4 MB at 512x512. Policy: drop_oldest.
 const RUNS_MAX: usize = 6;
@@ -48,6 +49,8 @@ pub struct StillJob {
     pub feed: String,
     pub capture: CaptureTime,
     pub picture: Arc<Picture>,
+    /// Of the frame as it was captured; a grey still is smaller.
+    pub shape: Geometry,
     /// The image held at the end of an X-ray run.
     pub run: bool,
 }
@@ -65,6 +68,13 @@ pub fn still_id(feed: &FeedId, capture: CaptureTime) -> String {
     format!("{}-{:016x}", feed.as_str(), capture.0)
 }
 
+/// A frame, its picture, and its shape as it was captured.
+type Shot = (CaptureTime, Arc<Picture>, Geometry);
+
+fn whole((at, picture): (CaptureTime, &Arc<Picture>)) -> Shot {
+    (at, picture.clone(), picture.geometry())
+}
+
 #[derive(Debug)]
 struct Followed {
     key: StrokeKey,
@@ -80,8 +90,9 @@ struct Feed {
     tracker: FeedTracker<Key>,
     luma: Ring<Luma>,
     full: Ring<Picture>,
+    shapes: Shapes,
     /// Lately drawn on.
-    pinned: VecDeque<(CaptureTime, Arc<Picture>)>,
+    pinned: VecDeque<Shot>,
     /// One sharp still per X-ray run: the image held when X-ray went off.
     runs: VecDeque<(CaptureTime, Arc<Picture>)>,
     /// Of a feed that plays a run: its pictures, by when they were captured.
@@ -119,6 +130,7 @@ impl Host {
             tracker: FeedTracker::new(kind, index as u64),
             luma: Ring::of_luma(),
             full: Ring::of_pictures(),
+            shapes: Shapes::default(),
             pinned: VecDeque::new(),
             runs: VecDeque::new(),
             looped: VecDeque::new(),
@@ -139,6 +151,7 @@ impl Host {
         for f in self.feeds.values_mut() {
             f.luma.clear();
             f.full.clear();
+            f.shapes.clear();
             f.runs.clear();
             f.looped.clear();
             f.tracker.lose_all();
@@ -265,16 +278,11 @@ impl Host {
     pub fn handle_still_wanted(&mut self, wanted: &StillWanted) -> Option<StillJob> {
         let feed = self.feeds.values().find(|f| f.id.as_str() == wanted.feed)?;
         let t = CaptureTime(wanted.capture);
-        let pinned =
-            || feed.pinned.iter().chain(&feed.runs).chain(&feed.looped).rev().find(|(at, _)| *at == t).map(|(at, p)| (*at, p));
-        let (at, picture) = feed.full.at(t).or_else(pinned)?;
-        Some(StillJob {
-            id: still_id(&feed.id, at),
-            feed: wanted.feed.clone(),
-            capture: at,
-            picture: picture.clone(),
-            run: false,
-        })
+        let near = || feed.apart(feed.luma.at(t)?.0);
+        let found = feed.full.at(t).map(whole).or_else(|| feed.apart(t)).or_else(near).or_else(|| feed.grey(t));
+        let (at, picture, shape) = found?;
+        let id = still_id(&feed.id, at);
+        Some(StillJob { id, feed: wanted.feed.clone(), capture: at, picture, shape, run: false })
     }
 
     /// Ink to be followed, the same grown or committed, or no longer.
@@ -336,14 +344,17 @@ impl Host {
             return out;
         };
         let still = still_id(&feed.id, at);
-        let full = feed.full.at(at).filter(|(full, _)| *full == at).map(|(_, p)| p.clone());
-        if let Some(picture) = full.filter(|_| feed.pinned.iter().all(|(pinned, _)| *pinned != at)) {
+        let full = feed.full.at(at).filter(|(full, _)| *full == at).map(whole);
+        let is_pinned = feed.pinned.iter().any(|(pinned, ..)| *pinned == at);
+        // Drawn while its author's line was down, it is heard of late: what is left of the frame is better than none.
+        if let Some(shot) = full.or_else(|| feed.apart(at)).or_else(|| feed.grey(at)).filter(|_| !is_pinned) {
             if feed.pinned.len() == PINNED_MAX {
                 feed.pinned.pop_front();
             }
-            feed.pinned.push_back((at, picture.clone()));
-            let feed = anchor.feed.clone();
-            out.push(Output::Still(StillJob { id: still.clone(), feed, capture: at, picture, run: false }));
+            feed.pinned.push_back(shot.clone());
+            let (capture, picture, shape) = shot;
+            let (id, feed) = (still.clone(), anchor.feed.clone());
+            out.push(Output::Still(StillJob { id, feed, capture, picture, shape, run: false }));
         }
         let ink = feed.pixels(&ink);
         match feed.tracker.begin(key, &ink, &past) {
@@ -370,6 +381,7 @@ impl Feed {
             return None;
         }
         self.full.push(at, picture.clone());
+        self.shapes.push(at, g);
         self.units_per_px = UNITS / luma.width as f32;
         self.down = false;
         Some(luma)
@@ -377,7 +389,20 @@ impl Feed {
 
     fn run_still(&self, at: CaptureTime, picture: &Arc<Picture>) -> Output {
         let feed = self.id.to_string();
-        Output::Still(StillJob { id: still_id(&self.id, at), feed, capture: at, picture: picture.clone(), run: true })
+        let (capture, picture, shape) = whole((at, picture));
+        Output::Still(StillJob { id: still_id(&self.id, at), feed, capture, picture, shape, run: true })
+    }
+
+    /// The frame captured at `t` where it was kept apart: held, of the run that plays, or drawn on.
+    fn apart(&self, t: CaptureTime) -> Option<Shot> {
+        let held = self.runs.iter().chain(&self.looped).find(|(at, _)| *at == t).map(|(at, picture)| whole((*at, picture)));
+        held.or_else(|| self.pinned.iter().find(|(at, ..)| *at == t).cloned())
+    }
+
+    /// The frame captured at `t` or last before, of which only luma is left.
+    fn grey(&self, t: CaptureTime) -> Option<Shot> {
+        let (at, luma) = self.luma.at(t)?;
+        Some((at, grey::picture(luma)?, self.shapes.at(at)?))
     }
 
     /// Points of the wire in pixels of the tracker's picture.

@@ -4,6 +4,7 @@
 //! The method is the crate `tracker`; [`host`] knows feeds, rings and messages and is pure; [`run`] is its thread; [`still`] makes JPEGs on another.
 
 pub mod figures;
+pub mod grey;
 pub mod host;
 pub mod ring;
 pub mod run;

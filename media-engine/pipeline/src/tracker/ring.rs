@@ -9,10 +9,10 @@ use tracker::luma::Luma;
 
 use crate::picture::Picture;
 
-/// Luma of the tracker: a stroke names a frame up to 400 ms old, a page that was away a little more. 150 frames x 130 kB = 20 MB at 30 a second.
+/// Luma of the tracker: a stroke names a frame up to 400 ms old, a page that was away some seconds; then it is the still, too. 150 frames x 130 kB = 20 MB at 30 a second.
 pub const LUMA_KEPT: Duration = Duration::from_millis(5_200);
 const LUMA_FRAMES_MAX: usize = 320;
-/// Full frames, for stills: 40 frames x 1.4 MB = 56 MB at 1280x720, 30 a second.
+/// Full frames, for stills: 40 frames x 1.4 MB = 56 MB at 1280x720, 30 a second; at 1920x1080 124 MB, all of it locked. So no longer than lines take.
 pub const FULL_KEPT: Duration = Duration::from_millis(1_300);
 const FULL_FRAMES_MAX: usize = 80;
 

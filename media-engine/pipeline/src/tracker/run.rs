@@ -20,7 +20,7 @@ use crate::timing::case_clock::{CaseClock, Generation};
 const WORDS_MAX: usize = 256;
 /// The longest wait for a change: states that end with time are looked at so often.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// Stills that wait for the encoder. Policy: drop_newest; the ink then stands without its frame.
+/// Stills that wait for the encoder. Policy: drop_newest; words then stand for the ink.
 pub const STILLS_MAX: usize = 8;
 /// Of a feed's frames that wait, so many are looked at, the newest: whoever falls behind must not stay behind.
 const WAITING_MAX: usize = 2;

@@ -58,7 +58,7 @@ pub fn pieces<'a>(job: &'a StillJob, bytes: &'a [u8]) -> impl Iterator<Item = St
         total: bytes.len() as u32,
         data: data.to_vec(),
         run: job.run,
-        geometry: g.id(),
+        geometry: job.shape.id(),
     })
 }
 
@@ -121,13 +121,14 @@ mod tests {
         let picture = Arc::new(picture);
         let bytes = jpeg(&picture).expect("encodes");
         assert!(bytes.starts_with(&[0xFF, 0xD8]) && bytes.ends_with(&[0xFF, 0xD9]), "{} bytes", bytes.len());
-        let job = StillJob { id: "field-1".into(), feed: "field".into(), capture: CaptureTime(1), picture, run: true };
+        let shape = Geometry::new(1920, 1080).expect("even");
+        let job = StillJob { id: "field-1".into(), feed: "field".into(), capture: CaptureTime(1), picture, shape, run: true };
         let pieces: Vec<StillPiece> = pieces(&job, &bytes).collect();
         assert!(pieces.len() > 1 && pieces.iter().all(|p| p.data.len() <= PIECE_BYTES_MAX && p.total as usize == bytes.len()));
         let mut whole = Vec::new();
         for p in &pieces {
             assert_eq!((p.offset as usize, p.width, p.height, p.run), (whole.len(), 1280, 720, true));
-            assert_eq!(p.geometry, Geometry { width: 1280, height: 720 }.id());
+            assert_eq!(p.geometry, shape.id(), "of the frame as it was captured");
             whole.extend_from_slice(&p.data);
         }
         assert_eq!(whole, bytes);

@@ -1,5 +1,6 @@
 use super::*;
-use crate::picture::Geometry;
+use crate::mask::{MaskConfig, Masking};
+use crate::picture::NEUTRAL_CHROMA;
 
 const INDEX: usize = 0;
 
@@ -15,6 +16,9 @@ fn picture(dx: f64, dy: f64) -> Arc<Picture> {
         let (x, y) = ((i % stride) as f64 - dx, (i / stride) as f64 - dy);
         let v = (x * 0.31 + 1.7 * (y * 0.11).sin()).sin() * (y * 0.27 + 2.1 * (x * 0.07).sin()).cos();
         *p = (110.0 + 45.0 * v + 25.0 * (x * 0.05 + y * 0.13).sin()) as u8;
+    }
+    if let Some([_, _, (v, _)]) = picture.planes_mut() {
+        v.fill(150);
     }
     Arc::new(picture)
 }
@@ -216,11 +220,90 @@ fn a_still_is_handed_out_while_its_frame_is_kept() {
     let wanted = |t: CaptureTime| StillWanted { feed: "field".into(), capture: t.0 };
     assert_eq!(host.handle_still_wanted(&wanted(CaptureTime::UNKNOWN)).map(|j| j.capture), Some(at(99)));
     assert_eq!(host.handle_still_wanted(&wanted(at(90))).map(|j| j.capture), Some(at(90)));
-    assert!(host.handle_still_wanted(&wanted(at(2))).is_none());
     assert!(host.handle_still_wanted(&StillWanted { feed: "vitals".into(), capture: 0 }).is_none());
     host.handle_anchor(&anchor(1, at(95)));
-    (100..300).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
-    assert_eq!(host.handle_still_wanted(&wanted(at(95))).map(|j| j.capture), Some(at(95)), "pinned");
+    (100..200).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
+    let between = at(95).saturating_add(Duration::from_millis(3));
+    let near = host.handle_still_wanted(&wanted(between)).expect("the frame before it");
+    assert!(near.capture == at(95) && !is_grey(&near), "what is kept whole is never given grey");
+    (200..300).for_each(|k| drop(host.handle_frame(INDEX, at(k), &calm())));
+    let job = host.handle_still_wanted(&wanted(at(95))).expect("pinned");
+    assert_eq!((job.capture, job.picture.geometry(), is_grey(&job)), (at(95), calm().geometry(), false));
+    assert!(host.handle_still_wanted(&wanted(at(94))).is_none(), "out of both rings");
+}
+
+fn is_grey(job: &StillJob) -> bool {
+    [1, 2].iter().all(|n| job.picture.plane(*n).data.iter().all(|c| *c == NEUTRAL_CHROMA))
+}
+
+/// Luma of a picture's place, in shares of its sides.
+fn luma(picture: &Picture, (x, y): (f64, f64)) -> u8 {
+    let (plane, g) = (picture.plane(0), picture.geometry());
+    plane.data[(y * g.height as f64) as usize * plane.stride + (x * g.width as f64) as usize]
+}
+
+#[test]
+fn of_a_mark_that_comes_when_the_whole_frame_is_gone_the_still_is_without_colour_and_of_the_same_name_and_shape() {
+    let mut host = host();
+    let bright = |dx: f64| {
+        let mut picture = Picture::black(calm().geometry());
+        picture.copy_from(&calm());
+        let [(rows, stride), ..] = picture.planes_mut().expect("own");
+        let from = (dx * stride as f64) as usize;
+        (100..200).for_each(|y| rows[y * stride + from..y * stride + from + 64].fill(200));
+        Arc::new(picture)
+    };
+    (0..100).for_each(|k| drop(host.handle_frame(INDEX, at(k), &bright(if k == 20 { 0.5 } else { 0.1 }))));
+    let field = FeedId::parse("field").expect("an id");
+    let out = host.handle_anchor(&anchor(1, at(20)));
+    let job = out.iter().find_map(|o| if let Output::Still(job) = o { Some(job) } else { None }).expect("a still");
+    assert_eq!((job.id.as_str(), job.capture, job.run), (still_id(&field, at(20)).as_str(), at(20), false));
+    assert_eq!((Some(job.picture.geometry()), job.shape), (Geometry::new(480, 270), calm().geometry()));
+    assert!(is_grey(job) && luma(&job.picture, (0.55, 0.4)) == 200 && luma(&job.picture, (0.15, 0.4)) != 200, "that very frame");
+    assert!(!host.handle_anchor(&anchor(2, at(20))).iter().any(|o| matches!(o, Output::Still(_))), "once");
+    // Whoever asks by the frame gets what is left of it, and of what was drawn on for as long as it is pinned.
+    let wanted = |k: u64| StillWanted { feed: "field".into(), capture: at(k).0 };
+    assert!(host.handle_still_wanted(&wanted(30)).is_some_and(|job| job.capture == at(30) && is_grey(&job)));
+    assert!(host.handle_still_wanted(&wanted(99)).is_some_and(|job| !is_grey(&job)), "whole as long as it is there");
+    (100..400).for_each(|k| host.keep_frame(INDEX, at(k), &calm()));
+    assert!(host.handle_still_wanted(&wanted(20)).is_some_and(|job| is_grey(&job) && job.shape == calm().geometry()));
+    assert!(host.handle_still_wanted(&wanted(30)).is_none());
+}
+
+#[test]
+fn a_grey_still_has_its_mask_and_is_gone_with_the_curtain_and_with_the_timeline() {
+    let mask = MaskConfig {
+        feed: FeedId::parse("field").expect("an id"),
+        published: false,
+        size: [640, 360],
+        rects: vec![[320, 0, 320, 180]],
+        polygons: vec![],
+        keep: vec![],
+    };
+    let mut masking = Masking::of(&mask.feed, std::slice::from_ref(&mask)).expect("there is one");
+    let masked = masking.apply(calm(), (640, 360)).expect("the mask is certain");
+    let mut host = host();
+    let wanted = StillWanted { feed: "field".into(), capture: at(20).0 };
+    let fill = |host: &mut Host, from: u64| (from..from + 100).for_each(|k| host.keep_frame(INDEX, at(k), &masked));
+    fill(&mut host, 0);
+    let job = host.handle_still_wanted(&wanted).expect("its luma is there");
+    let within = |picture: &Picture| {
+        (1..99)
+            .flat_map(|x| (0..49).map(move |y| (0.5 + f64::from(x) / 200.0, f64::from(y) / 100.0)))
+            .all(|p| luma(picture, p) == luma(picture, (0.75, 0.25)))
+    };
+    assert!(is_grey(&job) && within(&job.picture) && !within(&calm()), "nothing but the mask");
+    assert_eq!(luma(&job.picture, (0.75, 0.25)), luma(&masked, (0.75, 0.25)));
+    // The curtain: the feed is let go of. When it is back, nothing of before is.
+    host.end_feeds(|_| false);
+    assert!(host.handle_still_wanted(&wanted).is_none());
+    host.begin_feed(INDEX, mask.feed.clone(), false);
+    host.keep_frame(INDEX, at(100), &masked);
+    assert!(host.handle_still_wanted(&wanted).is_none());
+    assert!(!host.handle_anchor(&anchor(1, at(20))).iter().any(|o| matches!(o, Output::Still(_))));
+    fill(&mut host, 101);
+    host.begin_generation();
+    assert!(host.handle_still_wanted(&StillWanted { capture: at(110).0, ..wanted }).is_none());
 }
 
 #[test]
