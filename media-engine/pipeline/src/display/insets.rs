@@ -1,5 +1,6 @@
 //! Marks whose place is not on the picture any more: each on its own pinned frame, in a corner of its picture, with its age, as the pages show them
-//! (`web-client/src/stage/lost_insets.ts`). They are never drawn where they might be.
+//! (`web-client/src/stage/lost_insets.ts`). They are never drawn where they might be, and never without what they were drawn on: where that is not here,
+//! [`super::without`] says so.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use annotation::time::CaptureTime;
 use super::letters::Letters;
 use super::paint::{self, Tile};
 use super::view::{Look, Mark, Surfaced};
+use super::without::{self, AMBER, PictureState, Plate};
 use super::words::Words;
 use crate::picture::{Geometry, Picture, rgb_to_yuv};
 use crate::program::compositor;
@@ -28,13 +30,16 @@ const STRIP: f64 = 34.0;
 const CAPTION: f64 = 24.0;
 const FRAME: f64 = 3.0;
 const LETTERS_PX: f64 = 13.0;
-/// `--amber`, `--bg` of the pages.
-const AMBER: [u8; 3] = [0xFF, 0xC2, 0x4D];
+/// `--bg` of the pages.
 const GROUND: [u8; 3] = [0x09, 0x0C, 0x0F];
 
-/// Frames that were drawn on, of all feeds together, each at most this wide: some 8 MB. Policy: drop_oldest; the ink then stands on black.
+/// Frames that were drawn on, of all feeds together, each at most this wide: some 8 MB. Policy: drop_oldest; words then stand for the ink.
 const PINNED_MAX: usize = 24;
 const PINNED_WIDE: usize = 640;
+
+/// So long a picture is said to be coming, as on the pages: the tracker may not have had its turn, or somebody may yet ask for it. This
+/// display asks nobody: what is not kept in this process it cannot have.
+const COMING: Duration = Duration::from_secs(3);
 
 /// The pinned frames as the engine's own tracker has them, small.
 #[derive(Debug, Default)]
@@ -76,6 +81,8 @@ pub struct Lost {
     pub still: String,
     /// As on a picture of their own, which is still to be placed.
     pub marks: Vec<Mark>,
+    /// Family names of who drew them, each once: Japanese and English.
+    pub names: Vec<(String, String)>,
 }
 
 /// Marks by the frame they were drawn on, the newest frames first.
@@ -83,7 +90,11 @@ pub fn by_frame(away: Vec<Lost>) -> Vec<Lost> {
     let mut frames: BTreeMap<String, Lost> = BTreeMap::new();
     for one in away {
         match frames.get_mut(&one.still) {
-            Some(frame) => frame.marks.extend(one.marks),
+            Some(frame) => {
+                frame.marks.extend(one.marks);
+                let new = one.names.into_iter().filter(|name| !frame.names.contains(name)).collect::<Vec<_>>();
+                frame.names.extend(new);
+            }
             None => drop(frames.insert(one.still.clone(), one)),
         }
     }
@@ -119,7 +130,9 @@ pub fn place(picture: &Surfaced, nth: usize, wide: usize) -> PixelRect {
 struct Kept {
     rect: PixelRect,
     age: String,
-    pinned: bool,
+    state: PictureState,
+    /// Said where the picture is not.
+    names: String,
     marks: Vec<(StrokeId, Look)>,
 }
 
@@ -127,12 +140,15 @@ struct Kept {
 #[derive(Debug, Default)]
 pub struct Insets {
     kept: Vec<(String, Kept, Arc<Tile>)>,
+    /// Frames without a picture, as many as are shown: since when, case timeline.
+    without: BTreeMap<String, CaptureTime>,
     scaler: Scaler,
 }
 
 impl Insets {
     pub fn clear(&mut self) {
         self.kept.clear();
+        self.without.clear();
     }
 
     pub fn paint(
@@ -146,6 +162,7 @@ impl Insets {
     ) -> Vec<Arc<Tile>> {
         let mut before = std::mem::take(&mut self.kept);
         let mut nth: BTreeMap<&str, usize> = BTreeMap::new();
+        self.without.retain(|still, _| lost.iter().any(|frame| frame.still == *still));
         for frame in lost {
             let Some(picture) = pictures.iter().find(|p| p.feed == frame.feed) else { continue };
             let n = nth.entry(&frame.feed).or_default();
@@ -153,10 +170,12 @@ impl Insets {
             *n += 1;
             let age = now.is_known().then(|| now.since(frame.capture));
             let still = pinned.of(&frame.still);
+            let state = self.state(&frame.still, still.is_some(), now);
             let kept = Kept {
                 rect,
                 age: words.held_age(age),
-                pinned: still.is_some(),
+                state,
+                names: without::names_of(&frame.names, letters, words),
                 marks: frame.marks.iter().map(|m| (m.id, m.look.clone())).collect(),
             };
             let known = before.iter().position(|(still, look, _)| *still == frame.still && *look == kept);
@@ -171,6 +190,15 @@ impl Insets {
         self.kept.iter().map(|(.., tile)| tile.clone()).collect()
     }
 
+    fn state(&mut self, still: &str, is_there: bool, now: CaptureTime) -> PictureState {
+        if is_there {
+            self.without.remove(still);
+            return PictureState::There;
+        }
+        let since = *self.without.entry(still.to_owned()).or_insert(now);
+        if now.is_known() && now.since(since) < COMING { PictureState::Coming } else { PictureState::Missing }
+    }
+
     fn one(
         &mut self,
         frame: &Lost,
@@ -183,14 +211,20 @@ impl Insets {
         let unit = wide as f64 / 1_280.0;
         let even = |px: f64| ((px * unit).round().max(2.0) as usize + 1) & !1;
         let (edge, caption, px) = (even(FRAME), even(CAPTION), (LETTERS_PX * unit).max(8.0));
-        let (w, h) = (kept.rect.w, kept.rect.h);
+        let w = kept.rect.w;
+        let plate = still.is_none().then(|| Plate::new(kept.state, &kept.names, px, (w, kept.rect.h), letters, words));
+        // Words are as small as they are.
+        let h = plate.as_ref().map_or(kept.rect.h, Plate::height);
         let mut canvas = Picture::black(Geometry::new(w + 2 * edge, h + caption + 2 * edge)?);
         let all = PixelRect { x: 0, y: 0, w: w + 2 * edge, h: h + caption + 2 * edge };
         let below = PixelRect { x: edge, y: edge + h, w, h: caption };
         let glass = PixelRect { x: edge, y: edge, w, h };
         fill(&mut canvas, all, AMBER);
         fill(&mut canvas, below, GROUND);
-        fill(&mut canvas, glass, [0, 0, 0]);
+        fill(&mut canvas, glass, if plate.is_some() { GROUND } else { [0, 0, 0] });
+        if let Some(plate) = &plate {
+            plate.paint(&mut canvas, glass, letters);
+        }
         if let Some(still) = still {
             let g = still.geometry();
             let scale = (w as f64 / g.width as f64).min(h as f64 / g.height as f64);
@@ -206,7 +240,7 @@ impl Insets {
                 );
             }
         }
-        for mark in &frame.marks {
+        for mark in frame.marks.iter().filter(|_| still.is_some()) {
             let mut mark = mark.clone();
             mark.look.rect = glass;
             if let Some(tile) = paint::mark(&mark, w, letters, words) {
@@ -215,7 +249,7 @@ impl Insets {
         }
         let top = below.y + (caption.saturating_sub(px as usize)) / 2;
         let icon = (px * 0.9) as usize & !1;
-        crosshair(&mut canvas, (below.x + icon / 2 + 2, below.y + caption / 2), icon as f64 / 2.0);
+        without::sign(&mut canvas, (below.x + icon / 2 + 2, below.y + caption / 2), icon as f64 / 2.0, without::is_crosshair);
         let right = (below.x + w).saturating_sub((letters.advance(&kept.age) * px).ceil() as usize + 4);
         let left = below.x + icon + 6;
         let said = [(left, words.track_lost()), (right, kept.age.as_str())];
@@ -237,25 +271,6 @@ fn fill(canvas: &mut Picture, rect: PixelRect, rgb: [u8; 3]) {
         let half = usize::from(n > 0);
         for y in rect.y >> half..(rect.y + rect.h) >> half {
             out[y * stride + (rect.x >> half)..y * stride + ((rect.x + rect.w) >> half)].fill(ink);
-        }
-    }
-}
-
-/// The sign that stands before *place lost*: a ring, four ticks, a point.
-fn crosshair(canvas: &mut Picture, (cx, cy): (usize, usize), r: f64) {
-    let (luma, u, v) = rgb_to_yuv(AMBER);
-    let size = canvas.geometry();
-    let Some([(ys, stride), (us, chroma), (vs, _)]) = canvas.planes_mut() else { return };
-    let reach = r.ceil() as usize;
-    for y in cy.saturating_sub(reach)..(cy + reach).min(size.height) {
-        for x in cx.saturating_sub(reach)..(cx + reach).min(size.width) {
-            let (dx, dy) = ((x as f64 + 0.5 - cx as f64).abs() / r, (y as f64 + 0.5 - cy as f64).abs() / r);
-            let far = dx.hypot(dy);
-            let tick = |along: f64, across: f64| across < 0.12 && (0.55..1.0).contains(&along);
-            if far < 0.28 || (0.66..0.86).contains(&far) || tick(dx, dy) || tick(dy, dx) {
-                ys[y * stride + x] = luma;
-                (us[y / 2 * chroma + x / 2], vs[y / 2 * chroma + x / 2]) = (u, v);
-            }
         }
     }
 }
@@ -289,6 +304,18 @@ mod tests {
         assert!(column.x + column.w < 600 && column.y == 88, "{column:?}");
         let small = place(&picture(PixelRect { x: 0, y: 0, w: 64, h: 48 }, vec![]), 5, 640);
         assert!(small.w >= 18 && small.h >= 12, "{small:?}");
+    }
+
+    #[test]
+    fn a_picture_is_coming_for_a_while_and_then_it_is_not_here() {
+        let at = |after: Duration| CaptureTime::from_unix(Duration::from_secs(1_790_000_000) + after);
+        let mut insets = Insets::default();
+        assert_eq!(insets.state("f-1", false, at(Duration::ZERO)), PictureState::Coming);
+        assert_eq!(insets.state("f-1", false, at(COMING / 2)), PictureState::Coming);
+        assert_eq!(insets.state("f-1", false, at(COMING)), PictureState::Missing);
+        assert_eq!(insets.state("f-2", false, at(COMING)), PictureState::Coming, "each for itself");
+        assert_eq!(insets.state("f-1", true, at(COMING * 9)), PictureState::There, "however late");
+        assert_eq!(insets.state("f-3", false, CaptureTime::UNKNOWN), PictureState::Missing, "nobody knows for how long");
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub mod silence;
 pub mod sink;
 pub mod tracks;
 pub mod view;
+pub mod without;
 pub mod words;
 pub mod worker;
 

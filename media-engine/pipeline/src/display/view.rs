@@ -333,7 +333,8 @@ impl InkView {
         let still = named.map_or_else(exact, str::to_owned);
         let mut mark = self.mark(d, picture, Similarity::IDENTITY, false, false);
         (mark.look.front, mark.look.opacity, mark.points) = (Vec::new(), 64, d.points.clone());
-        Lost { feed, capture, still, marks: vec![mark] }
+        let names = self.authors.get(&d.id.author.0).map(names).into_iter().collect();
+        Lost { feed, capture, still, marks: vec![mark], names }
     }
 
     /// Committed strokes as they are drawn, decoded once.

@@ -86,6 +86,15 @@ impl Words {
         self.of("追従不可", "Place lost")
     }
 
+    /// For the picture that such ink was drawn on.
+    pub fn lost_picture(&self, is_coming: bool) -> &'static str {
+        if is_coming {
+            self.of("描いた画像を取得中", "Its picture is coming")
+        } else {
+            self.of("描いた画像がありません", "Its picture is not here")
+        }
+    }
+
     pub fn no_ink(&self, why: NoInk) -> &'static str {
         match why {
             NoInk::Off => self.of("書き込みオフ", "Ink off"),
@@ -127,6 +136,8 @@ impl Words {
                 self.waiting(),
                 self.reference_only(),
                 self.track_lost(),
+                self.lost_picture(true),
+                self.lost_picture(false),
             ])
             .chain([NoInk::Off, NoInk::Failed, NoInk::NoServer].map(|why| self.no_ink(why)))
             .map(str::to_owned)

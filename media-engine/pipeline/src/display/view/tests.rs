@@ -125,6 +125,53 @@ fn what_stands_on_no_picture_is_on_the_frame_it_was_drawn_on_the_newest_two_fram
 }
 
 #[test]
+fn a_mark_whose_picture_is_not_here_is_words_and_whose_it_is_never_ink_on_black() {
+    use crate::display::insets::{Insets, Pinned};
+    use crate::display::letters::Letters;
+    use crate::display::words::{Language, Words};
+    use crate::picture::{Geometry, Picture};
+    gstreamer::init().expect("GStreamer is installed");
+    let mut view = with_stroke(Surface::Live);
+    let author = InkAuthor { author: 2, texture: 1, family_ja: "山田".into(), family_en: "Yamada".into() };
+    view.handle_authors(InkAuthors { authors: vec![author] });
+    view.handle_xform(&xform(700, annotation::wire::TrackState::Lost));
+    let lost = view.scene(&[shown(700, FeedState::Live)], at(700)).1;
+    assert_eq!(lost[0].names, [("山田".to_owned(), "Yamada".to_owned())]);
+    let (letters, mut insets, mut pinned) = (Letters::new(None), Insets::default(), Pinned::default());
+    let mut paint = |lost: &[Lost], pinned: &Pinned, language, ms| {
+        let tiles = insets.paint(lost, &[shown(700, FeedState::Live)], pinned, (1_280, at(ms)), &letters, Words::new(language));
+        let mut canvas = Picture::black(Geometry::new(640, 480).expect("even"));
+        assert_eq!(tiles.len(), 1);
+        tiles.iter().for_each(|tile| tile.lay_over(&mut canvas));
+        canvas
+    };
+    // The author's colour has little red, amber and white have more; amber is darker than white.
+    let ink = |picture: &Picture| picture.plane(2).data.iter().filter(|v| **v < 100).count();
+    let letters_in = |picture: &Picture| picture.plane(0).data.iter().filter(|y| **y > 200).count();
+    let bright = |picture: &Picture| picture.plane(0).data.iter().filter(|y| **y > 60).count();
+    let nobody: Vec<Lost> = lost.iter().cloned().map(|one| Lost { names: Vec::new(), ..one }).collect();
+    for language in [Language::Ja, Language::En] {
+        for ms in [700, 60_700] {
+            let words = paint(&lost, &pinned, language, ms);
+            let unnamed = paint(&nobody, &pinned, language, ms);
+            assert_eq!((ink(&words), ink(&unnamed)), (0, 0));
+            assert!(letters_in(&unnamed) > 100, "words");
+            assert!(letters_in(&words) > letters_in(&unnamed), "and whose it is, {language:?}");
+        }
+    }
+    let words = paint(&lost, &pinned, Language::En, 60_700);
+    let mut frame = Picture::black(Geometry::new(640, 360).expect("even"));
+    if let Some([(luma, _), ..]) = frame.planes_mut() {
+        luma.fill(90);
+    }
+    let (picture, shape) = (Arc::new(frame), Geometry::new(640, 360).expect("even"));
+    let (id, feed, capture) = (lost[0].still.clone(), "field".to_owned(), at(10));
+    pinned.handle(&crate::tracker::host::StillJob { id, feed, capture, picture, shape, run: false });
+    let there = paint(&lost, &pinned, Language::En, 60_700);
+    assert!(ink(&there) > 0 && bright(&there) > 2 * bright(&words), "the mark, on its picture");
+}
+
+#[test]
 fn pointers_stand_on_pictures_that_take_ink_with_their_authors_look() {
     let mut view = view();
     let author = InkAuthor { author: 2, texture: 2, family_ja: "山田".into(), family_en: "Yamada".into() };
