@@ -21,6 +21,11 @@ const RESERVE_BPS: u64 = 50_000;
 /// Of an estimate this share is given out: the rest is for retransmissions and the bursts of keyframes.
 const FALL_PERCENT: u64 = 90;
 const RISE_PERCENT: u64 = 85;
+/// Of an estimate all of it, where the line is to prove it first: it counts payloads alone, what a picture costs counts the headers
+/// too, and questions are small packets. 4.2 Mbit/s are told as 3.0.
+const PROVED_PERCENT: u64 = 100;
+/// Where pictures cost at least this: on a narrow line proofs that are broken off begin the estimator anew too often.
+const PROVED_MIN_BPS: u64 = 1_000_000;
 /// An estimate below this share of what is sent is a fall at once. One false alarm of the estimator (x 0.85) is not.
 const DEEP_PERCENT: u64 = 70;
 /// Packets that wait for the line longer than this, for as long again: more is sent than it carries. A keyframe waits less.
@@ -203,7 +208,10 @@ impl Chooser {
         // Who is new gets what is left, at once.
         let kept = allocate(asks, spendable(estimate, FALL_PERCENT), |i| has[i]);
         let kept: Vec<_> = kept.iter().zip(asks).map(|(p, a)| if a.has == Has::New { *p } else { a.rung() }).collect();
-        let best = allocate(asks, spendable(estimate, RISE_PERCENT), |_| None);
+        let cost = |picked: &[Option<usize>]| asks.iter().zip(picked).map(|(a, p)| a.cost(*p)).sum::<u64>();
+        let proved = allocate(asks, spendable(estimate, PROVED_PERCENT), |_| None);
+        let proves = is_better(asks, &proved, &kept) && cost(&proved) >= (sent + PROVE_MIN_BPS).max(PROVED_MIN_BPS);
+        let best = if proves { proved } else { allocate(asks, spendable(estimate, RISE_PERCENT), |_| None) };
         if !is_better(asks, &best, &kept) {
             if self.better_since.take().is_some() {
                 self.quiet_since = None;
@@ -219,7 +227,7 @@ impl Chooser {
         }
         let since = *self.better_since.get_or_insert(now);
         let passed = now.saturating_duration_since(since);
-        let needs = asks.iter().zip(&best).map(|(a, p)| a.cost(*p)).sum::<u64>();
+        let needs = cost(&best);
         if passed + PROVE_FOR >= self.rise_after && needs >= sent + PROVE_MIN_BPS {
             self.proving_bps = Some(needs + RESERVE_BPS);
         }
@@ -377,6 +385,25 @@ mod tests {
         assert_eq!(changes[1].0, 2_000, "at once");
         assert_eq!(changes[2].0, 4_000);
         assert_eq!(changes[3].0, 8_000 + RISE_AFTER.as_millis() as u64);
+    }
+
+    #[test]
+    fn what_just_fits_is_given_where_the_line_proves_it_and_a_small_step_is_not_taken_on_trust() {
+        let start = Instant::now();
+        let rises = |estimate: u64, ask: &dyn Fn(Has) -> Ask, from: Has| {
+            let mut chooser = Chooser::default();
+            let looks = (0..20u64).map(|n| {
+                let picked = chooser.choose(start + Duration::from_millis(n * 200), line(estimate, 0), &[ask(from)])[0];
+                (picked == Some(0), chooser.proving_bps)
+            });
+            looks.take_while(|(rose, _)| !rose).map(|(_, proving)| proving).collect::<Vec<_>>()
+        };
+        let asked_for = Some(HIGH + RESERVE_BPS);
+        assert_eq!(rises(HIGH + RESERVE_BPS, &program, Has::Rung(1)), [asked_for; 3], "proved for as long as it waits");
+        assert_eq!(rises(HIGH, &program, Has::Rung(1)), [None; 20], "it does not fit");
+        let near =
+            |has| Ask { ladder: vec![Rung { layer: LayerId::High, bps: MID + 200_000 }, program(has).ladder[1]], ..program(has) };
+        assert_eq!(rises(MID + 250_000, &near, Has::Rung(1)), [None; 20]);
     }
 
     #[test]
