@@ -42,6 +42,21 @@ impl House {
         folder.is_dir().then_some(folder)
     }
 
+    /// What a program `name` begins with: the house, built if it is asked to be.
+    pub fn of(name: &str, build: bool) -> Result<Self> {
+        let house = House::find()?;
+        if build {
+            eprintln!("{name}: building in release");
+            house.build()?;
+        }
+        Ok(house)
+    }
+
+    /// The recordings to show: those that were named, else those beside the project; none where generated pictures are wished for.
+    pub fn recordings(&self, generated: bool, named: Option<PathBuf>) -> Option<PathBuf> {
+        if generated { None } else { named.or_else(|| self.shared()) }
+    }
+
     /// Builds server, engine, baseline and pages in release, as far as they are not. A program that was not built in release
     /// itself takes what is there: its figures prove nothing.
     pub fn build(&self) -> Result<()> {

@@ -53,16 +53,8 @@ fn main() -> Result<()> {
         print!("{USAGE}");
         return Ok(());
     };
-    let house = House::find()?;
-    if args.build {
-        eprintln!("glass: building in release");
-        house.build()?;
-    }
-    let shared = match (args.generated, args.shared) {
-        (true, _) => None,
-        (false, Some(folder)) => Some(folder),
-        (false, None) => house.shared(),
-    };
+    let house = House::of("glass", args.build)?;
+    let shared = house.recordings(args.generated, args.shared);
     let machine = machine::describe();
     let mut driver = Driver::start(&house.root)?;
     let mut bench = Bench { house: &house, driver: &mut driver, shared, seconds: args.seconds, settle_s: args.settle_s };

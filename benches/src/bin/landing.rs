@@ -52,11 +52,7 @@ fn main() -> Result<()> {
         print!("{USAGE}");
         return Ok(());
     };
-    let house = House::find()?;
-    if args.build {
-        eprintln!("landing: building");
-        house.build()?;
-    }
+    let house = House::of("landing", args.build)?;
     let machine = machine::describe();
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::rng().random::<u32>()));
     println!("seed {seed}; pixels at 1080p");

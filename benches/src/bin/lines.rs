@@ -132,12 +132,8 @@ fn main() -> Result<()> {
         print!("{USAGE}");
         return Ok(());
     };
-    let house = House::find()?;
-    if args.build {
-        eprintln!("lines: building in release");
-        house.build()?;
-    }
-    let shared = if args.generated { None } else { args.shared.clone().or_else(|| house.shared()) };
+    let house = House::of("lines", args.build)?;
+    let shared = house.recordings(args.generated, args.shared.clone());
     let machine = machine::describe();
     let mut browser = Browser::start(&house.root, "lines.mjs")?;
     let mut results = Vec::new();

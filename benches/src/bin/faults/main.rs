@@ -73,16 +73,8 @@ fn main() -> Result<()> {
         print!("{USAGE}");
         return Ok(());
     };
-    let house = House::find()?;
-    if args.build {
-        eprintln!("faults: building in release");
-        house.build()?;
-    }
-    let shared = match (args.generated, args.shared) {
-        (true, _) => None,
-        (false, Some(folder)) => Some(folder),
-        (false, None) => house.shared(),
-    };
+    let house = House::of("faults", args.build)?;
+    let shared = house.recordings(args.generated, args.shared);
     let machine = machine::describe();
     let browser = Browser::start(&house.root, "faults.mjs")?;
     let dump = args.dump.map(std::fs::File::create).transpose().context("the dump cannot be written")?;

@@ -21,6 +21,25 @@ impl Bench {
     }
 }
 
+impl Bench {
+    /// The control of an engine that is taken: its end, and what serves it.
+    async fn engine(&mut self) -> (UnixStream, tokio::task::JoinHandle<()>) {
+        let (mut engine, end) = UnixStream::pair().expect("a pair");
+        let mut out = BytesMut::new();
+        write_message(&mut out, &ToServer { body: Some(to_server::Body::Hello(hello())) });
+        engine.write_all(&out).await.expect("sent");
+        let running = tokio::spawn(run_control(end, self.server.shared.clone()));
+        assert!(matches!(self.events.recv().await, Some(LinkEvent::Up { .. })));
+        (engine, running)
+    }
+
+    /// Whoever is told is busy: no event finds room.
+    fn fill(&self) {
+        let word = || LinkEvent::Refused { code: String::new(), message: String::new() };
+        while self.server.shared.events.try_send(word()).is_ok() {}
+    }
+}
+
 impl Drop for Bench {
     fn drop(&mut self) {
         let _ = self.sfu.stop();
@@ -78,15 +97,9 @@ async fn the_media_of_a_link_end_with_it_though_the_engine_keeps_its_socket() {
 async fn a_server_that_takes_no_words_ends_the_link_and_not_more() {
     let mut bench = Bench::new();
     let shared = bench.server.shared.clone();
-    let (mut engine, end) = UnixStream::pair().expect("a pair");
+    let (mut engine, running) = bench.engine().await;
+    bench.fill();
     let mut out = BytesMut::new();
-    write_message(&mut out, &ToServer { body: Some(to_server::Body::Hello(hello())) });
-    engine.write_all(&out).await.expect("sent");
-    let running = tokio::spawn(run_control(end, shared.clone()));
-    assert!(matches!(bench.events.recv().await, Some(LinkEvent::Up { .. })));
-    let word = || LinkEvent::Refused { code: String::new(), message: String::new() };
-    while shared.events.try_send(word()).is_ok() {}
-    out.clear();
     write_message(&mut out, &ToServer { body: Some(to_server::Body::Feeds(wire::FeedList::default())) });
     engine.write_all(&out).await.expect("sent");
     // The engine goes on: it is not its silence that ends the link.
@@ -107,15 +120,9 @@ async fn a_server_that_takes_no_words_ends_the_link_and_not_more() {
 async fn an_engine_is_taken_only_after_the_end_of_the_one_before_was_said() {
     let mut bench = Bench::new();
     let shared = bench.server.shared.clone();
-    let (mut engine, end) = UnixStream::pair().expect("a pair");
-    let mut out = BytesMut::new();
-    write_message(&mut out, &ToServer { body: Some(to_server::Body::Hello(hello())) });
-    engine.write_all(&out).await.expect("sent");
-    let running = tokio::spawn(run_control(end, shared.clone()));
-    assert!(matches!(bench.events.recv().await, Some(LinkEvent::Up { .. })));
-    // Whoever is told is busy: the end cannot be said yet.
-    let word = || LinkEvent::Refused { code: String::new(), message: String::new() };
-    while shared.events.try_send(word()).is_ok() {}
+    let (engine, running) = bench.engine().await;
+    // The end cannot be said yet.
+    bench.fill();
     drop(engine);
     tokio::time::sleep(LONG).await;
     assert_eq!(register(&hello(), &shared).err().map(|(code, _)| code), Some("link.case-taken"));
