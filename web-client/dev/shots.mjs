@@ -9,7 +9,7 @@ import { probe } from './probe.mjs';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const wanted = process.argv.slice(2);
-const sizes = { desk: [1440, 900], wall: [1920, 1080], tablet: [1180, 820], phone: [390, 844], half: [960, 1040], wall4k: [3840, 2160], laptop: [1280, 720], small: [1024, 768], portrait: [768, 1024], low: [960, 600], mobile: [360, 640] };
+const sizes = { desk: [1440, 900], wall: [1920, 1080], tablet: [1180, 820], phone: [390, 844], half: [960, 1040], wall4k: [3840, 2160], laptop: [1280, 720], small: [1024, 768], portrait: [768, 1024], low: [960, 600], mobile: [360, 640], lying: [844, 390] };
 const shots = [];
 for (const lang of ['ja', 'en']) {
   // What has to fit: each page in its narrow sizes, quiet and in trouble.
@@ -21,6 +21,8 @@ for (const lang of ['ja', 'en']) {
       }
     }
   }
+  // The sign that the patient hears takes room in every header.
+  for (const [size, roles] of [['small', 'room,mentor,desk'], ['laptop', 'room,mentor,desk'], ['lying', 'mentor']]) for (const role of roles.split(',')) shots.push([`awake-${role}-${size}-${lang}`, size, { role, awake: '', lang }]);
   // As many tiles as there can be, in each width.
   for (const size of ['laptop', 'desk', 'small', 'tablet', 'wall', 'half', 'low', 'phone']) {
     for (const layout of ['demo', 'wall']) {

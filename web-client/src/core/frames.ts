@@ -154,14 +154,18 @@ export function heightAbove(height: number, free: number): number | null {
   return free >= height * TIGHTEST ? Math.min(height, free) : null;
 }
 
-/** Program pixels above a feed's rectangle, over its whole width, that no other picture takes. 0: none, or no such feed. */
-export function freeAbove(frame: FrameIndex, feed: string): number {
+/** Program pixels above a feed's rectangle, over its whole width, that no other picture takes; `within`: nor any but one that it stands upon. 0: none, or no such feed. */
+export function freeAbove(frame: FrameIndex, feed: string, within = false): number {
   const r = frame.entries.find((e) => e.feed === feed)?.rect;
   if (!r) return 0;
   let free = r.y;
   for (const entry of frame.entries) {
     const o = entry.rect;
     if (!o || entry.feed === feed || o.x >= r.x + r.w || o.x + o.w <= r.x || o.y >= r.y) continue;
+    if (within && o.x <= r.x && o.x + o.w >= r.x + r.w && o.y + o.h >= r.y + r.h) {
+      free = Math.min(free, r.y - o.y);
+      continue;
+    }
     free = Math.min(free, Math.max(0, r.y - (o.y + o.h)));
   }
   return free;

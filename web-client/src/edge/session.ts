@@ -83,10 +83,15 @@ export function keepPedal(code: string | null): void {
 /** Whether this tab was speaking in a case, or had muted itself: a reload changes neither. */
 const TALK = 'shirube.talk';
 const talkOf = (caseId: string, author: number): string => `${caseId} ${author} `;
-/** Null: nothing was pressed in this tab, or in another case or by another person. */
+/**
+ * Null: nothing was pressed in this tab, or in another case or by another person. That it was speaking is believed of a tab that was loaded anew alone: a copy
+ * of a tab, or a window that it opens, is given all that the tab keeps, and nobody has pressed there.
+ */
 export function keptTalk(caseId: string, author: number): boolean | null {
   const kept = sessionStorage.getItem(TALK);
-  return kept === `${talkOf(caseId, author)}on` ? true : kept === `${talkOf(caseId, author)}off` ? false : null;
+  if (kept === `${talkOf(caseId, author)}off`) return false;
+  const [loaded] = performance.getEntriesByType('navigation') as PerformanceNavigationTiming[];
+  return kept === `${talkOf(caseId, author)}on` && loaded?.type === 'reload' ? true : null;
 }
 export function keepTalk(caseId: string, author: number, on: boolean): void { sessionStorage.setItem(TALK, `${talkOf(caseId, author)}${on ? 'on' : 'off'}`); }
 

@@ -9,6 +9,8 @@ import { Talk } from './talk';
 
 /** What the browser's tab keeps over reloads. */
 let tab: Map<string, string>;
+/** How the browser says that the page was loaded. */
+let loaded: string;
 /** What the browser answers when it is asked for the microphone. */
 let asked: () => Promise<Asked>;
 
@@ -19,6 +21,8 @@ const settled = async (): Promise<void> => { for (let i = 0; i < 20; i += 1) awa
 beforeEach(() => {
   tab = new Map();
   asked = microphone;
+  loaded = 'reload';
+  vi.stubGlobal('performance', { timeOrigin: 0, now: () => 0, getEntriesByType: () => [{ type: loaded }] });
   vi.stubGlobal('sessionStorage', { getItem: (k: string) => tab.get(k) ?? null, setItem: (k: string, v: string) => tab.set(k, v), removeItem: (k: string) => tab.delete(k) });
 });
 
@@ -136,11 +140,23 @@ describe('who was speaking in this tab', () => {
     const reloaded = await new Page().welcome(false);
     expect((await reloaded.state(true)).speaks).toBe(false);
   });
-  it('speaks with the room’s next press after the voices were closed in its hearing', async () => {
+  it('speaks with the room’s next press after the voices were closed in its hearing, and who has muted himself does not', async () => {
     const page = await spoken();
-    await page.talk.talk(false);
     await page.state(false);
     expect((await page.state(true)).speaks).toBe(true);
+    await page.talk.talk(false);
+    await page.state(false);
+    expect((await page.state(true)).speaks).toBe(false);
+    await page.talk.talk(true);
+    expect(page.speaks).toBe(true);
+  });
+  it.each(['navigate', 'back_forward'])('is not a copy of that tab, nor a window that it opened: %s', async (how) => {
+    const page = await spoken();
+    loaded = how;
+    const copy = await new Page().welcome(true);
+    expect([copy.speaks, copy.store.microphone.value]).toEqual([false, 'ready']);
+    await page.talk.talk(false);
+    expect((await new Page().welcome(false)).speaks, 'and a mute is copied').toBe(false);
   });
   it('is nobody in another case, under another name, or after the end', async () => {
     await spoken();

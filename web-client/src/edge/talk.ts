@@ -115,7 +115,8 @@ export class Talk {
     const was = store.voiceOpen.value;
     const opened = state.voiceOpen && !was;
     store.voiceOpen.value = state.voiceOpen;
-    if (opened && this.pressAwaited && store.screen.value !== 'room') this.keep(true);
+    // Who has muted himself is not opened by others.
+    if (opened && this.pressAwaited && this.speaks !== false && store.screen.value !== 'room') this.keep(true);
     if (state.voiceOpen) [this.everOpen, this.pressAwaited] = [true, false];
     else if (was ? !this.first : !this.everOpen && this.speaks === null) this.pressAwaited = true;
     this.first = false;

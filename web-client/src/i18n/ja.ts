@@ -143,7 +143,7 @@ export const ja = {
   muted_remote: '消音中',
   voice_start: '音声を始める',
   voice_start_note: '1回押すと双方に聞こえます',
-  voice_on: '音声 接続中',
+  voice_on: '音声オン',
   voice_on_note: '押すとマイクを切ります',
   voice_mic_off: 'マイク 切',
   voice_mic_off_note: '押すとマイクを入れます',

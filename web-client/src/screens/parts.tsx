@@ -35,6 +35,7 @@ export function Header({ client, room, beside = null }: { client: Client; room: 
   const t = store.texts.value;
   const info = store.caseInfo.value;
   const language = store.language.value;
+  const [time, zone] = clockText(store.caseTimeMs.value, !room, t.time_unknown).split(' ');
   const title = info ? pick(language, info.titleJa, info.titleEn) : t.opening;
   const state = info?.state === 'live' ? <Tag icon="circle-fill" look="c-live" testid="case-state">{t.live_case}</Tag>
     : info ? <Tag icon="circle-dashed-bold" look="c-low" testid="case-state">{t.case_state_other}</Tag> : null;
@@ -56,7 +57,7 @@ export function Header({ client, room, beside = null }: { client: Client; room: 
       {beside}
       <CurtainTag client={client} />
       {info?.recording ? <Tag icon="record-fill" look="c-red">{t.recording}</Tag> : <Tag icon="prohibit-bold" look="bare c-steel">{t.not_recording}</Tag>}
-      <b class="clock num" data-testid="clock">{clockText(store.caseTimeMs.value, !room, t.time_unknown)}</b>
+      <b class="clock num" data-testid="clock">{time}{zone ? <span class="zone"> {zone}</span> : null}</b>
     </header>
   );
 }

@@ -75,6 +75,9 @@ export interface Seen { readonly frame: FrameIndex; readonly exact: boolean }
 
 interface RectParts { readonly under: HTMLElement; readonly over: HTMLElement; readonly strip: Strip | null; look: Look | null; words: string }
 
+/** More of its own picture than this no strip covers where it can stand above it. */
+const STRIP_SHARE_MAX = 0.25;
+
 export class Stage {
   readonly root = element('figure', '');
   readonly glass = element('div', 'glass');
@@ -451,9 +454,15 @@ export class Stage {
     if (!root || !rect || scale <= 0) return;
     root.style.height = '';
     root.classList.remove('tight');
-    const free = freeAbove(frame, feed);
+    let free = freeAbove(frame, feed);
     let natural = root.offsetHeight / scale;
     let above = heightAbove(natural, free);
+    // A low picture upon another: a strip on its own top edge would take the numbers of a monitor.
+    if (above === null && natural > rect.h * STRIP_SHARE_MAX) {
+      const within = freeAbove(frame, feed, true);
+      above = heightAbove(natural, within);
+      if (above !== null) free = within;
+    }
     // Its frame is dotted too: on the picture the icon says it alone, in the line of the name, and covers no number of a small monitor.
     if (above === null && root.dataset['look'] === 'unsynced' && root.classList.contains('two')) {
       root.classList.add('lean');
