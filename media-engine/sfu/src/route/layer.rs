@@ -44,6 +44,8 @@ const BACK_AFTER_MAX: Duration = Duration::from_secs(2);
 const PAUSE_AFTER: Duration = Duration::from_millis(600);
 /// A rise that lasted this long was right; one that did not makes the next one wait longer.
 const LASTED: Duration = Duration::from_secs(10);
+/// A line that is estimated to carry so many times what it was when a rise did not last is another one: the wait of then says nothing of it.
+const ANOTHER_LINE: u64 = 4;
 /// While for so long neither a picture fell nor what looked better was taken back, the next rise waits half as long again.
 const QUIET: Duration = Duration::from_secs(3);
 /// Before a rise what it needs is sent as padding for so long. An estimator that saw little sent for a while takes the first
@@ -120,6 +122,9 @@ pub(crate) struct Chooser {
     pausing_since: Option<Instant>,
     rise_after: Duration,
     rose: Option<Instant>,
+    /// What was estimated at the last rise, and at the last one that did not last, bps.
+    rose_bps: u64,
+    failed_bps: Option<u64>,
     /// Since when the estimate has not swung, or when the wait was last halved.
     quiet_since: Option<Instant>,
     fell: Option<Instant>,
@@ -149,6 +154,8 @@ impl Default for Chooser {
             pausing_since: None,
             rise_after: RISE_AFTER,
             rose: None,
+            rose_bps: 0,
+            failed_bps: None,
             quiet_since: None,
             fell: None,
             asked: None,
@@ -201,9 +208,10 @@ impl Chooser {
             self.proving_bps = None;
             return has;
         }
-        if self.rose.is_some_and(|at| now.saturating_duration_since(at) >= LASTED) {
-            self.rose = None;
-            self.rise_after = RISE_AFTER;
+        let lasted = self.rose.is_some_and(|at| now.saturating_duration_since(at) >= LASTED);
+        if lasted || self.failed_bps.is_some_and(|bps| estimate >= bps.saturating_mul(ANOTHER_LINE)) {
+            self.rose = self.rose.filter(|_| !lasted);
+            (self.rise_after, self.failed_bps) = (RISE_AFTER, None);
         }
         // Who is new gets what is left, at once.
         let kept = allocate(asks, spendable(estimate, FALL_PERCENT), |i| has[i]);
@@ -238,11 +246,11 @@ impl Chooser {
                 return kept;
             }
             self.better_since = None;
-            (self.rose, self.quiet_since) = (Some(now), None);
+            (self.rose, self.rose_bps, self.quiet_since) = (Some(now), estimate, None);
             return back;
         }
         self.better_since = None;
-        (self.rose, self.quiet_since) = (Some(now), None);
+        (self.rose, self.rose_bps, self.quiet_since) = (Some(now), estimate, None);
         best
     }
 
@@ -250,12 +258,17 @@ impl Chooser {
     pub(crate) fn handle_missed(&mut self, now: Instant) {
         self.rose = None;
         self.handle_fall(now);
+        self.handle_failed();
+    }
+
+    fn handle_failed(&mut self) {
         self.rise_after = (self.rise_after * 2).min(RISE_AFTER_MAX);
+        self.failed_bps = self.failed_bps.max(Some(self.rose_bps)).filter(|bps| *bps > 0);
     }
 
     fn handle_fall(&mut self, now: Instant) {
         if self.rose.take().is_some_and(|at| now.saturating_duration_since(at) < LASTED) {
-            self.rise_after = (self.rise_after * 2).min(RISE_AFTER_MAX);
+            self.handle_failed();
         }
         self.fell = Some(now);
         (self.better_since, self.quiet_since) = (None, None);
@@ -385,6 +398,16 @@ mod tests {
         assert_eq!(changes[1].0, 2_000, "at once");
         assert_eq!(changes[2].0, 4_000);
         assert_eq!(changes[3].0, 8_000 + RISE_AFTER.as_millis() as u64);
+    }
+
+    #[test]
+    fn what_did_not_last_on_a_narrow_line_holds_nothing_back_on_one_that_carries_many_times_as_much() {
+        let swings: Vec<u64> = (0..8).flat_map(|_| [[450_000; 12], [100_000; 12]].concat()).collect();
+        let wide = swings.len() as u64 * 200;
+        let changes = run(swings.into_iter().chain([4_000_000; 60]));
+        assert!(changes.iter().filter(|(_, rung)| rung.is_none()).count() >= 3, "{changes:?}");
+        let back = changes.iter().find(|(at, rung)| *at >= wide && *rung == Some(0)).map(|(at, _)| at - wide);
+        assert!(back.is_some_and(|after| after <= 2 * RISE_AFTER.as_millis() as u64), "{back:?}: {changes:?}");
     }
 
     #[test]
