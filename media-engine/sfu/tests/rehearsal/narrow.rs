@@ -6,7 +6,7 @@ use crate::line::Voices;
 use crate::lines::glass;
 use crate::world::{ALL, World, ms};
 use link::id::LayerId;
-use sfu::Why;
+use sfu::{PeerId, Why};
 
 /// A way down and up again: phases and rates of its own for each seed.
 struct Way {
@@ -129,22 +129,29 @@ fn a_voice_does_not_wait_behind_questions_on_a_line_that_stays_narrow_and_a_line
     }
 }
 
-/// With them a line of 4.2 Mbit/s was found after 8.6 s and not at all: its estimate, of payloads, stood just below what the larger
+/// Two who talk, one of them on a line of about `rate` bit/s that loses `loss`, watching the program.
+fn narrow_for_half_a_minute(seed: u64, rate: f64, loss: f64) -> (World, PeerId) {
+    let mut world = World::new(seed);
+    world.layered("program");
+    let (page, room) = (world.page(ALL, ms((about(seed, 0) * 30.0) as u64)), world.page(ALL, ms(5)));
+    world.run(ms(500));
+    world.lose(page, loss);
+    world.rate(page, Some((about(seed, 1) * rate) as u64));
+    world.show(page, 0, "program");
+    world.talk(room, -25);
+    world.talk(page, -25);
+    world.run(ms(30_000 + (about(seed, 2) * 2_000.0) as u64));
+    (world, page)
+}
+
+/// With these a line of 4.2 Mbit/s was found after 8.6 s and not at all: its estimate, of payloads, stood just below what the larger
 /// layer costs with its headers.
 const GROWS: [u64; 2] = [5, 6];
 
 #[test]
 fn a_line_that_grows_to_little_more_than_is_needed_is_found_within_four_seconds_and_the_picture_stays() {
     for seed in GROWS {
-        let mut world = World::new(seed);
-        world.layered("program");
-        let (page, room) = (world.page(ALL, ms((about(seed, 0) * 30.0) as u64)), world.page(ALL, ms(5)));
-        world.run(ms(500));
-        world.rate(page, Some((about(seed, 1) * 2_000_000.0) as u64));
-        world.show(page, 0, "program");
-        world.talk(room, -25);
-        world.talk(page, -25);
-        world.run(ms(30_000 + (about(seed, 2) * 2_000.0) as u64));
+        let (mut world, page) = narrow_for_half_a_minute(seed, 2_000_000.0, 0.0);
         let (wide, moved) = (world.now, world.shown(page, 0).len());
         world.rate(page, Some(4_200_000));
         world.run(ms(12_000));
@@ -192,16 +199,7 @@ const SWINGS: [(u64, f64); 2] = [(2, 0.0), (8, 0.02)];
 #[test]
 fn what_did_not_last_on_a_narrow_line_holds_nothing_back_when_it_is_wide() {
     for (seed, loss) in SWINGS {
-        let mut world = World::new(seed);
-        world.layered("program");
-        let (page, room) = (world.page(ALL, ms((about(seed, 0) * 30.0) as u64)), world.page(ALL, ms(5)));
-        world.run(ms(500));
-        world.lose(page, loss);
-        world.rate(page, Some((about(seed, 1) * 300_000.0) as u64));
-        world.show(page, 0, "program");
-        world.talk(room, -25);
-        world.talk(page, -25);
-        world.run(ms(30_000 + (about(seed, 2) * 2_000.0) as u64));
+        let (mut world, page) = narrow_for_half_a_minute(seed, 300_000.0, loss);
         let (wide, moved) = (world.now, world.shown(page, 0).len());
         world.rate(page, Some(4_200_000));
         world.run(ms(6_000));
